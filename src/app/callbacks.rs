@@ -1,0 +1,98 @@
+//! The closures of a [`WebSocketApp`](crate::WebSocketApp) as one [`Handler`].
+
+use crate::close::Close;
+use crate::connection::Sender;
+use crate::error::Error;
+use crate::event_loop::{CallbackError, Handler};
+use crate::message::{Fragment, Message};
+
+/// What a closure may return: nothing, or a `Result` whose error goes to `on_error`, so that `?` works inside.
+pub trait CallbackResult: sealed::Sealed {
+    #[doc(hidden)]
+    fn into_result(self) -> Result<(), CallbackError>;
+}
+
+impl CallbackResult for () {
+    fn into_result(self) -> Result<(), CallbackError> {
+        Ok(())
+    }
+}
+
+impl<E: Into<CallbackError>> CallbackResult for Result<(), E> {
+    fn into_result(self) -> Result<(), CallbackError> {
+        self.map_err(Into::into)
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for () {}
+    impl<E> Sealed for Result<(), E> {}
+}
+
+type OnEvent = Box<dyn FnMut(&Sender) -> Result<(), CallbackError> + Send>;
+type OnMessage = Box<dyn FnMut(&Sender, Message<'_>) -> Result<(), CallbackError> + Send>;
+type OnFragment = Box<dyn FnMut(&Sender, Fragment<'_>) -> Result<(), CallbackError> + Send>;
+type OnBytes = Box<dyn FnMut(&Sender, &[u8]) -> Result<(), CallbackError> + Send>;
+type OnError = Box<dyn FnMut(&Sender, &Error) -> Result<(), CallbackError> + Send>;
+type OnClose = Box<dyn FnMut(&Sender, &Close) -> Result<(), CallbackError> + Send>;
+
+/// The closures of an app made with [`WebSocketApp::new`](crate::WebSocketApp::new); those that are not set do nothing.
+#[derive(Default)]
+pub struct Callbacks {
+    pub(super) on_open: Option<OnEvent>,
+    pub(super) on_reconnect: Option<OnEvent>,
+    pub(super) on_message: Option<OnMessage>,
+    pub(super) on_fragment: Option<OnFragment>,
+    pub(super) on_ping: Option<OnBytes>,
+    pub(super) on_pong: Option<OnBytes>,
+    pub(super) on_error: Option<OnError>,
+    pub(super) on_close: Option<OnClose>,
+}
+
+impl Handler for Callbacks {
+    fn on_open(&mut self, ws: &Sender) -> Result<(), CallbackError> {
+        self.on_open.as_mut().map_or(Ok(()), |callback| callback(ws))
+    }
+
+    fn on_reconnect(&mut self, ws: &Sender) -> Result<(), CallbackError> {
+        match &mut self.on_reconnect {
+            Some(callback) => callback(ws),
+            None => self.on_open(ws),
+        }
+    }
+
+    fn on_message(&mut self, ws: &Sender, message: Message<'_>) -> Result<(), CallbackError> {
+        self.on_message.as_mut().map_or(Ok(()), |callback| callback(ws, message))
+    }
+
+    fn on_fragment(&mut self, ws: &Sender, fragment: Fragment<'_>) -> Result<(), CallbackError> {
+        self.on_fragment.as_mut().map_or(Ok(()), |callback| callback(ws, fragment))
+    }
+
+    fn on_ping(&mut self, ws: &Sender, payload: &[u8]) -> Result<(), CallbackError> {
+        self.on_ping.as_mut().map_or(Ok(()), |callback| callback(ws, payload))
+    }
+
+    fn on_pong(&mut self, ws: &Sender, payload: &[u8]) -> Result<(), CallbackError> {
+        self.on_pong.as_mut().map_or(Ok(()), |callback| callback(ws, payload))
+    }
+
+    fn on_error(&mut self, ws: &Sender, error: &Error) -> Result<(), CallbackError> {
+        match &mut self.on_error {
+            Some(callback) => callback(ws, error),
+            None => {
+                log::error!(target: "websocket_app", "{error}");
+                Ok(())
+            }
+        }
+    }
+
+    fn on_close(&mut self, ws: &Sender, close: &Close) -> Result<(), CallbackError> {
+        self.on_close.as_mut().map_or(Ok(()), |callback| callback(ws, close))
+    }
+
+    fn wants_fragments(&self) -> bool {
+        self.on_fragment.is_some()
+    }
+}

@@ -1,0 +1,13 @@
+//! What users of the callback style see: [`WebSocketApp`], its closures, its handle, its events.
+//!
+//! Turns options and callbacks into a session on the event loop. Nothing here runs by itself.
+
+mod callbacks;
+mod events;
+mod handle;
+mod websocket_app;
+
+pub use callbacks::{CallbackResult, Callbacks};
+pub use events::Event;
+pub use handle::AppHandle;
+pub use websocket_app::WebSocketApp;

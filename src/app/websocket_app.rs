@@ -1,0 +1,239 @@
+//! [`WebSocketApp`]: a URL, options and callbacks, chained, and the ways to run them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::Receiver;
+
+use super::callbacks::{CallbackResult, Callbacks};
+use super::events::{self, Event};
+use super::handle::{self, AppHandle};
+use crate::close::Close;
+use crate::config::{Config, option_methods};
+use crate::connect::Target;
+use crate::connection::{Outbound, Sender};
+use crate::error::Error;
+use crate::event_loop::{Dispatcher, EventLoop, Handler, Periodic};
+use crate::message::{Fragment, Message};
+
+/// A WebSocket connection described by its URL, options and callbacks, in the manner of Python's `WebSocketApp`.
+///
+/// Nothing happens before one of the ways to run is called: [`run_forever`](Self::run_forever) on the calling thread,
+/// [`spawn`](Self::spawn) on a thread of its own, [`events`](Self::events) for a channel instead of callbacks.
+///
+/// A callback gets the [`Sender`] first and returns nothing or a `Result`, whose error goes to `on_error`. Callbacks of an
+/// app run on the thread that runs the app, one at a time, never under a lock. The crate's description has the whole
+/// contract.
+///
+/// ```no_run
+/// use websocket_app::WebSocketApp;
+///
+/// WebSocketApp::new("wss://echo.example/")
+///     .header("Authorization", "Bearer 1234")
+///     .on_open(|ws| ws.send("Hello, server!"))
+///     .on_message(|ws, message| {
+///         println!("received: {message}");
+///         ws.close();
+///     })
+///     .run_forever()?;
+/// # Ok::<(), websocket_app::Error>(())
+/// ```
+#[must_use = "nothing happens before the app is run"]
+pub struct WebSocketApp<H = Callbacks> {
+    url: String,
+    config: Config,
+    handler: H,
+    periodic: Vec<Periodic>,
+    sender: Sender,
+}
+
+impl WebSocketApp {
+    /// Describes a connection to a `ws://` or `wss://` URL. Never fails: a bad URL is the error of the run.
+    ///
+    /// User info in the URL is sent as Basic authorization. A URL with a fragment is wrong (RFC 6455 §3).
+    pub fn new(url: impl Into<String>) -> Self {
+        WebSocketApp::with_handler(url, Callbacks::default())
+    }
+
+    /// Sets what is called when the connection is open. Messages can be sent from here on.
+    pub fn on_open<R: CallbackResult>(mut self, mut callback: impl FnMut(&Sender) -> R + Send + 'static) -> Self {
+        self.handler.on_open = Some(Box::new(move |ws| callback(ws).into_result()));
+        self
+    }
+
+    /// Sets what is called when the connection is open again after it was lost. Defaults to `on_open`.
+    pub fn on_reconnect<R: CallbackResult>(mut self, mut callback: impl FnMut(&Sender) -> R + Send + 'static) -> Self {
+        self.handler.on_reconnect = Some(Box::new(move |ws| callback(ws).into_result()));
+        self
+    }
+
+    /// Sets what is called with each message. The message is borrowed: [`Message::into_owned`] keeps it.
+    pub fn on_message<R: CallbackResult>(
+        mut self,
+        mut callback: impl FnMut(&Sender, Message<'_>) -> R + Send + 'static,
+    ) -> Self {
+        self.handler.on_message = Some(Box::new(move |ws, message| callback(ws, message).into_result()));
+        self
+    }
+
+    /// Sets what is called with each piece of a message as it arrives; nothing is put together, and `max_message_size` does
+    /// not apply. Once set, every message comes here, in one or more pieces, and none to `on_message`.
+    pub fn on_fragment<R: CallbackResult>(
+        mut self,
+        mut callback: impl FnMut(&Sender, Fragment<'_>) -> R + Send + 'static,
+    ) -> Self {
+        self.handler.on_fragment = Some(Box::new(move |ws, fragment| callback(ws, fragment).into_result()));
+        self
+    }
+
+    /// Sets what is called with each ping's payload. The ping has been answered already.
+    pub fn on_ping<R: CallbackResult>(
+        mut self,
+        mut callback: impl FnMut(&Sender, &[u8]) -> R + Send + 'static,
+    ) -> Self {
+        self.handler.on_ping = Some(Box::new(move |ws, payload| callback(ws, payload).into_result()));
+        self
+    }
+
+    /// Sets what is called with each pong's payload, those that answer the keepalive's pings included.
+    pub fn on_pong<R: CallbackResult>(
+        mut self,
+        mut callback: impl FnMut(&Sender, &[u8]) -> R + Send + 'static,
+    ) -> Self {
+        self.handler.on_pong = Some(Box::new(move |ws, payload| callback(ws, payload).into_result()));
+        self
+    }
+
+    /// Sets what is called when something goes wrong: a callback's error, a failed connection. A Close from the peer is no
+    /// error. Defaults to a line in the log.
+    pub fn on_error<R: CallbackResult>(
+        mut self,
+        mut callback: impl FnMut(&Sender, &Error) -> R + Send + 'static,
+    ) -> Self {
+        self.handler.on_error = Some(Box::new(move |ws, error| callback(ws, error).into_result()));
+        self
+    }
+
+    /// Sets what is called when a connection is closed, and at the end of a run that never had one.
+    pub fn on_close<R: CallbackResult>(
+        mut self,
+        mut callback: impl FnMut(&Sender, &Close) -> R + Send + 'static,
+    ) -> Self {
+        self.handler.on_close = Some(Box::new(move |ws, close| callback(ws, close).into_result()));
+        self
+    }
+
+    /// Runs the app on a thread of its own and gives what happens as [`Event`]s in a channel, for `select!` and loops.
+    ///
+    /// The channel holds `capacity` events; while it is full the app waits, and reads nothing more. The last event is an
+    /// [`Event::Close`]; then the channel is disconnected. A bad URL or option is an [`Event::Error`] before that. When the
+    /// receiver is dropped, the connection is closed. Callbacks set before are not called.
+    ///
+    /// ```no_run
+    /// use websocket_app::{Event, WebSocketApp};
+    ///
+    /// let (ws, events) = WebSocketApp::new("wss://echo.example/").events(100);
+    /// for event in events {
+    ///     match event {
+    ///         Event::Open => ws.send("hello")?,
+    ///         Event::Message(message) => println!("{message}"),
+    ///         other => println!("{other:?}"),
+    ///     }
+    /// }
+    /// # Ok::<(), websocket_app::Error>(())
+    /// ```
+    pub fn events(self, capacity: usize) -> (Sender, Receiver<Event>) {
+        events::run(self, capacity)
+    }
+}
+
+impl<H: Handler> WebSocketApp<H> {
+    /// Describes a connection whose callbacks are the methods of one value, and so share its state without locks.
+    pub fn with_handler(url: impl Into<String>, handler: H) -> Self {
+        let sender = Sender::new(Arc::new(Outbound::new()));
+        WebSocketApp { url: url.into(), config: Config::default(), handler, periodic: Vec::new(), sender }
+    }
+
+    option_methods!();
+
+    /// Calls a closure every so often while connected, first one period after the connection opened: an application's own
+    /// heartbeat, or the renewal of a token. May be called several times. A period that a slow callback ate is not made up
+    /// for. A period of zero is the error of the run.
+    pub fn every<R: CallbackResult>(
+        mut self,
+        period: Duration,
+        mut callback: impl FnMut(&Sender) -> R + Send + 'static,
+    ) -> Self {
+        let callback = Box::new(move |ws: &Sender| callback(ws).into_result());
+        self.periodic.push(Periodic::new(period, callback));
+        self
+    }
+
+    /// Gives the handle to send and close with, before the app runs; callbacks get it anyway.
+    pub fn sender(&self) -> Sender {
+        self.sender.clone()
+    }
+
+    /// Runs the app on the calling thread until it is over.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a bad URL or option, before any socket is opened and without a callback. Otherwise what made
+    /// the app give up, after `on_error` and `on_close`: the connection failed or was lost, or a callback panicked. A close
+    /// by either side is no error.
+    pub fn run_forever(self) -> Result<Close, Error> {
+        self.prepare()?.run()
+    }
+
+    /// Runs the app on a thread of its own, named `websocket-app`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a bad URL or option, before any socket is opened. What goes wrong later is the result of
+    /// [`AppHandle::join`].
+    pub fn spawn(self) -> Result<AppHandle, Error> {
+        handle::spawn(self.prepare()?)
+    }
+
+    /// Checks everything that can be checked before a socket is opened.
+    pub(super) fn prepare(self) -> Result<Prepared, Error> {
+        self.config.check()?;
+        if self.periodic.iter().any(|periodic| periodic.period.is_zero()) {
+            return Err(Error::invalid("every(0s)", "must be longer than zero"));
+        }
+        let target = Target::new(&self.url, &self.config)?;
+        self.sender.outbound().limit(self.config.max_send_buffer, self.config.send_timeout);
+        let WebSocketApp { config, handler, periodic, sender, .. } = self;
+        Ok(Prepared { target, config, handler: Box::new(handler), periodic, sender })
+    }
+
+    /// The same connection with other callbacks.
+    pub(super) fn with_other_handler<O: Handler>(self, handler: O) -> WebSocketApp<O> {
+        let WebSocketApp { url, config, periodic, sender, .. } = self;
+        WebSocketApp { url, config, handler, periodic, sender }
+    }
+}
+
+/// An app that can be run: URL and options are right.
+pub(super) struct Prepared {
+    target: Target,
+    config: Config,
+    handler: Box<dyn Handler>,
+    periodic: Vec<Periodic>,
+    pub(super) sender: Sender,
+}
+
+impl Prepared {
+    pub(super) fn run(self) -> Result<Close, Error> {
+        let event_loop = EventLoop::new()?;
+        let dispatcher = Dispatcher::new(self.handler, self.periodic, self.sender.clone());
+        event_loop.run(self.target, self.config, &self.sender, dispatcher)
+    }
+}
+
+impl<H> std::fmt::Debug for WebSocketApp<H> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The URL may hold credentials.
+        f.debug_struct("WebSocketApp").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,9 @@
+//! The blocking style of `create_connection`: [`WebSocket`], whose calls connect, send and receive.
+//!
+//! There is no event loop: whoever calls `recv` reads the socket, answers pings and keeps the deadlines meanwhile.
+
+mod builder;
+mod websocket;
+
+pub use builder::WebSocketBuilder;
+pub use websocket::WebSocket;

@@ -1,0 +1,335 @@
+//! [`WebSocket`]: one connection whose owner waits for messages itself.
+//!
+//! The thread in `recv` does what an event loop does for an app. Other threads send through [`Sender`] meanwhile.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Interest, Poll, Token, Waker};
+
+use super::builder::WebSocketBuilder;
+use crate::close::{Close, ClosedBy, close_code};
+use crate::config::Config;
+use crate::connect::{Cancel, Failure, Handshake, Target, connect};
+use crate::connection::{Doorbell, Outbound, Reader, Receiver, Sender, State, Step};
+use crate::deadline::after;
+use crate::error::{Error, SendError};
+use crate::message::{Outgoing, OwnedMessage};
+use crate::protocol::{Kind, message};
+
+const DOORBELL: Token = Token(0);
+const SOCKET: Token = Token(1);
+
+/// A blocking connection, in the manner of Python's `create_connection`.
+///
+/// [`recv`](Self::recv) waits for the next message; pings are answered, and the keepalive runs, while it waits, and only
+/// then. [`sender`](Self::sender) lets other threads send at the same time, over TLS too. A send waits until the operating
+/// system has taken the message, up to `send_timeout`. Dropping it sends a Close frame and does not wait for the answer.
+///
+/// ```no_run
+/// use websocket_app::WebSocket;
+///
+/// let mut ws = WebSocket::connect("wss://echo.example/")?;
+/// ws.send("hello")?;
+/// println!("received: {}", ws.recv()?);
+/// ws.close()?;
+/// # Ok::<(), websocket_app::Error>(())
+/// ```
+pub struct WebSocket {
+    sender: Sender,
+    handshake: Arc<Handshake>,
+    receiver: Receiver,
+    reader: Reader,
+    /// Which item of the reader's batch comes next.
+    next: usize,
+    poll: Poll,
+    events: Events,
+    doorbell: Arc<Doorbell>,
+    /// Whether the socket may have more to read without the poll saying so again.
+    readable: bool,
+    /// A violation, until the connection is gone.
+    failure: Option<Error>,
+    ended: Option<Ended>,
+}
+
+#[derive(Clone, Debug)]
+struct Ended {
+    close: Close,
+    error: Option<Error>,
+    /// Whether the iterator has told.
+    told: bool,
+}
+
+impl WebSocket {
+    /// Connects to a `ws://` or `wss://` URL with the default options.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocketBuilder::connect`].
+    pub fn connect(url: impl Into<String>) -> Result<Self, Error> {
+        Self::builder(url).connect()
+    }
+
+    /// Begins with a URL, to add options to. Never fails: a bad URL is the error of
+    /// [`connect`](WebSocketBuilder::connect).
+    pub fn builder(url: impl Into<String>) -> WebSocketBuilder {
+        WebSocketBuilder::new(url.into())
+    }
+
+    pub(super) fn open(url: &str, config: Config) -> Result<Self, Error> {
+        config.check()?;
+        let target = Target::new(url, &config)?;
+        let connected = match connect(&target, config.connect_timeout, &Cancel::new()) {
+            Ok(connected) => connected,
+            Err(Failure::Error(error)) => return Err(error),
+            // Nobody else has the `Cancel`.
+            Err(Failure::Cancelled) => return Err(Error::Closed(Box::new(Close::without_frame(ClosedBy::Us)))),
+        };
+        let poll = Poll::new().map_err(|source| Error::system("a way to wait for sockets", source))?;
+        let mut stream = connected.stream;
+        let registered = stream.register(poll.registry(), SOCKET, Interest::READABLE | Interest::WRITABLE);
+        registered.map_err(|source| Error::system("a way to wait for sockets", source))?;
+        let waker = Waker::new(poll.registry(), DOORBELL);
+        let waker = waker.map_err(|source| Error::system("a way to be woken", source))?;
+        let doorbell = Arc::new(Doorbell::new(waker));
+
+        let outbound = Arc::new(Outbound::new());
+        outbound.limit(config.max_send_buffer, config.send_timeout);
+        outbound.drive_yourself();
+        outbound.attach(&doorbell, SOCKET);
+        let stream = Arc::new(stream);
+        let handshake = Arc::new(connected.handshake);
+        outbound.opened(&stream, Arc::clone(&handshake));
+        let now = Instant::now();
+        let leftover = connected.leftover;
+        let receiver = Receiver::new(stream, Arc::clone(&outbound), leftover, &config, false, target.peer(), now);
+        Ok(WebSocket {
+            sender: Sender::new(outbound),
+            handshake,
+            receiver,
+            reader: Reader::new(),
+            next: 0,
+            poll,
+            events: Events::with_capacity(4),
+            doorbell,
+            readable: true,
+            failure: None,
+            ended: None,
+        })
+    }
+
+    /// Sends a message: see [`Sender::send`]. Waits until the operating system has taken it, up to `send_timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send`].
+    pub fn send<'a>(&self, message: impl Into<Outgoing<'a>>) -> Result<(), SendError> {
+        self.sender.send(message)
+    }
+
+    /// Gives a handle with which other threads can send and close.
+    pub fn sender(&self) -> Sender {
+        self.sender.clone()
+    }
+
+    /// Gives the opening handshake: the server's headers, the subprotocol, the addresses.
+    pub fn handshake(&self) -> Arc<Handshake> {
+        Arc::clone(&self.handshake)
+    }
+
+    /// Waits for the next message. A peer that is dead is noticed by the keepalive (`ping_interval`, `ping_timeout`).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] when either side has closed in order; otherwise why the connection was lost. Every later call
+    /// gives the same.
+    pub fn recv(&mut self) -> Result<OwnedMessage, Error> {
+        loop {
+            if let Some(message) = self.next_message(None)? {
+                return Ok(message);
+            }
+        }
+    }
+
+    /// Waits for the next message for this long; `None` when none came.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Option<OwnedMessage>, Error> {
+        self.next_message(Some(after(Instant::now(), timeout)))
+    }
+
+    /// Closes with code 1000 and waits for the peer's answer, up to `close_timeout`. Messages that arrive meanwhile are
+    /// dropped: to have them, close through [`sender`](Self::sender) and go on with [`recv`](Self::recv).
+    ///
+    /// # Errors
+    ///
+    /// What went wrong instead of the peer's Close: the connection was lost, or no answer came.
+    pub fn close(&mut self) -> Result<Close, Error> {
+        self.close_with(close_code::NORMAL, "")
+    }
+
+    /// Closes as [`close`](Self::close) does, with a code and a reason for the peer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Send`] for a code or reason that is not allowed; nothing is closed then.
+    pub fn close_with(&mut self, code: u16, reason: &str) -> Result<Close, Error> {
+        self.sender.close_with(code, reason)?;
+        loop {
+            match self.next_message(None) {
+                Ok(_) => {}
+                Err(Error::Closed(close)) => return Ok(*close),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Gives the next message, waiting until the deadline.
+    fn next_message(&mut self, deadline: Option<Instant>) -> Result<Option<OwnedMessage>, Error> {
+        loop {
+            if let Some(message) = self.take_item()? {
+                return Ok(Some(message));
+            }
+            if let Some(ended) = &self.ended {
+                return Err(ended.error());
+            }
+            if self.readable {
+                self.read();
+                continue;
+            }
+            let now = Instant::now();
+            if let Some(Step::Over(error)) = self.receiver.on_deadline(now) {
+                self.over(error);
+                continue;
+            }
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                return Ok(None);
+            }
+            self.wait(deadline, now)?;
+        }
+    }
+
+    /// Takes the next message out of the batch.
+    fn take_item(&mut self) -> Result<Option<OwnedMessage>, Error> {
+        while let Some(item) = self.reader.batch.items.get(self.next) {
+            self.next += 1;
+            let payload = self.reader.batch.payload(item, &self.reader.buffer);
+            match item.kind {
+                Kind::Text | Kind::Binary => match message(item.kind == Kind::Text, payload) {
+                    Ok(message) => return Ok(Some(message.into_owned())),
+                    Err(violation) => {
+                        self.receiver.fail(close_code::INVALID_DATA, "");
+                        self.reader.batch.clear();
+                        self.failure = Some(Error::Protocol(violation));
+                    }
+                },
+                Kind::Pong => self.receiver.on_pong(payload),
+                Kind::Ping | Kind::TextFragment { .. } | Kind::BinaryFragment { .. } => {}
+            }
+        }
+        if let Some(error) = self.reader.batch.end.take().and_then(|end| end.into_error()) {
+            self.failure.get_or_insert(error);
+        }
+        match &self.failure {
+            // The peer has been told; there is no need to wait until it is gone.
+            Some(error) => Err(error.clone()),
+            None => Ok(None),
+        }
+    }
+
+    fn read(&mut self) {
+        self.next = 0;
+        match self.receiver.receive(&mut self.reader) {
+            Step::Received { more } => self.readable = more,
+            Step::Empty => self.readable = false,
+            Step::Over(error) => self.over(error),
+        }
+    }
+
+    /// Sleeps until the socket, another thread, or a deadline.
+    fn wait(&mut self, deadline: Option<Instant>, now: Instant) -> Result<(), Error> {
+        let next = match (deadline, self.receiver.next_deadline()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        match self.poll.poll(&mut self.events, next.map(|next| next.saturating_duration_since(now))) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => return Ok(()),
+            Err(error) => return Err(Error::system("news of sockets", error)),
+        }
+        let mut rang = false;
+        for event in &self.events {
+            rang |= event.token() == DOORBELL;
+            if event.token() == SOCKET {
+                if event.is_writable() {
+                    self.sender.outbound().on_writable();
+                }
+                if event.is_read_closed() || event.is_error() {
+                    self.receiver.on_hang_up();
+                }
+                self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+            }
+        }
+        if rang {
+            self.doorbell.answer(&mut Vec::new());
+            let note = self.sender.outbound().take_note();
+            if let Some(Step::Over(error)) = self.receiver.on_note(note, Instant::now()) {
+                self.over(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn over(&mut self, error: Option<Error>) {
+        let close = self.receiver.close();
+        self.sender.outbound().disconnected(State::Closed);
+        self.readable = false;
+        self.ended = Some(Ended { close, error, told: false });
+    }
+}
+
+impl Ended {
+    fn error(&self) -> Error {
+        self.error.clone().unwrap_or_else(|| Error::Closed(Box::new(self.close.clone())))
+    }
+}
+
+/// The messages until the connection is closed; then, unless it was closed in order, why it was lost.
+impl Iterator for WebSocket {
+    type Item = Result<OwnedMessage, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended.as_ref().is_some_and(|ended| ended.told) {
+            return None;
+        }
+        match self.recv() {
+            Ok(message) => Some(Ok(message)),
+            Err(error) => {
+                let close = Close::without_frame(ClosedBy::Lost);
+                self.ended.get_or_insert(Ended { close, error: Some(error.clone()), told: false }).told = true;
+                match error {
+                    Error::Closed(_) => None,
+                    error => Some(Err(error)),
+                }
+            }
+        }
+    }
+}
+
+impl Drop for WebSocket {
+    fn drop(&mut self) {
+        if self.ended.is_none() {
+            self.sender.close();
+            let _ = self.receiver.close();
+            self.sender.outbound().disconnected(State::Closed);
+        }
+    }
+}
+
+impl std::fmt::Debug for WebSocket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WebSocket").field("sender", &self.sender).finish_non_exhaustive()
+    }
+}

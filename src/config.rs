@@ -1,0 +1,168 @@
+//! Every option in one place, with its default and the reason for it. A leaf: plain data, checked when a run begins.
+//!
+//! [`option_methods!`](crate::config) writes the chained methods once, for [`WebSocketApp`](crate::WebSocketApp) and the
+//! builder of [`WebSocket`](crate::WebSocket) alike.
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::tls::TlsConfig;
+
+/// Whether a program may wait this long for each thing; what it may take and hold.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) subprotocols: Vec<String>,
+    pub(crate) origin: Option<String>,
+    pub(crate) cookie: Option<String>,
+    pub(crate) tls: TlsConfig,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) close_timeout: Duration,
+    pub(crate) send_timeout: Duration,
+    pub(crate) ping_interval: Option<Duration>,
+    pub(crate) ping_timeout: Duration,
+    pub(crate) max_message_size: usize,
+    pub(crate) max_fragments: usize,
+    pub(crate) max_send_buffer: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            headers: Vec::new(),
+            subprotocols: Vec::new(),
+            origin: None,
+            cookie: None,
+            tls: TlsConfig::default(),
+            connect_timeout: Duration::from_secs(10),
+            close_timeout: Duration::from_secs(10),
+            send_timeout: Duration::from_secs(30),
+            ping_interval: Some(Duration::from_secs(30)),
+            ping_timeout: Duration::from_secs(10),
+            max_message_size: 64 << 20,
+            max_fragments: 1 << 17,
+            max_send_buffer: 16 << 20,
+        }
+    }
+}
+
+impl Config {
+    /// Checks what no type can: called before any socket is opened. Headers, subprotocols and TLS are checked where they
+    /// are turned into what goes over the wire.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        for (name, duration) in [
+            ("connect_timeout", Some(self.connect_timeout)),
+            ("close_timeout", Some(self.close_timeout)),
+            ("ping_interval", self.ping_interval),
+            ("ping_timeout", Some(self.ping_timeout)),
+        ] {
+            if duration.is_some_and(|d| d.is_zero()) {
+                return Err(Error::invalid(format!("{name}(0s)"), "must be longer than zero"));
+            }
+        }
+        for (name, limit) in [
+            ("max_message_size", self.max_message_size),
+            ("max_fragments", self.max_fragments),
+            ("max_send_buffer", self.max_send_buffer),
+        ] {
+            if limit == 0 {
+                return Err(Error::invalid(format!("{name}(0)"), "must be more than zero"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The chained option methods, for a type with a field `config: Config`.
+macro_rules! option_methods {
+    () => {
+        /// Adds a header to the opening request, such as `Authorization`. May be called again, for the same name too.
+        ///
+        /// The headers of the handshake itself (`Upgrade`, `Connection`, `Sec-WebSocket-*`) cannot be set: use
+        /// [`subprotocols`](Self::subprotocols) for `Sec-WebSocket-Protocol`. `Host` replaces the URL's. A wrong name or
+        /// value is the error of the run. Defaults to none.
+        pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+            self.config.headers.push((name.into(), value.into()));
+            self
+        }
+
+        /// Offers subprotocols (`Sec-WebSocket-Protocol`, RFC 6455 §1.9), the preferred one first. The server picks one or
+        /// none: [`Sender::handshake`](crate::Sender::handshake) tells. Defaults to none.
+        pub fn subprotocols<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+            self.config.subprotocols = names.into_iter().map(Into::into).collect();
+            self
+        }
+
+        /// Sends an `Origin` header, as a browser would (RFC 6455 §10.2). Defaults to none: only browsers must send one.
+        pub fn origin(mut self, origin: impl Into<String>) -> Self {
+            self.config.origin = Some(origin.into());
+            self
+        }
+
+        /// Sends a `Cookie` header: `"name=value; other=value"`. Defaults to none.
+        pub fn cookie(mut self, cookie: impl Into<String>) -> Self {
+            self.config.cookie = Some(cookie.into());
+            self
+        }
+
+        /// Says how `wss://` URLs are secured: extra roots, a client identity, a ready-made connector.
+        /// Defaults to the operating system's trusted roots.
+        pub fn tls(mut self, tls: $crate::TlsConfig) -> Self {
+            self.config.tls = tls;
+            self
+        }
+
+        /// Limits looking up, TCP, TLS and upgrade together. Defaults to 10 s: a server that is up answers within one.
+        pub fn connect_timeout(mut self, timeout: ::std::time::Duration) -> Self {
+            self.config.connect_timeout = timeout;
+            self
+        }
+
+        /// Limits the closing handshake, from `close()` to `on_close`, however dead the peer is. Defaults to 10 s.
+        pub fn close_timeout(mut self, timeout: ::std::time::Duration) -> Self {
+            self.config.close_timeout = timeout;
+            self
+        }
+
+        /// Limits how long a send waits for room in the queue. In a callback a send never waits. Zero is never wait.
+        /// Defaults to 30 s.
+        pub fn send_timeout(mut self, timeout: ::std::time::Duration) -> Self {
+            self.config.send_timeout = timeout;
+            self
+        }
+
+        /// Pings the peer this often, so that a dead connection is noticed and middleboxes keep a quiet one
+        /// (RFC 6455 §5.5.2). `None` turns it off. Defaults to 30 s, below the 60 s after which proxies commonly give up.
+        pub fn ping_interval(mut self, interval: impl Into<Option<::std::time::Duration>>) -> Self {
+            self.config.ping_interval = interval.into();
+            self
+        }
+
+        /// Gives the connection up this long after a ping, unless any byte at all came in since. Defaults to 10 s.
+        pub fn ping_timeout(mut self, timeout: ::std::time::Duration) -> Self {
+            self.config.ping_timeout = timeout;
+            self
+        }
+
+        /// Limits a message's length in bytes, all fragments together. A longer one ends the connection with close code
+        /// 1009. Messages taken by `on_fragment` are not limited: nothing is assembled. Defaults to 64 MiB.
+        pub fn max_message_size(mut self, bytes: usize) -> Self {
+            self.config.max_message_size = bytes;
+            self
+        }
+
+        /// Limits the number of a message's fragments, against endless empty ones. Defaults to 131,072.
+        pub fn max_fragments(mut self, fragments: usize) -> Self {
+            self.config.max_fragments = fragments;
+            self
+        }
+
+        /// Limits the bytes that wait to be sent. A message that is longer still goes when nothing else waits.
+        /// Defaults to 16 MiB.
+        pub fn max_send_buffer(mut self, bytes: usize) -> Self {
+            self.config.max_send_buffer = bytes;
+            self
+        }
+    };
+}
+pub(crate) use option_methods;

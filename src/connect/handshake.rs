@@ -1,0 +1,65 @@
+//! [`Handshake`]: what the opening handshake agreed on, for the application to look at. Plain data, shared by threads.
+
+use std::net::SocketAddr;
+
+use crate::error::Headers;
+
+/// The server's answer to the opening request (RFC 6455 §4.2.2), and the two ends of the connection.
+///
+/// Stays what it was when the connection opened.
+///
+/// ```no_run
+/// use websocket_app::WebSocketApp;
+///
+/// WebSocketApp::new("wss://chat.example/")
+///     .subprotocols(["v2.chat", "v1.chat"])
+///     .on_open(|ws| {
+///         let handshake = ws.handshake().expect("it is there from on_open on");
+///         println!("the server speaks {}", handshake.subprotocol().unwrap_or("no subprotocol"));
+///     })
+///     .run_forever()?;
+/// # Ok::<(), websocket_app::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handshake {
+    pub(super) status: u16,
+    pub(super) headers: Headers,
+    pub(super) subprotocol: Option<String>,
+    pub(super) extensions: Option<String>,
+    pub(super) local_addr: Option<SocketAddr>,
+    pub(super) peer_addr: Option<SocketAddr>,
+}
+
+impl Handshake {
+    /// Gives the HTTP status code: 101, for only that opens a WebSocket.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Gives all headers of the response: `Set-Cookie`, `Server`, and what the application's server adds.
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// Gives the subprotocol the server chose from those offered, or `None` if it chose none (RFC 6455 §1.9).
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol.as_deref()
+    }
+
+    /// Gives the extensions in use with their parameters, as the server wrote them, or `None` if there are none
+    /// (RFC 6455 §9.1).
+    pub fn extensions(&self) -> Option<&str> {
+        self.extensions.as_deref()
+    }
+
+    /// Gives this end's address, or `None` if the connection was gone before it could be asked for.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.local_addr
+    }
+
+    /// Gives the server's address, or that of what stands before it, or `None` if the connection was gone before it could
+    /// be asked for.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.peer_addr
+    }
+}

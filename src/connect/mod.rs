@@ -1,0 +1,92 @@
+//! Turns a URL and options into an open connection: a non-blocking [`Stream`] and the server's [`Handshake`].
+//!
+//! Straight-line code with one deadline: look up, TCP, TLS, upgrade, each in its own file. It blocks, so it runs on a
+//! short-lived thread, or on the caller's thread for the blocking client; never on an event loop. That thread owns
+//! everything in here but [`Cancel`], through which any thread ends it at once.
+//!
+//! ```text
+//! URL, Config → target, request, native_options     checked before any socket
+//!               resolve → tcp (race) → tls_native → upgrade (response, body) → Connected
+//!               └────────────── waiter: deadline, cancel ──────────────────┘
+//! ```
+//!
+//! Apart from its neighbours because nothing here lives longer than the handshake, save the [`Stream`] it hands over.
+//!
+//! Logs to the target `websocket_app::connect` what is tried, at debug level: hosts, addresses and paths. Never user info,
+//! queries, headers or bodies, in which credentials travel.
+
+#[cfg(feature = "native-tls")]
+mod native_options;
+#[cfg(feature = "native-tls")]
+mod tls_native;
+#[cfg(feature = "native-tls")]
+use tls_native as tls;
+#[cfg(not(feature = "native-tls"))]
+mod tls_none;
+#[cfg(not(feature = "native-tls"))]
+use tls_none as tls;
+
+mod body;
+mod credentials;
+mod handshake;
+mod race;
+mod request;
+mod resolve;
+mod response;
+mod stream;
+mod target;
+mod tcp;
+mod upgrade;
+mod waiter;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+pub use handshake::Handshake;
+pub(crate) use stream::Stream;
+pub(crate) use target::Target;
+pub(crate) use waiter::{Cancel, Failure};
+
+use crate::error::{Error, Phase};
+use waiter::Waiter;
+
+/// The log target, part of the documented contract.
+const LOG: &str = "websocket_app::connect";
+
+/// An open connection. Nobody waits on its stream yet: register it, and take `leftover` for the first bytes read.
+pub(crate) struct Connected {
+    pub(crate) stream: Stream,
+    /// What the server sent right behind its response: the first frames. Nothing else was taken off the socket.
+    pub(crate) leftover: Vec<u8>,
+    pub(crate) handshake: Handshake,
+}
+
+/// Connects, within `timeout` for all phases together. Blocks the calling thread until then or until `cancel`.
+pub(crate) fn connect(target: &Target, timeout: Duration, cancel: &Cancel) -> Result<Connected, Failure> {
+    let mut waiter = Waiter::new(target.peer(), timeout, cancel)?;
+    log::debug!(target: LOG, "connecting to {}", target.url());
+    let addresses = resolve::resolve(&target.host, target.port, &mut waiter)?;
+    let tcp = tcp::connect(&addresses, &mut waiter)?;
+    log::debug!(target: LOG, "{}: connected by TCP", target.peer());
+    let mut stream = match &target.tls {
+        Some(connector) => connector.handshake(tcp, &mut waiter)?,
+        None => Stream::tcp(tcp),
+    };
+    let upgraded = upgrade::upgrade(target, &stream, &mut waiter)?;
+    let (local_addr, peer_addr) = stream.addresses();
+    stream.deregister(waiter.registry()).map_err(|source| Error::network(Phase::Upgrade, target.peer(), source))?;
+    log::debug!(target: LOG, "{}: open", target.peer());
+    let handshake = Handshake {
+        status: upgraded.head.status,
+        headers: upgraded.head.headers,
+        subprotocol: upgraded.accepted.subprotocol,
+        extensions: upgraded.accepted.extensions,
+        local_addr,
+        peer_addr,
+    };
+    Ok(Connected { stream, leftover: upgraded.leftover, handshake })
+}

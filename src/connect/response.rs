@@ -1,0 +1,260 @@
+//! Turns bytes into a response head, and decides whether it opens the WebSocket (RFC 6455 §4.1). Pure;
+//! [`upgrade`](super::upgrade) reads the bytes.
+
+use tungstenite::handshake::client::Response;
+use tungstenite::handshake::machine::TryParse;
+
+use super::request::{Offer, extension_name};
+use crate::error::Headers;
+
+/// The status line and headers of a response.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) status: u16,
+    pub(super) headers: Headers,
+    /// HTTP/1.0: a server, or a proxy on the way, that cannot know of the upgrade (RFC 6455 §4.2.2).
+    is_http_1_0: bool,
+}
+
+impl Head {
+    /// Finds the end of the head: just behind the first empty line. `searched` bytes were searched before in vain, so that
+    /// a head that comes byte by byte is searched once.
+    pub(super) fn find_end(bytes: &[u8], searched: usize) -> Option<usize> {
+        // An empty line may have begun in the part that was searched: `\n\r` of `\n\r\n`.
+        let from = searched.saturating_sub(2);
+        let line_end = |i: &usize| bytes[*i] == b'\n';
+        (from..bytes.len()).filter(line_end).find_map(|i| match &bytes[i + 1..] {
+            [b'\n', ..] => Some(i + 2),
+            [b'\r', b'\n', ..] => Some(i + 3),
+            _ => None,
+        })
+    }
+
+    /// Tells early what is wrong with an answer that will never be a head, from its first bytes.
+    pub(super) fn check_start(bytes: &[u8]) -> Result<(), String> {
+        const START: &[u8] = b"HTTP/1.";
+        let common = bytes.len().min(START.len());
+        if bytes[..common] == START[..common] {
+            return Ok(());
+        }
+        // RFC 8446 §5.1: the content types of an alert and of a handshake.
+        if let Some(0x15 | 0x16) = bytes.first() {
+            return Err("the server speaks TLS on this port: is the URL's scheme meant to be wss://?".into());
+        }
+        let shown: String = bytes.iter().take(24).flat_map(|&byte| byte.escape_ascii()).map(char::from).collect();
+        Err(format!("the server answered with something that is not HTTP/1.1: \"{shown}…\""))
+    }
+
+    /// Parses a head that ends where [`find_end`](Self::find_end) says.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let is_http_1_0 = bytes.starts_with(b"HTTP/1.0");
+        // Any version that came before 1.1 is refused by the parser, while a refusal by an old server is still worth showing.
+        let parsed = match is_http_1_0 {
+            true => Response::try_parse(&[b"HTTP/1.1", &bytes[8..]].concat()),
+            false => Response::try_parse(bytes),
+        };
+        match parsed {
+            Ok(Some((_, response))) => {
+                let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+                let fields = response.headers().iter().map(|(name, value)| (name.to_string(), text(value.as_bytes())));
+                let headers = Headers::new(fields.collect());
+                Ok(Head { status: response.status().as_u16(), headers, is_http_1_0 })
+            }
+            Ok(None) => Err("the response head is not valid HTTP".into()),
+            Err(error) => Err(format!("the response head is not valid HTTP: {error}")),
+        }
+    }
+
+    /// Checks a response with status 101 against RFC 6455 §4.1 and what was offered.
+    pub(super) fn accept(&self, accept_key: &str, offer: &Offer) -> Result<Accepted, String> {
+        if self.is_http_1_0 {
+            return Err("status 101 came by HTTP/1.0, which has no upgrade".into());
+        }
+        // Item 2, as the list that RFC 7230 §6.7 makes of it.
+        if !self.tokens("Upgrade").any(|token| token.eq_ignore_ascii_case("websocket")) {
+            return Err(format!("the response {}, not `Upgrade: websocket`", self.found("Upgrade")));
+        }
+        // Item 3: a list of tokens, `keep-alive, Upgrade` for one.
+        if !self.tokens("Connection").any(|token| token.eq_ignore_ascii_case("upgrade")) {
+            return Err(format!("the response {}, not `Connection: Upgrade`", self.found("Connection")));
+        }
+        // Item 4.
+        match self.only("Sec-WebSocket-Accept")? {
+            Some(key) if key == accept_key => {}
+            Some(_) => return Err("Sec-WebSocket-Accept does not answer our key: it may come from a cache".into()),
+            None => return Err("the response has no Sec-WebSocket-Accept: is this a WebSocket server?".into()),
+        }
+        // Item 5. More than one header is allowed here, and means one list (§9.1).
+        let extensions: Vec<&str> = self.tokens("Sec-WebSocket-Extensions").collect();
+        for name in extensions.iter().map(|extension| extension_name(extension)) {
+            if !offer.extensions.iter().any(|offered| offered == name) {
+                return Err(format!("the server chose the extension `{}`, which was not offered", name.escape_debug()));
+            }
+        }
+        // Item 6. No choice at all is allowed (§4.2.2).
+        let subprotocol = self.only("Sec-WebSocket-Protocol")?;
+        match subprotocol {
+            Some(name) if !offer.subprotocols.iter().any(|offered| offered == name) => {
+                return Err(format!(
+                    "the server chose the subprotocol `{}`, which was not offered",
+                    name.escape_debug()
+                ));
+            }
+            _ => {}
+        }
+        let extensions = (!extensions.is_empty()).then(|| extensions.join(", "));
+        Ok(Accepted { subprotocol: subprotocol.map(str::to_owned), extensions })
+    }
+
+    /// The elements of a header that is a list, whether in one line or several (RFC 7230 §3.2.2).
+    fn tokens<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.headers.get_all(name).flat_map(|value| value.split(',')).map(str::trim).filter(|token| !token.is_empty())
+    }
+
+    /// The value of a header that must not be repeated.
+    fn only(&self, name: &str) -> Result<Option<&str>, String> {
+        match self.headers.get_all(name).count() {
+            0 | 1 => Ok(self.headers.get(name)),
+            n => Err(format!("the response has {n} {name} headers, only one is allowed")),
+        }
+    }
+
+    fn found(&self, name: &str) -> String {
+        match self.headers.get(name) {
+            Some(value) => format!("has `{name}: {}`", value.escape_debug()),
+            None => format!("has no `{name}` header"),
+        }
+    }
+}
+
+/// What the server chose.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Accepted {
+    pub(super) subprotocol: Option<String>,
+    pub(super) extensions: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+    fn offer() -> Offer {
+        Offer { subprotocols: vec!["v2".into(), "v1".into()], extensions: vec!["permessage-deflate".into()] }
+    }
+
+    /// A correct response, but for the headers of the same name as these; one that ends in `-` is left out.
+    fn accept(changed: &[&str]) -> Result<Accepted, String> {
+        let correct =
+            ["Upgrade: websocket", "Connection: Upgrade", &format!("Sec-WebSocket-Accept: {KEY}")].map(str::to_owned);
+        let name = |line: &str| line.split(':').next().unwrap_or_default().to_ascii_lowercase();
+        let kept = correct.iter().map(String::as_str).filter(|line| !changed.iter().any(|c| name(c) == name(line)));
+        let lines: Vec<&str> = kept.chain(changed.iter().copied().filter(|line| !line.ends_with('-'))).collect();
+        let head = format!("HTTP/1.1 101 Switching Protocols\r\n{}\r\n\r\n", lines.join("\r\n"));
+        Head::parse(head.as_bytes())?.accept(KEY, &offer())
+    }
+
+    #[test]
+    fn what_rfc_6455_allows_is_accepted() {
+        for changed in [
+            &[][..],
+            &["upgrade: WebSocket"],
+            &["Upgrade: h2c, websocket"],
+            &["connection: keep-alive, UPGRADE"],
+            &["Connection: keep-alive", "Connection: upgrade"],
+            &["Set-Cookie: a=b", "Set-Cookie: c=d"],
+        ] {
+            assert_eq!(accept(changed), Ok(Accepted { subprotocol: None, extensions: None }), "{changed:?}");
+        }
+        let chosen = accept(&["Sec-WebSocket-Protocol: v1", "Sec-WebSocket-Extensions: permessage-deflate; a=1"]);
+        let expected = Accepted { subprotocol: Some("v1".into()), extensions: Some("permessage-deflate; a=1".into()) };
+        assert_eq!(chosen, Ok(expected));
+    }
+
+    #[test]
+    fn what_rfc_6455_does_not_allow_is_refused_by_name() {
+        let repeated = format!("Sec-WebSocket-Accept: {KEY}");
+        for (changed, says) in [
+            (&["Upgrade: -"][..], "no `Upgrade`"),
+            (&["Upgrade: h2c"], "has `Upgrade: h2c`"),
+            (&["Upgrade: websocket/13"], "not `Upgrade: websocket`"),
+            (&["Connection: -"], "no `Connection`"),
+            (&["Connection: close"], "has `Connection: close`"),
+            (&["Connection: notupgrade"], "not `Connection: Upgrade`"),
+            (&["Sec-WebSocket-Accept: -"], "no Sec-WebSocket-Accept"),
+            (&["Sec-WebSocket-Accept: S3pPLMBiTxaQ9kYGzzhZRbK+xOo="], "does not answer our key"),
+            (&[&repeated, &repeated], "2 Sec-WebSocket-Accept headers"),
+            (&["Sec-WebSocket-Extensions: permessage-deflate, x-other"], "extension `x-other`"),
+            (&["Sec-WebSocket-Protocol: v3"], "subprotocol `v3`"),
+            (&["Sec-WebSocket-Protocol: V1"], "subprotocol `V1`"),
+            (&["Sec-WebSocket-Protocol: v1, v2"], "subprotocol `v1, v2`"),
+            (&["Sec-WebSocket-Protocol: v1", "Sec-WebSocket-Protocol: v1"], "2 Sec-WebSocket-Protocol headers"),
+        ] {
+            let refused = accept(changed);
+            assert!(refused.as_ref().is_err_and(|problem| problem.contains(says)), "{changed:?}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_was_offered_so_nothing_may_be_chosen() {
+        let head = |line: &str| {
+            let head = format!(
+                "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {KEY}\r\n{line}\r\n\r\n"
+            );
+            Head::parse(head.as_bytes()).unwrap().accept(KEY, &Offer::default())
+        };
+        assert!(head("Sec-WebSocket-Protocol: v1").is_err_and(|problem| problem.contains("not offered")));
+        assert!(head("Sec-WebSocket-Extensions: permessage-deflate").is_err_and(|p| p.contains("not offered")));
+    }
+
+    #[test]
+    fn the_head_ends_behind_its_first_empty_line_however_it_arrives() {
+        for (bytes, end) in [
+            (&b"HTTP/1.1 101 x\r\nA: b\r\n\r\n\x81\x00"[..], Some(24)),
+            (b"HTTP/1.1 101 x\nA: b\n\n\x81\x00", Some(21)),
+            (b"HTTP/1.1 101 x\r\n\r\n", Some(18)),
+            (b"HTTP/1.1 101 x\r\nA: b\r\n", None),
+            (b"HTTP/1.1 101 x\r\nA: b\r\n\r", None),
+            (b"", None),
+        ] {
+            assert_eq!(Head::find_end(bytes, 0), end, "{bytes:?}");
+            // Byte by byte it is found with the last one that it needs, and each byte is looked at a few times only.
+            let found = (0..bytes.len()).find_map(|had| Head::find_end(&bytes[..=had], had));
+            assert_eq!(found, end, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_http_is_told_from_its_first_bytes() {
+        for start in ["", "H", "HTTP/1.", "HTTP/1.1 101"] {
+            assert_eq!(Head::check_start(start.as_bytes()), Ok(()));
+        }
+        for (start, says) in [
+            (&b"\x15\x03\x01"[..], "wss://"),
+            (b"\x16\x03\x01", "wss://"),
+            (b"SSH-2.0-OpenSSH\r\n", "\"SSH-2.0-OpenSSH\\r\\n…\""),
+            (b"HTTP/2 101", "not HTTP/1.1"),
+            (b"\x00\x00\x12\x04", "\\x00\\x00\\x12\\x04"),
+        ] {
+            let problem = Head::check_start(start).unwrap_err();
+            assert!(problem.contains(says), "{start:?}: {problem}");
+        }
+    }
+
+    #[test]
+    fn an_old_servers_refusal_is_read_and_its_upgrade_is_not() {
+        assert_eq!(Head::parse(b"HTTP/1.0 404 Not Found\r\n\r\n").unwrap().status, 404);
+        let upgraded = Head::parse(b"HTTP/1.0 101 x\r\nUpgrade: websocket\r\n\r\n").unwrap();
+        assert!(upgraded.accept(KEY, &offer()).is_err_and(|problem| problem.contains("HTTP/1.0")));
+    }
+
+    #[test]
+    fn a_malformed_head_is_an_error() {
+        let many = format!("HTTP/1.1 101 x\r\n{}\r\n", "A: b\r\n".repeat(200));
+        for head in ["HTTP/1.1 abc x\r\n\r\n", "HTTP/1.1 101 x\r\nno colon\r\n\r\n", "HTTP/1.9 101\r\n\r\n", &many] {
+            let parsed = Head::parse(head.as_bytes());
+            assert!(parsed.as_ref().is_err_and(|problem| problem.contains("not valid HTTP")), "{parsed:?}");
+        }
+    }
+}

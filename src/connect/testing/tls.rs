@@ -1,0 +1,73 @@
+//! Certificates made on the spot, and a scripted server that speaks TLS.
+
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use native_tls::{TlsAcceptor, TlsStream};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+
+use super::Server;
+use crate::config::Config;
+use crate::tls::TlsConfig;
+
+/// A root of trust of our own.
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// A certificate that an [`Authority`] gave, and its key.
+pub(crate) struct Certified {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        // A name of its own, or its certificates would count as signed by themselves, or by another authority.
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("authority {}", MADE.fetch_add(1, Ordering::Relaxed));
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Authority(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    pub(crate) fn der(&self) -> Vec<u8> {
+        self.0.der().to_vec()
+    }
+
+    pub(crate) fn certify(&self, name: &str) -> Certified {
+        self.sign(CertificateParams::new([name.to_owned()]).unwrap())
+    }
+
+    pub(crate) fn certify_until_2020(&self, name: &str) -> Certified {
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.not_after = date_time_ymd(2020, 1, 1);
+        self.sign(params)
+    }
+
+    fn sign(&self, params: CertificateParams) -> Certified {
+        let key = KeyPair::generate().unwrap();
+        Certified { certificate: params.signed_by(&key, &self.0).unwrap().pem(), key: key.serialize_pem() }
+    }
+
+    /// Options that trust this authority and no other.
+    pub(crate) fn trusted(&self) -> Config {
+        Config { tls: TlsConfig::new().root_certificate(self.pem()).only_these_roots(true), ..Config::default() }
+    }
+}
+
+impl Certified {
+    /// A server with this certificate. Where the handshake fails, the script is not run.
+    pub(crate) fn serve(&self, script: impl FnOnce(TlsStream<TcpStream>) + Send + 'static) -> Server {
+        let identity = native_tls::Identity::from_pkcs8(self.certificate.as_bytes(), self.key.as_bytes()).unwrap();
+        let acceptor = TlsAcceptor::new(identity).unwrap();
+        Server::start(move |tcp| {
+            if let Ok(stream) = acceptor.accept(tcp) {
+                script(stream);
+            }
+        })
+    }
+}

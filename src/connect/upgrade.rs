@@ -1,0 +1,143 @@
+//! Turns a byte stream into a WebSocket: sends the opening request, reads the response head and what came right behind it
+//! (RFC 6455 §4.1). Runs on the connecting thread; request, head and body are made and judged in the pure modules beside.
+//!
+//! Key and accept key are tungstenite's. Its handshake machine is not used: it refuses heads in many small pieces and
+//! `Connection: keep-alive, Upgrade`, and logs the request with its credentials.
+
+use std::io::{self, ErrorKind};
+use std::time::{Duration, Instant};
+
+use tungstenite::handshake::client::generate_key;
+use tungstenite::handshake::derive_accept_key;
+
+use super::body::Body;
+use super::response::{Accepted, Head};
+use super::stream::Stream;
+use super::target::Target;
+use super::waiter::{Failure, Waiter};
+use crate::error::{Error, Phase, Rejection};
+
+/// Beyond this, a head is no answer to an upgrade but an attempt to fill our memory.
+const MAX_HEAD: usize = 64 << 10;
+
+/// How long the body of a refusal may take: the refusal is the news, and a server that keeps the connection open must not
+/// delay it.
+const BODY_TIME: Duration = Duration::from_secs(1);
+
+/// What one read takes: a TLS record.
+const CHUNK: usize = 16 << 10;
+
+/// The server's consent.
+pub(super) struct Upgraded {
+    pub(super) head: Head,
+    pub(super) accepted: Accepted,
+    /// What the server sent right behind its head: the first frames.
+    pub(super) leftover: Vec<u8>,
+}
+
+pub(super) fn upgrade(target: &Target, stream: &Stream, waiter: &mut Waiter<'_>) -> Result<Upgraded, Failure> {
+    let key = generate_key();
+    send(&target.request.to_bytes(&key), stream, waiter)?;
+    let (head, mut leftover) = read_head(stream, waiter)?;
+    if head.status != 101 {
+        let body = read_body(&head, &leftover, stream, waiter)?;
+        let url = target.url().to_owned();
+        return Err(
+            Error::Rejected(Box::new(Rejection { url, status: head.status, headers: head.headers, body })).into()
+        );
+    }
+    let accepted = head
+        .accept(&derive_accept_key(key.as_bytes()), &target.request.offer)
+        .map_err(|problem| refused(problem, waiter))?;
+    // Nothing may stay behind in the TLS session, where no event of the socket would tell of it.
+    let hidden = stream.buffered();
+    if hidden > 0 {
+        let start = leftover.len();
+        leftover.resize(start + hidden, 0);
+        let n = waiter.retry(Phase::Upgrade, || stream.read(&mut leftover[start..]))?;
+        leftover.truncate(start + n);
+    }
+    Ok(Upgraded { head, accepted, leftover })
+}
+
+fn send(mut bytes: &[u8], stream: &Stream, waiter: &mut Waiter<'_>) -> Result<(), Failure> {
+    while !bytes.is_empty() {
+        let written = waiter.retry(Phase::Upgrade, || stream.write(bytes))?;
+        bytes = &bytes[written..];
+    }
+    Ok(())
+}
+
+/// Reads up to the end of the final response's head, and gives what was read beyond.
+fn read_head(stream: &Stream, waiter: &mut Waiter<'_>) -> Result<(Head, Vec<u8>), Failure> {
+    let mut bytes = Vec::new();
+    let mut searched = 0;
+    let mut interim = 0;
+    loop {
+        Head::check_start(&bytes).map_err(|problem| refused(problem, waiter))?;
+        let end = Head::find_end(&bytes, searched);
+        if end.unwrap_or(bytes.len()) + interim > MAX_HEAD {
+            return Err(refused(format!("the response head is over {} KiB long", MAX_HEAD >> 10), waiter));
+        }
+        let Some(end) = end else {
+            searched = bytes.len();
+            read_more(&mut bytes, stream, waiter)?;
+            continue;
+        };
+        let head = Head::parse(&bytes[..end]).map_err(|problem| refused(problem, waiter))?;
+        bytes.drain(..end);
+        // RFC 7231 §6.2: a client must be able to take any number of interim responses (100, 103) before the final one.
+        if head.status >= 200 || head.status == 101 {
+            log::debug!(target: super::LOG, "{} answered with status {}", waiter.peer(), head.status);
+            return Ok((head, bytes));
+        }
+        interim += end;
+        searched = 0;
+    }
+}
+
+fn read_more(bytes: &mut Vec<u8>, stream: &Stream, waiter: &mut Waiter<'_>) -> Result<(), Failure> {
+    let mut chunk = [0; CHUNK];
+    let n = waiter.retry(Phase::Upgrade, || match stream.read(&mut chunk) {
+        Ok(0) => Err(io::Error::new(ErrorKind::UnexpectedEof, hung_up(bytes))),
+        // A server that cannot make sense of the request closes with part of it unread, which is a reset.
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => Err(io::Error::new(error.kind(), hung_up(bytes))),
+        other => other,
+    })?;
+    bytes.extend_from_slice(&chunk[..n]);
+    Ok(())
+}
+
+fn hung_up(received: &[u8]) -> &'static str {
+    match received.is_empty() {
+        true => "the server hung up without an answer (is this its WebSocket port, and ws:// or wss:// right?)",
+        false => "the server hung up in the middle of its response head",
+    }
+}
+
+/// Reads what can be had quickly of a refusal's body. Only a cancellation is an error: the refusal itself is known.
+fn read_body(head: &Head, beginning: &[u8], stream: &Stream, waiter: &mut Waiter<'_>) -> Result<Vec<u8>, Failure> {
+    let until = Instant::now() + BODY_TIME;
+    let mut body = Body::new(head.status, &head.headers);
+    body.push(beginning);
+    let mut chunk = [0; CHUNK];
+    while !body.is_complete() && Instant::now() < until && waiter.check(Phase::Upgrade).is_ok() {
+        match stream.read(&mut chunk) {
+            Ok(n) if n > 0 => body.push(&chunk[..n]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                if waiter.wait(Phase::Upgrade, Some(until)).is_err() {
+                    break;
+                }
+            }
+            _ => break,
+        }
+    }
+    match waiter.check(Phase::Upgrade) {
+        Err(Failure::Cancelled) => Err(Failure::Cancelled),
+        _ => Ok(body.into_bytes()),
+    }
+}
+
+fn refused(problem: String, waiter: &Waiter<'_>) -> Failure {
+    Error::Upgrade { peer: waiter.peer().into(), problem: problem.into() }.into()
+}

@@ -1,0 +1,254 @@
+//! What waits to be written: whole frames, in order, handed out in pieces of about 64 KiB.
+//!
+//! Small frames are encoded back to back. A large payload waits as it is, and is masked piece by piece on its way out.
+//! Control frames that must not wait behind data go out at the next frame boundary. Guarded by the lock of `Outbound`.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use tungstenite::protocol::frame::coding::OpCode;
+
+use crate::protocol::frame::{self, MaskingKey};
+
+/// What is offered to the socket at once: large enough that the system call's cost is spread, small enough that a piece
+/// that was just masked is still in the cache.
+pub(crate) const PIECE: usize = 64 << 10;
+
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    entries: VecDeque<Entry>,
+    /// The latest answer to a ping, and the latest ping of the keepalive: newer ones replace those not yet on their way.
+    pong: Option<Vec<u8>>,
+    ping: Option<Vec<u8>>,
+    /// The Close frame's payload; it goes out when nothing else is left, and nothing after it (RFC 6455 §5.5.1).
+    close: Option<Bytes>,
+    closed: bool,
+    /// The front entry is the rest of a frame that has begun to go out.
+    mid_frame: bool,
+    /// An emptied buffer, for the next entry.
+    spare: Vec<u8>,
+    /// Bytes in `entries`, frame headers included.
+    waiting: usize,
+}
+
+#[derive(Debug)]
+enum Entry {
+    /// Whole frames.
+    Frames(Vec<u8>),
+    /// One frame whose payload is masked on its way out. `header` is set until it has gone out.
+    Large { header: Option<OpCode>, payload: Bytes, key: MaskingKey, offset: usize },
+}
+
+impl Queue {
+    /// Counts the bytes that wait, frame headers included.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.pong.is_none() && self.ping.is_none() && self.close.is_none()
+    }
+
+    /// Adds a frame that is small or must be copied anyway.
+    pub(crate) fn push(&mut self, opcode: OpCode, payload: &[u8]) {
+        self.waiting += frame::header_len(payload.len()) + payload.len();
+        match self.entries.back_mut() {
+            Some(Entry::Frames(frames)) if frames.len() < PIECE => frame::encode(frames, opcode, payload),
+            _ => {
+                let mut frames = std::mem::take(&mut self.spare);
+                frame::encode(&mut frames, opcode, payload);
+                self.entries.push_back(Entry::Frames(frames));
+            }
+        }
+    }
+
+    /// Adds a frame whose payload is masked later, piece by piece.
+    pub(crate) fn push_large(&mut self, opcode: OpCode, payload: Bytes) {
+        self.waiting += frame::header_len(payload.len()) + payload.len();
+        let key = frame::new_key();
+        self.entries.push_back(Entry::Large { header: Some(opcode), payload, key, offset: 0 });
+    }
+
+    /// Puts the rest of a frame, whose beginning has gone out, before everything else.
+    pub(crate) fn push_front_rest(&mut self, rest: Bytes, mut key: MaskingKey, offset: usize) {
+        key.rotate_left(offset % 4);
+        self.waiting += rest.len();
+        self.mid_frame = true;
+        self.entries.push_front(Entry::Large { header: None, payload: rest, key, offset: 0 });
+    }
+
+    /// Answers a ping, in place of an answer that has not gone out yet (RFC 6455 §5.5.3).
+    pub(crate) fn set_pong(&mut self, payload: &[u8]) {
+        set(&mut self.pong, payload);
+    }
+
+    pub(crate) fn set_ping(&mut self, payload: &[u8]) {
+        set(&mut self.ping, payload);
+    }
+
+    /// Ends the queue with a Close frame, unless one is there already.
+    pub(crate) fn set_close(&mut self, payload: Bytes) {
+        if !self.closed {
+            self.close.get_or_insert(payload);
+        }
+    }
+
+    /// Whether the Close frame has been handed out.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Drops the messages that have not begun to go out.
+    pub(crate) fn drop_unsent(&mut self) {
+        self.entries.truncate(usize::from(self.mid_frame));
+        self.waiting = match self.entries.front() {
+            Some(Entry::Large { payload, offset, .. }) => payload.len() - offset,
+            _ => 0,
+        };
+    }
+
+    /// Replaces `piece` by what is to be written next; `false` when there is nothing. A piece handed out must be written
+    /// whole before the next: a TLS session insists on it.
+    pub(crate) fn next_piece(&mut self, piece: &mut Vec<u8>) -> bool {
+        piece.clear();
+        if self.closed {
+            return false;
+        }
+        if !self.mid_frame && self.take_control(piece) {
+            return true;
+        }
+        match self.entries.front_mut() {
+            None => {
+                let Some(payload) = self.close.take() else { return false };
+                frame::encode(piece, frame::CLOSE, &payload);
+                self.closed = true;
+            }
+            Some(Entry::Frames(frames)) => {
+                self.waiting -= frames.len();
+                std::mem::swap(piece, frames);
+                self.spare = std::mem::take(frames);
+                self.entries.pop_front();
+            }
+            Some(Entry::Large { header, payload, key, offset }) => {
+                if let Some(opcode) = header.take() {
+                    frame::encode_header(piece, opcode, payload.len(), *key);
+                }
+                let end = payload.len().min(*offset + PIECE);
+                frame::encode_payload(piece, &payload[*offset..end], *key, *offset);
+                *offset = end;
+                self.waiting -= piece.len();
+                self.mid_frame = end < payload.len();
+                if !self.mid_frame {
+                    self.entries.pop_front();
+                }
+            }
+        }
+        true
+    }
+
+    fn take_control(&mut self, piece: &mut Vec<u8>) -> bool {
+        for (slot, opcode) in [(&mut self.pong, frame::PONG), (&mut self.ping, frame::PING)] {
+            if let Some(payload) = slot.take() {
+                frame::encode(piece, opcode, &payload);
+            }
+        }
+        !piece.is_empty()
+    }
+}
+
+fn set(slot: &mut Option<Vec<u8>>, payload: &[u8]) {
+    let slot = slot.get_or_insert_default();
+    slot.clear();
+    slot.extend_from_slice(payload);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BINARY: OpCode = OpCode::Data(tungstenite::protocol::frame::coding::Data::Binary);
+
+    /// Everything the queue hands out, as (opcode, unmasked payload).
+    fn drain(queue: &mut Queue) -> Vec<(u8, Vec<u8>)> {
+        let (mut wire, mut piece) = (Vec::new(), Vec::new());
+        while queue.next_piece(&mut piece) {
+            wire.extend_from_slice(&piece);
+        }
+        assert_eq!(queue.len(), 0);
+        parse(&wire)
+    }
+
+    fn parse(mut wire: &[u8]) -> Vec<(u8, Vec<u8>)> {
+        let mut frames = Vec::new();
+        while !wire.is_empty() {
+            let mut cursor = std::io::Cursor::new(wire);
+            let (header, len) = tungstenite::protocol::frame::FrameHeader::parse(&mut cursor).unwrap().unwrap();
+            let (_, rest) = wire.split_at(cursor.position() as usize);
+            let (payload, rest) = rest.split_at(len as usize);
+            let mut payload = payload.to_vec();
+            frame::mask(&mut payload, header.mask.unwrap(), 0);
+            frames.push((header.opcode.into(), payload));
+            wire = rest;
+        }
+        frames
+    }
+
+    #[test]
+    fn frames_of_all_sizes_go_out_whole_and_in_order() {
+        let mut queue = Queue::default();
+        let large: Vec<u8> = (0..3 * PIECE + 5).map(|i| i as u8).collect();
+        queue.push(BINARY, b"one");
+        queue.push_large(BINARY, large.clone().into());
+        queue.push(BINARY, b"two");
+        assert_eq!(drain(&mut queue), [(2, b"one".to_vec()), (2, large), (2, b"two".to_vec())]);
+    }
+
+    #[test]
+    fn a_pong_goes_between_frames_and_only_the_latest() {
+        let mut queue = Queue::default();
+        let large = vec![7; 2 * PIECE];
+        queue.push_large(BINARY, large.clone().into());
+        queue.push(BINARY, b"after");
+        let (mut wire, mut piece) = (Vec::new(), Vec::new());
+        assert!(queue.next_piece(&mut piece));
+        wire.append(&mut piece);
+        queue.set_pong(b"first");
+        queue.set_pong(b"latest");
+        while queue.next_piece(&mut piece) {
+            wire.append(&mut piece);
+        }
+        assert_eq!(parse(&wire), [(2, large), (10, b"latest".to_vec()), (2, b"after".to_vec())]);
+    }
+
+    #[test]
+    fn nothing_goes_out_after_close() {
+        let mut queue = Queue::default();
+        queue.set_close(Bytes::from_static(&[3, 232]));
+        queue.push(BINARY, b"before");
+        queue.set_pong(b"pong");
+        assert_eq!(drain(&mut queue), [(10, b"pong".to_vec()), (2, b"before".to_vec()), (8, vec![3, 232])]);
+        queue.set_pong(b"late");
+        queue.set_close(Bytes::new());
+        assert!(!queue.next_piece(&mut Vec::new()));
+    }
+
+    #[test]
+    fn the_rest_of_a_begun_frame_survives_and_keeps_its_mask() {
+        let mut queue = Queue::default();
+        let payload: Vec<u8> = (0..=255).collect();
+        let key = [1, 2, 3, 4];
+        let mut wire = Vec::new();
+        frame::encode_header(&mut wire, BINARY, payload.len(), key);
+        frame::encode_payload(&mut wire, &payload[..99], key, 0);
+        queue.push(BINARY, b"dropped");
+        queue.push_front_rest(payload[99..].to_vec().into(), key, 99);
+        queue.drop_unsent();
+        assert_eq!(queue.len(), payload.len() - 99);
+        queue.set_pong(b"");
+        let mut piece = Vec::new();
+        while queue.next_piece(&mut piece) {
+            wire.append(&mut piece);
+        }
+        assert_eq!(parse(&wire), [(2, payload), (10, Vec::new())]);
+    }
+}

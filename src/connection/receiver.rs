@@ -1,0 +1,319 @@
+//! The receiving half of one connection: reads the socket, decodes, answers control frames, and keeps its deadlines.
+//!
+//! Belongs to the thread that reads. It never calls a callback: it fills a [`Batch`], and says when the connection is over.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::outbound::{Note, Outbound};
+use crate::close::Close;
+use crate::config::Config;
+use crate::connect::Stream;
+use crate::error::{Error, Phase};
+use crate::protocol::frame::close_answer;
+use crate::protocol::{Batch, Closing, End, Inbound, Keepalive, KeepaliveAction, Kind, Limits, Outcome};
+
+/// One read takes at most this much: enough that the system call and the event loop's turn cost little per message, and
+/// still within a core's cache.
+const READ_BUFFER: usize = 256 << 10;
+
+/// What a thread reads with, shared by all of its connections.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    pub(crate) buffer: Vec<u8>,
+    pub(crate) batch: Batch,
+}
+
+impl Reader {
+    pub(crate) fn new() -> Self {
+        // Zeroed by the operating system, and not in memory before it is used.
+        Reader { buffer: vec![0; READ_BUFFER], batch: Batch::default() }
+    }
+}
+
+/// What came of a read.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// The batch is filled; `more` says that there may be more to read.
+    Received { more: bool },
+    /// There is nothing to read for now.
+    Empty,
+    /// The connection is over.
+    Over(Option<Error>),
+}
+
+pub(crate) struct Receiver {
+    stream: Arc<Stream>,
+    outbound: Arc<Outbound>,
+    inbound: Inbound,
+    /// Bytes read and not decoded yet: the beginning of a frame, or what came with the response head.
+    tail: Vec<u8>,
+    /// The tail holds whole frames, for which the last batch had no room.
+    overfull: bool,
+    closing: Closing,
+    keepalive: Option<Keepalive>,
+    /// The keepalive's pings so far, their payload, and when the latest went out.
+    pings: u64,
+    pinged: Option<Instant>,
+    close_timeout: Duration,
+    peer: Box<str>,
+    /// Whether the end of the stream, or an error, was announced: then reading goes on until it is met.
+    hung_up: bool,
+}
+
+impl Receiver {
+    pub(crate) fn new(
+        stream: Arc<Stream>,
+        outbound: Arc<Outbound>,
+        leftover: Vec<u8>,
+        config: &Config,
+        in_pieces: bool,
+        peer: &str,
+        now: Instant,
+    ) -> Self {
+        let limits = Limits { message_size: config.max_message_size, fragments: config.max_fragments };
+        Receiver {
+            stream,
+            outbound,
+            inbound: Inbound::new(limits, in_pieces),
+            overfull: !leftover.is_empty(),
+            tail: leftover,
+            closing: Closing::default(),
+            keepalive: config.ping_interval.map(|interval| Keepalive::new(interval, config.ping_timeout, now)),
+            pings: 0,
+            pinged: None,
+            close_timeout: config.close_timeout,
+            peer: peer.into(),
+            hung_up: false,
+        }
+    }
+
+    /// The poll announced the end of the stream or an error: a short read no longer means that there is nothing more.
+    pub(crate) fn on_hang_up(&mut self) {
+        self.hung_up = true;
+    }
+
+    /// Reads once and decodes: fills the reader's batch. Pings and a Close are answered before any callback runs.
+    pub(crate) fn receive(&mut self, reader: &mut Reader) -> Step {
+        reader.batch.clear();
+        if !self.closing.is_receiving() {
+            return self.discard(reader);
+        }
+        if self.overfull {
+            let kept = self.take_tail(reader);
+            self.decode(reader, kept);
+            return Step::Received { more: true };
+        }
+        let (read, space) = match self.inbound.direct() {
+            Some(space) => (self.stream.read(space), space.len()),
+            None => {
+                let kept = self.take_tail(reader);
+                let read = self.stream.read(&mut reader.buffer[kept..]);
+                let read = match read {
+                    Ok(read) if read > 0 => {
+                        self.heard();
+                        let more = kept + read == reader.buffer.len() || self.hung_up;
+                        self.decode(reader, kept + read);
+                        return Step::Received { more };
+                    }
+                    other => other,
+                };
+                self.tail.extend_from_slice(&reader.buffer[..kept]);
+                (read, usize::MAX)
+            }
+        };
+        match read {
+            Ok(0) => self.ended(None),
+            Ok(read) => {
+                self.heard();
+                self.inbound.filled(read, &mut reader.batch);
+                self.settle(reader);
+                // What was announced may all have fitted in; the next read tells.
+                Step::Received { more: read == space || self.hung_up }
+            }
+            Err(error) => self.read_failed(error),
+        }
+    }
+
+    /// What to do about requests of other threads; `Some` when the connection is over.
+    pub(crate) fn on_note(&mut self, note: Note, now: Instant) -> Option<Step> {
+        if note.abort {
+            self.closing.on_local_close(now, self.close_timeout);
+            self.stream.abort();
+            return Some(Step::Over(None));
+        }
+        if note.close {
+            self.closing.on_local_close(now, self.close_timeout);
+        }
+        // What the peer sent before it went away, its Close above all, says more than the failed write.
+        if note.write_error.is_some() {
+            self.hung_up = true;
+        }
+        None
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        match self.closing.deadline() {
+            Some(deadline) => Some(deadline),
+            None => self.keepalive.as_ref().map(Keepalive::next_deadline),
+        }
+    }
+
+    /// Does what is due; `Some` when the connection is over.
+    pub(crate) fn on_deadline(&mut self, now: Instant) -> Option<Step> {
+        if let Some(deadline) = self.closing.deadline() {
+            if deadline > now {
+                return None;
+            }
+            let error = match self.closing.outcome() {
+                Outcome::Unanswered => {
+                    Some(Error::Timeout { phase: Phase::Closing, peer: self.peer.clone(), after: self.close_timeout })
+                }
+                Outcome::Lost | Outcome::Over => None,
+            };
+            return Some(Step::Over(error));
+        }
+        let keepalive = self.keepalive.as_mut()?;
+        match keepalive.on_deadline(now) {
+            KeepaliveAction::Nothing => None,
+            KeepaliveAction::Ping => {
+                self.pings += 1;
+                self.pinged = Some(now);
+                self.outbound.ping(&self.pings.to_be_bytes());
+                None
+            }
+            KeepaliveAction::GiveUp => {
+                let after = keepalive.timeout();
+                Some(Step::Over(Some(Error::Timeout { phase: Phase::Open, peer: self.peer.clone(), after })))
+            }
+        }
+    }
+
+    /// Fails the connection for something found while its messages were being handed out: bad text, or a panic.
+    pub(crate) fn fail(&mut self, code: u16, reason: &str) {
+        if self.closing.is_receiving() {
+            // Both are known to be allowed in a Close frame.
+            let payload = [&code.to_be_bytes(), reason.as_bytes()].concat();
+            self.outbound.finish(payload.into());
+            self.closing.on_failure(Instant::now(), self.close_timeout);
+        }
+    }
+
+    /// How the connection ended, once it is over: closes the socket.
+    pub(crate) fn close(&mut self) -> Close {
+        let told = self.outbound.close_is_written();
+        self.stream.shutdown();
+        self.closing.close(told)
+    }
+
+    /// Puts the undecoded bytes at the start of the read buffer and tells how many they are.
+    fn take_tail(&mut self, reader: &mut Reader) -> usize {
+        let kept = self.tail.len();
+        if kept > 0 {
+            if kept >= reader.buffer.len() {
+                // Only what came with a response head, and the rest of an overfull batch, are ever that long.
+                reader.buffer.resize(kept + READ_BUFFER, 0);
+            }
+            reader.buffer[..kept].copy_from_slice(&self.tail);
+            self.tail.clear();
+        }
+        kept
+    }
+
+    fn decode(&mut self, reader: &mut Reader, len: usize) {
+        let done = self.inbound.decode(&reader.buffer[..len], &mut reader.batch);
+        self.overfull = reader.batch.is_full();
+        if done < len {
+            self.tail.extend_from_slice(&reader.buffer[done..len]);
+        } else if self.tail.capacity() > 0 {
+            // An idle connection holds no buffer.
+            self.tail = Vec::new();
+        }
+        self.settle(reader);
+    }
+
+    /// Counts the batch and answers what must be answered at once.
+    fn settle(&mut self, reader: &mut Reader) {
+        let (batch, buffer) = (&mut reader.batch, &reader.buffer);
+        self.count(batch);
+        if let Some(ping) = &batch.latest_ping {
+            self.outbound.pong(batch.payload(ping, buffer));
+        }
+        match &batch.end {
+            None => {}
+            Some(End::Close { code, reason }) => {
+                log::debug!(target: "websocket_app::connection", "{}: received Close {code} {reason:?}", self.peer);
+                self.outbound.finish(close_answer(*code).into());
+                self.closing.on_peer_close(*code, reason.clone(), Instant::now(), self.close_timeout);
+            }
+            Some(end) => self.fail(end.close_code(), ""),
+        }
+    }
+
+    fn count(&mut self, batch: &Batch) {
+        let (mut messages, mut bytes, mut pongs) = (0, 0, 0);
+        for item in &batch.items {
+            match item.kind {
+                Kind::Text | Kind::Binary => messages += 1,
+                Kind::TextFragment { last, .. } | Kind::BinaryFragment { last, .. } => messages += u64::from(last),
+                Kind::Ping => continue,
+                Kind::Pong => {
+                    pongs += 1;
+                    continue;
+                }
+            }
+            bytes += item.payload_len();
+        }
+        let received = &self.outbound.received;
+        received.messages.fetch_add(messages, Ordering::Relaxed);
+        received.bytes.fetch_add(bytes, Ordering::Relaxed);
+        received.pongs.fetch_add(pongs, Ordering::Relaxed);
+    }
+
+    /// Takes note of a pong: one that carries the latest ping's payload gives the round-trip time.
+    pub(crate) fn on_pong(&mut self, payload: &[u8]) {
+        if payload == self.pings.to_be_bytes()
+            && let Some(pinged) = self.pinged.take()
+        {
+            self.outbound.pong_received(pinged.elapsed());
+        }
+    }
+
+    fn heard(&mut self) {
+        if let Some(keepalive) = &mut self.keepalive {
+            keepalive.heard();
+        }
+    }
+
+    /// After the last thing of interest, what still comes is thrown away until the peer ends the stream.
+    fn discard(&mut self, reader: &mut Reader) -> Step {
+        match self.stream.read(&mut reader.buffer) {
+            Ok(0) => self.ended(None),
+            Ok(_) => Step::Received { more: true },
+            Err(error) => self.read_failed(error),
+        }
+    }
+
+    fn read_failed(&mut self, error: io::Error) -> Step {
+        match error.kind() {
+            io::ErrorKind::WouldBlock => Step::Empty,
+            io::ErrorKind::Interrupted => Step::Received { more: true },
+            _ => self.ended(Some(error)),
+        }
+    }
+
+    /// The stream has ended, in order or not.
+    fn ended(&mut self, error: Option<io::Error>) -> Step {
+        let phase = match self.closing.outcome() {
+            Outcome::Over => return Step::Over(None),
+            Outcome::Unanswered => Phase::Closing,
+            Outcome::Lost => Phase::Open,
+        };
+        let source = error.unwrap_or_else(|| {
+            io::Error::new(io::ErrorKind::UnexpectedEof, "the peer ended the stream without a Close frame")
+        });
+        Step::Over(Some(Error::network(phase, &self.peer, source)))
+    }
+}

@@ -1,0 +1,208 @@
+//! [`Sender`]: what users hold to send and to close, from any thread and any callback.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::outbound::{Outbound, Wait};
+use crate::close::close_code;
+use crate::connect::Handshake;
+use crate::error::SendError;
+use crate::message::Outgoing;
+use crate::protocol::frame;
+
+/// Sends messages and closes the connection, from any thread and in any callback.
+///
+/// Clones are cheap and all mean the same app; they stay valid when the connection is gone, and then every send is
+/// [`SendError::NotConnected`]. Messages of one thread go out in its order. A message that nothing waits before is written
+/// by the calling thread, at once, in one system call; a thread that sends one after the other without pause has them
+/// written together.
+///
+/// ```no_run
+/// use websocket_app::WebSocketApp;
+///
+/// let app = WebSocketApp::new("wss://echo.example/");
+/// let ws = app.sender();
+/// let running = app.spawn()?;
+/// # std::thread::sleep(std::time::Duration::from_secs(1));
+/// std::thread::spawn(move || ws.send("from another thread"));
+/// running.join()?;
+/// # Ok::<(), websocket_app::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Sender {
+    outbound: Arc<Outbound>,
+}
+
+impl Sender {
+    pub(crate) fn new(outbound: Arc<Outbound>) -> Self {
+        Sender { outbound }
+    }
+
+    pub(crate) fn outbound(&self) -> &Arc<Outbound> {
+        &self.outbound
+    }
+
+    /// Sends a message as one frame, masked (RFC 6455 §5.6): `&str` and `String` as text, `&[u8]`, `Vec<u8>`, `Bytes` and
+    /// the like as binary.
+    ///
+    /// Returns when the message is written or queued. Where the queue is full (`max_send_buffer`), an ordinary thread waits
+    /// for room up to `send_timeout`; a callback never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::NotConnected`] when there is no open connection, [`SendError::Timeout`] when there was no room in time,
+    /// [`SendError::QueueFull`] when there is none and this is a callback. An owned message comes back with the error.
+    pub fn send<'a>(&self, message: impl Into<Outgoing<'a>>) -> Result<(), SendError> {
+        self.outbound.send(message.into(), Wait::Default)
+    }
+
+    /// Sends a text message: see [`send`](Self::send).
+    pub fn send_text(&self, text: impl AsRef<str>) -> Result<(), SendError> {
+        self.send(text.as_ref())
+    }
+
+    /// Sends a binary message: see [`send`](Self::send).
+    pub fn send_binary(&self, data: impl AsRef<[u8]>) -> Result<(), SendError> {
+        self.send(data.as_ref())
+    }
+
+    /// Sends a message if there is room for it now; never blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::QueueFull`] when there is no room, [`SendError::NotConnected`] when there is no open connection.
+    pub fn try_send<'a>(&self, message: impl Into<Outgoing<'a>>) -> Result<(), SendError> {
+        self.outbound.send(message.into(), Wait::Never)
+    }
+
+    /// Sends a message, waiting for room this long instead of `send_timeout`. In a callback it does not wait.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn send_timeout<'a>(&self, message: impl Into<Outgoing<'a>>, timeout: Duration) -> Result<(), SendError> {
+        self.outbound.send(message.into(), Wait::UpTo(timeout))
+    }
+
+    /// Sends a ping (RFC 6455 §5.5.2) with a payload of up to 125 bytes. The answer comes to `on_pong`. The keepalive's own
+    /// pings do not need this.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::InvalidControl`] when the payload is too long; otherwise as [`send`](Self::send).
+    pub fn ping(&self, payload: impl AsRef<[u8]>) -> Result<(), SendError> {
+        self.outbound.control(frame::PING, payload.as_ref())
+    }
+
+    /// Sends a pong that answers no ping, a heartbeat in one direction (RFC 6455 §5.5.3). Pings are answered without it.
+    ///
+    /// # Errors
+    ///
+    /// As [`ping`](Self::ping).
+    pub fn pong(&self, payload: impl AsRef<[u8]>) -> Result<(), SendError> {
+        self.outbound.control(frame::PONG, payload.as_ref())
+    }
+
+    /// Closes the connection with code 1000, for good: it is not dialled again.
+    ///
+    /// May be called at any time, before the run and while connecting too, and never blocks. Queued messages go out first,
+    /// then the Close frame (RFC 6455 §7.1.2); messages that still arrive are delivered; `on_close` comes when the peer has
+    /// answered, within `close_timeout` however dead it is. Further sends are [`SendError::NotConnected`].
+    pub fn close(&self) {
+        // Code 1000 without a reason is always allowed.
+        let _ = self.outbound.close(close_code::NORMAL, "");
+    }
+
+    /// Closes as [`close`](Self::close) does, with a code and a reason for the peer.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::InvalidControl`] for a code that must not be sent (allowed are 1000–1003, 1007–1014 and 3000–4999,
+    /// RFC 6455 §7.4) or a reason of more than 123 bytes; nothing is closed then.
+    pub fn close_with(&self, code: u16, reason: &str) -> Result<(), SendError> {
+        self.outbound.close(code, reason)
+    }
+
+    /// Drops the connection at once, without a Close frame and without waiting for what is queued, for good. `on_close`
+    /// follows with code 1006.
+    pub fn abort(&self) {
+        self.outbound.abort();
+    }
+
+    /// Waits until everything sent so far is in the hands of the operating system. In a callback it does not wait.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Timeout`] when that takes longer, [`SendError::QueueFull`] where it would have to wait in a callback,
+    /// [`SendError::NotConnected`] when the connection ended first.
+    pub fn flush(&self, timeout: Duration) -> Result<(), SendError> {
+        self.outbound.flush(timeout)
+    }
+
+    /// Counts the bytes that wait to be handed to the operating system, frame headers included.
+    pub fn buffered_amount(&self) -> usize {
+        self.outbound.buffered()
+    }
+
+    /// Tells where the app is in its life.
+    pub fn state(&self) -> State {
+        self.outbound.state()
+    }
+
+    /// Gives the opening handshake of the latest connection: the server's headers, the subprotocol, the addresses.
+    /// `None` before the first.
+    pub fn handshake(&self) -> Option<Arc<Handshake>> {
+        self.outbound.handshake()
+    }
+
+    /// Counts what went through this app so far.
+    pub fn stats(&self) -> Stats {
+        self.outbound.stats()
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").field("state", &self.state()).finish_non_exhaustive()
+    }
+}
+
+/// Where an app is in its life: see [`Sender::state`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum State {
+    /// It does not run yet.
+    #[default]
+    Idle,
+    /// It looks up, dials, or shakes hands.
+    Connecting,
+    /// Messages can be sent.
+    Open,
+    /// One side has begun to close: nothing more can be sent.
+    Closing,
+    /// The run is over.
+    Closed,
+}
+
+/// What went through an app so far, all connections together: see [`Sender::stats`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Data messages given to `send` that were written or queued.
+    pub messages_sent: u64,
+    /// Data messages that were handed to callbacks, or are about to be.
+    pub messages_received: u64,
+    /// Payload bytes of the messages sent.
+    pub bytes_sent: u64,
+    /// Payload bytes of the messages received.
+    pub bytes_received: u64,
+    /// Pings sent, the keepalive's included.
+    pub pings_sent: u64,
+    /// Pongs received.
+    pub pongs_received: u64,
+    /// The time between the keepalive's latest answered ping and its pong.
+    pub last_round_trip: Option<Duration>,
+    /// How many times the connection was made anew.
+    pub reconnects: u64,
+}

@@ -1,0 +1,404 @@
+//! What can go wrong, sorted by whose fault it is: the caller's input, the network, the server's refusal, the peer's
+//! protocol violation, our own limits, the caller's callbacks. A leaf: no I/O, no locks.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::close::Close;
+use crate::message::OwnedMessage;
+
+/// The error type of the crate.
+///
+/// The variants say whose fault it is, so that a program can decide whether to try again: [`Invalid`](Self::Invalid)
+/// never gets better by itself, [`Network`](Self::Network) and [`Timeout`](Self::Timeout) often do. The text names the
+/// URL or option, the phase, and what to do. [`source`](StdError::source) is set where there is an underlying error.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// A URL, option, header or certificate that cannot be used. Found before any socket is opened.
+    Invalid(Box<InvalidInput>),
+    /// The network failed: a name that does not resolve, a refused or reset connection, an end of stream without a Close
+    /// frame.
+    Network {
+        /// What the connection was doing.
+        phase: Phase,
+        /// The host and port, or the address.
+        peer: Box<str>,
+        /// What the operating system said.
+        source: Arc<io::Error>,
+    },
+    /// Something took longer than its limit.
+    Timeout {
+        /// What took too long.
+        phase: Phase,
+        /// The host and port, or the address.
+        peer: Box<str>,
+        /// The limit that was exceeded.
+        after: Duration,
+    },
+    /// TLS could not be agreed: most often a certificate that is not trusted, expired, or for another name.
+    Tls {
+        /// The host and port.
+        peer: Box<str>,
+        /// What the TLS library said.
+        source: Arc<dyn StdError + Send + Sync>,
+    },
+    /// The server answered the upgrade with another status than 101: 403, 404, a redirect.
+    Rejected(Box<Rejection>),
+    /// The server's answer to the upgrade is not one that RFC 6455 §4.1 allows, or not HTTP at all.
+    Upgrade {
+        /// The host and port.
+        peer: Box<str>,
+        /// What is wrong with it.
+        problem: Box<str>,
+    },
+    /// The peer broke the protocol. It was told so with a Close frame.
+    Protocol(ProtocolError),
+    /// The peer exceeded one of our limits. It was told so with a Close frame.
+    Limit(LimitError),
+    /// A callback returned this error. The connection goes on.
+    Callback(Arc<dyn StdError + Send + Sync>),
+    /// A callback panicked with this message. The run is over.
+    Panicked(Box<str>),
+    /// The connection was closed while, or before, something was asked of it.
+    Closed(Box<Close>),
+    /// A message could not be sent.
+    Send(SendError),
+    /// The operating system did not give what running needs: a thread, or something to wait on sockets with.
+    System {
+        /// What was asked for.
+        what: &'static str,
+        /// What the operating system said.
+        source: Arc<io::Error>,
+    },
+}
+
+impl Error {
+    pub(crate) fn invalid(what: impl Into<String>, problem: impl Into<String>) -> Self {
+        Error::Invalid(Box::new(InvalidInput { what: what.into(), problem: problem.into() }))
+    }
+
+    pub(crate) fn network(phase: Phase, peer: &str, source: io::Error) -> Self {
+        Error::Network { phase, peer: peer.into(), source: source.into() }
+    }
+
+    pub(crate) fn system(what: &'static str, source: io::Error) -> Self {
+        Error::System { what, source: source.into() }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Invalid(input) => input.fmt(f),
+            Error::Network { phase: Phase::Open, peer, source } => write!(f, "connection to {peer} lost: {source}"),
+            Error::Network { phase, peer, source } => write!(f, "{phase} {peer}: {source}"),
+            Error::Timeout { phase: Phase::Open, peer, after } => {
+                write!(f, "connection to {peer} lost: nothing heard for {after:?}")
+            }
+            Error::Timeout { phase, peer, after } => write!(f, "{phase} {peer}: not done within {after:?}"),
+            Error::Tls { peer, source } => write!(f, "TLS handshake with {peer}: {source}"),
+            Error::Rejected(rejection) => rejection.fmt(f),
+            Error::Upgrade { peer, problem } => write!(f, "WebSocket upgrade by {peer}: {problem}"),
+            Error::Protocol(violation) => write!(f, "the peer broke the WebSocket protocol: {violation}"),
+            Error::Limit(limit) => limit.fmt(f),
+            Error::Callback(error) => write!(f, "a callback returned an error: {error}"),
+            Error::Panicked(message) => write!(f, "a callback panicked: {message}"),
+            Error::Closed(close) => write!(f, "the connection is closed: {close}"),
+            Error::Send(error) => error.fmt(f),
+            Error::System { what, source } => write!(f, "the operating system did not give {what}: {source}"),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Error::Network { source, .. } | Error::System { source, .. } => Some(source.as_ref()),
+            Error::Tls { source, .. } | Error::Callback(source) => Some(source.as_ref()),
+            Error::Protocol(violation) => Some(violation),
+            Error::Limit(limit) => Some(limit),
+            Error::Send(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<SendError> for Error {
+    fn from(error: SendError) -> Self {
+        Error::Send(error)
+    }
+}
+
+/// What was wrong with the caller's input: see [`Error::Invalid`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InvalidInput {
+    /// What it is about: the URL or the option, with its value. Never a credential.
+    pub what: String,
+    /// What is wrong, and what would be right.
+    pub problem: String,
+}
+
+impl fmt::Display for InvalidInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.problem)
+    }
+}
+
+/// What a connection was doing when it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Looking up the host's addresses.
+    Resolve,
+    /// Connecting by TCP.
+    Connect,
+    /// The TLS handshake.
+    Tls,
+    /// The HTTP request that becomes a WebSocket.
+    Upgrade,
+    /// Open: messages go back and forth.
+    Open,
+    /// The closing handshake.
+    Closing,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Phase::Resolve => "looking up",
+            Phase::Connect => "connecting to",
+            Phase::Tls => "TLS handshake with",
+            Phase::Upgrade => "WebSocket upgrade by",
+            Phase::Open => "connected to",
+            Phase::Closing => "closing the connection to",
+        })
+    }
+}
+
+/// The server's refusal of the upgrade: see [`Error::Rejected`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rejection {
+    /// The URL that was asked for, without credentials.
+    pub url: String,
+    /// The HTTP status code.
+    pub status: u16,
+    /// The response's headers.
+    pub headers: Headers,
+    /// The beginning of the response's body, 64 KiB of it at most.
+    pub body: Vec<u8>,
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A hint of what the server says; the rest is in the field.
+        const SHOWN: usize = 200;
+        write!(f, "{} refused the upgrade with HTTP status {}", self.url, self.status)?;
+        if let (300..400, Some(location)) = (self.status, self.headers.get("location")) {
+            write!(f, ", it redirects to {location}")?;
+        }
+        let body = String::from_utf8_lossy(&self.body);
+        match body.trim() {
+            "" => Ok(()),
+            text if text.len() <= SHOWN => write!(f, ": {text}"),
+            text => write!(f, ": {}…", text.chars().take(SHOWN).collect::<String>()),
+        }
+    }
+}
+
+/// The headers of an HTTP response, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Headers(Vec<(String, String)>);
+
+impl Headers {
+    pub(crate) fn new(fields: Vec<(String, String)>) -> Self {
+        Headers(fields)
+    }
+
+    /// Gives the first value of a header, whose name is not case-sensitive.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// Gives all values of a header, such as `Set-Cookie`, in order.
+    pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// Gives every name and value in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+/// How the peer broke RFC 6455: see [`Error::Protocol`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ProtocolError {
+    /// A reserved bit is set without an extension that defines it (§5.2).
+    ReservedBits,
+    /// An opcode that no one has defined (§5.2).
+    ReservedOpcode(u8),
+    /// A server must not mask its frames (§5.1).
+    MaskedFrame,
+    /// A payload length with its highest bit set (§5.2).
+    InvalidLength,
+    /// A control frame in fragments (§5.5).
+    FragmentedControlFrame,
+    /// A control frame with a payload of more than 125 bytes (§5.5).
+    OversizedControlFrame,
+    /// A continuation frame with nothing to continue (§5.4).
+    UnexpectedContinuation,
+    /// A new message before the last fragment of the one before (§5.4).
+    UnfinishedMessage,
+    /// Text, or a close reason, that is not UTF-8 (§8.1).
+    InvalidUtf8,
+    /// A Close frame with a payload of one byte (§5.5.1).
+    InvalidClosePayload,
+    /// A close code that must not be sent (§7.4).
+    InvalidCloseCode(u16),
+}
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ProtocolError::ReservedBits => f.write_str("a reserved bit is set, without an extension that uses it"),
+            ProtocolError::ReservedOpcode(opcode) => write!(f, "opcode {opcode:#x} is reserved"),
+            ProtocolError::MaskedFrame => f.write_str("a frame from the server is masked"),
+            ProtocolError::InvalidLength => f.write_str("a payload length has its highest bit set"),
+            ProtocolError::FragmentedControlFrame => f.write_str("a control frame is fragmented"),
+            ProtocolError::OversizedControlFrame => f.write_str("a control frame has a payload of over 125 bytes"),
+            ProtocolError::UnexpectedContinuation => f.write_str("a continuation frame continues nothing"),
+            ProtocolError::UnfinishedMessage => f.write_str("a message begins before the last one has ended"),
+            ProtocolError::InvalidUtf8 => f.write_str("text is not valid UTF-8"),
+            ProtocolError::InvalidClosePayload => f.write_str("a Close frame has half a close code"),
+            ProtocolError::InvalidCloseCode(code) => write!(f, "close code {code} must not be sent"),
+        }
+    }
+}
+
+impl StdError for ProtocolError {}
+
+/// Which of our limits the peer exceeded: see [`Error::Limit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LimitError {
+    /// A message is longer than `max_message_size`.
+    MessageSize {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// A message comes in more fragments than `max_fragments`.
+    Fragments {
+        /// The limit.
+        limit: usize,
+    },
+}
+
+impl fmt::Display for LimitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LimitError::MessageSize { limit } => write!(
+                f,
+                "a message is longer than max_message_size, {limit} bytes: raise it, or take messages in pieces with on_fragment"
+            ),
+            LimitError::Fragments { limit } => write!(f, "a message has more than max_fragments, {limit}, fragments"),
+        }
+    }
+}
+
+impl StdError for LimitError {}
+
+/// Why a message was not sent. An owned message comes back with [`into_message`](Self::into_message).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SendError {
+    /// There is no open connection: not yet, not any more, or it is closing.
+    NotConnected {
+        /// The message, where the caller gave it away.
+        message: Option<OwnedMessage>,
+    },
+    /// The queue has no room, and waiting is not allowed: `try_send`, or any send within a callback.
+    QueueFull {
+        /// The message, where the caller gave it away.
+        message: Option<OwnedMessage>,
+        /// The limit, `max_send_buffer`, in bytes.
+        limit: usize,
+    },
+    /// The queue had no room for as long as the caller would wait.
+    Timeout {
+        /// The message, where the caller gave it away.
+        message: Option<OwnedMessage>,
+        /// How long that was.
+        after: Duration,
+    },
+    /// The payload of a ping, pong or Close is not allowed.
+    InvalidControl {
+        /// What is wrong, and what would be right.
+        problem: Box<str>,
+    },
+}
+
+impl SendError {
+    /// Gives the message back, where it was given away as a `String`, `Vec<u8>`, `Bytes` or the like.
+    pub fn into_message(self) -> Option<OwnedMessage> {
+        match self {
+            SendError::NotConnected { message }
+            | SendError::QueueFull { message, .. }
+            | SendError::Timeout { message, .. } => message,
+            SendError::InvalidControl { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SendError::NotConnected { .. } => f.write_str("not sent: there is no open connection"),
+            SendError::QueueFull { limit, .. } => {
+                write!(
+                    f,
+                    "not sent: the send queue is full (max_send_buffer, {limit} bytes), the peer reads too slowly"
+                )
+            }
+            SendError::Timeout { after, .. } => {
+                write!(f, "not sent: the send queue had no room for {after:?}, the peer reads too slowly")
+            }
+            SendError::InvalidControl { problem } => write!(f, "not sent: {problem}"),
+        }
+    }
+}
+
+impl StdError for SendError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_small_and_cross_threads() {
+        fn crosses_threads<T: Send + Sync + 'static>() {}
+        crosses_threads::<Error>();
+        crosses_threads::<SendError>();
+        assert!(size_of::<Error>() <= 48, "{}", size_of::<Error>());
+        assert!(size_of::<SendError>() <= 48, "{}", size_of::<SendError>());
+    }
+
+    #[test]
+    fn a_rejection_shows_where_it_redirects_and_the_start_of_its_body() {
+        let rejection = Rejection {
+            url: "ws://host/".into(),
+            status: 302,
+            headers: Headers::new(vec![("Location".into(), "/new".into())]),
+            body: vec![b'x'; 1000],
+        };
+        let shown = rejection.to_string();
+        assert!(shown.contains("302") && shown.contains("redirects to /new"), "{shown}");
+        assert!(shown.len() < 300, "{}", shown.len());
+    }
+}

@@ -1,0 +1,94 @@
+//! [`Handler`]: what the event loop calls. The closures of [`WebSocketApp`](crate::WebSocketApp) are one implementation.
+
+use std::error::Error as StdError;
+
+use crate::close::Close;
+use crate::connection::Sender;
+use crate::error::Error;
+use crate::message::{Fragment, Message};
+
+/// What a callback may fail with: any error, by `?`. It goes to `on_error`, and the connection goes on.
+pub type CallbackError = Box<dyn StdError + Send + Sync>;
+
+/// Callbacks that share state without locks: the alternative to closures, for
+/// [`WebSocketApp::with_handler`](crate::WebSocketApp::with_handler).
+///
+/// All methods are called by the thread that runs the app, one at a time and never under a lock, in the order that the
+/// crate's description promises. Each has a default that does nothing, except that `on_error` logs.
+///
+/// ```no_run
+/// use websocket_app::{CallbackError, Handler, Message, Sender, WebSocketApp};
+///
+/// #[derive(Default)]
+/// struct Counter {
+///     messages: u64,
+/// }
+///
+/// impl Handler for Counter {
+///     fn on_message(&mut self, ws: &Sender, message: Message<'_>) -> Result<(), CallbackError> {
+///         self.messages += 1;
+///         println!("{}: {message}", self.messages);
+///         if self.messages == 10 {
+///             ws.close();
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// WebSocketApp::with_handler("wss://echo.example/", Counter::default()).run_forever()?;
+/// # Ok::<(), websocket_app::Error>(())
+/// ```
+#[allow(unused_variables)]
+pub trait Handler: Send + 'static {
+    /// The connection is open.
+    ///
+    /// # Errors
+    ///
+    /// Like that of every method here, an error goes to [`on_error`](Self::on_error), and the connection goes on.
+    fn on_open(&mut self, ws: &Sender) -> Result<(), CallbackError> {
+        Ok(())
+    }
+
+    /// The connection is open again. Defaults to [`on_open`](Self::on_open).
+    fn on_reconnect(&mut self, ws: &Sender) -> Result<(), CallbackError> {
+        self.on_open(ws)
+    }
+
+    /// A message has arrived whole.
+    fn on_message(&mut self, ws: &Sender, message: Message<'_>) -> Result<(), CallbackError> {
+        Ok(())
+    }
+
+    /// A piece of a message has arrived; only if [`wants_fragments`](Self::wants_fragments).
+    fn on_fragment(&mut self, ws: &Sender, fragment: Fragment<'_>) -> Result<(), CallbackError> {
+        Ok(())
+    }
+
+    /// A ping has arrived; it has been answered already.
+    fn on_ping(&mut self, ws: &Sender, payload: &[u8]) -> Result<(), CallbackError> {
+        Ok(())
+    }
+
+    /// A pong has arrived, those that answer the keepalive's pings included.
+    fn on_pong(&mut self, ws: &Sender, payload: &[u8]) -> Result<(), CallbackError> {
+        Ok(())
+    }
+
+    /// Something went wrong: a callback failed, or the connection did. An error or panic in here ends the run. Defaults to
+    /// a line in the log, at level error.
+    fn on_error(&mut self, ws: &Sender, error: &Error) -> Result<(), CallbackError> {
+        log::error!(target: "websocket_app", "{error}");
+        Ok(())
+    }
+
+    /// The connection is closed, or the run is over without one. An error or panic in here ends the run.
+    fn on_close(&mut self, ws: &Sender, close: &Close) -> Result<(), CallbackError> {
+        Ok(())
+    }
+
+    /// Whether messages go to [`on_fragment`](Self::on_fragment) in pieces as they arrive, instead of whole to
+    /// [`on_message`](Self::on_message). Asked once, before the run. Defaults to `false`.
+    fn wants_fragments(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,292 @@
+//! What is sent and received: borrowed [`Message`], kept [`OwnedMessage`], a [`Fragment`] of one that is still arriving,
+//! and [`Outgoing`], anything `send` takes. A leaf: no I/O, no locks.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+/// A data message as a callback sees it, borrowed from the read buffer.
+///
+/// RFC 6455 §5.6 knows two kinds. Text is always valid UTF-8: anything else ends the connection with close code 1007
+/// before a callback sees it. [`into_owned`](Self::into_owned) keeps a message beyond the callback.
+///
+/// ```
+/// use websocket_app::Message;
+///
+/// let message = Message::Text("tick");
+/// assert_eq!(message.to_string(), "tick");
+/// assert_eq!(message.as_bytes(), b"tick");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Message<'a> {
+    /// A text message (opcode 1).
+    Text(&'a str),
+    /// A binary message (opcode 2).
+    Binary(&'a [u8]),
+}
+
+impl<'a> Message<'a> {
+    /// Copies the payload so that the message outlives the callback.
+    pub fn into_owned(self) -> OwnedMessage {
+        match self {
+            Message::Text(text) => OwnedMessage::Text(text.to_owned()),
+            Message::Binary(data) => OwnedMessage::Binary(data.to_owned()),
+        }
+    }
+
+    /// Gives the payload's bytes, whichever kind it is.
+    pub fn as_bytes(self) -> &'a [u8] {
+        match self {
+            Message::Text(text) => text.as_bytes(),
+            Message::Binary(data) => data,
+        }
+    }
+
+    /// Gives the text, or `None` for a binary message.
+    pub fn as_text(self) -> Option<&'a str> {
+        match self {
+            Message::Text(text) => Some(text),
+            Message::Binary(_) => None,
+        }
+    }
+
+    /// Counts the payload's bytes.
+    pub fn len(self) -> usize {
+        self.as_bytes().len()
+    }
+
+    /// Tells whether the payload is empty, which is a valid message.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Shows text as it is, and of binary data its length and first bytes in hexadecimal.
+impl fmt::Display for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Enough to recognise a format by; a log line stays a line.
+        const SHOWN: usize = 16;
+        match self {
+            Message::Text(text) => f.write_str(text),
+            Message::Binary(data) => {
+                write!(f, "[{} bytes", data.len())?;
+                for (i, byte) in data.iter().take(SHOWN).enumerate() {
+                    write!(f, "{}{byte:02x}", if i == 0 { ": " } else { " " })?;
+                }
+                f.write_str(if data.len() > SHOWN { " …]" } else { "]" })
+            }
+        }
+    }
+}
+
+/// A data message that owns its payload: from [`WebSocket::recv`](crate::WebSocket::recv),
+/// [`Event::Message`](crate::Event::Message), or [`Message::into_owned`].
+///
+/// ```
+/// use websocket_app::{Message, OwnedMessage};
+///
+/// let kept = Message::Binary(&[1, 2]).into_owned();
+/// assert_eq!(kept, OwnedMessage::Binary(vec![1, 2]));
+/// assert_eq!(kept.as_message(), Message::Binary(&[1, 2]));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum OwnedMessage {
+    /// A text message (opcode 1).
+    Text(String),
+    /// A binary message (opcode 2).
+    Binary(Vec<u8>),
+}
+
+impl OwnedMessage {
+    /// Borrows the message as callbacks get it.
+    pub fn as_message(&self) -> Message<'_> {
+        match self {
+            OwnedMessage::Text(text) => Message::Text(text),
+            OwnedMessage::Binary(data) => Message::Binary(data),
+        }
+    }
+
+    /// Gives the payload's bytes, whichever kind it is.
+    pub fn into_bytes(self) -> Vec<u8> {
+        match self {
+            OwnedMessage::Text(text) => text.into_bytes(),
+            OwnedMessage::Binary(data) => data,
+        }
+    }
+
+    /// Gives the text, or hands a binary message back.
+    pub fn into_text(self) -> Result<String, OwnedMessage> {
+        match self {
+            OwnedMessage::Text(text) => Ok(text),
+            binary @ OwnedMessage::Binary(_) => Err(binary),
+        }
+    }
+}
+
+impl fmt::Display for OwnedMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_message().fmt(f)
+    }
+}
+
+impl PartialEq<Message<'_>> for OwnedMessage {
+    fn eq(&self, other: &Message<'_>) -> bool {
+        self.as_message() == *other
+    }
+}
+
+/// A piece of a message that may still be arriving, as `on_fragment` gets it.
+///
+/// The pieces of a message come in order, with no piece of another in between. Where they are cut is up to the network
+/// and the peer's framing and means nothing; text is cut between characters only. An empty message is one empty piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Fragment<'a> {
+    /// The piece; its kind is that of the whole message.
+    pub data: Message<'a>,
+    /// Whether this piece begins a message.
+    pub first: bool,
+    /// Whether this piece ends it.
+    pub last: bool,
+}
+
+impl<'a> Fragment<'a> {
+    pub(crate) fn new(data: Message<'a>, first: bool, last: bool) -> Self {
+        Fragment { data, first, last }
+    }
+}
+
+/// Anything that can be sent: what [`Sender::send`](crate::Sender::send) converts its argument into.
+///
+/// Borrowed payloads (`&str`, `&[u8]`, arrays, [`Message`]) are copied once, masked, on their way out. Owned and shared
+/// ones (`String`, `Vec<u8>`, `Arc<[u8]>`, `Bytes`, [`OwnedMessage`]) are kept as they are while they wait, and an error
+/// hands them back.
+#[derive(Clone, Debug)]
+pub struct Outgoing<'a> {
+    pub(crate) is_text: bool,
+    pub(crate) payload: Payload<'a>,
+}
+
+/// How the caller holds the payload.
+#[derive(Clone, Debug)]
+pub(crate) enum Payload<'a> {
+    Borrowed(&'a [u8]),
+    Owned(Bytes),
+}
+
+impl Outgoing<'_> {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match &self.payload {
+            Payload::Borrowed(data) => data,
+            Payload::Owned(data) => data,
+        }
+    }
+
+    /// What an error hands back: the message, where the caller gave it away.
+    pub(crate) fn into_owned_message(self) -> Option<OwnedMessage> {
+        let Payload::Owned(data) = self.payload else { return None };
+        let data = Vec::from(data);
+        if !self.is_text {
+            return Some(OwnedMessage::Binary(data));
+        }
+        // Text only ever comes from `str` or `String`, so this cannot fail; binary is the honest fallback.
+        Some(String::from_utf8(data).map_or_else(|e| OwnedMessage::Binary(e.into_bytes()), OwnedMessage::Text))
+    }
+
+    fn borrowed(is_text: bool, data: &[u8]) -> Outgoing<'_> {
+        Outgoing { is_text, payload: Payload::Borrowed(data) }
+    }
+
+    fn owned<'a>(is_text: bool, data: impl Into<Bytes>) -> Outgoing<'a> {
+        Outgoing { is_text, payload: Payload::Owned(data.into()) }
+    }
+}
+
+/// Lets `Bytes` point into an `Arc<[u8]>` or `Arc<str>` without copying.
+struct Shared<T: ?Sized>(Arc<T>);
+
+impl<T: AsRef<[u8]> + ?Sized> AsRef<[u8]> for Shared<T> {
+    fn as_ref(&self) -> &[u8] {
+        (*self.0).as_ref()
+    }
+}
+
+impl<'a> From<Message<'a>> for Outgoing<'a> {
+    fn from(message: Message<'a>) -> Self {
+        Outgoing::borrowed(matches!(message, Message::Text(_)), message.as_bytes())
+    }
+}
+
+impl From<OwnedMessage> for Outgoing<'_> {
+    fn from(message: OwnedMessage) -> Self {
+        Outgoing::owned(matches!(message, OwnedMessage::Text(_)), message.into_bytes())
+    }
+}
+
+impl<'a> From<&'a OwnedMessage> for Outgoing<'a> {
+    fn from(message: &'a OwnedMessage) -> Self {
+        message.as_message().into()
+    }
+}
+
+/// `From<T> for Outgoing`: which kind of message each payload type is, and whether it is borrowed or owned.
+macro_rules! outgoing {
+    ($($(#[$meta:meta])* [$($generics:tt)*] $type:ty, $text:literal, |$value:ident| $how:ident $data:expr;)*) => {$(
+        $(#[$meta])*
+        impl<'a, $($generics)*> From<$type> for Outgoing<'a> {
+            fn from($value: $type) -> Self {
+                Outgoing::$how($text, $data)
+            }
+        }
+    )*};
+}
+
+outgoing! {
+    [] &'a str, true, |text| borrowed text.as_bytes();
+    [] &'a String, true, |text| borrowed text.as_bytes();
+    [] String, true, |text| owned text.into_bytes();
+    [] Box<str>, true, |text| owned String::from(text).into_bytes();
+    [] Arc<str>, true, |text| owned Bytes::from_owner(Shared(text));
+    [] &'a [u8], false, |data| borrowed data;
+    [const N: usize] &'a [u8; N], false, |data| borrowed data;
+    [] &'a Vec<u8>, false, |data| borrowed data;
+    [] Vec<u8>, false, |data| owned data;
+    [const N: usize] [u8; N], false, |data| owned data.to_vec();
+    [] Box<[u8]>, false, |data| owned data;
+    [] Arc<[u8]>, false, |data| owned Bytes::from_owner(Shared(data));
+    [] Bytes, false, |data| owned data;
+}
+
+impl<'a> From<Cow<'a, str>> for Outgoing<'a> {
+    fn from(text: Cow<'a, str>) -> Self {
+        match text {
+            Cow::Borrowed(text) => text.into(),
+            Cow::Owned(text) => text.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn binary_is_shown_by_length_and_first_bytes() {
+        assert_eq!(Message::Binary(&[]).to_string(), "[0 bytes]");
+        assert_eq!(Message::Binary(&[1, 0xab]).to_string(), "[2 bytes: 01 ab]");
+        assert!(Message::Binary(&[0; 17]).to_string().ends_with("00 …]"));
+    }
+
+    #[test]
+    fn only_given_away_messages_come_back() {
+        assert_eq!(Outgoing::from("kept by the caller").into_owned_message(), None);
+        let back = Outgoing::from(String::from("mine")).into_owned_message();
+        assert_eq!(back, Some(OwnedMessage::Text("mine".into())));
+        let shared: Arc<[u8]> = vec![7; 3].into();
+        assert_eq!(Outgoing::from(shared).into_owned_message(), Some(OwnedMessage::Binary(vec![7; 3])));
+        let text: Arc<str> = "shared".into();
+        assert_eq!(Outgoing::from(text).into_owned_message(), Some(OwnedMessage::Text("shared".into())));
+    }
+}

@@ -1,0 +1,112 @@
+//! Where messages are put together that do not lie whole in the read buffer.
+//!
+//! All of the allocation is initialised, and a mark tells how much of it is in use: so a large frame can be read straight
+//! into it, and nothing is ever cleared twice. Fresh allocations come zeroed from the operating system.
+
+/// How far ahead of what has arrived the arena grows: a peer that announces a huge frame and sends nothing costs this
+/// much and no more.
+const AHEAD: usize = 1 << 20;
+
+/// What an arena may keep for good; a larger one is given back when it was not needed so many times in a row.
+const KEPT: usize = 64 << 10;
+const PATIENCE: u32 = 64;
+
+#[derive(Debug, Default)]
+pub(crate) struct Arena {
+    bytes: Vec<u8>,
+    used: usize,
+    /// How many times in a row the arena was cleared without having been needed at its size.
+    too_large: u32,
+}
+
+impl Arena {
+    pub(crate) fn len(&self) -> usize {
+        self.used
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.used]
+    }
+
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
+        self.reserve(bytes.len());
+        self.bytes[self.used..self.used + bytes.len()].copy_from_slice(bytes);
+        self.used += bytes.len();
+    }
+
+    /// A place for up to `wanted` more bytes to be read into; [`advance`](Self::advance) then tells how many came.
+    pub(crate) fn space(&mut self, wanted: usize) -> &mut [u8] {
+        // At least as much as is used already, so that a long message is moved a logarithmic number of times.
+        let size = wanted.min(self.used.max(AHEAD));
+        self.reserve(size);
+        &mut self.bytes[self.used..self.used + size]
+    }
+
+    pub(crate) fn advance(&mut self, read: usize) {
+        debug_assert!(self.used + read <= self.bytes.len());
+        self.used += read;
+    }
+
+    /// Takes back what was added after the arena had this length.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.used = self.used.min(len);
+    }
+
+    pub(crate) fn is_allocated(&self) -> bool {
+        !self.bytes.is_empty()
+    }
+
+    /// Forgets the contents, and gives back an allocation that one large message needed long ago.
+    pub(crate) fn clear(&mut self) {
+        if self.used > KEPT || self.bytes.len() <= KEPT {
+            self.too_large = 0;
+        } else {
+            self.too_large += 1;
+            if self.too_large > PATIENCE {
+                *self = Arena::default();
+            }
+        }
+        self.used = 0;
+    }
+
+    fn reserve(&mut self, more: usize) {
+        let needed = self.used + more;
+        if needed <= self.bytes.len() {
+            return;
+        }
+        // A new zeroed allocation instead of `resize`, which would clear memory that is about to be overwritten.
+        let mut grown = vec![0; needed.max(2 * self.used)];
+        grown[..self.used].copy_from_slice(&self.bytes[..self.used]);
+        self.bytes = grown;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_announced_frame_costs_no_more_than_what_has_come() {
+        let mut arena = Arena::default();
+        assert_eq!(arena.space(1 << 30).len(), AHEAD);
+        arena.advance(AHEAD);
+        assert_eq!(arena.space(1 << 30).len(), AHEAD);
+        assert!(arena.bytes.len() <= 2 * AHEAD);
+    }
+
+    #[test]
+    fn contents_survive_growth_and_a_large_allocation_is_given_back() {
+        let mut arena = Arena::default();
+        for i in 0..100_000_u32 {
+            arena.extend(&i.to_ne_bytes());
+        }
+        assert!(arena.bytes().chunks(4).zip(0_u32..).all(|(bytes, i)| bytes == i.to_ne_bytes()));
+        for _ in 0..=PATIENCE {
+            arena.clear();
+            assert!(arena.is_allocated());
+            arena.extend(b"small");
+        }
+        arena.clear();
+        assert!(!arena.is_allocated());
+    }
+}

@@ -1,0 +1,156 @@
+//! What one read turned into: items that point into the read buffer or the arena, in wire order, and what ended it.
+//!
+//! A whole read is decoded before the first callback runs, so that pings and a Close are answered at once however long the
+//! callbacks take.
+
+use std::str;
+
+use super::arena::Arena;
+use crate::error::{Error, LimitError, ProtocolError};
+use crate::message::Message;
+
+/// How many items one batch takes: a full read buffer of 64-byte messages. Bounds the memory that a buffer full of empty
+/// messages needs.
+const MAX_ITEMS: usize = 4096;
+
+/// One thing for a callback. Twelve bytes: a batch of 4,096 stays in the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Item {
+    pub(crate) kind: Kind,
+    in_arena: bool,
+    start: u32,
+    len: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Text,
+    Binary,
+    TextFragment { first: bool, last: bool },
+    BinaryFragment { first: bool, last: bool },
+    Ping,
+    Pong,
+}
+
+/// Why nothing more is to be decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The peer's Close frame: code (1005 where it had none) and reason.
+    Close { code: u16, reason: String },
+    /// The peer broke the protocol.
+    Protocol(ProtocolError),
+    /// The peer exceeded a limit.
+    Limit(LimitError),
+}
+
+impl End {
+    /// The code of the Close frame that tells the peer (RFC 6455 §7.4.1); for the peer's own Close, the one it sent.
+    pub(crate) fn close_code(&self) -> u16 {
+        use crate::close::close_code::{INVALID_DATA, POLICY, PROTOCOL_ERROR, TOO_BIG};
+        match self {
+            End::Close { code, .. } => *code,
+            End::Protocol(ProtocolError::InvalidUtf8) => INVALID_DATA,
+            End::Protocol(_) => PROTOCOL_ERROR,
+            End::Limit(LimitError::MessageSize { .. }) => TOO_BIG,
+            End::Limit(LimitError::Fragments { .. }) => POLICY,
+        }
+    }
+
+    /// The error that callbacks get, where it is one.
+    pub(crate) fn into_error(self) -> Option<Error> {
+        match self {
+            End::Close { .. } => None,
+            End::Protocol(violation) => Some(Error::Protocol(violation)),
+            End::Limit(limit) => Some(Error::Limit(limit)),
+        }
+    }
+}
+
+impl From<ProtocolError> for End {
+    fn from(violation: ProtocolError) -> Self {
+        End::Protocol(violation)
+    }
+}
+
+/// The items of one read, and the arena that some of them lie in.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) items: Vec<Item>,
+    pub(crate) arena: Arena,
+    pub(crate) end: Option<End>,
+    /// Whether any item lies in the arena.
+    pub(crate) uses_arena: bool,
+    /// The last ping in the batch: answering the latest is enough (RFC 6455 §5.5.3).
+    pub(crate) latest_ping: Option<Item>,
+}
+
+impl Batch {
+    pub(crate) fn clear(&mut self) {
+        self.items.clear();
+        self.arena.clear();
+        self.end = None;
+        self.uses_arena = false;
+        self.latest_ping = None;
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.items.len() >= MAX_ITEMS
+    }
+
+    pub(crate) fn push(&mut self, item: Item) {
+        if item.kind == Kind::Ping {
+            self.latest_ping = Some(item);
+        }
+        self.uses_arena |= item.in_arena;
+        self.items.push(item);
+    }
+
+    /// Sets what ended the batch. Text that has not been looked at comes before it on the wire, so if that is bad, then it
+    /// is what ended the batch.
+    pub(crate) fn end(&mut self, end: End, read: &[u8]) {
+        let unchecked = |item: &Item| item.kind == Kind::Text && !item.in_arena;
+        let bad = self.items.iter().position(|i| unchecked(i) && message(true, self.payload(i, read)).is_err());
+        self.end = Some(match bad {
+            Some(position) => {
+                self.items.truncate(position);
+                ProtocolError::InvalidUtf8.into()
+            }
+            None => end,
+        });
+    }
+
+    /// The bytes of an item: `read` is the buffer that was decoded.
+    pub(crate) fn payload<'a>(&'a self, item: &Item, read: &'a [u8]) -> &'a [u8] {
+        let from = if item.in_arena { self.arena.bytes() } else { read };
+        &from[item.start as usize..][..item.len as usize]
+    }
+}
+
+impl Item {
+    pub(crate) fn in_buffer(kind: Kind, start: usize, len: usize) -> Self {
+        Item::new(kind, false, start, len)
+    }
+
+    pub(crate) fn in_arena(kind: Kind, start: usize, len: usize) -> Self {
+        Item::new(kind, true, start, len)
+    }
+
+    pub(crate) fn payload_len(&self) -> u64 {
+        u64::from(self.len)
+    }
+
+    fn new(kind: Kind, in_arena: bool, start: usize, len: usize) -> Self {
+        // Messages are limited to less than 2 GiB (`Config::check`), the read buffer is smaller still.
+        debug_assert!(u32::try_from(start).is_ok() && u32::try_from(len).is_ok());
+        Item { kind, in_arena, start: start as u32, len: len as u32 }
+    }
+}
+
+/// The message that a payload is. Text that lay whole in the read buffer is checked here and not before, so that it is
+/// looked at once only; text that came in pieces was checked as they arrived, and passes.
+pub(crate) fn message(text: bool, payload: &[u8]) -> Result<Message<'_>, ProtocolError> {
+    if !text {
+        return Ok(Message::Binary(payload));
+    }
+    str::from_utf8(payload).map(Message::Text).map_err(|_| ProtocolError::InvalidUtf8)
+}

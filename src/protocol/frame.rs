@@ -1,0 +1,125 @@
+//! Frames on their way out: header, masking key, masked payload (RFC 6455 §5). Functions that any sender may call.
+
+use bytes::Bytes;
+use tungstenite::protocol::frame::FrameHeader;
+use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+
+use super::inbound::may_be_sent;
+use crate::close::close_code::NO_STATUS;
+
+/// The longest payload of a control frame (RFC 6455 §5.5).
+pub(crate) const MAX_CONTROL_PAYLOAD: usize = 125;
+
+/// A masking key is for one frame only and must not be predictable (RFC 6455 §5.3).
+pub(crate) type MaskingKey = [u8; 4];
+
+pub(crate) fn new_key() -> MaskingKey {
+    rand::random()
+}
+
+pub(crate) fn data_opcode(text: bool) -> OpCode {
+    OpCode::Data(if text { Data::Text } else { Data::Binary })
+}
+
+pub(crate) const PING: OpCode = OpCode::Control(Control::Ping);
+pub(crate) const PONG: OpCode = OpCode::Control(Control::Pong);
+pub(crate) const CLOSE: OpCode = OpCode::Control(Control::Close);
+
+/// Appends a whole frame.
+pub(crate) fn encode(out: &mut Vec<u8>, opcode: OpCode, payload: &[u8]) {
+    let key = new_key();
+    encode_header(out, opcode, payload.len(), key);
+    encode_payload(out, payload, key, 0);
+}
+
+/// Appends the header of an unfragmented frame.
+pub(crate) fn encode_header(out: &mut Vec<u8>, opcode: OpCode, len: usize, key: MaskingKey) {
+    let header = FrameHeader { opcode, mask: Some(key), ..FrameHeader::default() };
+    // Writing to a `Vec` does not fail.
+    let _ = header.format(len as u64, out);
+}
+
+/// Appends a piece of a payload, masked; `offset` is where in the payload it begins.
+pub(crate) fn encode_payload(out: &mut Vec<u8>, piece: &[u8], key: MaskingKey, offset: usize) {
+    let start = out.len();
+    out.extend_from_slice(piece);
+    mask(&mut out[start..], key, offset);
+}
+
+/// How many bytes the header of a frame with such a payload has.
+pub(crate) fn header_len(payload: usize) -> usize {
+    let header = FrameHeader { mask: Some([0; 4]), ..FrameHeader::default() };
+    header.len(payload as u64)
+}
+
+/// Masks, or unmasks, in place (RFC 6455 §5.3).
+pub(crate) fn mask(bytes: &mut [u8], key: MaskingKey, offset: usize) {
+    let mut key = key;
+    key.rotate_left(offset % 4);
+    let wide = u64::from_ne_bytes([key[0], key[1], key[2], key[3], key[0], key[1], key[2], key[3]]);
+    let (words, rest) = bytes.as_chunks_mut::<8>();
+    for word in words {
+        *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
+    }
+    for (byte, key) in rest.iter_mut().zip(key.into_iter().cycle()) {
+        *byte ^= key;
+    }
+}
+
+/// The payload of a Close frame, or what is wrong with code and reason (RFC 6455 §5.5.1, §7.4).
+pub(crate) fn close_payload(code: u16, reason: &str) -> Result<Bytes, String> {
+    if !may_be_sent(code) {
+        return Err(format!(
+            "close code {code} must not be sent: use 1000, another of 1001–1003 and 1007–1014, or one of your own from 3000–4999"
+        ));
+    }
+    if reason.len() > MAX_CONTROL_PAYLOAD - 2 {
+        return Err(format!("a close reason of {} bytes is too long: 123 are allowed", reason.len()));
+    }
+    Ok([&code.to_be_bytes(), reason.as_bytes()].concat().into())
+}
+
+/// The Close frame that answers one with this code (RFC 6455 §5.5.1: typically the same code; 1005 is never sent).
+pub(crate) fn close_answer(code: u16) -> Vec<u8> {
+    if code == NO_STATUS { Vec::new() } else { code.to_be_bytes().to_vec() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masking_in_pieces_is_masking_the_whole() {
+        let key = [0x12, 0x34, 0x56, 0x78];
+        let payload: Vec<u8> = (0..100).collect();
+        let expected: Vec<u8> = payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
+        for cut in 0..payload.len() {
+            let mut out = Vec::new();
+            encode_payload(&mut out, &payload[..cut], key, 0);
+            encode_payload(&mut out, &payload[cut..], key, cut);
+            assert_eq!(out, expected, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn header_length_is_minimal() {
+        for (payload, header) in [(0, 6), (125, 6), (126, 8), (65535, 8), (65536, 14)] {
+            assert_eq!(header_len(payload), header);
+            let mut out = Vec::new();
+            encode(&mut out, data_opcode(false), &vec![0; payload]);
+            assert_eq!(out.len(), header + payload);
+        }
+    }
+
+    #[test]
+    fn only_allowed_codes_and_short_reasons_make_a_close_frame() {
+        for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000] {
+            assert!(close_payload(code, "").is_err(), "{code}");
+        }
+        for code in [1000, 1001, 1003, 1007, 1011, 1014, 3000, 4999] {
+            assert!(close_payload(code, "").is_ok(), "{code}");
+        }
+        assert!(close_payload(1000, &"r".repeat(123)).is_ok());
+        assert!(close_payload(1000, &"r".repeat(124)).is_err());
+    }
+}

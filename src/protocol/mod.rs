@@ -1,0 +1,23 @@
+//! The WebSocket protocol (RFC 6455) without I/O and without a clock: bytes in, messages out; messages in, bytes out;
+//! time is an argument.
+//!
+//! ```text
+//!  bytes read ──► inbound ──► batch of items ──► callbacks          payload ──► frame + mask ──► bytes to write
+//!                   │ utf8, limits                                               closing, keepalive: what is due when
+//! ```
+//!
+//! Receiving and sending are apart because they happen on different threads: [`Inbound`] belongs to whoever reads, and
+//! [`frame`] is a set of functions that any sender may call. Frame headers and close codes are tungstenite's.
+
+mod arena;
+mod batch;
+mod closing;
+pub(crate) mod frame;
+mod inbound;
+mod keepalive;
+mod utf8;
+
+pub(crate) use batch::{Batch, End, Item, Kind, message};
+pub(crate) use closing::{Closing, Outcome};
+pub(crate) use inbound::{Inbound, Limits};
+pub(crate) use keepalive::{Keepalive, KeepaliveAction};
