@@ -33,15 +33,16 @@ impl Race {
     }
 
     pub(super) fn step(&mut self, now: Instant) -> Step {
-        if self.waiting.is_empty() {
+        let Some(&address) = self.waiting.front() else {
             return if self.running == 0 { Step::Lost } else { Step::Wait(None) };
-        }
+        };
         if now < self.next_start {
             return Step::Wait(Some(self.next_start));
         }
+        self.waiting.pop_front();
         self.running += 1;
         self.next_start = now + STAGGER;
-        self.waiting.pop_front().map_or(Step::Lost, Step::Start)
+        Step::Start(address)
     }
 
     /// Takes an attempt out of the race: the next address need not wait its turn.

@@ -1,6 +1,6 @@
 //! The TLS handshake through `native-tls`: from a TCP socket to a [`Stream`], or to an error that says what is wrong with
 //! the server or its certificate. Runs on the connecting thread; the connector was made before, in
-//! [`native_options`](super::native_options).
+//! [`native_options`].
 
 use std::error::Error as StdError;
 use std::fmt;

@@ -404,20 +404,28 @@ impl Outbound {
         self.lock().stats.last_round_trip = Some(round_trip);
     }
 
-    /// Answers the peer's Close, or fails the connection: messages that wait are of no use to the peer any more.
-    pub(crate) fn finish(&self, payload: Bytes) {
+    /// Answers the peer's Close, or fails the connection: messages that wait are of no use to the peer any more. Returns
+    /// whether we had begun to close before.
+    pub(crate) fn finish(&self, payload: Bytes) -> bool {
         let mut guard = self.lock();
         guard.state = State::Closing;
         guard.queue.drop_unsent();
         guard.queue.set_close(payload);
-        drop(self.write(guard, Direct::NONE));
+        let guard = self.write(guard, Direct::NONE);
         self.progress.notify_all();
+        guard.close.is_some()
     }
 
-    /// Whether our Close frame has been handed to the operating system.
+    /// Whether our Close frame has been handed to the operating system. A thread that is just writing it is waited for:
+    /// writing does not block.
     pub(crate) fn close_is_written(&self) -> bool {
-        let guard = self.lock();
-        guard.queue.is_closed() && guard.staged.is_done() && !guard.writing
+        let mut guard = self.lock();
+        while guard.writing {
+            guard.waiting_threads += 1;
+            guard = self.progress.wait(guard).unwrap_or_else(PoisonError::into_inner);
+            guard.waiting_threads -= 1;
+        }
+        guard.queue.is_closed() && guard.staged.is_done()
     }
 
     fn urgent(&self, change: impl FnOnce(&mut Queue)) {
@@ -608,6 +616,9 @@ impl Outbound {
         }
         guard.staged = staged;
         guard.writing = false;
+        if guard.waiting_threads > 0 {
+            self.progress.notify_all();
+        }
         self.pending.store(left, Ordering::Release);
         if left && (!guard.blocked || guard.write_error.is_some()) {
             guard.flush_asked = true;

@@ -245,8 +245,12 @@ impl Receiver {
             None => {}
             Some(End::Close { code, reason }) => {
                 log::debug!(target: "websocket_app::connection", "{}: received Close {code} {reason:?}", self.peer);
-                self.outbound.finish(close_answer(*code).into());
-                self.closing.on_peer_close(*code, reason.clone(), Instant::now(), self.close_timeout);
+                let now = Instant::now();
+                if self.outbound.finish(close_answer(*code).into()) {
+                    // The thread that closed may have been quicker than its ring.
+                    self.closing.on_local_close(now, self.close_timeout);
+                }
+                self.closing.on_peer_close(*code, reason.clone(), now, self.close_timeout);
             }
             Some(end) => self.fail(end.close_code(), ""),
         }

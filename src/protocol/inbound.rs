@@ -216,7 +216,8 @@ impl Inbound {
         self.begin_frame(frame)?;
         let rest = Rest { left: frame.len, last: frame.last };
         self.frame = Some(rest);
-        self.continue_frame(rest, read, payload, batch)
+        // The header is done with, even if nothing of the payload has come.
+        Ok(Some(self.continue_frame(rest, read, payload, batch)?.unwrap_or(payload)))
     }
 
     /// Counts the frame against the limits of its message.
@@ -365,4 +366,224 @@ fn close_frame(payload: &[u8]) -> Result<End, ProtocolError> {
 /// later.
 pub(crate) fn may_be_sent(code: u16) -> bool {
     code == 1014 || CloseCode::from(code).is_allowed()
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+
+    use super::*;
+    use crate::protocol::message;
+
+    const LIMITS: Limits = Limits { message_size: 1 << 20, fragments: 100 };
+
+    /// What callbacks would get: kind and payload; the pieces of a message are put together again.
+    #[derive(Debug, PartialEq)]
+    enum Event {
+        Message(bool, Vec<u8>),
+        Ping(Vec<u8>),
+        Pong(Vec<u8>),
+        End(End),
+    }
+
+    fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+        let mut frame = vec![first];
+        match payload.len() {
+            len @ 0..=125 => frame.push(len as u8),
+            len @ 126..=65535 => {
+                frame.push(126);
+                frame.extend((len as u16).to_be_bytes());
+            }
+            len => {
+                frame.push(127);
+                frame.extend((len as u64).to_be_bytes());
+            }
+        }
+        frame.extend(payload);
+        frame
+    }
+
+    /// Receives the wire's bytes in pieces as a `Receiver` does: with a tail, and straight into place where that is asked.
+    fn receive(wire: &[u8], in_pieces: bool, mut piece: impl FnMut() -> usize) -> Vec<Event> {
+        let mut inbound = Inbound::new(LIMITS, in_pieces);
+        let (mut batch, mut events, mut tail) = (Batch::default(), Vec::new(), Vec::new());
+        let mut partial: Vec<u8> = Vec::new();
+        let mut rest = wire;
+        loop {
+            batch.clear();
+            let size = piece().clamp(1, rest.len().max(1)).min(rest.len());
+            let buffer = if let Some(space) = inbound.direct() {
+                let size = size.min(space.len());
+                space[..size].copy_from_slice(&rest[..size]);
+                rest = &rest[size..];
+                inbound.filled(size, &mut batch);
+                Vec::new()
+            } else {
+                let mut buffer = std::mem::take(&mut tail);
+                buffer.extend_from_slice(&rest[..size]);
+                rest = &rest[size..];
+                let done = inbound.decode(&buffer, &mut batch);
+                tail = buffer[done..].to_vec();
+                buffer
+            };
+            for item in &batch.items {
+                let payload = batch.payload(item, &buffer).to_vec();
+                match item.kind {
+                    Kind::Ping => events.push(Event::Ping(payload)),
+                    Kind::Pong => events.push(Event::Pong(payload)),
+                    Kind::Text | Kind::Binary => {
+                        let text = item.kind == Kind::Text;
+                        if let Err(violation) = message(text, &payload) {
+                            events.push(Event::End(violation.into()));
+                            return events;
+                        }
+                        events.push(Event::Message(text, payload));
+                    }
+                    Kind::TextFragment { first, last } | Kind::BinaryFragment { first, last } => {
+                        let text = matches!(item.kind, Kind::TextFragment { .. });
+                        assert!(message(text, &payload).is_ok(), "text is cut between characters");
+                        assert_eq!(first, partial.is_empty() || partial == [0xff], "first: {first}");
+                        if first {
+                            partial = vec![0xff];
+                        }
+                        partial.extend(payload);
+                        if last {
+                            events.push(Event::Message(text, partial.split_off(1)));
+                            partial.clear();
+                        }
+                    }
+                }
+            }
+            if let Some(end) = batch.end.take() {
+                events.push(Event::End(end));
+                return events;
+            }
+            if rest.is_empty() && size == 0 && batch.items.is_empty() {
+                return events;
+            }
+        }
+    }
+
+    fn one_by_one() -> usize {
+        1
+    }
+
+    fn all_at_once() -> usize {
+        usize::MAX
+    }
+
+    /// A random, mostly valid, stream of frames.
+    fn random_wire(rng: &mut StdRng) -> Vec<u8> {
+        let mut wire = Vec::new();
+        for _ in 0..rng.random_range(1..12) {
+            let text = rng.random_bool(0.5);
+            let len = *[0, 1, 5, 125, 126, 300, 70_000][rng.random_range(0..7)..].first().unwrap();
+            let mut payload: Vec<u8> = if text {
+                "aé日🦀".chars().cycle().skip(rng.random_range(0..4)).take(len / 2).collect::<String>().into_bytes()
+            } else {
+                (0..len).map(|_| rng.random()).collect()
+            };
+            if text && !payload.is_empty() && rng.random_bool(0.05) {
+                let at = rng.random_range(0..payload.len());
+                payload[at] = 0xff;
+            }
+            let opcode = if text { 1 } else { 2 };
+            let pieces = rng.random_range(1..5);
+            let mut rest = payload.as_slice();
+            for i in 0..pieces {
+                let cut = if i + 1 == pieces { rest.len() } else { rng.random_range(0..=rest.len()) };
+                let (piece, left) = rest.split_at(cut);
+                rest = left;
+                let fin = if i + 1 == pieces { 0x80 } else { 0 };
+                wire.extend(frame(fin | if i == 0 { opcode } else { 0 }, piece));
+                if rng.random_bool(0.3) {
+                    wire.extend(frame(if rng.random_bool(0.5) { 0x89 } else { 0x8a }, b"control"));
+                }
+            }
+        }
+        if rng.random_bool(0.3) {
+            wire.extend(frame(0x88, &[3, 232, b'b', b'y', b'e']));
+            wire.extend(frame(0x82, b"after Close"));
+        }
+        wire
+    }
+
+    #[test]
+    fn any_split_gives_the_same_events() {
+        for seed in 0..300 {
+            let mut rng = StdRng::seed_from_u64(seed);
+            let wire = random_wire(&mut rng);
+            let whole = receive(&wire, false, all_at_once);
+            assert_eq!(receive(&wire, false, || rng.random_range(1..2000)), whole, "seed {seed}");
+            assert_eq!(receive(&wire, true, all_at_once), whole, "in pieces, seed {seed}");
+            assert_eq!(receive(&wire, true, || rng.random_range(1..200)), whole, "in pieces, split, seed {seed}");
+            if wire.len() < 20_000 {
+                assert_eq!(receive(&wire, false, one_by_one), whole, "byte by byte, seed {seed}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_rfc_forbids_ends_the_connection() {
+        let half = |first: u8| frame(first, b"half");
+        let violations: [(&str, Vec<u8>, End); 16] = [
+            ("RSV1", frame(0xc1, b""), ProtocolError::ReservedBits.into()),
+            ("RSV3 on a ping", frame(0x99, b""), ProtocolError::ReservedBits.into()),
+            ("opcode 3", frame(0x83, b""), ProtocolError::ReservedOpcode(3).into()),
+            ("opcode 15", frame(0x8f, b""), ProtocolError::ReservedOpcode(15).into()),
+            ("masked", vec![0x81, 0x80, 1, 2, 3, 4], ProtocolError::MaskedFrame.into()),
+            ("length of 2^63", [&[0x82, 127, 0x80][..], &[0; 7]].concat(), ProtocolError::InvalidLength.into()),
+            ("ping in fragments", frame(0x09, b""), ProtocolError::FragmentedControlFrame.into()),
+            ("long ping", frame(0x89, &[0; 126]), ProtocolError::OversizedControlFrame.into()),
+            ("stray continuation", frame(0x80, b""), ProtocolError::UnexpectedContinuation.into()),
+            ("interleaved", [half(0x01), half(0x81)].concat(), ProtocolError::UnfinishedMessage.into()),
+            ("bad text", frame(0x81, b"\xff"), ProtocolError::InvalidUtf8.into()),
+            ("text that ends early", frame(0x81, b"\xe2\x82"), ProtocolError::InvalidUtf8.into()),
+            ("Close of one byte", frame(0x88, &[3]), ProtocolError::InvalidClosePayload.into()),
+            ("Close with 1005", frame(0x88, &[3, 237]), ProtocolError::InvalidCloseCode(1005).into()),
+            ("too long", frame(0x82, &vec![0; (1 << 20) + 1]), End::Limit(LimitError::MessageSize { limit: 1 << 20 })),
+            ("too many fragments", half(0x02).repeat(1), End::Limit(LimitError::Fragments { limit: 100 })),
+        ];
+        for (name, mut wire, end) in violations {
+            if name == "too many fragments" {
+                wire.extend(frame(0x00, b"").repeat(100));
+            }
+            for pieces in [all_at_once as fn() -> usize, one_by_one] {
+                if wire.len() < 10_000 || pieces() > 1 {
+                    assert_eq!(receive(&wire, false, pieces).last(), Some(&Event::End(end.clone())), "{name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_limit_holds_over_all_fragments_together() {
+        let wire = [frame(0x02, &[0; 1 << 19]), frame(0x00, &[0; 1 << 19]), frame(0x80, &[0])].concat();
+        let end = End::Limit(LimitError::MessageSize { limit: 1 << 20 });
+        assert_eq!(receive(&wire, false, all_at_once), [Event::End(end)]);
+    }
+
+    #[test]
+    fn bad_text_fails_before_its_frame_is_whole() {
+        for size in [100, 100_000] {
+            let mut wire = frame(0x81, &vec![b'a'; size]);
+            wire[50] = 0xff;
+            wire.truncate(60);
+            assert_eq!(receive(&wire, false, all_at_once), [Event::End(ProtocolError::InvalidUtf8.into())], "{size}");
+        }
+    }
+
+    #[test]
+    fn bad_text_before_a_close_in_one_read_is_what_counts() {
+        let wire = [frame(0x81, b"good"), frame(0x81, b"\xff"), frame(0x88, &[3, 232])].concat();
+        let events = receive(&wire, false, all_at_once);
+        assert_eq!(events, [Event::Message(true, b"good".to_vec()), Event::End(ProtocolError::InvalidUtf8.into())]);
+    }
+
+    #[test]
+    fn more_messages_than_a_batch_takes_come_in_the_next() {
+        let wire = frame(0x82, b"").repeat(10_000);
+        assert_eq!(receive(&wire, false, all_at_once).len(), 10_000);
+    }
 }
