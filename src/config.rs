@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::reconnect::Reconnect;
 use crate::tls::TlsConfig;
 
 /// Whether a program may wait this long for each thing; what it may take and hold.
@@ -21,9 +22,12 @@ pub(crate) struct Config {
     pub(crate) send_timeout: Duration,
     pub(crate) ping_interval: Option<Duration>,
     pub(crate) ping_timeout: Duration,
+    pub(crate) idle_timeout: Option<Duration>,
     pub(crate) max_message_size: usize,
     pub(crate) max_fragments: usize,
     pub(crate) max_send_buffer: usize,
+    pub(crate) max_receive_buffer: usize,
+    pub(crate) reconnect: Option<Reconnect>,
 }
 
 impl Default for Config {
@@ -41,7 +45,10 @@ impl Default for Config {
             ping_timeout: Duration::from_secs(10),
             max_message_size: 64 << 20,
             max_fragments: 1 << 17,
+            idle_timeout: None,
             max_send_buffer: 16 << 20,
+            max_receive_buffer: 16 << 20,
+            reconnect: None,
         }
     }
 }
@@ -55,6 +62,7 @@ impl Config {
             ("close_timeout", Some(self.close_timeout)),
             ("ping_interval", self.ping_interval),
             ("ping_timeout", Some(self.ping_timeout)),
+            ("idle_timeout", self.idle_timeout),
         ] {
             if duration.is_some_and(|d| d.is_zero()) {
                 return Err(Error::invalid(format!("{name}(0s)"), "must be longer than zero"));
@@ -64,12 +72,13 @@ impl Config {
             ("max_message_size", self.max_message_size),
             ("max_fragments", self.max_fragments),
             ("max_send_buffer", self.max_send_buffer),
+            ("max_receive_buffer", self.max_receive_buffer),
         ] {
             if limit == 0 {
                 return Err(Error::invalid(format!("{name}(0)"), "must be more than zero"));
             }
         }
-        Ok(())
+        self.reconnect.as_ref().map_or(Ok(()), Reconnect::check)
     }
 }
 
@@ -141,6 +150,13 @@ macro_rules! option_methods {
         /// Gives the connection up this long after a ping, unless any byte at all came in since. Defaults to 10 s.
         pub fn ping_timeout(mut self, timeout: ::std::time::Duration) -> Self {
             self.config.ping_timeout = timeout;
+            self
+        }
+
+        /// Takes the connection for lost when no message comes for this long, however well it answers pings: for servers that
+        /// send something every so often. Defaults to `None`: off.
+        pub fn idle_timeout(mut self, timeout: impl Into<Option<::std::time::Duration>>) -> Self {
+            self.config.idle_timeout = timeout.into();
             self
         }
 

@@ -59,6 +59,15 @@ pub enum Error {
     Protocol(ProtocolError),
     /// The peer exceeded one of our limits. It was told so with a Close frame.
     Limit(LimitError),
+    /// An attempt to connect failed, in an app that reconnects.
+    Attempt {
+        /// The number of the attempt, counted from 1 since the last lasting connection.
+        attempt: u32,
+        /// How long until the next one; `None` when the app gives up.
+        retry_in: Option<Duration>,
+        /// Why it failed.
+        source: Arc<Error>,
+    },
     /// A callback returned this error. The connection goes on.
     Callback(Arc<dyn StdError + Send + Sync>),
     /// A callback panicked with this message. The run is over.
@@ -105,6 +114,12 @@ impl fmt::Display for Error {
             Error::Upgrade { peer, problem } => write!(f, "WebSocket upgrade by {peer}: {problem}"),
             Error::Protocol(violation) => write!(f, "the peer broke the WebSocket protocol: {violation}"),
             Error::Limit(limit) => limit.fmt(f),
+            Error::Attempt { attempt, retry_in: Some(delay), source } => {
+                write!(f, "attempt {attempt} failed, the next is in {delay:.1?}: {source}")
+            }
+            Error::Attempt { attempt, retry_in: None, source } => {
+                write!(f, "attempt {attempt} failed, there will be no other: {source}")
+            }
             Error::Callback(error) => write!(f, "a callback returned an error: {error}"),
             Error::Panicked(message) => write!(f, "a callback panicked: {message}"),
             Error::Closed(close) => write!(f, "the connection is closed: {close}"),
@@ -119,6 +134,7 @@ impl StdError for Error {
         match self {
             Error::Network { source, .. } | Error::System { source, .. } => Some(source.as_ref()),
             Error::Tls { source, .. } | Error::Callback(source) => Some(source.as_ref()),
+            Error::Attempt { source, .. } => Some(source.as_ref()),
             Error::Protocol(violation) => Some(violation),
             Error::Limit(limit) => Some(limit),
             Error::Send(error) => Some(error),

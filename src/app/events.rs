@@ -3,7 +3,6 @@
 use crossbeam_channel::{Receiver, Sender as Channel, bounded};
 
 use super::callbacks::Callbacks;
-use super::handle;
 use super::websocket_app::WebSocketApp;
 use crate::close::{Close, ClosedBy};
 use crate::connection::{Sender, State};
@@ -39,7 +38,7 @@ struct Forwarder {
 pub(super) fn run(app: WebSocketApp<Callbacks>, capacity: usize) -> (Sender, Receiver<Event>) {
     let (channel, events) = bounded(capacity);
     let sender = app.sender();
-    let spawned = app.with_other_handler(Forwarder { channel }).prepare().and_then(handle::spawn);
+    let spawned = app.with_other_handler(Forwarder { channel }).spawn();
     if let Err(error) = spawned {
         // There is no thread that could wait for room, so there must be some.
         let (channel, events) = bounded(capacity.max(2));

@@ -1,22 +1,27 @@
-//! [`AppHandle`]: an app that runs on a thread of its own.
+//! [`AppHandle`]: an app that runs on another thread.
 
-use std::thread::{self, JoinHandle};
+use std::io;
 
-use super::websocket_app::Prepared;
+use crossbeam_channel::Receiver;
+
 use crate::close::Close;
 use crate::connection::Sender;
 use crate::error::Error;
 
-/// A running app: from [`WebSocketApp::spawn`](crate::WebSocketApp::spawn).
+/// A running app: from [`WebSocketApp::spawn`](crate::WebSocketApp::spawn) and [`EventLoop::add`](crate::EventLoop::add).
 ///
 /// Dropping it lets the app run on, as dropping a thread's `JoinHandle` does.
 #[derive(Debug)]
 pub struct AppHandle {
     sender: Sender,
-    thread: JoinHandle<Result<Close, Error>>,
+    result: Receiver<Result<Close, Error>>,
 }
 
 impl AppHandle {
+    pub(super) fn new(sender: Sender, result: Receiver<Result<Close, Error>>) -> Self {
+        AppHandle { sender, result }
+    }
+
     /// Gives a handle to send and close with.
     pub fn sender(&self) -> Sender {
         self.sender.clone()
@@ -33,14 +38,13 @@ impl AppHandle {
     ///
     /// What made the app give up: as [`WebSocketApp::run_forever`](crate::WebSocketApp::run_forever).
     pub fn join(self) -> Result<Close, Error> {
-        // Panics of callbacks are caught and are an `Error`. One that comes through is a defect of this crate: it goes on.
-        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        take(&self.result)
     }
 }
 
-pub(super) fn spawn(prepared: Prepared) -> Result<AppHandle, Error> {
-    let sender = prepared.sender.clone();
-    let thread = thread::Builder::new().name("websocket-app".into()).spawn(move || prepared.run());
-    let thread = thread.map_err(|source| Error::system("a thread to run on", source))?;
-    Ok(AppHandle { sender, thread })
+/// Waits for the result of a run.
+pub(super) fn take(result: &Receiver<Result<Close, Error>>) -> Result<Close, Error> {
+    // The loop drops the other end only with its own, untimely, end.
+    let lost = |_| Err(Error::system("the event loop", io::Error::other("it ended before the app did; see the log")));
+    result.recv().unwrap_or_else(lost)
 }

@@ -1,13 +1,15 @@
-//! What users of the callback style see: [`WebSocketApp`], its closures, its handle, its events.
+//! What users of the callback style see: [`WebSocketApp`], its closures, its handle, its events, and [`EventLoop`].
 //!
 //! Turns options and callbacks into a session on the event loop. Nothing here runs by itself.
 
 mod callbacks;
+mod event_loop;
 mod events;
 mod handle;
 mod websocket_app;
 
 pub use callbacks::{CallbackResult, Callbacks};
+pub use event_loop::EventLoop;
 pub use events::Event;
 pub use handle::AppHandle;
 pub use websocket_app::WebSocketApp;

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, bounded};
 
 use super::callbacks::{CallbackResult, Callbacks};
 use super::events::{self, Event};
 use super::handle::{self, AppHandle};
 use crate::close::Close;
 use crate::config::{Config, option_methods};
-use crate::connect::Target;
 use crate::connection::{Outbound, Sender};
 use crate::error::Error;
-use crate::event_loop::{Dispatcher, EventLoop, Handler, Periodic};
+use crate::event_loop::{self, Dispatcher, Handler, Periodic, Recipe, Renewal, Running, Start};
 use crate::message::{Fragment, Message};
+use crate::reconnect::Reconnect;
 
 /// A WebSocket connection described by its URL, options and callbacks, in the manner of Python's `WebSocketApp`.
 ///
@@ -42,6 +42,7 @@ use crate::message::{Fragment, Message};
 pub struct WebSocketApp<H = Callbacks> {
     url: String,
     config: Config,
+    renewal: Renewal,
     handler: H,
     periodic: Vec<Periodic>,
     sender: Sender,
@@ -151,10 +152,53 @@ impl<H: Handler> WebSocketApp<H> {
     /// Describes a connection whose callbacks are the methods of one value, and so share its state without locks.
     pub fn with_handler(url: impl Into<String>, handler: H) -> Self {
         let sender = Sender::new(Arc::new(Outbound::new()));
-        WebSocketApp { url: url.into(), config: Config::default(), handler, periodic: Vec::new(), sender }
+        WebSocketApp {
+            url: url.into(),
+            config: Config::default(),
+            renewal: Renewal::default(),
+            handler,
+            periodic: Vec::new(),
+            sender,
+        }
     }
 
     option_methods!();
+
+    /// Connects again when the connection is lost, as the policy says. Defaults to off, as in Python's `WebSocketApp`: the
+    /// run ends with the connection.
+    pub fn reconnect(mut self, policy: Reconnect) -> Self {
+        self.config.reconnect = Some(policy);
+        self
+    }
+
+    /// Computes the URL anew for each attempt to connect, from the attempt's number, counted from 1 since the last lasting
+    /// connection. Called on the thread that connects, so it may block; `connect_timeout` does not count it. Defaults to
+    /// the URL that the app was made with, which must be right all the same.
+    pub fn url_with(mut self, url: impl FnMut(u32) -> String + Send + 'static) -> Self {
+        self.renewal.url = Some(Box::new(url));
+        self
+    }
+
+    /// Computes headers anew for each attempt to connect, as [`url_with`](Self::url_with) does the URL; they are added to
+    /// those set with [`header`](Self::header): tokens expire. Defaults to none.
+    pub fn headers_with(mut self, headers: impl FnMut(u32) -> Vec<(String, String)> + Send + 'static) -> Self {
+        self.renewal.headers = Some(Box::new(headers));
+        self
+    }
+
+    /// Computes the subprotocols anew for each attempt to connect, as [`url_with`](Self::url_with) does the URL. Defaults
+    /// to those set with [`subprotocols`](Self::subprotocols).
+    pub fn subprotocols_with(mut self, subprotocols: impl FnMut(u32) -> Vec<String> + Send + 'static) -> Self {
+        self.renewal.subprotocols = Some(Box::new(subprotocols));
+        self
+    }
+
+    /// Limits the bytes of messages that wait while a callback is busy; then nothing more is read until it returns.
+    /// Defaults to 16 MiB.
+    pub fn max_receive_buffer(mut self, bytes: usize) -> Self {
+        self.config.max_receive_buffer = bytes;
+        self
+    }
 
     /// Calls a closure every so often while connected, first one period after the connection opened: an application's own
     /// heartbeat, or the renewal of a token. May be called several times. A period that a slow callback ate is not made up
@@ -182,7 +226,9 @@ impl<H: Handler> WebSocketApp<H> {
     /// the app give up, after `on_error` and `on_close`: the connection failed or was lost, or a callback panicked. A close
     /// by either side is no error.
     pub fn run_forever(self) -> Result<Close, Error> {
-        self.prepare()?.run()
+        let (start, result) = self.prepare()?;
+        event_loop::run(start)?;
+        handle::take(&result)
     }
 
     /// Runs the app on a thread of its own, named `websocket-app`.
@@ -192,42 +238,31 @@ impl<H: Handler> WebSocketApp<H> {
     /// [`Error::Invalid`] for a bad URL or option, before any socket is opened. What goes wrong later is the result of
     /// [`AppHandle::join`].
     pub fn spawn(self) -> Result<AppHandle, Error> {
-        handle::spawn(self.prepare()?)
+        let sender = self.sender();
+        let (start, result) = self.prepare()?;
+        let running = Running::start("websocket-app")?;
+        running.add(start);
+        running.close();
+        Ok(AppHandle::new(sender, result))
     }
 
     /// Checks everything that can be checked before a socket is opened.
-    pub(super) fn prepare(self) -> Result<Prepared, Error> {
-        self.config.check()?;
+    pub(super) fn prepare(self) -> Result<(Start, Receiver<Result<Close, Error>>), Error> {
         if self.periodic.iter().any(|periodic| periodic.period.is_zero()) {
             return Err(Error::invalid("every(0s)", "must be longer than zero"));
         }
-        let target = Target::new(&self.url, &self.config)?;
-        self.sender.outbound().limit(self.config.max_send_buffer, self.config.send_timeout);
-        let WebSocketApp { config, handler, periodic, sender, .. } = self;
-        Ok(Prepared { target, config, handler: Box::new(handler), periodic, sender })
+        let recipe = Recipe::new(self.url, self.config, self.renewal)?;
+        let config = recipe.config();
+        self.sender.outbound().limit(config.max_send_buffer, config.send_timeout);
+        let (sender, result) = bounded(1);
+        let dispatcher = Dispatcher::new(Box::new(self.handler), self.periodic, self.sender);
+        Ok((Start { recipe, dispatcher, result: sender }, result))
     }
 
     /// The same connection with other callbacks.
     pub(super) fn with_other_handler<O: Handler>(self, handler: O) -> WebSocketApp<O> {
-        let WebSocketApp { url, config, periodic, sender, .. } = self;
-        WebSocketApp { url, config, handler, periodic, sender }
-    }
-}
-
-/// An app that can be run: URL and options are right.
-pub(super) struct Prepared {
-    target: Target,
-    config: Config,
-    handler: Box<dyn Handler>,
-    periodic: Vec<Periodic>,
-    pub(super) sender: Sender,
-}
-
-impl Prepared {
-    pub(super) fn run(self) -> Result<Close, Error> {
-        let event_loop = EventLoop::new()?;
-        let dispatcher = Dispatcher::new(self.handler, self.periodic, self.sender.clone());
-        event_loop.run(self.target, self.config, &self.sender, dispatcher)
+        let WebSocketApp { url, config, renewal, periodic, sender, .. } = self;
+        WebSocketApp { url, config, renewal, handler, periodic, sender }
     }
 }
 

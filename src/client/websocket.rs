@@ -99,7 +99,7 @@ impl WebSocket {
         outbound.attach(&doorbell, SOCKET);
         let stream = Arc::new(stream);
         let handshake = Arc::new(connected.handshake);
-        outbound.opened(&stream, Arc::clone(&handshake));
+        outbound.opened(&stream, Arc::clone(&handshake), false);
         let now = Instant::now();
         let leftover = connected.leftover;
         let receiver = Receiver::new(stream, Arc::clone(&outbound), leftover, &config, false, target.peer(), now);
@@ -225,8 +225,7 @@ impl WebSocket {
                         self.failure = Some(Error::Protocol(violation));
                     }
                 },
-                Kind::Pong => self.receiver.on_pong(payload),
-                Kind::Ping | Kind::TextFragment { .. } | Kind::BinaryFragment { .. } => {}
+                Kind::Ping | Kind::Pong | Kind::TextFragment { .. } | Kind::BinaryFragment { .. } => {}
             }
         }
         if let Some(error) = self.reader.batch.end.take().and_then(|end| end.into_error()) {

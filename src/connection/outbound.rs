@@ -70,6 +70,7 @@ pub(crate) enum Wait {
 pub(crate) struct Note {
     pub(crate) close: bool,
     pub(crate) abort: bool,
+    pub(crate) reconnect: bool,
     pub(crate) write_error: Option<io::Error>,
 }
 
@@ -124,6 +125,7 @@ struct Guarded {
     /// What was asked for and not yet noted by the reading thread. A close is final, so it stays.
     close: Option<Bytes>,
     abort: bool,
+    reconnect: bool,
     write_error: Option<io::Error>,
     doorbell: Option<(Arc<Doorbell>, Token)>,
     cancel: Option<Cancel>,
@@ -248,6 +250,19 @@ impl Outbound {
         ring(&guard);
     }
 
+    /// Has the connection made anew, at once.
+    pub(crate) fn reconnect(&self) {
+        let mut guard = self.lock();
+        if matches!(guard.state, State::Open | State::Waiting) && guard.close.is_none() {
+            guard.reconnect = true;
+            ring(&guard);
+        }
+    }
+
+    pub(crate) fn is_closed_for_good(&self) -> bool {
+        self.lock().close.is_some()
+    }
+
     /// Waits until everything sent so far has been handed to the operating system.
     pub(crate) fn flush(&self, timeout: Duration) -> Result<(), SendError> {
         let deadline = after(Instant::now(), timeout);
@@ -327,7 +342,7 @@ impl Outbound {
     }
 
     /// A connection is there, unless closing was asked for meanwhile.
-    pub(crate) fn opened(&self, stream: &Arc<Stream>, handshake: Arc<Handshake>) -> bool {
+    pub(crate) fn opened(&self, stream: &Arc<Stream>, handshake: Arc<Handshake>, again: bool) -> bool {
         let mut guard = self.lock();
         guard.cancel = None;
         if guard.close.is_some() {
@@ -336,6 +351,9 @@ impl Outbound {
         guard.state = State::Open;
         guard.stream = Some(Arc::clone(stream));
         guard.handshake = Some(handshake);
+        guard.stats.reconnects += u64::from(again);
+        guard.reconnect = false;
+        guard.write_error = None;
         guard.epoch += 1;
         true
     }
@@ -361,7 +379,12 @@ impl Outbound {
     /// What was asked for since the last time.
     pub(crate) fn take_note(&self) -> Note {
         let mut guard = self.lock();
-        Note { close: guard.close.is_some(), abort: guard.abort, write_error: guard.write_error.take() }
+        Note {
+            close: guard.close.is_some(),
+            abort: guard.abort,
+            reconnect: std::mem::take(&mut guard.reconnect),
+            write_error: guard.write_error.take(),
+        }
     }
 
     /// The socket has room again: writes what waits.

@@ -8,12 +8,13 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::outbound::{Note, Outbound};
-use crate::close::Close;
+use crate::close::{Close, close_code};
 use crate::config::Config;
 use crate::connect::Stream;
+use crate::deadline::after;
 use crate::error::{Error, Phase};
 use crate::protocol::frame::close_answer;
-use crate::protocol::{Batch, Closing, End, Inbound, Keepalive, KeepaliveAction, Kind, Limits, Outcome};
+use crate::protocol::{Batch, Closing, End, Inbound, Item, Keepalive, KeepaliveAction, Kind, Limits, Outcome};
 
 /// One read takes at most this much: enough that the system call and the event loop's turn cost little per message, and
 /// still within a core's cache.
@@ -44,6 +45,13 @@ pub(crate) enum Step {
     Over(Option<Error>),
 }
 
+/// For `idle_timeout`: since when no message has come.
+#[derive(Debug)]
+struct Idle {
+    timeout: Duration,
+    since: Instant,
+}
+
 pub(crate) struct Receiver {
     stream: Arc<Stream>,
     outbound: Arc<Outbound>,
@@ -54,6 +62,7 @@ pub(crate) struct Receiver {
     overfull: bool,
     closing: Closing,
     keepalive: Option<Keepalive>,
+    idle: Option<Idle>,
     /// The keepalive's pings so far, their payload, and when the latest went out.
     pings: u64,
     pinged: Option<Instant>,
@@ -82,6 +91,7 @@ impl Receiver {
             tail: leftover,
             closing: Closing::default(),
             keepalive: config.ping_interval.map(|interval| Keepalive::new(interval, config.ping_timeout, now)),
+            idle: config.idle_timeout.map(|timeout| Idle { timeout, since: now }),
             pings: 0,
             pinged: None,
             close_timeout: config.close_timeout,
@@ -137,6 +147,19 @@ impl Receiver {
         }
     }
 
+    /// Reading is paused because callbacks are slow: what is not read cannot be heard, so the peer is not to be taken for
+    /// dead.
+    pub(crate) fn on_pause(&mut self) {
+        self.heard();
+        self.idle.iter_mut().for_each(|idle| idle.since = Instant::now());
+    }
+
+    /// Leaves the connection for another one: tells the peer, and does not wait for its answer.
+    pub(crate) fn leave(&mut self) {
+        self.outbound.finish(close_answer(close_code::NORMAL).into());
+        self.closing.on_local_close(Instant::now(), self.close_timeout);
+    }
+
     /// What to do about requests of other threads; `Some` when the connection is over.
     pub(crate) fn on_note(&mut self, note: Note, now: Instant) -> Option<Step> {
         if note.abort {
@@ -157,7 +180,11 @@ impl Receiver {
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         match self.closing.deadline() {
             Some(deadline) => Some(deadline),
-            None => self.keepalive.as_ref().map(Keepalive::next_deadline),
+            None => {
+                let keepalive = self.keepalive.as_ref().map(Keepalive::next_deadline);
+                let idle = self.idle.as_ref().map(|idle| after(idle.since, idle.timeout));
+                keepalive.into_iter().chain(idle).min()
+            }
         }
     }
 
@@ -174,6 +201,15 @@ impl Receiver {
                 Outcome::Lost | Outcome::Over => None,
             };
             return Some(Step::Over(error));
+        }
+        if let Some(idle) = &self.idle
+            && after(idle.since, idle.timeout) <= now
+        {
+            return Some(Step::Over(Some(Error::Timeout {
+                phase: Phase::Open,
+                peer: self.peer.clone(),
+                after: idle.timeout,
+            })));
         }
         let keepalive = self.keepalive.as_mut()?;
         match keepalive.on_deadline(now) {
@@ -238,6 +274,7 @@ impl Receiver {
     fn settle(&mut self, reader: &mut Reader) {
         let (batch, buffer) = (&mut reader.batch, &reader.buffer);
         self.count(batch);
+        self.on_pongs(batch, buffer);
         if let Some(ping) = &batch.latest_ping {
             self.outbound.pong(batch.payload(ping, buffer));
         }
@@ -256,6 +293,18 @@ impl Receiver {
         }
     }
 
+    /// Takes note of pongs: one that carries the latest ping's payload gives the round-trip time.
+    fn on_pongs(&mut self, batch: &Batch, buffer: &[u8]) {
+        let latest = self.pings.to_be_bytes();
+        let answers = |item: &&Item| item.kind == Kind::Pong && batch.payload(item, buffer) == latest;
+        if let Some(pinged) = self.pinged
+            && batch.items.iter().any(|item| answers(&item))
+        {
+            self.pinged = None;
+            self.outbound.pong_received(pinged.elapsed());
+        }
+    }
+
     fn count(&mut self, batch: &Batch) {
         let (mut messages, mut bytes, mut pongs) = (0, 0, 0);
         for item in &batch.items {
@@ -268,21 +317,17 @@ impl Receiver {
                     continue;
                 }
             }
-            bytes += item.payload_len();
+            bytes += batch.payload_len(item) as u64;
+        }
+        if messages > 0
+            && let Some(idle) = &mut self.idle
+        {
+            idle.since = Instant::now();
         }
         let received = &self.outbound.received;
         received.messages.fetch_add(messages, Ordering::Relaxed);
         received.bytes.fetch_add(bytes, Ordering::Relaxed);
         received.pongs.fetch_add(pongs, Ordering::Relaxed);
-    }
-
-    /// Takes note of a pong: one that carries the latest ping's payload gives the round-trip time.
-    pub(crate) fn on_pong(&mut self, payload: &[u8]) {
-        if payload == self.pings.to_be_bytes()
-            && let Some(pinged) = self.pinged.take()
-        {
-            self.outbound.pong_received(pinged.elapsed());
-        }
     }
 
     fn heard(&mut self) {

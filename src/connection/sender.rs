@@ -130,6 +130,15 @@ impl Sender {
         self.outbound.abort();
     }
 
+    /// Drops this connection and makes another at once, whether or not the app reconnects by itself. While waiting for the
+    /// next attempt it ends the wait. Does nothing while connecting, and after `close()`.
+    ///
+    /// The peer gets a Close frame with code 1000, whose answer is not waited for. `on_close` comes with
+    /// `reconnect_in: Some(0)`, then `on_reconnect`.
+    pub fn reconnect(&self) {
+        self.outbound.reconnect();
+    }
+
     /// Waits until everything sent so far is in the hands of the operating system. In a callback it does not wait.
     ///
     /// # Errors
@@ -181,6 +190,8 @@ pub enum State {
     Open,
     /// One side has begun to close: nothing more can be sent.
     Closing,
+    /// The connection was lost, and it waits for the next attempt.
+    Waiting,
     /// The run is over.
     Closed,
 }

@@ -1,18 +1,20 @@
-//! Calls the callbacks of one app: routes their errors, catches their panics, and never calls two at once.
+//! Calls the callbacks of one app: routes their errors and catches their panics.
 //!
-//! Runs on the thread that reads, without any lock.
+//! A [`Dispatcher`] is in one place only, so callbacks never run at once: with its session, or in a [`Job`] on the thread
+//! that runs it. No lock is held there, and the event loop may meanwhile be another thread's: see `seat`.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use mio::Token;
 
 use super::handler::{CallbackError, Handler};
 use crate::close::Close;
-use crate::connection::{CallbackScope, Reader, Receiver, Sender};
-use crate::deadline::after;
+use crate::connection::{CallbackScope, Reader, Sender};
 use crate::error::{Error, ProtocolError};
 use crate::message::{Fragment, Message};
-use crate::protocol::{Item, Kind, message};
+use crate::protocol::{Batch, Item, Kind, message};
 
 type OnTime = Box<dyn FnMut(&Sender) -> Result<(), CallbackError> + Send>;
 
@@ -20,12 +22,70 @@ type OnTime = Box<dyn FnMut(&Sender) -> Result<(), CallbackError> + Send>;
 pub(crate) struct Periodic {
     pub(crate) period: Duration,
     callback: OnTime,
-    next: Option<Instant>,
 }
 
 impl Periodic {
     pub(crate) fn new(period: Duration, callback: OnTime) -> Self {
-        Periodic { period, callback, next: None }
+        Periodic { period, callback }
+    }
+}
+
+/// Something to tell an app.
+pub(super) enum Call {
+    Open,
+    Reopen,
+    /// What is in the reader's batch.
+    Batch,
+    /// Items that arrived while a callback was busy, the bytes they are in, and how many bytes that holds.
+    Backlog {
+        batch: Batch,
+        bytes: Vec<u8>,
+        size: usize,
+    },
+    Periodic(usize),
+    Error(Error),
+    Close(Close),
+}
+
+/// A call on its way: all that it needs, so that nothing is shared while it runs.
+pub(super) struct Job {
+    pub(super) token: Token,
+    pub(super) call: Call,
+    pub(super) dispatcher: Dispatcher,
+    /// Comes along with a `Call::Batch`.
+    pub(super) reader: Option<Box<Reader>>,
+}
+
+/// A call that has returned.
+pub(super) struct Done {
+    pub(super) token: Token,
+    pub(super) dispatcher: Dispatcher,
+    pub(super) reader: Option<Box<Reader>>,
+    pub(super) result: Result<(), Stopped>,
+}
+
+/// Why a call did not go the whole way.
+#[derive(Debug)]
+pub(super) enum Stopped {
+    /// A text message is not UTF-8.
+    BadText(ProtocolError),
+    /// A callback ended the run; `report` says that `on_error` has yet to be told, since it was not `on_error` itself.
+    Fatal { error: Error, report: bool },
+}
+
+impl Job {
+    pub(super) fn run(self) -> Done {
+        let Job { token, call, mut dispatcher, reader } = self;
+        let result = match call {
+            Call::Open => dispatcher.call(|handler, _, sender| handler.on_open(sender)),
+            Call::Reopen => dispatcher.call(|handler, _, sender| handler.on_reconnect(sender)),
+            Call::Batch => reader.as_deref().map_or(Ok(()), |reader| dispatcher.batch(&reader.batch, &reader.buffer)),
+            Call::Backlog { batch, bytes, .. } => dispatcher.batch(&batch, &bytes),
+            Call::Periodic(i) => dispatcher.call(|_, periodic, sender| (periodic[i].callback)(sender)),
+            Call::Error(error) => dispatcher.error(&error),
+            Call::Close(close) => dispatcher.close(&close),
+        };
+        Done { token, dispatcher, reader, result }
     }
 }
 
@@ -34,44 +94,34 @@ pub(crate) struct Dispatcher {
     handler: Box<dyn Handler>,
     periodic: Vec<Periodic>,
     sender: Sender,
-    /// What ended the run: a panic, or an error where none may be. From then on only `on_close` is called.
-    fatal: Option<Error>,
-}
-
-/// Why a batch was not handed out whole.
-#[derive(Debug)]
-pub(crate) enum Stopped {
-    /// A text message that is not UTF-8.
-    BadText(ProtocolError),
-    /// A callback ended the run; `report` says that `on_error` has yet to be told, since it was not `on_error` itself.
-    Fatal { report: bool },
 }
 
 impl Dispatcher {
     pub(crate) fn new(handler: Box<dyn Handler>, periodic: Vec<Periodic>, sender: Sender) -> Self {
-        Dispatcher { handler, periodic, sender, fatal: None }
+        Dispatcher { handler, periodic, sender }
     }
 
-    pub(crate) fn wants_fragments(&self) -> bool {
+    pub(super) fn wants_fragments(&self) -> bool {
         self.handler.wants_fragments()
     }
 
-    pub(crate) fn open(&mut self) -> Result<(), Stopped> {
-        self.call(|handler, _, sender| handler.on_open(sender))
+    pub(super) fn periods(&self) -> impl Iterator<Item = Duration> {
+        self.periodic.iter().map(|periodic| periodic.period)
+    }
+
+    pub(super) fn sender(&self) -> &Sender {
+        &self.sender
     }
 
     /// Hands a batch out, in wire order.
-    pub(crate) fn batch(&mut self, reader: &Reader, receiver: &mut Receiver) -> Result<(), Stopped> {
-        if reader.batch.items.is_empty() || self.fatal.is_some() {
-            return Ok(());
-        }
+    fn batch(&mut self, batch: &Batch, read: &[u8]) -> Result<(), Stopped> {
         let (mut bad_text, mut in_error) = (None, false);
         let result = self.guarded(|handler, _, sender| {
-            for item in &reader.batch.items {
+            for item in &batch.items {
                 if sender.outbound().is_aborted() {
                     break;
                 }
-                match hand_out(item, reader, receiver, handler, sender) {
+                match hand_out(item, batch.payload(item, read), handler, sender) {
                     Ok(()) => {}
                     Err(Failed::BadText(violation)) => {
                         bad_text = Some(violation);
@@ -90,56 +140,14 @@ impl Dispatcher {
         bad_text.map_or(Ok(()), |violation| Err(Stopped::BadText(violation)))
     }
 
-    /// Reports what ended a connection or an attempt.
-    pub(crate) fn error(&mut self, error: &Error) -> Result<(), Stopped> {
-        if self.fatal.is_some() {
-            return Ok(());
-        }
+    fn error(&mut self, error: &Error) -> Result<(), Stopped> {
         let result = self.guarded(|handler, _, sender| handler.on_error(sender, error));
         self.settle(result, true)
     }
 
-    /// Reports the end of a connection or of the run: the one callback that is called after a fatal error too.
-    pub(crate) fn close(&mut self, close: &Close) -> Result<(), Stopped> {
+    fn close(&mut self, close: &Close) -> Result<(), Stopped> {
         let result = self.guarded(|handler, _, sender| handler.on_close(sender, close));
-        let before = self.fatal.take();
-        let settled = self.settle(result, true);
-        self.fatal = before.or(self.fatal.take());
-        settled
-    }
-
-    /// Starts the clocks of `every`: they run while connected.
-    pub(crate) fn start_periodic(&mut self, now: Instant) {
-        for periodic in &mut self.periodic {
-            periodic.next = Some(after(now, periodic.period));
-        }
-    }
-
-    pub(crate) fn stop_periodic(&mut self) {
-        for periodic in &mut self.periodic {
-            periodic.next = None;
-        }
-    }
-
-    pub(crate) fn next_periodic(&self) -> Option<Instant> {
-        self.periodic.iter().filter_map(|periodic| periodic.next).min()
-    }
-
-    /// Calls what is due, each once however late it is.
-    pub(crate) fn run_periodic(&mut self, now: Instant) -> Result<(), Stopped> {
-        for i in 0..self.periodic.len() {
-            let periodic = &mut self.periodic[i];
-            if periodic.next.is_some_and(|next| next <= now) {
-                periodic.next = Some(after(now, periodic.period));
-                self.call(|_, periodic, sender| (periodic[i].callback)(sender))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// What ended the run, if a callback did.
-    pub(crate) fn take_fatal(&mut self) -> Option<Error> {
-        self.fatal.take()
+        self.settle(result, true)
     }
 
     /// Calls a callback whose error goes to `on_error`.
@@ -147,9 +155,6 @@ impl Dispatcher {
         &mut self,
         callback: impl FnOnce(&mut dyn Handler, &mut [Periodic], &Sender) -> Result<(), CallbackError>,
     ) -> Result<(), Stopped> {
-        if self.fatal.is_some() {
-            return Ok(());
-        }
         let result = self.guarded(callback);
         self.settle(result, false)
     }
@@ -163,16 +168,7 @@ impl Dispatcher {
             Err(panicked) => panicked,
         };
         log::error!(target: "websocket_app", "the run ends: {error}");
-        self.fatal = Some(error);
-        Err(Stopped::Fatal { report: !in_error })
-    }
-
-    /// Tells `on_error` what ended the run; what goes wrong in there changes nothing any more.
-    pub(crate) fn report_fatal(&mut self) {
-        if let Some(fatal) = self.fatal.take() {
-            let _ = self.guarded(|handler, _, sender| handler.on_error(sender, &fatal));
-            self.fatal = Some(fatal);
-        }
+        Err(Stopped::Fatal { error, report: !in_error })
     }
 
     /// Runs callbacks; a panic becomes an error.
@@ -200,28 +196,19 @@ impl From<CallbackError> for Failed {
 }
 
 /// Calls the one callback that an item is for.
-fn hand_out(
-    item: &Item,
-    reader: &Reader,
-    receiver: &mut Receiver,
-    handler: &mut dyn Handler,
-    sender: &Sender,
-) -> Result<(), Failed> {
-    let payload = reader.batch.payload(item, &reader.buffer);
-    let fragment = |text, first, last| match message(text, payload) {
-        Ok(data) => Ok(Fragment::new(data, first, last)),
-        Err(violation) => Err(Failed::BadText(violation)),
-    };
+fn hand_out(item: &Item, payload: &[u8], handler: &mut dyn Handler, sender: &Sender) -> Result<(), Failed> {
+    let as_message = |text| message(text, payload).map_err(Failed::BadText);
     match item.kind {
         Kind::Binary => handler.on_message(sender, Message::Binary(payload))?,
-        Kind::Text => handler.on_message(sender, message(true, payload).map_err(Failed::BadText)?)?,
-        Kind::TextFragment { first, last } => handler.on_fragment(sender, fragment(true, first, last)?)?,
-        Kind::BinaryFragment { first, last } => handler.on_fragment(sender, fragment(false, first, last)?)?,
-        Kind::Ping => handler.on_ping(sender, payload)?,
-        Kind::Pong => {
-            receiver.on_pong(payload);
-            handler.on_pong(sender, payload)?;
+        Kind::Text => handler.on_message(sender, as_message(true)?)?,
+        Kind::TextFragment { first, last } => {
+            handler.on_fragment(sender, Fragment::new(as_message(true)?, first, last))?;
         }
+        Kind::BinaryFragment { first, last } => {
+            handler.on_fragment(sender, Fragment::new(as_message(false)?, first, last))?;
+        }
+        Kind::Ping => handler.on_ping(sender, payload)?,
+        Kind::Pong => handler.on_pong(sender, payload)?,
     }
     Ok(())
 }

@@ -1,105 +1,199 @@
-//! One app's life on the event loop: connecting, open, closing, over. Every callback of the app is called from here.
+//! One app's life on the event loop, as a state machine: what happens to the connection goes in, calls to callbacks come
+//! out, in order.
 //!
 //! ```text
-//!   start ──► Connecting ──► Open ──► Over
-//!      │           │                   ▲
-//!      └───────────┴───────────────────┘   close(), or an error
+//!             ┌───────────────────────────────────────────┐ reconnect
+//!             ▼                                           │
+//!   start ──► Connecting ──► Open ──► (closing) ──► Waiting
+//!                │             │                       │
+//!                └─────────────┴───────────────────────┴──► Over    close(), or giving up
 //! ```
 //!
-//! Belongs to the thread that runs the loop; other threads reach it through `Outbound` and the doorbell.
+//! Belongs to the thread that runs the loop; other threads reach it through `Outbound` and the doorbell. The callbacks are
+//! not called from here: the loop takes [`Job`]s and brings back what came of them.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use crossbeam_channel::Sender as Channel;
 use mio::{Interest, Registry, Token};
 
-use super::dispatch::{Dispatcher, Stopped};
+use super::dispatch::{Call, Dispatcher, Job, Stopped};
+use super::recipe::Recipe;
 use crate::close::{Close, ClosedBy, close_code};
-use crate::config::Config;
-use crate::connect::{Cancel, Connected, Failure, Target, connect};
-use crate::connection::{Doorbell, Outbound, Reader, Receiver, Sender, State, Step};
+use crate::connect::{Cancel, Connected, Failure, Target};
+use crate::connection::{Doorbell, Outbound, Reader, Receiver, State, Step};
+use crate::deadline::after;
 use crate::error::Error;
 use crate::protocol::End;
+use crate::reconnect::{Backoff, Cause};
 
-pub(crate) struct Session {
+/// An app that is to be run, and where its result goes.
+pub(crate) struct Start {
+    pub(crate) recipe: Recipe,
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) result: Channel<Result<Close, Error>>,
+}
+
+pub(super) struct Session {
     token: Token,
     doorbell: Arc<Doorbell>,
-    target: Arc<Target>,
-    config: Config,
+    recipe: Arc<Recipe>,
     outbound: Arc<Outbound>,
-    dispatcher: Dispatcher,
     phase: Phase,
-    /// What ended the connection, once `on_error` has been told.
+    backoff: Backoff,
+    has_been_open: bool,
+    /// Away while a job runs.
+    dispatcher: Option<Dispatcher>,
+    /// What the callbacks have yet to be told, in order.
+    calls: VecDeque<Call>,
+    /// Bytes of messages in `calls`. Above the limit nothing more is read until they are worked off.
+    backlog: usize,
+    paused: bool,
+    in_pieces: bool,
+    periodic: Vec<Tick>,
+    /// What the peer did wrong, once it has been told.
     failure: Option<Error>,
-    /// Whether the loop has it on its list of those to read.
-    pub(crate) is_queued: bool,
+    /// What a callback ended the run with. From then on only `on_close` is called.
+    fatal: Option<Error>,
+    result: Channel<Result<Close, Error>>,
+    /// Whether the loop has it on its list of those to read, and of those with calls.
+    pub(super) is_readable: bool,
+    pub(super) is_callable: bool,
+}
+
+/// The clock of one `every`.
+struct Tick {
+    period: Duration,
+    next: Option<Instant>,
+    /// It is in `calls` already: a slow callback does not make a heap of them.
+    called: bool,
 }
 
 enum Phase {
     /// A thread of its own is at it; it leaves what came of it in the attempt, and rings.
     Connecting(Attempt),
     Open(Box<Receiver>),
-    Over(Result<Close, Error>),
+    /// For the next attempt.
+    Waiting {
+        until: Instant,
+    },
+    /// The run is over, with this result.
+    Over(Option<Result<Close, Error>>),
 }
 
 struct Attempt {
+    number: u32,
     cancel: Cancel,
-    outcome: Arc<Mutex<Option<Result<Connected, Failure>>>>,
+    outcome: Arc<Mutex<Option<Outcome>>>,
 }
 
+type Outcome = Result<(Connected, Arc<Target>), Failure>;
+
 impl Session {
-    /// Begins the run. When it is over at once, [`is_over`](Self::is_over) says so.
-    pub(crate) fn start(
-        token: Token,
-        doorbell: &Arc<Doorbell>,
-        target: Target,
-        config: Config,
-        sender: &Sender,
-        dispatcher: Dispatcher,
-    ) -> Self {
+    /// Begins the run.
+    pub(super) fn start(token: Token, doorbell: &Arc<Doorbell>, start: Start) -> Self {
+        let Start { recipe, dispatcher, result } = start;
+        let outbound = Arc::clone(dispatcher.sender().outbound());
+        outbound.attach(doorbell, token);
         let mut session = Session {
             token,
             doorbell: Arc::clone(doorbell),
-            target: Arc::new(target),
-            config,
-            outbound: Arc::clone(sender.outbound()),
-            dispatcher,
-            // Only until `dial` says otherwise.
-            phase: Phase::Over(Ok(Close::without_frame(ClosedBy::Us))),
+            backoff: Backoff::new(recipe.config().reconnect.clone()),
+            recipe: Arc::new(recipe),
+            outbound,
+            phase: Phase::Waiting { until: Instant::now() },
+            has_been_open: false,
+            in_pieces: dispatcher.wants_fragments(),
+            periodic: dispatcher.periods().map(|period| Tick { period, next: None, called: false }).collect(),
+            dispatcher: Some(dispatcher),
+            calls: VecDeque::new(),
+            backlog: 0,
+            paused: false,
             failure: None,
-            is_queued: false,
+            fatal: None,
+            result,
+            is_readable: false,
+            is_callable: false,
         };
-        session.outbound.attach(doorbell, token);
         session.dial();
         session
     }
 
-    pub(crate) fn is_over(&self) -> bool {
-        matches!(self.phase, Phase::Over(_))
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Open(receiver) => {
+                let ticks = self.periodic.iter().filter(|tick| !tick.called).filter_map(|tick| tick.next);
+                ticks.chain(receiver.next_deadline()).min()
+            }
+            Phase::Waiting { until } => Some(*until),
+            Phase::Connecting(_) | Phase::Over(_) => None,
+        }
     }
 
-    /// How the run ended; only when it is over.
-    pub(crate) fn into_result(self) -> Option<Result<Close, Error>> {
-        match self.phase {
-            Phase::Over(result) => Some(result),
+    /// Whether there is something to tell, and someone there to be told.
+    pub(super) fn has_job(&self) -> bool {
+        !self.calls.is_empty() && self.dispatcher.is_some()
+    }
+
+    pub(super) fn take_job(&mut self, reader: &mut Option<Box<Reader>>) -> Option<Job> {
+        let dispatcher = self.dispatcher.take()?;
+        let Some(call) = self.calls.pop_front() else {
+            self.dispatcher = Some(dispatcher);
+            return None;
+        };
+        let reader = match &call {
+            Call::Batch => reader.take(),
+            Call::Backlog { size, .. } => {
+                self.backlog -= size;
+                None
+            }
+            Call::Periodic(i) => {
+                self.periodic[*i].called = false;
+                None
+            }
             _ => None,
+        };
+        Some(Job { token: self.token, call, dispatcher, reader })
+    }
+
+    /// A job has come back. Returns whether reading, if it was paused, goes on.
+    pub(super) fn done(&mut self, dispatcher: Dispatcher, result: Result<(), Stopped>) -> bool {
+        self.dispatcher = Some(dispatcher);
+        match result {
+            Ok(()) => {}
+            Err(Stopped::BadText(violation)) => {
+                self.calls.retain(|call| !matches!(call, Call::Batch | Call::Backlog { .. }));
+                self.backlog = 0;
+                self.fail(close_code::INVALID_DATA);
+                self.violation(End::Protocol(violation));
+            }
+            Err(Stopped::Fatal { error, report }) => self.end_run(error, report),
+        }
+        let resumes = self.paused && self.has_room();
+        self.paused &= !resumes;
+        resumes
+    }
+
+    /// Whether everything has been told: then the app can be forgotten, and whoever waits gets the result.
+    pub(super) fn is_finished(&self) -> bool {
+        matches!(self.phase, Phase::Over(_)) && self.calls.is_empty() && self.dispatcher.is_some()
+    }
+
+    pub(super) fn finish(self) {
+        if let Phase::Over(Some(result)) = self.phase {
+            let result = self.fatal.map_or(result, Err);
+            // Nobody has to wait for it.
+            let _ = self.result.send(result);
         }
     }
 
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        let Phase::Open(receiver) = &self.phase else { return None };
-        let periodic = self.dispatcher.next_periodic();
-        match (receiver.next_deadline(), periodic) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
-    }
-
-    /// The doorbell rang: a thread wants something, or the attempt to connect has come to its end. Returns whether to come
+    /// The doorbell rang: a thread wants something, or an attempt to connect has come to its end. Returns whether to come
     /// back soon for a stream of messages that is being sent.
-    pub(crate) fn on_ring(&mut self, registry: &Registry) -> bool {
+    pub(super) fn on_ring(&mut self, registry: &Registry) -> bool {
         if let Phase::Connecting(attempt) = &self.phase {
             let outcome = attempt.outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(outcome) = outcome {
@@ -108,14 +202,23 @@ impl Session {
         }
         let note = self.outbound.take_note();
         match &mut self.phase {
-            Phase::Connecting(attempt) if note.close => {
-                attempt.cancel.cancel();
+            Phase::Connecting(_) | Phase::Waiting { .. } if note.close => {
                 self.over(None, Close::without_frame(ClosedBy::Us));
                 false
             }
+            Phase::Waiting { until } if note.reconnect => {
+                *until = Instant::now();
+                self.backoff.on_asked();
+                false
+            }
             Phase::Open(receiver) => {
+                let reconnect = note.reconnect && !note.close;
                 if let Some(Step::Over(error)) = receiver.on_note(note, Instant::now()) {
                     self.ended(error);
+                    return false;
+                }
+                if reconnect {
+                    self.redial();
                     return false;
                 }
                 self.outbound.on_flush_asked()
@@ -124,24 +227,33 @@ impl Session {
         }
     }
 
-    pub(crate) fn on_writable(&self) {
+    pub(super) fn on_writable(&self) {
         self.outbound.on_writable();
     }
 
-    pub(crate) fn on_hang_up(&mut self) {
+    pub(super) fn on_hang_up(&mut self) {
         if let Phase::Open(receiver) = &mut self.phase {
             receiver.on_hang_up();
         }
     }
 
-    /// Reads once and hands out what came. Returns whether there may be more.
-    pub(crate) fn on_readable(&mut self, reader: &mut Reader) -> bool {
+    /// Reads once. Returns whether there may be more.
+    pub(super) fn on_readable(&mut self, reader: &mut Reader) -> bool {
+        let has_room = self.has_room();
         let Phase::Open(receiver) = &mut self.phase else { return false };
+        if !has_room {
+            // What is not read cannot be heard: the peer is not dead because we are slow.
+            receiver.on_pause();
+            self.paused = true;
+            return false;
+        }
         match receiver.receive(reader) {
             Step::Received { more } => {
-                let handed_out = self.dispatcher.batch(reader, receiver);
-                self.after(handed_out);
-                if let Some(end) = reader.batch.end.take() {
+                let end = reader.batch.end.take();
+                if !reader.batch.items.is_empty() && self.fatal.is_none() {
+                    self.call_batch(reader);
+                }
+                if let Some(end) = end {
                     self.violation(end);
                 }
                 more
@@ -154,41 +266,67 @@ impl Session {
         }
     }
 
-    pub(crate) fn on_deadline(&mut self, now: Instant) {
-        let Phase::Open(receiver) = &mut self.phase else { return };
-        if let Some(Step::Over(error)) = receiver.on_deadline(now) {
-            self.ended(error);
+    pub(super) fn on_deadline(&mut self, now: Instant) {
+        match &mut self.phase {
+            Phase::Waiting { until } if *until <= now => self.dial(),
+            Phase::Open(receiver) => {
+                if let Some(Step::Over(error)) = receiver.on_deadline(now) {
+                    self.ended(error);
+                    return;
+                }
+                for (i, tick) in self.periodic.iter_mut().enumerate() {
+                    if !tick.called && tick.next.is_some_and(|next| next <= now) {
+                        tick.next = Some(after(now, tick.period));
+                        tick.called = true;
+                        self.calls.push_back(Call::Periodic(i));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.backlog < self.recipe.config().max_receive_buffer
+    }
+
+    /// Has a batch handed out: straight from the read buffer, or, while a callback is busy, later from a copy.
+    fn call_batch(&mut self, reader: &mut Reader) {
+        if self.dispatcher.is_some() && self.calls.is_empty() {
+            self.calls.push_back(Call::Batch);
             return;
         }
-        let called = self.dispatcher.run_periodic(now);
-        self.after(called);
+        let batch = std::mem::take(&mut reader.batch);
+        let bytes = reader.buffer[..batch.end_in_buffer()].to_vec();
+        let size = bytes.len() + batch.arena.len();
+        self.backlog += size;
+        self.calls.push_back(Call::Backlog { batch, bytes, size });
     }
 
     /// Starts an attempt to connect on a thread of its own.
     fn dial(&mut self) {
-        let attempt = Attempt { cancel: Cancel::new(), outcome: Arc::default() };
+        let attempt = Attempt { number: self.backoff.on_attempt(), cancel: Cancel::new(), outcome: Arc::default() };
         if !self.outbound.connecting(&attempt.cancel) {
             self.over(None, Close::without_frame(ClosedBy::Us));
             return;
         }
-        let (target, timeout) = (Arc::clone(&self.target), self.config.connect_timeout);
-        let (cancel, outcome) = (attempt.cancel.clone(), Arc::clone(&attempt.outcome));
-        let (doorbell, token) = (Arc::clone(&self.doorbell), self.token);
+        let (recipe, number, cancel) = (Arc::clone(&self.recipe), attempt.number, attempt.cancel.clone());
+        let (outcome, doorbell, token) = (Arc::clone(&attempt.outcome), Arc::clone(&self.doorbell), self.token);
         let thread = thread::Builder::new().name("websocket-connect".into()).spawn(move || {
-            let connected = connect(&target, timeout, &cancel);
+            let connected = recipe.connect(number, &cancel);
             *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(connected);
             doorbell.ring(token);
         });
-        match thread {
-            Ok(_) => self.phase = Phase::Connecting(attempt),
-            Err(source) => self.attempt_failed(Error::system("a thread to connect on", source)),
+        self.phase = Phase::Connecting(attempt);
+        if let Err(source) = thread {
+            self.attempt_failed(Error::system("a thread to connect on", source));
         }
     }
 
-    fn attempted(&mut self, outcome: Result<Connected, Failure>, registry: &Registry) {
+    fn attempted(&mut self, outcome: Outcome, registry: &Registry) {
         match outcome {
-            Ok(connected) => {
-                if let Err(source) = self.opened(connected, registry) {
+            Ok((connected, target)) => {
+                if let Err(source) = self.opened(connected, &target, registry) {
                     self.attempt_failed(Error::system("a place in the event loop", source));
                 }
             }
@@ -198,40 +336,50 @@ impl Session {
         }
     }
 
-    fn opened(&mut self, connected: Connected, registry: &Registry) -> io::Result<()> {
+    fn opened(&mut self, connected: Connected, target: &Target, registry: &Registry) -> io::Result<()> {
         let Connected { mut stream, leftover, handshake } = connected;
         stream.register(registry, self.token, Interest::READABLE | Interest::WRITABLE)?;
         let stream = Arc::new(stream);
-        if !self.outbound.opened(&stream, Arc::new(handshake)) {
+        if !self.outbound.opened(&stream, Arc::new(handshake), self.has_been_open) {
             // Closed while the last byte of the handshake was on its way: the note says so.
             return Ok(());
         }
-        let (now, in_pieces) = (Instant::now(), self.dispatcher.wants_fragments());
-        let (outbound, peer) = (Arc::clone(&self.outbound), self.target.peer());
-        let receiver = Receiver::new(stream, outbound, leftover, &self.config, in_pieces, peer, now);
+        let (now, outbound) = (Instant::now(), Arc::clone(&self.outbound));
+        let config = self.recipe.config();
+        let receiver = Receiver::new(stream, outbound, leftover, config, self.in_pieces, target.peer(), now);
         self.phase = Phase::Open(Box::new(receiver));
-        self.dispatcher.start_periodic(now);
-        let called = self.dispatcher.open();
-        self.after(called);
+        self.backoff.on_open(now);
+        for tick in &mut self.periodic {
+            tick.next = Some(after(now, tick.period));
+        }
+        self.calls.push_back(if self.has_been_open { Call::Reopen } else { Call::Open });
+        self.has_been_open = true;
         Ok(())
     }
 
-    /// What a callback's failure, or bad text found on its way to one, means for the connection.
-    fn after(&mut self, called: Result<(), Stopped>) {
-        let Phase::Open(receiver) = &mut self.phase else { return };
-        match called {
-            Ok(()) => {}
-            Err(Stopped::BadText(violation)) => {
-                receiver.fail(close_code::INVALID_DATA, "");
-                self.violation(End::Protocol(violation));
-            }
-            Err(Stopped::Fatal { report }) => {
-                receiver.fail(close_code::INTERNAL_ERROR, "");
-                self.dispatcher.stop_periodic();
-                if report {
-                    self.dispatcher.report_fatal();
-                }
-            }
+    /// A callback ended the run: the peer is told, nothing but `on_close` is called any more.
+    fn end_run(&mut self, error: Error, report: bool) {
+        if self.fatal.is_some() {
+            return;
+        }
+        self.calls.retain(|call| matches!(call, Call::Close(_)));
+        self.backlog = 0;
+        if report {
+            self.calls.push_front(Call::Error(error.clone()));
+        }
+        self.fatal = Some(error);
+        self.stop_ticks();
+        match &self.phase {
+            Phase::Open(_) => self.fail(close_code::INTERNAL_ERROR),
+            // The callback was `on_close` or `on_error` of a connection that is gone.
+            Phase::Connecting(_) | Phase::Waiting { .. } => self.over(None, Close::without_frame(ClosedBy::Us)),
+            Phase::Over(_) => {}
+        }
+    }
+
+    fn fail(&mut self, code: u16) {
+        if let Phase::Open(receiver) = &mut self.phase {
+            receiver.fail(code, "");
         }
     }
 
@@ -239,40 +387,86 @@ impl Session {
     fn violation(&mut self, end: End) {
         if let Some(error) = end.into_error()
             && self.failure.is_none()
+            && self.fatal.is_none()
         {
-            let reported = self.dispatcher.error(&error);
+            self.calls.push_back(Call::Error(error.clone()));
             self.failure = Some(error);
-            self.after(reported);
         }
     }
 
     fn attempt_failed(&mut self, error: Error) {
-        self.over(Some(error), Close::without_frame(ClosedBy::Lost));
+        let Phase::Connecting(Attempt { number, .. }) = self.phase else { return };
+        self.outbound.disconnected(State::Waiting);
+        let retry = self.backoff.on_end(Cause::Error(&error), Instant::now(), &mut rand::rng());
+        let error = match self.backoff.is_on() {
+            true => Error::Attempt { attempt: number, retry_in: retry.map(|r| r.delay), source: Arc::new(error) },
+            false => error,
+        };
+        match retry {
+            Some(retry) => {
+                self.calls.push_back(Call::Error(error));
+                self.phase = Phase::Waiting { until: after(Instant::now(), retry.delay) };
+            }
+            None => self.over(Some(error), Close::without_frame(ClosedBy::Lost)),
+        }
+    }
+
+    /// The program asked for another connection.
+    fn redial(&mut self) {
+        let Phase::Open(receiver) = &mut self.phase else { return };
+        receiver.leave();
+        let close = receiver.close();
+        self.outbound.disconnected(State::Waiting);
+        let retry = self.backoff.on_asked();
+        self.stop_ticks();
+        self.calls.push_back(Call::Close(Close { reconnect_in: Some(retry.delay), attempt: retry.attempt, ..close }));
+        self.failure = None;
+        self.dial();
     }
 
     /// The connection is gone.
     fn ended(&mut self, error: Option<Error>) {
-        if let Phase::Open(receiver) = &mut self.phase {
-            let close = receiver.close();
-            self.over(error, close);
+        let Phase::Open(receiver) = &mut self.phase else { return };
+        let close = receiver.close();
+        let cause = error.as_ref().or(self.failure.as_ref());
+        let retry = if self.fatal.is_some() || self.outbound.is_closed_for_good() {
+            None
+        } else {
+            let cause = cause.map_or(Cause::Close(&close), Cause::Error);
+            self.backoff.on_end(cause, Instant::now(), &mut rand::rng())
+        };
+        let Some(retry) = retry else { return self.over(error, close) };
+        self.outbound.disconnected(State::Waiting);
+        self.stop_ticks();
+        if let Some(error) = error {
+            self.calls.push_back(Call::Error(error));
         }
+        self.calls.push_back(Call::Close(Close { reconnect_in: Some(retry.delay), attempt: retry.attempt, ..close }));
+        self.failure = None;
+        self.phase = Phase::Waiting { until: after(Instant::now(), retry.delay) };
     }
 
-    /// The last callbacks of the run.
+    /// The end of the run.
     fn over(&mut self, error: Option<Error>, close: Close) {
-        self.outbound.disconnected(State::Closed);
-        self.dispatcher.stop_periodic();
-        if let Some(error) = &error
-            && let Err(Stopped::Fatal { report: true }) = self.dispatcher.error(error)
-        {
-            self.dispatcher.report_fatal();
+        if let Phase::Connecting(attempt) = &self.phase {
+            attempt.cancel.cancel();
         }
-        let _ = self.dispatcher.close(&close);
-        log::debug!(target: "websocket_app", "{}: over: {close}", self.target.peer());
+        self.outbound.disconnected(State::Closed);
+        self.stop_ticks();
+        if let Some(error) = &error
+            && self.fatal.is_none()
+        {
+            self.calls.push_back(Call::Error(error.clone()));
+        }
+        log::debug!(target: "websocket_app", "{}: over: {close}", self.recipe.peer());
+        self.calls.push_back(Call::Close(close.clone()));
         let gave_up = self.failure.take().or(error.filter(|_| close.by == ClosedBy::Lost));
-        self.phase = Phase::Over(match self.dispatcher.take_fatal().or(gave_up) {
-            Some(error) => Err(error),
-            None => Ok(close),
-        });
+        self.phase = Phase::Over(Some(gave_up.map_or(Ok(close), Err)));
+    }
+
+    fn stop_ticks(&mut self) {
+        for tick in &mut self.periodic {
+            tick.next = None;
+        }
     }
 }

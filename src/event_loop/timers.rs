@@ -27,6 +27,13 @@ impl Timers {
         }
     }
 
+    /// The app is gone; its place may be taken by another.
+    pub(crate) fn remove(&mut self, app: usize) {
+        if let Some(armed) = self.armed.get_mut(app) {
+            *armed = None;
+        }
+    }
+
     pub(crate) fn next(&self) -> Option<Instant> {
         self.heap.peek().map(|Reverse((deadline, _))| *deadline)
     }
@@ -70,5 +77,14 @@ mod tests {
         assert_eq!(timers.pop_due(at(4)), None, "the entry for 3 s is stale");
         assert_eq!(timers.pop_due(at(5)), Some(0));
         assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn a_removed_app_leaves_nothing_to_its_successor() {
+        let start = Instant::now();
+        let mut timers = Timers::default();
+        timers.set(0, Some(start));
+        timers.remove(0);
+        assert_eq!(timers.pop_due(start), None);
     }
 }

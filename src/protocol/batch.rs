@@ -3,6 +3,7 @@
 //! A whole read is decoded before the first callback runs, so that pings and a Close are answered at once however long the
 //! callbacks take.
 
+use std::ops::Range;
 use std::str;
 
 use super::arena::Arena;
@@ -18,6 +19,7 @@ const MAX_ITEMS: usize = 4096;
 pub(crate) struct Item {
     pub(crate) kind: Kind,
     in_arena: bool,
+    /// Where it begins in the read buffer and its length; or which of the batch's `assembled` it is.
     start: u32,
     len: u32,
 }
@@ -78,8 +80,8 @@ pub(crate) struct Batch {
     pub(crate) items: Vec<Item>,
     pub(crate) arena: Arena,
     pub(crate) end: Option<End>,
-    /// Whether any item lies in the arena.
-    pub(crate) uses_arena: bool,
+    /// Where the items lie that are in the arena.
+    assembled: Vec<Range<usize>>,
     /// The last ping in the batch: answering the latest is enough (RFC 6455 §5.5.3).
     pub(crate) latest_ping: Option<Item>,
 }
@@ -89,7 +91,7 @@ impl Batch {
         self.items.clear();
         self.arena.clear();
         self.end = None;
-        self.uses_arena = false;
+        self.assembled.clear();
         self.latest_ping = None;
     }
 
@@ -97,12 +99,27 @@ impl Batch {
         self.items.len() >= MAX_ITEMS
     }
 
-    pub(crate) fn push(&mut self, item: Item) {
-        if item.kind == Kind::Ping {
+    /// Adds an item that lies whole in the read buffer.
+    pub(crate) fn push(&mut self, kind: Kind, start: usize, len: usize) {
+        // The read buffer is far smaller than 4 GiB.
+        debug_assert!(u32::try_from(start + len).is_ok());
+        let item = Item { kind, in_arena: false, start: start as u32, len: len as u32 };
+        if kind == Kind::Ping {
             self.latest_ping = Some(item);
         }
-        self.uses_arena |= item.in_arena;
         self.items.push(item);
+    }
+
+    /// Adds an item that lies in the arena.
+    pub(crate) fn push_assembled(&mut self, kind: Kind, place: Range<usize>) {
+        // There are at most `MAX_ITEMS` of them.
+        self.items.push(Item { kind, in_arena: true, start: self.assembled.len() as u32, len: 0 });
+        self.assembled.push(place);
+    }
+
+    /// Whether any item lies in the arena.
+    pub(crate) fn uses_arena(&self) -> bool {
+        !self.assembled.is_empty()
     }
 
     /// Sets what ended the batch. Text that has not been looked at comes before it on the wire, so if that is bad, then it
@@ -119,30 +136,22 @@ impl Batch {
         });
     }
 
+    /// Up to where items lie in the read buffer.
+    pub(crate) fn end_in_buffer(&self) -> usize {
+        let in_buffer = self.items.iter().filter(|item| !item.in_arena);
+        in_buffer.map(|item| item.start as usize + item.len as usize).max().unwrap_or(0)
+    }
+
     /// The bytes of an item: `read` is the buffer that was decoded.
     pub(crate) fn payload<'a>(&'a self, item: &Item, read: &'a [u8]) -> &'a [u8] {
-        let from = if item.in_arena { self.arena.bytes() } else { read };
-        &from[item.start as usize..][..item.len as usize]
-    }
-}
-
-impl Item {
-    pub(crate) fn in_buffer(kind: Kind, start: usize, len: usize) -> Self {
-        Item::new(kind, false, start, len)
+        if item.in_arena {
+            return &self.arena.bytes()[self.assembled[item.start as usize].clone()];
+        }
+        &read[item.start as usize..][..item.len as usize]
     }
 
-    pub(crate) fn in_arena(kind: Kind, start: usize, len: usize) -> Self {
-        Item::new(kind, true, start, len)
-    }
-
-    pub(crate) fn payload_len(&self) -> u64 {
-        u64::from(self.len)
-    }
-
-    fn new(kind: Kind, in_arena: bool, start: usize, len: usize) -> Self {
-        // Messages are limited to less than 2 GiB (`Config::check`), the read buffer is smaller still.
-        debug_assert!(u32::try_from(start).is_ok() && u32::try_from(len).is_ok());
-        Item { kind, in_arena, start: start as u32, len: len as u32 }
+    pub(crate) fn payload_len(&self, item: &Item) -> usize {
+        if item.in_arena { self.assembled[item.start as usize].len() } else { item.len as usize }
     }
 }
 

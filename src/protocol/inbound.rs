@@ -9,7 +9,7 @@ use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
 use super::arena::Arena;
-use super::batch::{Batch, End, Item, Kind};
+use super::batch::{Batch, End, Kind};
 use super::utf8::Utf8;
 use crate::close::close_code::NO_STATUS;
 use crate::error::{LimitError, ProtocolError};
@@ -194,7 +194,7 @@ impl Inbound {
                 // The way nearly every message goes: whole in the buffer.
                 (self.ahead, self.utf8) = (0, Utf8::default());
                 let kind = if text { Kind::Text } else { Kind::Binary };
-                batch.push(Item::in_buffer(kind, payload, frame.len));
+                batch.push(kind, payload, frame.len);
                 return Ok(Some(payload + frame.len));
             }
             if frame.len <= LARGE {
@@ -264,7 +264,7 @@ impl Inbound {
         if last {
             self.utf8.finish()?;
             let kind = if message.text { Kind::Text } else { Kind::Binary };
-            batch.push(Item::in_arena(kind, message.start, self.arena.len() - message.start));
+            batch.push_assembled(kind, message.start..self.arena.len());
             self.message = None;
         }
         Ok(())
@@ -302,7 +302,11 @@ impl Inbound {
                 true => Kind::TextFragment { first, last },
                 false => Kind::BinaryFragment { first, last },
             };
-            batch.push(if in_arena { Item::in_arena(kind, start, len) } else { Item::in_buffer(kind, start, len) });
+            if in_arena {
+                batch.push_assembled(kind, start..start + len);
+            } else {
+                batch.push(kind, start, len);
+            }
         } else if in_arena {
             self.arena.truncate(start);
         }
@@ -315,7 +319,7 @@ impl Inbound {
 
     /// Gives the arena to the batch when finished messages lie in it, and keeps what has come of an unfinished one.
     fn hand_over(&mut self, batch: &mut Batch) {
-        if !batch.uses_arena {
+        if !batch.uses_arena() {
             return;
         }
         batch.arena = std::mem::take(&mut self.arena);
@@ -340,8 +344,8 @@ fn early_header_check(bytes: &[u8]) -> Result<Option<Frame>, End> {
 /// Understands a control frame that lies whole in the buffer (RFC 6455 §5.5).
 fn control_frame(control: Control, start: usize, len: usize, read: &[u8], batch: &mut Batch) -> Result<(), End> {
     match control {
-        Control::Ping => batch.push(Item::in_buffer(Kind::Ping, start, len)),
-        Control::Pong => batch.push(Item::in_buffer(Kind::Pong, start, len)),
+        Control::Ping => batch.push(Kind::Ping, start, len),
+        Control::Pong => batch.push(Kind::Pong, start, len),
         Control::Close => return Err(close_frame(&read[start..start + len])?),
         Control::Reserved(opcode) => return Err(ProtocolError::ReservedOpcode(opcode).into()),
     }

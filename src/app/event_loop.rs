@@ -1,0 +1,86 @@
+//! [`EventLoop`]: many apps on one thread.
+
+use super::handle::AppHandle;
+use super::websocket_app::WebSocketApp;
+use crate::error::Error;
+use crate::event_loop::{Handler, Running};
+
+/// One thread that runs many apps, each with its own callbacks, timers and reconnects.
+///
+/// Apps are added and closed while it runs. Those with much to read take turns with the others. A callback that takes long
+/// holds up its own app only: another thread stands in for the others meanwhile. A panic in a callback ends its app only.
+/// Dropping the `EventLoop` lets the apps that were added run on; the thread ends with the last.
+///
+/// ```no_run
+/// use websocket_app::{EventLoop, WebSocketApp};
+///
+/// let event_loop = EventLoop::new()?;
+/// let mut apps = Vec::new();
+/// for market in ["btc", "eth"] {
+///     let app = WebSocketApp::new(format!("wss://ticker.example/{market}"))
+///         .on_message(move |_ws, message| println!("{market}: {message}"));
+///     apps.push(event_loop.add(app)?);
+/// }
+/// for app in apps {
+///     app.join()?;
+/// }
+/// # Ok::<(), websocket_app::Error>(())
+/// ```
+pub struct EventLoop {
+    running: Option<Running>,
+}
+
+impl EventLoop {
+    /// Starts the thread, named `websocket-loop`. It sleeps until an app is added.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::System`] when the operating system gives no thread, or nothing to wait on sockets with.
+    pub fn new() -> Result<Self, Error> {
+        Ok(EventLoop { running: Some(Running::start("websocket-loop")?) })
+    }
+
+    /// Runs an app on this loop's thread, from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a bad URL or option, before any socket is opened. What goes wrong later is the result of
+    /// [`AppHandle::join`].
+    pub fn add<H: Handler>(&self, app: WebSocketApp<H>) -> Result<AppHandle, Error> {
+        let sender = app.sender();
+        let (start, result) = app.prepare()?;
+        if let Some(running) = &self.running {
+            running.add(start);
+        }
+        Ok(AppHandle::new(sender, result))
+    }
+
+    /// Waits until the last app is over.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::System`] when the operating system failed the loop.
+    pub fn join(mut self) -> Result<(), Error> {
+        match self.running.take() {
+            Some(running) => {
+                running.close();
+                running.join()
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for EventLoop {
+    fn drop(&mut self) {
+        if let Some(running) = &self.running {
+            running.close();
+        }
+    }
+}
+
+impl std::fmt::Debug for EventLoop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EventLoop").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,289 @@
+//! What the thread that runs the loop works with: the poll, the sessions, their deadlines, and the lists of what is to do.
+//!
+//! ```text
+//!   poll, until the next deadline ──► calls ──► rings ──► one read each, in turns ──► deadlines ─┐
+//!     ▲                                                                                         │
+//!     └─────────────────────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! [`Core::step`] stops at every call to a callback, so that the loop can be handed on while it runs: see `seat`. The lists
+//! are in here and not on a stack, so whoever gets the core goes on where it was.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll, Token, Waker};
+
+use super::dispatch::{Done, Job};
+use super::session::{Session, Start};
+use super::timers::Timers;
+use crate::connection::{Doorbell, Reader};
+use crate::error::Error;
+
+const DOORBELL: Token = Token(usize::MAX);
+/// Who rings with this has left something in the inbox.
+const INBOX: Token = Token(usize::MAX - 1);
+
+/// How many events one poll takes; more wait for the next.
+const EVENTS: usize = 256;
+
+/// What other threads leave for the loop.
+pub(crate) struct Inbox {
+    letters: Mutex<Letters>,
+    pub(crate) doorbell: Arc<Doorbell>,
+}
+
+#[derive(Default)]
+struct Letters {
+    apps: Vec<Start>,
+    /// Calls that have returned to a thread that no longer runs the loop.
+    done: Vec<Done>,
+    /// No more apps will come: when the last is over, so is the loop.
+    closed: bool,
+}
+
+impl Inbox {
+    pub(crate) fn add(&self, app: Start) {
+        self.put(|letters| letters.apps.push(app));
+    }
+
+    pub(crate) fn close(&self) {
+        self.put(|letters| letters.closed = true);
+    }
+
+    pub(super) fn bring_back(&self, done: Done) {
+        self.put(|letters| letters.done.push(done));
+    }
+
+    /// Makes whoever runs the loop look up.
+    pub(super) fn ring(&self) {
+        self.doorbell.ring(INBOX);
+    }
+
+    fn put(&self, change: impl FnOnce(&mut Letters)) {
+        change(&mut self.letters.lock().unwrap_or_else(PoisonError::into_inner));
+        self.ring();
+    }
+}
+
+pub(super) struct Core {
+    poll: Poll,
+    events: Events,
+    inbox: Arc<Inbox>,
+    closed: bool,
+    sessions: Vec<Option<Session>>,
+    free: Vec<usize>,
+    timers: Timers,
+    /// Away with a batch while its callbacks run; made anew when needed before it is back.
+    reader: Option<Box<Reader>>,
+    callable: VecDeque<Token>,
+    rung: VecDeque<Token>,
+    answered: Vec<Token>,
+    /// Who may have more to read. One read each, then the poll again, so that a flood on one does not starve the others.
+    readable: VecDeque<Token>,
+    turns: usize,
+    /// Whose senders are in the middle of a stream of messages.
+    streaming: Vec<Token>,
+    /// The time before the latest poll. Deadlines are kept by it: everything that came in before one is then read before
+    /// the deadline is judged, however long a callback took.
+    polled: Instant,
+}
+
+impl Core {
+    pub(super) fn new() -> Result<(Box<Self>, Arc<Inbox>), Error> {
+        let build = || -> io::Result<_> {
+            let poll = Poll::new()?;
+            let doorbell = Arc::new(Doorbell::new(Waker::new(poll.registry(), DOORBELL)?));
+            Ok((poll, Arc::new(Inbox { letters: Mutex::default(), doorbell })))
+        };
+        let (poll, inbox) = build().map_err(|source| Error::system("an event loop", source))?;
+        let core = Box::new(Core {
+            poll,
+            events: Events::with_capacity(EVENTS),
+            inbox: Arc::clone(&inbox),
+            closed: false,
+            sessions: Vec::new(),
+            free: Vec::new(),
+            timers: Timers::default(),
+            reader: None,
+            callable: VecDeque::new(),
+            rung: VecDeque::new(),
+            answered: Vec::new(),
+            readable: VecDeque::new(),
+            turns: 0,
+            streaming: Vec::new(),
+            polled: Instant::now(),
+        });
+        Ok((core, inbox))
+    }
+
+    /// Whether there is nothing left to do, ever.
+    pub(super) fn is_finished(&self) -> bool {
+        self.closed && self.free.len() == self.sessions.len()
+    }
+
+    /// Does what there is to do, up to the next call. `None` when there is nothing to do but wait.
+    pub(super) fn step(&mut self) -> Option<Job> {
+        loop {
+            if let Some(token) = self.callable.pop_front() {
+                let Some(Some(session)) = self.sessions.get_mut(token.0) else { continue };
+                session.is_callable = false;
+                if let Some(job) = session.take_job(&mut self.reader) {
+                    return Some(job);
+                }
+            } else if let Some(token) = self.rung.pop_front() {
+                self.ring(token);
+            } else if self.turns > 0 {
+                self.turns -= 1;
+                self.read();
+            } else if let Some(app) = self.timers.pop_due(self.polled) {
+                if let Some(Some(session)) = self.sessions.get_mut(app) {
+                    session.on_deadline(self.polled);
+                    self.touched(Token(app));
+                }
+            } else {
+                return None;
+            }
+        }
+    }
+
+    /// Takes a call back that has returned.
+    pub(super) fn done(&mut self, done: Done) {
+        let Done { token, dispatcher, reader, result } = done;
+        if let Some(reader) = reader {
+            self.reader = Some(reader);
+        }
+        let Some(Some(session)) = self.sessions.get_mut(token.0) else { return };
+        if session.done(dispatcher, result) {
+            queue(&mut self.readable, session, token);
+        }
+        self.touched(token);
+    }
+
+    /// Sleeps until a socket, a thread or a deadline wants something.
+    pub(super) fn wait(&mut self) -> Result<(), Error> {
+        let timeout = if !self.readable.is_empty() {
+            Some(Duration::ZERO)
+        } else if !self.streaming.is_empty() {
+            // Lets a sender on this processor go on, so that there is more to write than one message.
+            thread::yield_now();
+            Some(Duration::ZERO)
+        } else {
+            self.timers.next().map(|deadline| {
+                self.polled = Instant::now();
+                deadline.saturating_duration_since(self.polled)
+            })
+        };
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                return Err(Error::system("the event loop's events", error));
+            }
+            _ => self.note_events(),
+        }
+        self.turns = self.readable.len();
+        self.rung.extend(self.streaming.drain(..));
+        Ok(())
+    }
+
+    fn note_events(&mut self) {
+        let mut rang = false;
+        for event in &self.events {
+            if event.token() == DOORBELL {
+                rang = true;
+                continue;
+            }
+            let Some(Some(session)) = self.sessions.get_mut(event.token().0) else { continue };
+            if event.is_writable() {
+                session.on_writable();
+            }
+            let hung_up = event.is_read_closed() || event.is_error();
+            if hung_up {
+                session.on_hang_up();
+            }
+            if event.is_readable() || hung_up {
+                queue(&mut self.readable, session, event.token());
+            }
+        }
+        if rang {
+            self.inbox.doorbell.answer(&mut self.answered);
+            self.rung.extend(self.answered.drain(..));
+        }
+    }
+
+    /// Does what another thread asked for.
+    fn ring(&mut self, token: Token) {
+        if token == INBOX {
+            self.open_letters();
+            return;
+        }
+        let Some(Some(session)) = self.sessions.get_mut(token.0) else { return };
+        if session.on_ring(self.poll.registry()) && !self.streaming.contains(&token) {
+            self.streaming.push(token);
+        }
+        self.touched(token);
+    }
+
+    fn open_letters(&mut self) {
+        let letters = {
+            let mut letters = self.inbox.letters.lock().unwrap_or_else(PoisonError::into_inner);
+            self.closed |= letters.closed;
+            std::mem::take(&mut *letters)
+        };
+        for app in letters.apps {
+            let index = self.free.pop().unwrap_or(self.sessions.len());
+            let session = Session::start(Token(index), &self.inbox.doorbell, app);
+            if index == self.sessions.len() {
+                self.sessions.push(Some(session));
+            } else {
+                self.sessions[index] = Some(session);
+            }
+            self.touched(Token(index));
+        }
+        for done in letters.done {
+            self.done(done);
+        }
+    }
+
+    /// Gives the connection at the front of the list one read.
+    fn read(&mut self) {
+        let Some(token) = self.readable.pop_front() else { return };
+        let Some(Some(session)) = self.sessions.get_mut(token.0) else { return };
+        session.is_readable = false;
+        let reader = self.reader.get_or_insert_with(|| Box::new(Reader::new()));
+        if session.on_readable(reader) {
+            queue(&mut self.readable, session, token);
+        }
+        self.touched(token);
+    }
+
+    /// Something happened to an app: notes its calls, its deadline, and its end.
+    fn touched(&mut self, token: Token) {
+        let Some(slot) = self.sessions.get_mut(token.0) else { return };
+        let Some(session) = slot else { return };
+        if session.has_job() {
+            if !session.is_callable {
+                session.is_callable = true;
+                self.callable.push_back(token);
+            }
+        } else if session.is_finished() {
+            self.timers.remove(token.0);
+            self.free.push(token.0);
+            if let Some(session) = slot.take() {
+                session.finish();
+            }
+            return;
+        }
+        self.timers.set(token.0, session.next_deadline());
+    }
+}
+
+/// Gives a connection its turn to read, once.
+fn queue(readable: &mut VecDeque<Token>, session: &mut Session, token: Token) {
+    if !session.is_readable {
+        session.is_readable = true;
+        readable.push_back(token);
+    }
+}

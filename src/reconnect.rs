@@ -1,0 +1,301 @@
+//! Whether and when to connect again: [`Reconnect`], the policy, and [`Backoff`], its course as a function of time and of a
+//! source of chance. A leaf: knows no clock and no socket.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::{Rng, RngExt};
+
+use crate::close::Close;
+use crate::error::Error;
+
+/// The HTTP statuses among 4xx that get better by themselves: timeout, too early, too many requests.
+const TEMPORARY: [u16; 3] = [408, 425, 429];
+
+/// When a lost connection is made again, and when not: for [`WebSocketApp::reconnect`](crate::WebSocketApp::reconnect).
+///
+/// A connection is made again after it was lost, after the peer closed it, and after an attempt failed; never after
+/// `close()` or a panic in a callback. What cannot get better by itself is not tried again: a bad URL, a certificate that is
+/// not trusted, an HTTP status 4xx other than 408, 425 and 429; [`retry_if`](Self::retry_if) decides otherwise. A server's
+/// `Retry-After` is waited for.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use websocket_app::{Reconnect, WebSocketApp};
+///
+/// WebSocketApp::new("wss://ticker.example/")
+///     .reconnect(Reconnect::exponential(Duration::from_secs(1), Duration::from_secs(60)))
+///     .on_open(|ws| ws.send("subscribe"))
+///     .run_forever()?;
+/// # Ok::<(), websocket_app::Error>(())
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct Reconnect {
+    first: Duration,
+    max: Duration,
+    jitter: bool,
+    max_attempts: Option<u32>,
+    reset_after: Duration,
+    retry_if: Option<RetryIf>,
+}
+
+type RetryIf = Arc<dyn Fn(Cause<'_>) -> bool + Send + Sync>;
+
+/// Why there is no connection any more: for [`Reconnect::retry_if`].
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Cause<'a> {
+    /// It was lost, or could not be made.
+    Error(&'a Error),
+    /// The peer closed it in order.
+    Close(&'a Close),
+}
+
+impl Reconnect {
+    /// Tries again after the same time each time. Many clients that lost the same server come back at once with this:
+    /// [`exponential`](Self::exponential) does not.
+    pub fn fixed(delay: Duration) -> Self {
+        Reconnect { jitter: false, ..Self::exponential(delay, delay) }
+    }
+
+    /// Tries again after a time that doubles from `first` up to `max`, of which a random part is waited ("full jitter"), so
+    /// that the clients of a server that comes back do not come back all at once.
+    pub fn exponential(first: Duration, max: Duration) -> Self {
+        Reconnect {
+            first,
+            max: max.max(first),
+            jitter: true,
+            max_attempts: None,
+            reset_after: Duration::from_secs(60),
+            retry_if: None,
+        }
+    }
+
+    /// Gives up after so many attempts in a row without a lasting connection, the first of the run included.
+    /// Defaults to no limit.
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.max_attempts = Some(attempts);
+        self
+    }
+
+    /// Counts a connection as lasting, so that attempts are counted and delays grow from the beginning again, when it was
+    /// open this long. Defaults to 60 s: a server that accepts and closes at once is not stormed.
+    pub fn reset_after(mut self, uptime: Duration) -> Self {
+        self.reset_after = uptime;
+        self
+    }
+
+    /// Decides for each cause whether to try again, in place of the default list. Called on the app's event loop, so it
+    /// must not block.
+    pub fn retry_if(mut self, decide: impl Fn(Cause<'_>) -> bool + Send + Sync + 'static) -> Self {
+        self.retry_if = Some(Arc::new(decide));
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.max.is_zero() {
+            return Err(Error::invalid("reconnect", "the delay must be longer than zero, or a dead server is stormed"));
+        }
+        if self.max_attempts == Some(0) {
+            return Err(Error::invalid("reconnect: max_attempts(0)", "must be at least 1, the first attempt"));
+        }
+        Ok(())
+    }
+
+    fn retries(&self, cause: Cause<'_>) -> bool {
+        match (&self.retry_if, cause) {
+            (Some(decide), cause) => decide(cause),
+            (None, Cause::Error(error)) => may_get_better(error),
+            (None, Cause::Close(_)) => true,
+        }
+    }
+
+    /// The delay before the attempt that follows this many.
+    fn delay(&self, attempts: u32, rng: &mut impl Rng) -> Duration {
+        let doublings = attempts.saturating_sub(1).min(31);
+        let bound = self.first.saturating_mul(1 << doublings).min(self.max);
+        if self.jitter { bound.mul_f64(rng.random_range(0.0..=1.0)) } else { bound }
+    }
+}
+
+/// What is not tried again unless the policy says so.
+fn may_get_better(error: &Error) -> bool {
+    match error {
+        Error::Invalid(_) | Error::Tls { .. } | Error::Panicked(_) => false,
+        Error::Rejected(rejection) => match rejection.status {
+            status @ 400..500 => TEMPORARY.contains(&status),
+            _ => true,
+        },
+        _ => true,
+    }
+}
+
+impl fmt::Debug for Reconnect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reconnect")
+            .field("first", &self.first)
+            .field("max", &self.max)
+            .field("jitter", &self.jitter)
+            .field("max_attempts", &self.max_attempts)
+            .field("reset_after", &self.reset_after)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The course of a run: how many attempts in a row, and since when there is a connection.
+#[derive(Debug)]
+pub(crate) struct Backoff {
+    policy: Option<Reconnect>,
+    attempts: u32,
+    opened: Option<Instant>,
+}
+
+/// The next attempt: when, and which one it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Retry {
+    pub(crate) delay: Duration,
+    pub(crate) attempt: u32,
+}
+
+impl Backoff {
+    pub(crate) fn new(policy: Option<Reconnect>) -> Self {
+        Backoff { policy, attempts: 0, opened: None }
+    }
+
+    pub(crate) fn is_on(&self) -> bool {
+        self.policy.is_some()
+    }
+
+    /// An attempt begins; returns its number, counted from 1 since the last lasting connection.
+    pub(crate) fn on_attempt(&mut self) -> u32 {
+        self.attempts = self.attempts.saturating_add(1);
+        self.attempts
+    }
+
+    pub(crate) fn on_open(&mut self, now: Instant) {
+        self.opened = Some(now);
+    }
+
+    /// A connection has ended, or an attempt failed. `None` is to give up.
+    pub(crate) fn on_end(&mut self, cause: Cause<'_>, now: Instant, rng: &mut impl Rng) -> Option<Retry> {
+        let policy = self.policy.as_ref()?;
+        if self.opened.take().is_some_and(|opened| now.saturating_duration_since(opened) >= policy.reset_after) {
+            self.attempts = 0;
+        }
+        if policy.max_attempts.is_some_and(|max| self.attempts >= max) || !policy.retries(cause) {
+            return None;
+        }
+        let delay = policy.delay(self.attempts, rng).max(retry_after(cause).unwrap_or_default());
+        Some(Retry { delay, attempt: self.attempts + 1 })
+    }
+
+    /// The program asked for a new connection: attempts are counted from the beginning.
+    pub(crate) fn on_asked(&mut self) -> Retry {
+        (self.attempts, self.opened) = (0, None);
+        Retry { delay: Duration::ZERO, attempt: 1 }
+    }
+}
+
+/// What a refusal's `Retry-After` header asks for (RFC 9110 §10.2.3), in its form as a number of seconds.
+fn retry_after(cause: Cause<'_>) -> Option<Duration> {
+    let Cause::Error(Error::Rejected(rejection)) = cause else { return None };
+    rejection.headers.get("retry-after")?.trim().parse().ok().map(Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    use super::*;
+    use crate::close::ClosedBy;
+    use crate::error::{Headers, Phase, Rejection};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn lost() -> Error {
+        Error::network(Phase::Open, "host:80", io::ErrorKind::ConnectionReset.into())
+    }
+
+    fn rejected(status: u16, retry_after: Option<&str>) -> Error {
+        let headers = retry_after.map(|value| ("retry-after".to_owned(), value.to_owned()));
+        Error::Rejected(Box::new(Rejection {
+            url: "ws://host/".into(),
+            status,
+            headers: Headers::new(headers.into_iter().collect()),
+            body: Vec::new(),
+        }))
+    }
+
+    /// The delays of a run whose every attempt fails with this error, up to ten.
+    fn delays(policy: Reconnect, error: &Error) -> Vec<Duration> {
+        let (mut backoff, mut rng) = (Backoff::new(Some(policy)), StdRng::seed_from_u64(7));
+        let now = Instant::now();
+        let mut delays = Vec::new();
+        for number in 1..=10 {
+            assert_eq!(backoff.on_attempt(), number);
+            let Some(retry) = backoff.on_end(Cause::Error(error), now, &mut rng) else { break };
+            assert_eq!(retry.attempt, number + 1);
+            delays.push(retry.delay);
+        }
+        delays
+    }
+
+    #[test]
+    fn fixed_delays_are_fixed_and_attempts_are_limited() {
+        assert_eq!(delays(Reconnect::fixed(SECOND).max_attempts(4), &lost()), [SECOND; 3]);
+    }
+
+    #[test]
+    fn exponential_delays_are_jittered_below_a_bound_that_doubles() {
+        let delays = delays(Reconnect::exponential(SECOND, 60 * SECOND), &lost());
+        assert_eq!(delays.len(), 10);
+        for (i, delay) in delays.iter().enumerate() {
+            assert!(*delay <= (SECOND * (1 << i)).min(60 * SECOND), "{i}: {delay:?}");
+        }
+        // Full jitter: neither all at the bound nor all near zero.
+        let last = &delays[6..];
+        assert!(last.iter().any(|d| *d > 20 * SECOND) && last.iter().any(|d| *d < 40 * SECOND), "{delays:?}");
+    }
+
+    #[test]
+    fn what_cannot_get_better_is_not_tried_again() {
+        let untrusted = Error::Tls { peer: "host:443".into(), source: std::sync::Arc::from(Box::from("expired")) };
+        for error in [Error::invalid("URL", "bad"), untrusted, rejected(403, None), rejected(404, None)] {
+            assert!(delays(Reconnect::fixed(SECOND), &error).is_empty(), "{error}");
+        }
+        for error in [lost(), rejected(408, None), rejected(429, None), rejected(503, None)] {
+            assert_eq!(delays(Reconnect::fixed(SECOND), &error).len(), 10, "{error}");
+        }
+        let always = Reconnect::fixed(SECOND).retry_if(|_| true);
+        assert_eq!(delays(always, &rejected(403, None)).len(), 10);
+    }
+
+    #[test]
+    fn retry_after_is_waited_for() {
+        assert_eq!(delays(Reconnect::fixed(SECOND).max_attempts(2), &rejected(503, Some("2"))), [2 * SECOND]);
+        assert_eq!(delays(Reconnect::fixed(SECOND).max_attempts(2), &rejected(503, Some("soon"))), [SECOND]);
+    }
+
+    #[test]
+    fn only_a_lasting_connection_starts_the_count_again() {
+        let policy = Reconnect::fixed(SECOND).max_attempts(2).reset_after(10 * SECOND);
+        let (mut backoff, mut rng) = (Backoff::new(Some(policy)), StdRng::seed_from_u64(7));
+        let closed = Close::without_frame(ClosedBy::Peer);
+        let mut now = Instant::now();
+        let mut live = |backoff: &mut Backoff, uptime: Duration| {
+            backoff.on_attempt();
+            backoff.on_open(now);
+            now += uptime;
+            backoff.on_end(Cause::Close(&closed), now, &mut rng).map(|retry| retry.attempt)
+        };
+        assert_eq!(live(&mut backoff, SECOND), Some(2));
+        assert_eq!(live(&mut backoff, 10 * SECOND), Some(1));
+        assert_eq!(live(&mut backoff, 9 * SECOND), Some(2));
+        assert_eq!(live(&mut backoff, 9 * SECOND), None);
+    }
+}
