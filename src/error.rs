@@ -353,6 +353,13 @@ pub enum SendError {
         /// How long that was.
         after: Duration,
     },
+    /// It waited for a connection for longer than `queue_while_disconnected` allows.
+    Expired {
+        /// The message.
+        message: Option<OwnedMessage>,
+        /// How long it waited.
+        age: Duration,
+    },
     /// The payload of a ping, pong or Close is not allowed.
     InvalidControl {
         /// What is wrong, and what would be right.
@@ -366,7 +373,8 @@ impl SendError {
         match self {
             SendError::NotConnected { message }
             | SendError::QueueFull { message, .. }
-            | SendError::Timeout { message, .. } => message,
+            | SendError::Timeout { message, .. }
+            | SendError::Expired { message, .. } => message,
             SendError::InvalidControl { .. } => None,
         }
     }
@@ -385,6 +393,7 @@ impl fmt::Display for SendError {
             SendError::Timeout { after, .. } => {
                 write!(f, "not sent: the send queue had no room for {after:?}, the peer reads too slowly")
             }
+            SendError::Expired { age, .. } => write!(f, "not sent: there was no connection for {age:.1?}"),
             SendError::InvalidControl { problem } => write!(f, "not sent: {problem}"),
         }
     }
@@ -401,7 +410,7 @@ mod tests {
         fn crosses_threads<T: Send + Sync + 'static>() {}
         crosses_threads::<Error>();
         crosses_threads::<SendError>();
-        assert!(size_of::<Error>() <= 48, "{}", size_of::<Error>());
+        assert!(size_of::<Error>() <= 56, "{}", size_of::<Error>());
         assert!(size_of::<SendError>() <= 48, "{}", size_of::<SendError>());
     }
 

@@ -100,6 +100,15 @@ pub enum OwnedMessage {
 }
 
 impl OwnedMessage {
+    pub(crate) fn from_parts(is_text: bool, data: Bytes) -> Self {
+        let data = Vec::from(data);
+        if !is_text {
+            return OwnedMessage::Binary(data);
+        }
+        // What is sent as text only ever comes from `str` or `String`, so this cannot fail; binary is the honest fallback.
+        String::from_utf8(data).map_or_else(|e| OwnedMessage::Binary(e.into_bytes()), OwnedMessage::Text)
+    }
+
     /// Borrows the message as callbacks get it.
     pub fn as_message(&self) -> Message<'_> {
         match self {
@@ -176,23 +185,28 @@ pub(crate) enum Payload<'a> {
     Owned(Bytes),
 }
 
-impl Outgoing<'_> {
+impl Payload<'_> {
     pub(crate) fn bytes(&self) -> &[u8] {
-        match &self.payload {
+        match self {
             Payload::Borrowed(data) => data,
             Payload::Owned(data) => data,
         }
     }
 
+    /// The payload for keeping: copied if it was borrowed.
+    pub(crate) fn to_owned(&self) -> Bytes {
+        match self {
+            Payload::Borrowed(data) => Bytes::copy_from_slice(data),
+            Payload::Owned(data) => data.clone(),
+        }
+    }
+}
+
+impl Outgoing<'_> {
     /// What an error hands back: the message, where the caller gave it away.
     pub(crate) fn into_owned_message(self) -> Option<OwnedMessage> {
         let Payload::Owned(data) = self.payload else { return None };
-        let data = Vec::from(data);
-        if !self.is_text {
-            return Some(OwnedMessage::Binary(data));
-        }
-        // Text only ever comes from `str` or `String`, so this cannot fail; binary is the honest fallback.
-        Some(String::from_utf8(data).map_or_else(|e| OwnedMessage::Binary(e.into_bytes()), OwnedMessage::Text))
+        Some(OwnedMessage::from_parts(self.is_text, data))
     }
 
     fn borrowed(is_text: bool, data: &[u8]) -> Outgoing<'_> {

@@ -171,6 +171,21 @@ impl<H: Handler> WebSocketApp<H> {
         self
     }
 
+    /// Keeps up to so many bytes of messages that are sent while there is no connection, for the next one; without it, a
+    /// send is then [`SendError::NotConnected`](crate::SendError::NotConnected). Defaults to off: orders that arrive late
+    /// can do harm.
+    ///
+    /// The messages go out oldest first, those not wholly written to the lost connection included, right after `on_open` or
+    /// `on_reconnect` has returned: what that callback sends goes before them. What is too much is
+    /// [`SendError::QueueFull`](crate::SendError::QueueFull). What gets older than `max_age` is reported to `on_error` as
+    /// [`SendError::Expired`](crate::SendError::Expired), and what is left at the end of the run as
+    /// [`SendError::NotConnected`](crate::SendError::NotConnected), each with the message. A message that was handed to the
+    /// operating system may still be lost with the connection: only the server's answer tells.
+    pub fn queue_while_disconnected(self, bytes: usize, max_age: Duration) -> Self {
+        self.sender.outbound().keep(bytes, max_age);
+        self
+    }
+
     /// Computes the URL anew for each attempt to connect, from the attempt's number, counted from 1 since the last lasting
     /// connection. Called on the thread that connects, so it may block; `connect_timeout` does not count it. Defaults to
     /// the URL that the app was made with, which must be right all the same.

@@ -18,6 +18,6 @@ mod receiver;
 mod sender;
 
 pub(crate) use doorbell::Doorbell;
-pub(crate) use outbound::{CallbackScope, Outbound};
+pub(crate) use outbound::{CallbackScope, Kept, Outbound};
 pub(crate) use receiver::{Reader, Receiver, Step};
 pub use sender::{Sender, State, Stats};

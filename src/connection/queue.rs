@@ -14,6 +14,39 @@ use crate::protocol::frame::{self, MaskingKey};
 /// that was just masked is still in the cache.
 pub(crate) const PIECE: usize = 64 << 10;
 
+/// What is written at once: frames, or a part of one.
+#[derive(Debug, Default)]
+pub(crate) struct Piece {
+    pub(crate) bytes: Vec<u8>,
+    /// How many data messages end in it.
+    pub(crate) messages: usize,
+}
+
+impl Piece {
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.messages = 0;
+    }
+
+    /// Appends a whole frame.
+    pub(crate) fn push(&mut self, opcode: OpCode, payload: &[u8]) {
+        frame::encode(&mut self.bytes, opcode, payload);
+        self.messages += usize::from(matches!(opcode, OpCode::Data(_)));
+    }
+
+    /// How many data messages end in the first bytes of it.
+    pub(crate) fn messages_within(&self, written: usize) -> usize {
+        if self.messages == 0 {
+            return 0;
+        }
+        if written == self.bytes.len() {
+            return self.messages;
+        }
+        // A message that ends here began here too, unless it is the only one and ends with the piece.
+        frame::messages_within(&self.bytes[..written])
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     entries: VecDeque<Entry>,
@@ -26,7 +59,7 @@ pub(crate) struct Queue {
     /// The front entry is the rest of a frame that has begun to go out.
     mid_frame: bool,
     /// An emptied buffer, for the next entry.
-    spare: Vec<u8>,
+    spare: Piece,
     /// Bytes in `entries`, frame headers included.
     waiting: usize,
 }
@@ -34,7 +67,7 @@ pub(crate) struct Queue {
 #[derive(Debug)]
 enum Entry {
     /// Whole frames.
-    Frames(Vec<u8>),
+    Frames(Piece),
     /// One frame whose payload is masked on its way out. `header` is set until it has gone out.
     Large { header: Option<OpCode>, payload: Bytes, key: MaskingKey, offset: usize },
 }
@@ -53,10 +86,10 @@ impl Queue {
     pub(crate) fn push(&mut self, opcode: OpCode, payload: &[u8]) {
         self.waiting += frame::header_len(payload.len()) + payload.len();
         match self.entries.back_mut() {
-            Some(Entry::Frames(frames)) if frames.len() < PIECE => frame::encode(frames, opcode, payload),
+            Some(Entry::Frames(frames)) if frames.bytes.len() < PIECE => frames.push(opcode, payload),
             _ => {
                 let mut frames = std::mem::take(&mut self.spare);
-                frame::encode(&mut frames, opcode, payload);
+                frames.push(opcode, payload);
                 self.entries.push_back(Entry::Frames(frames));
             }
         }
@@ -67,6 +100,11 @@ impl Queue {
         self.waiting += frame::header_len(payload.len()) + payload.len();
         let key = frame::new_key();
         self.entries.push_back(Entry::Large { header: Some(opcode), payload, key, offset: 0 });
+    }
+
+    /// Adds a frame whose payload may be kept.
+    pub(crate) fn push_owned(&mut self, opcode: OpCode, payload: Bytes) {
+        if payload.len() <= PIECE / 2 { self.push(opcode, &payload) } else { self.push_large(opcode, payload) }
     }
 
     /// Puts the rest of a frame, whose beginning has gone out, before everything else.
@@ -109,7 +147,7 @@ impl Queue {
 
     /// Replaces `piece` by what is to be written next; `false` when there is nothing. A piece handed out must be written
     /// whole before the next: a TLS session insists on it.
-    pub(crate) fn next_piece(&mut self, piece: &mut Vec<u8>) -> bool {
+    pub(crate) fn next_piece(&mut self, piece: &mut Piece) -> bool {
         piece.clear();
         if self.closed {
             return false;
@@ -120,24 +158,25 @@ impl Queue {
         match self.entries.front_mut() {
             None => {
                 let Some(payload) = self.close.take() else { return false };
-                frame::encode(piece, frame::CLOSE, &payload);
+                piece.push(frame::CLOSE, &payload);
                 self.closed = true;
             }
             Some(Entry::Frames(frames)) => {
-                self.waiting -= frames.len();
+                self.waiting -= frames.bytes.len();
                 std::mem::swap(piece, frames);
                 self.spare = std::mem::take(frames);
                 self.entries.pop_front();
             }
             Some(Entry::Large { header, payload, key, offset }) => {
                 if let Some(opcode) = header.take() {
-                    frame::encode_header(piece, opcode, payload.len(), *key);
+                    frame::encode_header(&mut piece.bytes, opcode, payload.len(), *key);
                 }
                 let end = payload.len().min(*offset + PIECE);
-                frame::encode_payload(piece, &payload[*offset..end], *key, *offset);
+                frame::encode_payload(&mut piece.bytes, &payload[*offset..end], *key, *offset);
                 *offset = end;
-                self.waiting -= piece.len();
+                self.waiting -= piece.bytes.len();
                 self.mid_frame = end < payload.len();
+                piece.messages = usize::from(!self.mid_frame);
                 if !self.mid_frame {
                     self.entries.pop_front();
                 }
@@ -146,13 +185,13 @@ impl Queue {
         true
     }
 
-    fn take_control(&mut self, piece: &mut Vec<u8>) -> bool {
+    fn take_control(&mut self, piece: &mut Piece) -> bool {
         for (slot, opcode) in [(&mut self.pong, frame::PONG), (&mut self.ping, frame::PING)] {
             if let Some(payload) = slot.take() {
-                frame::encode(piece, opcode, &payload);
+                piece.push(opcode, &payload);
             }
         }
-        !piece.is_empty()
+        !piece.bytes.is_empty()
     }
 }
 
@@ -170,9 +209,9 @@ mod tests {
 
     /// Everything the queue hands out, as (opcode, unmasked payload).
     fn drain(queue: &mut Queue) -> Vec<(u8, Vec<u8>)> {
-        let (mut wire, mut piece) = (Vec::new(), Vec::new());
+        let (mut wire, mut piece) = (Vec::new(), Piece::default());
         while queue.next_piece(&mut piece) {
-            wire.extend_from_slice(&piece);
+            wire.extend_from_slice(&piece.bytes);
         }
         assert_eq!(queue.len(), 0);
         parse(&wire)
@@ -209,13 +248,13 @@ mod tests {
         let large = vec![7; 2 * PIECE];
         queue.push_large(BINARY, large.clone().into());
         queue.push(BINARY, b"after");
-        let (mut wire, mut piece) = (Vec::new(), Vec::new());
+        let (mut wire, mut piece) = (Vec::new(), Piece::default());
         assert!(queue.next_piece(&mut piece));
-        wire.append(&mut piece);
+        wire.append(&mut piece.bytes);
         queue.set_pong(b"first");
         queue.set_pong(b"latest");
         while queue.next_piece(&mut piece) {
-            wire.append(&mut piece);
+            wire.append(&mut piece.bytes);
         }
         assert_eq!(parse(&wire), [(2, large), (10, b"latest".to_vec()), (2, b"after".to_vec())]);
     }
@@ -229,7 +268,7 @@ mod tests {
         assert_eq!(drain(&mut queue), [(10, b"pong".to_vec()), (2, b"before".to_vec()), (8, vec![3, 232])]);
         queue.set_pong(b"late");
         queue.set_close(Bytes::new());
-        assert!(!queue.next_piece(&mut Vec::new()));
+        assert!(!queue.next_piece(&mut Piece::default()));
     }
 
     #[test]
@@ -245,10 +284,29 @@ mod tests {
         queue.drop_unsent();
         assert_eq!(queue.len(), payload.len() - 99);
         queue.set_pong(b"");
-        let mut piece = Vec::new();
+        let mut piece = Piece::default();
         while queue.next_piece(&mut piece) {
-            wire.append(&mut piece);
+            wire.append(&mut piece.bytes);
         }
         assert_eq!(parse(&wire), [(2, payload), (10, Vec::new())]);
+    }
+
+    #[test]
+    fn messages_are_counted_where_they_end() {
+        let mut queue = Queue::default();
+        queue.push(BINARY, b"one");
+        queue.push(frame::PING, b"not a message");
+        queue.push(BINARY, b"two");
+        queue.push_large(BINARY, vec![0; PIECE + 1].into());
+        let (mut piece, mut counts) = (Piece::default(), Vec::new());
+        while queue.next_piece(&mut piece) {
+            counts.push(piece.messages);
+            assert_eq!(piece.messages_within(piece.bytes.len()), piece.messages);
+            if counts.len() == 1 {
+                let within = |written| piece.messages_within(written);
+                assert_eq!([within(0), within(8), within(9), within(27), within(36), within(37)], [0, 0, 1, 1, 1, 2]);
+            }
+        }
+        assert_eq!(counts, [2, 0, 1]);
     }
 }

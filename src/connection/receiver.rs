@@ -170,7 +170,6 @@ impl Receiver {
         if note.close {
             self.closing.on_local_close(now, self.close_timeout);
         }
-        // What the peer sent before it went away, its Close above all, says more than the failed write.
         if note.write_error.is_some() {
             self.hung_up = true;
         }

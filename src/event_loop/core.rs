@@ -157,9 +157,7 @@ impl Core {
             self.reader = Some(reader);
         }
         let Some(Some(session)) = self.sessions.get_mut(token.0) else { return };
-        if session.done(dispatcher, result) {
-            queue(&mut self.readable, session, token);
-        }
+        session.done(dispatcher, result);
         self.touched(token);
     }
 
@@ -263,6 +261,9 @@ impl Core {
     fn touched(&mut self, token: Token) {
         let Some(slot) = self.sessions.get_mut(token.0) else { return };
         let Some(session) = slot else { return };
+        if std::mem::take(&mut session.wants_read) {
+            queue(&mut self.readable, session, token);
+        }
         if session.has_job() {
             if !session.is_callable {
                 session.is_callable = true;

@@ -77,8 +77,8 @@ impl Job {
     pub(super) fn run(self) -> Done {
         let Job { token, call, mut dispatcher, reader } = self;
         let result = match call {
-            Call::Open => dispatcher.call(|handler, _, sender| handler.on_open(sender)),
-            Call::Reopen => dispatcher.call(|handler, _, sender| handler.on_reconnect(sender)),
+            Call::Open => dispatcher.opening(|handler, _, sender| handler.on_open(sender)),
+            Call::Reopen => dispatcher.opening(|handler, _, sender| handler.on_reconnect(sender)),
             Call::Batch => reader.as_deref().map_or(Ok(()), |reader| dispatcher.batch(&reader.batch, &reader.buffer)),
             Call::Backlog { batch, bytes, .. } => dispatcher.batch(&batch, &bytes),
             Call::Periodic(i) => dispatcher.call(|_, periodic, sender| (periodic[i].callback)(sender)),
@@ -148,6 +148,17 @@ impl Dispatcher {
     fn close(&mut self, close: &Close) -> Result<(), Stopped> {
         let result = self.guarded(|handler, _, sender| handler.on_close(sender, close));
         self.settle(result, true)
+    }
+
+    /// Calls the first callback of a connection. What it sends goes before what was kept for the connection.
+    fn opening(
+        &mut self,
+        callback: impl FnOnce(&mut dyn Handler, &mut [Periodic], &Sender) -> Result<(), CallbackError>,
+    ) -> Result<(), Stopped> {
+        self.sender.outbound().on_opening();
+        let result = self.call(callback);
+        self.sender.outbound().on_opening_done();
+        result
     }
 
     /// Calls a callback whose error goes to `on_error`.

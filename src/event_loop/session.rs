@@ -25,9 +25,10 @@ use super::dispatch::{Call, Dispatcher, Job, Stopped};
 use super::recipe::Recipe;
 use crate::close::{Close, ClosedBy, close_code};
 use crate::connect::{Cancel, Connected, Failure, Target};
-use crate::connection::{Doorbell, Outbound, Reader, Receiver, State, Step};
+use crate::connection::{Doorbell, Kept, Outbound, Reader, Receiver, State, Step};
 use crate::deadline::after;
-use crate::error::Error;
+use crate::error::{Error, SendError};
+use crate::message::OwnedMessage;
 use crate::protocol::End;
 use crate::reconnect::{Backoff, Cause};
 
@@ -60,6 +61,8 @@ pub(super) struct Session {
     /// What a callback ended the run with. From then on only `on_close` is called.
     fatal: Option<Error>,
     result: Channel<Result<Close, Error>>,
+    /// Something happened that makes reading worth while, though no event says so.
+    pub(super) wants_read: bool,
     /// Whether the loop has it on its list of those to read, and of those with calls.
     pub(super) is_readable: bool,
     pub(super) is_callable: bool,
@@ -116,6 +119,7 @@ impl Session {
             failure: None,
             fatal: None,
             result,
+            wants_read: false,
             is_readable: false,
             is_callable: false,
         };
@@ -129,8 +133,9 @@ impl Session {
                 let ticks = self.periodic.iter().filter(|tick| !tick.called).filter_map(|tick| tick.next);
                 ticks.chain(receiver.next_deadline()).min()
             }
-            Phase::Waiting { until } => Some(*until),
-            Phase::Connecting(_) | Phase::Over(_) => None,
+            Phase::Waiting { until } => Some(self.outbound.next_expiry().map_or(*until, |expiry| expiry.min(*until))),
+            Phase::Connecting(_) => self.outbound.next_expiry(),
+            Phase::Over(_) => None,
         }
     }
 
@@ -160,8 +165,8 @@ impl Session {
         Some(Job { token: self.token, call, dispatcher, reader })
     }
 
-    /// A job has come back. Returns whether reading, if it was paused, goes on.
-    pub(super) fn done(&mut self, dispatcher: Dispatcher, result: Result<(), Stopped>) -> bool {
+    /// A job has come back.
+    pub(super) fn done(&mut self, dispatcher: Dispatcher, result: Result<(), Stopped>) {
         self.dispatcher = Some(dispatcher);
         match result {
             Ok(()) => {}
@@ -173,9 +178,10 @@ impl Session {
             }
             Err(Stopped::Fatal { error, report }) => self.end_run(error, report),
         }
-        let resumes = self.paused && self.has_room();
-        self.paused &= !resumes;
-        resumes
+        if self.paused && self.has_room() {
+            self.paused = false;
+            self.wants_read = true;
+        }
     }
 
     /// Whether everything has been told: then the app can be forgotten, and whoever waits gets the result.
@@ -213,6 +219,8 @@ impl Session {
             }
             Phase::Open(receiver) => {
                 let reconnect = note.reconnect && !note.close;
+                // What the peer sent before it went away, its Close above all, says more than a failed write.
+                self.wants_read |= note.write_error.is_some();
                 if let Some(Step::Over(error)) = receiver.on_note(note, Instant::now()) {
                     self.ended(error);
                     return false;
@@ -267,6 +275,9 @@ impl Session {
     }
 
     pub(super) fn on_deadline(&mut self, now: Instant) {
+        if !matches!(self.phase, Phase::Open(_)) {
+            self.report_expired(now);
+        }
         match &mut self.phase {
             Phase::Waiting { until } if *until <= now => self.dial(),
             Phase::Open(receiver) => {
@@ -345,9 +356,12 @@ impl Session {
             return Ok(());
         }
         let (now, outbound) = (Instant::now(), Arc::clone(&self.outbound));
+        self.report_expired(now);
         let config = self.recipe.config();
         let receiver = Receiver::new(stream, outbound, leftover, config, self.in_pieces, target.peer(), now);
         self.phase = Phase::Open(Box::new(receiver));
+        // Of what came together with the response, no event tells.
+        self.wants_read = true;
         self.backoff.on_open(now);
         for tick in &mut self.periodic {
             tick.next = Some(after(now, tick.period));
@@ -458,10 +472,30 @@ impl Session {
         {
             self.calls.push_back(Call::Error(error.clone()));
         }
+        self.report_unsent();
         log::debug!(target: "websocket_app", "{}: over: {close}", self.recipe.peer());
         self.calls.push_back(Call::Close(close.clone()));
         let gave_up = self.failure.take().or(error.filter(|_| close.by == ClosedBy::Lost));
         self.phase = Phase::Over(Some(gave_up.map_or(Ok(close), Err)));
+    }
+
+    /// What has waited for a connection for too long is given back.
+    fn report_expired(&mut self, now: Instant) {
+        for Kept { is_text, payload, since } in self.outbound.expire(now) {
+            let age = now.saturating_duration_since(since);
+            let message = Some(OwnedMessage::from_parts(is_text, payload));
+            self.calls.push_back(Call::Error(Error::Send(SendError::Expired { message, age })));
+        }
+    }
+
+    /// What was to be sent and never will be is given back.
+    fn report_unsent(&mut self) {
+        for Kept { is_text, payload, .. } in self.outbound.take_unsent() {
+            let message = Some(OwnedMessage::from_parts(is_text, payload));
+            if self.fatal.is_none() {
+                self.calls.push_back(Call::Error(Error::Send(SendError::NotConnected { message })));
+            }
+        }
     }
 
     fn stop_ticks(&mut self) {

@@ -1,5 +1,7 @@
 //! Frames on their way out: header, masking key, masked payload (RFC 6455 §5). Functions that any sender may call.
 
+use std::io::Cursor;
+
 use bytes::Bytes;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
@@ -44,6 +46,19 @@ pub(crate) fn encode_payload(out: &mut Vec<u8>, piece: &[u8], key: MaskingKey, o
     let start = out.len();
     out.extend_from_slice(piece);
     mask(&mut out[start..], key, offset);
+}
+
+/// Counts the data messages that end in these bytes, which begin with a frame and may end within one.
+pub(crate) fn messages_within(mut wire: &[u8]) -> usize {
+    let mut messages = 0;
+    loop {
+        let mut cursor = Cursor::new(wire);
+        let Ok(Some((header, len))) = FrameHeader::parse(&mut cursor) else { return messages };
+        let end = usize::try_from(cursor.position() + len).unwrap_or(usize::MAX);
+        let Some(rest) = wire.get(end..) else { return messages };
+        messages += usize::from(matches!(header.opcode, OpCode::Data(_)));
+        wire = rest;
+    }
 }
 
 /// How many bytes the header of a frame with such a payload has.

@@ -1,0 +1,186 @@
+//! What `queue_while_disconnected` keeps: messages until they are wholly written, through lost connections. Time is an
+//! argument. Guarded by the lock of `Outbound`.
+//!
+//! ```text
+//!   send ──► handed (to this connection) ──► wholly written: forgotten
+//!     │        │ lost
+//!     │        ▼
+//!     └────► waiting (for a connection) ──► too old, or the run ends: reported
+//! ```
+
+use std::collections::VecDeque;
+use std::thread::ThreadId;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::deadline::after;
+
+#[derive(Debug)]
+pub(crate) struct Backlog {
+    limit: usize,
+    max_age: Duration,
+    handed: VecDeque<Kept>,
+    waiting: VecDeque<Kept>,
+    /// Payload bytes in `waiting`.
+    bytes: usize,
+    /// A connection is there, but what waits is held until its first callback has returned, so that what that sends (who
+    /// we are, what we subscribe to) goes first.
+    holding: bool,
+    /// The thread that runs that callback.
+    opener: Option<ThreadId>,
+}
+
+/// A message that may have to be sent again.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub(crate) is_text: bool,
+    pub(crate) payload: Bytes,
+    pub(crate) since: Instant,
+}
+
+impl Backlog {
+    pub(crate) fn new(limit: usize, max_age: Duration) -> Self {
+        let (handed, waiting) = (VecDeque::new(), VecDeque::new());
+        Backlog { limit, max_age, handed, waiting, bytes: 0, holding: false, opener: None }
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Counts the payload bytes that wait for a connection.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether a message from this thread has to wait although there is a connection.
+    pub(crate) fn holds(&self, thread: ThreadId) -> bool {
+        self.holding && self.opener != Some(thread)
+    }
+
+    /// Keeps a message for the next connection, if it fits.
+    pub(crate) fn wait(&mut self, kept: Kept) -> bool {
+        let fits = kept.payload.len() <= self.limit - self.bytes;
+        if fits {
+            self.bytes += kept.payload.len();
+            self.waiting.push_back(kept);
+        }
+        fits
+    }
+
+    /// A message was queued for the connection that is there.
+    pub(crate) fn hand(&mut self, kept: Kept) {
+        self.handed.push_back(kept);
+    }
+
+    /// So many messages, the oldest, were wholly written.
+    pub(crate) fn written(&mut self, messages: usize) {
+        self.handed.drain(..messages.min(self.handed.len()));
+    }
+
+    /// A connection is there; its first callback is about to be called.
+    pub(crate) fn hold(&mut self) {
+        self.holding = true;
+    }
+
+    pub(crate) fn opened_by(&mut self, thread: ThreadId) {
+        self.opener = Some(thread);
+    }
+
+    /// That callback has returned: all that waits is for this connection.
+    pub(crate) fn release(&mut self) -> Vec<Kept> {
+        (self.holding, self.opener, self.bytes) = (false, None, 0);
+        let released: Vec<Kept> = self.waiting.drain(..).collect();
+        self.handed.extend(released.iter().cloned());
+        released
+    }
+
+    /// The connection is gone: what was not wholly written goes before all else.
+    pub(crate) fn lost(&mut self) {
+        (self.holding, self.opener) = (false, None);
+        self.bytes += self.handed.iter().map(|kept| kept.payload.len()).sum::<usize>();
+        self.handed.append(&mut self.waiting);
+        std::mem::swap(&mut self.handed, &mut self.waiting);
+    }
+
+    /// Takes out what has waited for too long.
+    pub(crate) fn expire(&mut self, now: Instant) -> Vec<Kept> {
+        let fresh = self.waiting.iter().position(|kept| after(kept.since, self.max_age) > now);
+        let expired: Vec<Kept> = self.waiting.drain(..fresh.unwrap_or(self.waiting.len())).collect();
+        self.bytes -= expired.iter().map(|kept| kept.payload.len()).sum::<usize>();
+        expired
+    }
+
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        self.waiting.front().map(|kept| after(kept.since, self.max_age))
+    }
+
+    /// Takes out everything: the run is over.
+    pub(crate) fn take_all(&mut self) -> Vec<Kept> {
+        self.lost();
+        self.bytes = 0;
+        self.waiting.drain(..).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn kept(text: &'static str, since: Instant) -> Kept {
+        Kept { is_text: true, payload: Bytes::from_static(text.as_bytes()), since }
+    }
+
+    fn texts(kept: &[Kept]) -> Vec<&str> {
+        kept.iter().map(|kept| str::from_utf8(&kept.payload).unwrap()).collect()
+    }
+
+    #[test]
+    fn what_was_not_wholly_written_goes_first_and_in_order() {
+        let now = Instant::now();
+        let mut backlog = Backlog::new(100, SECOND);
+        for text in ["one", "two", "three"] {
+            backlog.hand(kept(text, now));
+        }
+        backlog.written(1);
+        backlog.lost();
+        assert!(backlog.wait(kept("four", now)));
+        assert_eq!(backlog.len(), 12);
+        backlog.hold();
+        assert_eq!(texts(&backlog.release()), ["two", "three", "four"]);
+        backlog.written(2);
+        backlog.lost();
+        assert_eq!(texts(&backlog.take_all()), ["four"]);
+        assert_eq!(backlog.len(), 0);
+    }
+
+    #[test]
+    fn what_is_too_much_or_too_old_comes_out() {
+        let now = Instant::now();
+        let mut backlog = Backlog::new(6, SECOND);
+        assert!(backlog.wait(kept("old", now)));
+        assert!(backlog.wait(kept("new", now + SECOND / 2)));
+        assert!(!backlog.wait(kept("!", now + SECOND / 2)));
+        assert_eq!(backlog.next_expiry(), Some(now + SECOND));
+        assert_eq!(texts(&backlog.expire(now + SECOND)), ["old"]);
+        assert!(backlog.wait(kept("!", now + SECOND)));
+        assert_eq!(texts(&backlog.release()), ["new", "!"]);
+    }
+
+    #[test]
+    fn only_the_thread_that_opens_may_go_before_what_waits() {
+        let (here, mut backlog) = (thread::current().id(), Backlog::new(6, SECOND));
+        assert!(!backlog.holds(here));
+        backlog.hold();
+        assert!(backlog.holds(here));
+        backlog.opened_by(here);
+        assert!(!backlog.holds(here));
+        backlog.release();
+        assert!(!backlog.holds(here));
+    }
+}

@@ -1,0 +1,210 @@
+//! What the reading thread does with the sending half: begins and ends connections, answers control frames, flushes.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use mio::Token;
+
+use super::backlog::{Backlog, Kept};
+use super::writing::{Direct, Staged};
+use super::{Note, Outbound};
+use crate::connect::{Cancel, Handshake, Stream};
+use crate::connection::doorbell::Doorbell;
+use crate::connection::queue::Queue;
+use crate::connection::sender::State;
+use crate::protocol::frame;
+
+impl Outbound {
+    /// The options that limit sending.
+    pub(crate) fn limit(&self, max_buffer: usize, send_timeout: Duration) {
+        let mut guard = self.lock();
+        (guard.max_buffer, guard.send_timeout) = (max_buffer, send_timeout);
+    }
+
+    /// Keeps messages through lost connections.
+    pub(crate) fn keep(&self, bytes: usize, max_age: Duration) {
+        self.lock().backlog = Some(Backlog::new(bytes, max_age));
+    }
+
+    /// There will be no event loop: who sends waits until it is written.
+    pub(crate) fn drive_yourself(&self) {
+        self.lock().self_driven = true;
+    }
+
+    /// The run begins: from now on requests ring.
+    pub(crate) fn attach(&self, doorbell: &Arc<Doorbell>, token: Token) {
+        self.lock().doorbell = Some((Arc::clone(doorbell), token));
+    }
+
+    /// An attempt to connect begins, unless closing was asked for already: then there is none.
+    pub(crate) fn connecting(&self, cancel: &Cancel) -> bool {
+        let mut guard = self.lock();
+        if guard.close.is_some() {
+            return false;
+        }
+        guard.state = State::Connecting;
+        guard.cancel = Some(cancel.clone());
+        true
+    }
+
+    /// A connection is there, unless closing was asked for meanwhile.
+    pub(crate) fn opened(&self, stream: &Arc<Stream>, handshake: Arc<Handshake>, again: bool) -> bool {
+        let mut guard = self.lock();
+        guard.cancel = None;
+        if guard.close.is_some() {
+            return false;
+        }
+        guard.state = State::Open;
+        guard.stream = Some(Arc::clone(stream));
+        guard.handshake = Some(handshake);
+        guard.stats.reconnects += u64::from(again);
+        guard.reconnect = false;
+        guard.write_error = None;
+        if let Some(backlog) = &mut guard.backlog {
+            backlog.hold();
+        }
+        true
+    }
+
+    /// The first callback of a connection is about to be called, on this thread.
+    pub(crate) fn on_opening(&self) {
+        if let Some(backlog) = &mut self.lock().backlog {
+            backlog.opened_by(thread::current().id());
+        }
+    }
+
+    /// That callback has returned: what was kept for this connection goes out.
+    pub(crate) fn on_opening_done(&self) {
+        let mut guard = self.lock();
+        if guard.state != State::Open {
+            return;
+        }
+        let Some(backlog) = &mut guard.backlog else { return };
+        for Kept { is_text, payload, .. } in backlog.release() {
+            guard.queue.push_owned(frame::data_opcode(is_text), payload);
+        }
+        drop(self.write(guard, Direct::NONE));
+    }
+
+    /// The connection has ended, or the run: what was queued for it is gone, unless it is kept for the next.
+    pub(crate) fn disconnected(&self, state: State) {
+        let mut guard = self.lock();
+        guard.state = state;
+        guard.stream = None;
+        guard.cancel = None;
+        // Whoever is writing notices at once, and brings its piece back.
+        while guard.writing {
+            guard.waiting_threads += 1;
+            guard = self.progress.wait(guard).unwrap_or_else(PoisonError::into_inner);
+            guard.waiting_threads -= 1;
+        }
+        let written = guard.staged.messages_written();
+        if let Some(backlog) = &mut guard.backlog {
+            backlog.written(written);
+            backlog.lost();
+        }
+        guard.queue = Queue::default();
+        guard.staged = Staged::default();
+        guard.in_flight = 0;
+        (guard.blocked, guard.retry, guard.flush_asked) = (false, false, false);
+        if state == State::Closed {
+            guard.doorbell = None;
+        }
+        self.pending.store(false, Ordering::Release);
+        self.progress.notify_all();
+    }
+
+    /// Takes what has waited for a connection for too long.
+    pub(crate) fn expire(&self, now: Instant) -> Vec<Kept> {
+        self.lock().backlog.as_mut().map_or_else(Vec::new, |backlog| backlog.expire(now))
+    }
+
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        self.lock().backlog.as_ref().and_then(Backlog::next_expiry)
+    }
+
+    /// Takes what will never be sent: the run is over.
+    pub(crate) fn take_unsent(&self) -> Vec<Kept> {
+        self.lock().backlog.as_mut().map_or_else(Vec::new, Backlog::take_all)
+    }
+
+    /// What was asked for since the last time.
+    pub(crate) fn take_note(&self) -> Note {
+        let mut guard = self.lock();
+        Note {
+            close: guard.close.is_some(),
+            abort: guard.abort,
+            reconnect: std::mem::take(&mut guard.reconnect),
+            write_error: guard.write_error.take(),
+        }
+    }
+
+    /// The socket has room again: writes what waits.
+    pub(crate) fn on_writable(&self) {
+        if self.pending.load(Ordering::Acquire) {
+            let mut guard = self.lock();
+            guard.blocked = false;
+            drop(self.write(guard, Direct::NONE));
+        }
+    }
+
+    /// Writes what a stream of messages has left in the queue. Returns whether to come back soon, since the stream may go
+    /// on: its senders rely on it and do not ring.
+    pub(crate) fn on_flush_asked(&self) -> bool {
+        let mut guard = self.lock();
+        if !guard.flush_asked {
+            return false;
+        }
+        guard.flush_asked = guard.buffered() > 0 && !guard.blocked;
+        if guard.flush_asked {
+            guard = self.write(guard, Direct::NONE);
+            // A full socket calls by itself when it has room.
+            guard.flush_asked = !guard.blocked;
+        }
+        guard.flush_asked
+    }
+
+    pub(crate) fn pong(&self, payload: &[u8]) {
+        let mut guard = self.lock();
+        guard.queue.set_pong(payload);
+        drop(self.write(guard, Direct::NONE));
+    }
+
+    pub(crate) fn ping(&self, payload: &[u8]) {
+        let mut guard = self.lock();
+        guard.stats.pings_sent += 1;
+        guard.queue.set_ping(payload);
+        drop(self.write(guard, Direct::NONE));
+    }
+
+    pub(crate) fn pong_received(&self, round_trip: Duration) {
+        self.lock().stats.last_round_trip = Some(round_trip);
+    }
+
+    /// Answers the peer's Close, or fails the connection: messages that wait are of no use to the peer any more. Returns
+    /// whether we had begun to close before.
+    pub(crate) fn finish(&self, payload: Bytes) -> bool {
+        let mut guard = self.lock();
+        guard.state = State::Closing;
+        guard.queue.drop_unsent();
+        guard.queue.set_close(payload);
+        let guard = self.write(guard, Direct::NONE);
+        self.progress.notify_all();
+        guard.close.is_some()
+    }
+
+    /// Whether our Close frame has been handed to the operating system. A thread that is just writing it is waited for:
+    /// writing does not block.
+    pub(crate) fn close_is_written(&self) -> bool {
+        let mut guard = self.lock();
+        while guard.writing {
+            guard.waiting_threads += 1;
+            guard = self.progress.wait(guard).unwrap_or_else(PoisonError::into_inner);
+            guard.waiting_threads -= 1;
+        }
+        guard.queue.is_closed() && guard.staged.is_done()
+    }
+}

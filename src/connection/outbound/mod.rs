@@ -1,0 +1,411 @@
+//! The sending half of a connection, which any thread may use: one small lock, a queue, and a direct way to the socket.
+//!
+//! A message that finds nothing before it is encoded under the lock and written by its own thread, at once. The lock is not
+//! held while the socket is written: `writing` says that a thread is at it, and the others only append. What the socket
+//! does not take waits in the queue, and the reading thread goes on when the socket has room.
+//!
+//! In a sustained stream of small messages, a system call each would be most of the cost. So when one send follows the
+//! other with nothing in between, messages are only appended, and written in large pieces: by the sender when a piece is
+//! full, by the reading thread when the stream pauses.
+
+mod backlog;
+mod lifecycle;
+mod writing;
+
+use std::cell::Cell;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use mio::Token;
+use tungstenite::protocol::frame::coding::OpCode;
+
+use super::doorbell::Doorbell;
+use super::queue::Queue;
+use super::sender::{State, Stats};
+use crate::connect::{Cancel, Handshake, Stream};
+use crate::deadline::after;
+use crate::error::SendError;
+use crate::message::{Outgoing, Payload};
+use crate::protocol::frame::{self, MAX_CONTROL_PAYLOAD};
+use backlog::Backlog;
+pub(crate) use backlog::Kept;
+use writing::{Direct, Staged};
+
+thread_local! {
+    /// Whether this thread is in a callback: there a send never waits, since the thread that waits may be the one that
+    /// would make room.
+    static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Marks this thread as being in a callback, until dropped.
+pub(crate) struct CallbackScope(bool);
+
+impl CallbackScope {
+    pub(crate) fn enter() -> Self {
+        CallbackScope(IN_CALLBACK.replace(true))
+    }
+}
+
+impl Drop for CallbackScope {
+    fn drop(&mut self) {
+        IN_CALLBACK.set(self.0);
+    }
+}
+
+/// How long a send may wait for room.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wait {
+    Never,
+    UpTo(Duration),
+    /// Up to `send_timeout`.
+    Default,
+}
+
+impl Wait {
+    fn limit(self, guard: &Guarded) -> Duration {
+        match self {
+            Wait::Never => Duration::ZERO,
+            Wait::UpTo(timeout) => timeout,
+            Wait::Default => guard.send_timeout,
+        }
+    }
+}
+
+/// What the reading thread has to know of what other threads asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Note {
+    pub(crate) close: bool,
+    pub(crate) abort: bool,
+    pub(crate) reconnect: bool,
+    pub(crate) write_error: Option<io::Error>,
+}
+
+/// The sending half: see the module's description.
+pub(crate) struct Outbound {
+    guarded: Mutex<Guarded>,
+    /// Signalled when bytes have left the queue or the connection has ended, for those who wait for room or for `flush`.
+    progress: Condvar,
+    /// Whether anything may be waiting to be written: lets the reading thread skip the lock. Set under the lock.
+    pending: AtomicBool,
+    /// Set by `abort`: then nothing more is handed out. Also in `guarded`; here for a look without the lock.
+    aborted: AtomicBool,
+    pub(super) received: Received,
+}
+
+/// Counted by the reading thread.
+#[derive(Debug, Default)]
+pub(super) struct Received {
+    pub(super) messages: AtomicU64,
+    pub(super) bytes: AtomicU64,
+    pub(super) pongs: AtomicU64,
+}
+
+/// All that the lock guards.
+#[derive(Default)]
+struct Guarded {
+    state: State,
+    stream: Option<Arc<Stream>>,
+    queue: Queue,
+    /// For `queue_while_disconnected`.
+    backlog: Option<Backlog>,
+    /// The piece that is being written; away while a thread writes it.
+    staged: Staged,
+    /// Bytes of the piece that is being written, and of a payload that its own thread writes, still to be written.
+    in_flight: usize,
+    /// A thread is writing, without the lock.
+    writing: bool,
+    /// The socket was full when last written to.
+    blocked: bool,
+    /// The reading thread heard that the socket has room while another thread was writing.
+    retry: bool,
+    /// The reading thread was asked to write, and has not done so yet.
+    flush_asked: bool,
+    /// `max_send_buffer` and `send_timeout`.
+    max_buffer: usize,
+    send_timeout: Duration,
+    /// There is no event loop behind this connection: who sends waits until it is written.
+    self_driven: bool,
+    waiting_threads: usize,
+    stream_run: u32,
+    last_send: Option<Instant>,
+    /// What was asked for and not yet noted by the reading thread. A close is final, so it stays.
+    close: Option<Bytes>,
+    abort: bool,
+    reconnect: bool,
+    write_error: Option<io::Error>,
+    doorbell: Option<(Arc<Doorbell>, Token)>,
+    cancel: Option<Cancel>,
+    handshake: Option<Arc<Handshake>>,
+    stats: Stats,
+}
+
+impl Guarded {
+    /// Bytes that the socket has not taken yet, frame headers included.
+    fn buffered(&self) -> usize {
+        self.queue.len() + self.in_flight
+    }
+
+    /// Bytes that wait to be sent, on this connection or the next.
+    fn to_send(&self) -> usize {
+        self.buffered() + self.backlog.as_ref().map_or(0, Backlog::len)
+    }
+
+    /// The backlog, where a message from this thread goes there: no connection, or one that is not ready for it.
+    fn waits_in(&mut self) -> Option<&mut Backlog> {
+        if self.close.is_some() {
+            return None;
+        }
+        let backlog = self.backlog.as_mut()?;
+        let waits = match self.state {
+            State::Idle | State::Connecting | State::Waiting => true,
+            State::Open => backlog.holds(thread::current().id()),
+            State::Closing | State::Closed => false,
+        };
+        waits.then_some(backlog)
+    }
+}
+
+type Lock<'a> = MutexGuard<'a, Guarded>;
+
+/// Sending: any thread.
+impl Outbound {
+    pub(crate) fn new() -> Self {
+        Outbound {
+            guarded: Mutex::default(),
+            progress: Condvar::new(),
+            pending: AtomicBool::new(false),
+            aborted: AtomicBool::new(false),
+            received: Received::default(),
+        }
+    }
+
+    pub(crate) fn send(&self, message: Outgoing<'_>, wait: Wait) -> Result<(), SendError> {
+        let len = message.payload.bytes().len();
+        let mut guard = match self.room_for(frame::header_len(len) + len, wait) {
+            Ok(guard) => guard,
+            Err(NoRoom::Waits(guard)) => return keep_waiting(guard, message),
+            Err(no_room) => return Err(no_room.into_error(message)),
+        };
+        guard.stats.messages_sent += 1;
+        guard.stats.bytes_sent += len as u64;
+        let Outgoing { is_text, mut payload } = message;
+        if let Some(backlog) = &mut guard.backlog {
+            let bytes = payload.to_owned();
+            backlog.hand(Kept { is_text, payload: bytes.clone(), since: Instant::now() });
+            payload = Payload::Owned(bytes);
+        }
+        let guard = self.enqueue(guard, frame::data_opcode(is_text), &payload);
+        self.drive(guard, wait)
+    }
+
+    /// Sends a ping or pong of the user's own, in its turn among the messages.
+    pub(crate) fn control(&self, opcode: OpCode, payload: &[u8]) -> Result<(), SendError> {
+        if payload.len() > MAX_CONTROL_PAYLOAD {
+            let problem = format!("a ping or pong payload of {} bytes is too long: 125 are allowed", payload.len());
+            return Err(SendError::InvalidControl { problem: problem.into() });
+        }
+        let needed = frame::header_len(payload.len()) + payload.len();
+        let mut guard =
+            self.room_for(needed, Wait::Default).map_err(|no_room| no_room.into_error(Outgoing::from(payload)))?;
+        if opcode == frame::PING {
+            guard.stats.pings_sent += 1;
+        }
+        let guard = self.enqueue(guard, opcode, &Payload::Borrowed(payload));
+        self.drive(guard, Wait::Default)
+    }
+
+    /// Begins to close: what is queued goes out first, then the Close frame. Only the first call counts.
+    pub(crate) fn close(&self, code: u16, reason: &str) -> Result<(), SendError> {
+        let payload = frame::close_payload(code, reason)
+            .map_err(|problem| SendError::InvalidControl { problem: problem.into() })?;
+        let mut guard = self.lock();
+        if guard.close.is_some() || matches!(guard.state, State::Closed) {
+            return Ok(());
+        }
+        guard.close = Some(payload.clone());
+        if let Some(cancel) = &guard.cancel {
+            cancel.cancel();
+        }
+        if guard.state == State::Open {
+            guard.state = State::Closing;
+            guard.queue.set_close(payload);
+            guard = self.write(guard, Direct::NONE);
+        }
+        self.progress.notify_all();
+        ring(&guard);
+        Ok(())
+    }
+
+    /// Ends the connection at once, without a Close frame. Final, as `close` is.
+    pub(crate) fn abort(&self) {
+        let mut guard = self.lock();
+        if matches!(guard.state, State::Closed) {
+            return;
+        }
+        guard.abort = true;
+        self.aborted.store(true, Ordering::Release);
+        guard.close.get_or_insert_default();
+        if let Some(cancel) = &guard.cancel {
+            cancel.cancel();
+        }
+        if guard.state == State::Open {
+            guard.state = State::Closing;
+        }
+        self.progress.notify_all();
+        ring(&guard);
+    }
+
+    /// Has the connection made anew, at once.
+    pub(crate) fn reconnect(&self) {
+        let mut guard = self.lock();
+        if matches!(guard.state, State::Open | State::Waiting) && guard.close.is_none() {
+            guard.reconnect = true;
+            ring(&guard);
+        }
+    }
+
+    pub(crate) fn is_closed_for_good(&self) -> bool {
+        self.lock().close.is_some()
+    }
+
+    /// Waits until everything sent so far has been handed to the operating system.
+    pub(crate) fn flush(&self, timeout: Duration) -> Result<(), SendError> {
+        let deadline = after(Instant::now(), timeout);
+        let mut guard = self.write(self.lock(), Direct::NONE);
+        if guard.self_driven {
+            return self.drive(guard, Wait::UpTo(timeout));
+        }
+        let limit = guard.max_buffer;
+        while guard.to_send() > 0 {
+            if guard.stream.is_none() && guard.backlog.is_none() || guard.state == State::Closed {
+                return Err(SendError::NotConnected { message: None });
+            }
+            guard = match self.wait(guard, deadline) {
+                Ok(guard) => guard,
+                Err(_) if IN_CALLBACK.get() => {
+                    return Err(SendError::QueueFull { message: None, limit });
+                }
+                Err(_) => return Err(SendError::Timeout { message: None, after: timeout }),
+            };
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.aborted.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn buffered(&self) -> usize {
+        self.lock().to_send()
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.lock().state
+    }
+
+    pub(crate) fn handshake(&self) -> Option<Arc<Handshake>> {
+        self.lock().handshake.clone()
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        Stats {
+            messages_received: self.received.messages.load(Ordering::Relaxed),
+            bytes_received: self.received.bytes.load(Ordering::Relaxed),
+            pongs_received: self.received.pongs.load(Ordering::Relaxed),
+            ..self.lock().stats
+        }
+    }
+}
+
+/// What happens under the lock.
+impl Outbound {
+    fn lock(&self) -> Lock<'_> {
+        self.guarded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until a frame of this length may be queued. One that is longer than the limit may when nothing else waits.
+    fn room_for(&self, needed: usize, wait: Wait) -> Result<Lock<'_>, NoRoom<'_>> {
+        let mut guard = self.lock();
+        let mut deadline = None;
+        loop {
+            if guard.backlog.is_some() && guard.waits_in().is_some() {
+                return Err(NoRoom::Waits(guard));
+            }
+            if guard.state != State::Open {
+                return Err(NoRoom::NotConnected);
+            }
+            let buffered = guard.buffered();
+            if buffered == 0 || buffered + needed <= guard.max_buffer {
+                return Ok(guard);
+            }
+            let timeout = wait.limit(&guard);
+            if IN_CALLBACK.get() || timeout.is_zero() {
+                return Err(NoRoom::Full { limit: guard.max_buffer });
+            }
+            let deadline = *deadline.get_or_insert_with(|| after(Instant::now(), timeout));
+            guard = self.wait(guard, deadline).map_err(|_| NoRoom::Timeout(timeout))?;
+        }
+    }
+
+    /// Waits for progress. In a callback there is no waiting.
+    fn wait<'a>(&'a self, mut guard: Lock<'a>, deadline: Instant) -> Result<Lock<'a>, ()> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() || IN_CALLBACK.get() {
+            return Err(());
+        }
+        guard.waiting_threads += 1;
+        let (mut guard, _) = self.progress.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner);
+        guard.waiting_threads -= 1;
+        Ok(guard)
+    }
+}
+
+/// Rings for the reading thread, if there is one. It never holds the doorbell's lock and ours together.
+fn ring(guard: &Guarded) {
+    if let Some((doorbell, token)) = &guard.doorbell {
+        doorbell.ring(*token);
+    }
+}
+
+/// Keeps a message for the next connection.
+fn keep_waiting(mut guard: Lock<'_>, message: Outgoing<'_>) -> Result<(), SendError> {
+    let len = message.payload.bytes().len();
+    let kept = Kept { is_text: message.is_text, payload: message.payload.to_owned(), since: Instant::now() };
+    let Some(backlog) = guard.waits_in() else {
+        return Err(SendError::NotConnected { message: message.into_owned_message() });
+    };
+    if !backlog.wait(kept) {
+        return Err(SendError::QueueFull { limit: backlog.limit(), message: message.into_owned_message() });
+    }
+    guard.stats.messages_sent += 1;
+    guard.stats.bytes_sent += len as u64;
+    // What is kept may have to be reported when it is too old.
+    ring(&guard);
+    Ok(())
+}
+
+/// Why a frame may not be queued.
+enum NoRoom<'a> {
+    NotConnected,
+    /// It is for the backlog.
+    Waits(Lock<'a>),
+    Full {
+        limit: usize,
+    },
+    Timeout(Duration),
+}
+
+impl NoRoom<'_> {
+    fn into_error(self, message: Outgoing<'_>) -> SendError {
+        let message = message.into_owned_message();
+        match self {
+            NoRoom::NotConnected | NoRoom::Waits(_) => SendError::NotConnected { message },
+            NoRoom::Full { limit } => SendError::QueueFull { message, limit },
+            NoRoom::Timeout(after) => SendError::Timeout { message, after },
+        }
+    }
+}

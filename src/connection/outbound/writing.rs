@@ -1,0 +1,244 @@
+//! How what is sent gets to the socket: directly on the sending thread, or in pieces from the queue.
+//!
+//! One thread at a time writes, without the lock; `writing` says so, and the others only append.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tungstenite::protocol::frame::coding::OpCode;
+
+use super::{Guarded, Lock, Outbound, Wait, ring};
+use crate::connection::queue::{PIECE, Piece};
+use crate::deadline::after;
+use crate::error::SendError;
+use crate::message::Payload;
+use crate::protocol::frame::{self, MaskingKey};
+
+/// How many pieces a thread writes for others before the reading thread takes over.
+const GENEROSITY: usize = 16;
+
+/// Sends that follow each other faster than this, and how many of them make a sustained stream. A reply to something that
+/// was received takes longer, even over loopback: a lone message is never held back.
+const STREAM_GAP: Duration = Duration::from_nanos(1500);
+const STREAM_RUN: u32 = 8;
+
+/// The piece that is being written.
+#[derive(Debug, Default)]
+pub(super) struct Staged {
+    piece: Piece,
+    written: usize,
+}
+
+impl Staged {
+    pub(super) fn is_done(&self) -> bool {
+        self.written == self.piece.bytes.len()
+    }
+
+    /// How many messages of a piece that was not written whole were.
+    pub(super) fn messages_written(&self) -> usize {
+        self.piece.messages_within(self.written)
+    }
+
+    fn begin(&mut self) -> &mut Piece {
+        self.written = 0;
+        self.piece.clear();
+        &mut self.piece
+    }
+}
+
+/// The rest of a borrowed payload that its own thread is writing.
+pub(super) struct Direct<'a> {
+    payload: &'a [u8],
+    key: MaskingKey,
+    offset: usize,
+}
+
+impl Direct<'_> {
+    pub(super) const NONE: Direct<'static> = Direct { payload: &[], key: [0; 4], offset: 0 };
+
+    fn is_done(&self) -> bool {
+        self.offset == self.payload.len()
+    }
+
+    fn stage(&mut self, piece: &mut Piece) {
+        let end = self.payload.len().min(self.offset + PIECE);
+        frame::encode_payload(&mut piece.bytes, &self.payload[self.offset..end], self.key, self.offset);
+        self.offset = end;
+        piece.messages = usize::from(self.is_done());
+    }
+}
+
+impl Outbound {
+    /// Queues a frame for which there is room, and writes it, or has it written.
+    pub(super) fn enqueue<'a>(&'a self, mut guard: Lock<'a>, opcode: OpCode, payload: &Payload<'_>) -> Lock<'a> {
+        let bytes = payload.bytes();
+        let idle = !guard.writing && !guard.blocked && guard.staged.is_done() && guard.queue.is_empty();
+        let started = Instant::now();
+        let small = bytes.len() <= PIECE / 2;
+        let streaming = guard.is_streaming(started) && small;
+
+        let mut direct = Direct::NONE;
+        match payload {
+            _ if small && idle && !streaming => {
+                let piece = guard.staged.begin();
+                piece.push(opcode, bytes);
+                guard.in_flight = piece.bytes.len();
+            }
+            _ if small => guard.queue.push(opcode, bytes),
+            Payload::Owned(bytes) => guard.queue.push_large(opcode, bytes.clone()),
+            Payload::Borrowed(bytes) if idle => {
+                direct = Direct { payload: bytes, key: frame::new_key(), offset: 0 };
+                let piece = guard.staged.begin();
+                frame::encode_header(&mut piece.bytes, opcode, bytes.len(), direct.key);
+                let header = piece.bytes.len();
+                direct.stage(piece);
+                guard.in_flight = header + bytes.len();
+            }
+            Payload::Borrowed(bytes) => guard.queue.push_large(opcode, Bytes::copy_from_slice(bytes)),
+        }
+        if streaming && guard.queue.len() < PIECE {
+            guard.last_send = Some(started);
+            self.pending.store(true, Ordering::Release);
+            if !guard.writing && !guard.flush_asked && !guard.blocked {
+                guard.flush_asked = true;
+                ring(&guard);
+            }
+            return guard;
+        }
+        if !guard.blocked {
+            guard = self.write(guard, direct);
+        }
+        guard.last_send = Some(if streaming { started } else { Instant::now() });
+        guard
+    }
+
+    /// Where no event loop does: waits for the socket and writes, until nothing is left.
+    pub(super) fn drive<'a>(&'a self, mut guard: Lock<'a>, wait: Wait) -> Result<(), SendError> {
+        if !guard.self_driven || guard.buffered() == 0 {
+            return Ok(());
+        }
+        let timeout = wait.limit(&guard);
+        if matches!(wait, Wait::Never) {
+            return Ok(());
+        }
+        let deadline = after(Instant::now(), timeout);
+        while guard.buffered() > 0 {
+            let Some(stream) = guard.stream.clone() else { return Err(SendError::NotConnected { message: None }) };
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(SendError::Timeout { message: None, after: timeout });
+            }
+            drop(guard);
+            let waited = stream.wait_writable(left);
+            guard = self.lock();
+            guard.blocked = false;
+            guard = self.write(guard, Direct::NONE);
+            if waited.is_err() || guard.write_error.is_some() {
+                return Err(SendError::NotConnected { message: None });
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes until nothing is left or the socket is full, unless a thread is at it already. The lock is not held while
+    /// the socket is written.
+    pub(super) fn write<'a>(&'a self, mut guard: Lock<'a>, mut direct: Direct<'_>) -> Lock<'a> {
+        if guard.writing {
+            guard.retry = true;
+            return guard;
+        }
+        let Some(stream) = guard.stream.clone() else { return guard };
+        let mut staged = std::mem::take(&mut guard.staged);
+        let mut pieces = 0;
+        guard.writing = true;
+        self.pending.store(true, Ordering::Release);
+        let left = loop {
+            if staged.is_done() {
+                guard.on_written(&staged);
+                if !refill(&mut staged, &mut direct, &mut guard) {
+                    break false;
+                }
+            }
+            if pieces >= GENEROSITY && direct.is_done() && !guard.self_driven {
+                break true;
+            }
+            pieces += 1;
+            guard.retry = false;
+            drop(guard);
+            let result = stream.write(&staged.piece.bytes[staged.written..]);
+            guard = self.lock();
+            match result {
+                Ok(written) => {
+                    staged.written += written;
+                    guard.in_flight -= written;
+                    if guard.waiting_threads > 0 {
+                        self.progress.notify_all();
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if !guard.retry {
+                        guard.blocked = true;
+                        break true;
+                    }
+                }
+                Err(error) => {
+                    guard.blocked = true;
+                    guard.write_error = Some(error);
+                    break true;
+                }
+            }
+            if guard.stream.is_none() {
+                // The connection has ended meanwhile, and who ended it waits for us.
+                break true;
+            }
+        };
+        if !direct.is_done() {
+            let rest = Bytes::copy_from_slice(&direct.payload[direct.offset..]);
+            guard.in_flight -= rest.len();
+            guard.queue.push_front_rest(rest, direct.key, direct.offset);
+        }
+        guard.staged = staged;
+        guard.writing = false;
+        guard.blocked &= left;
+        if guard.waiting_threads > 0 {
+            self.progress.notify_all();
+        }
+        self.pending.store(left, Ordering::Release);
+        if left && (!guard.blocked || guard.write_error.is_some()) {
+            guard.flush_asked = true;
+            ring(&guard);
+        }
+        guard
+    }
+}
+
+impl Guarded {
+    /// Whether this send is one of a sustained stream, which is better written in large pieces.
+    fn is_streaming(&mut self, now: Instant) -> bool {
+        let gap = self.last_send.map(|last| now.saturating_duration_since(last));
+        self.stream_run = if gap.is_some_and(|gap| gap < STREAM_GAP) { self.stream_run.saturating_add(1) } else { 0 };
+        self.stream_run >= STREAM_RUN && !self.self_driven
+    }
+
+    /// The messages that end in this piece need not be sent again.
+    fn on_written(&mut self, staged: &Staged) {
+        if let Some(backlog) = &mut self.backlog {
+            backlog.written(staged.piece.messages);
+        }
+    }
+}
+
+/// Stages the next piece: a frame that has begun goes on before anything else.
+fn refill(staged: &mut Staged, direct: &mut Direct<'_>, guard: &mut Guarded) -> bool {
+    let piece = staged.begin();
+    if direct.is_done() {
+        let some = guard.queue.next_piece(piece);
+        guard.in_flight = piece.bytes.len();
+        return some;
+    }
+    direct.stage(piece);
+    true
+}
