@@ -60,11 +60,11 @@ fn transfer(path: &Path, url: Option<String>) -> Result<(), AnyError> {
     let mut ws = WebSocket::connect(local_echo::url(url)?)?;
     let start = Instant::now();
 
-    // One thread sends while this one receives, so the server is never kept from sending back.
+    // One thread sends while this one receives, so the server is never kept from sending back. Whichever fails closes the
+    // connection, which ends the other too.
     let sender = ws.sender();
-    let sending = thread::spawn(move || send(sent_from, &sender));
+    let sending = thread::spawn(move || send(sent_from, &sender).inspect_err(|_| sender.close()));
     let compared = compare(&mut ws, &mut compared_with);
-    // The connection ends here whatever came of it, so a send that waits ends too.
     let closed = ws.close();
     sending.join().map_err(|_| "the sending thread panicked")??;
 

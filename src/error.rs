@@ -411,7 +411,7 @@ mod tests {
         crosses_threads::<Error>();
         crosses_threads::<SendError>();
         assert!(size_of::<Error>() <= 56, "{}", size_of::<Error>());
-        assert!(size_of::<SendError>() <= 48, "{}", size_of::<SendError>());
+        assert!(size_of::<SendError>() <= 56, "{}", size_of::<SendError>());
     }
 
     #[test]

@@ -14,7 +14,8 @@ outlives the test.
     /close?code=C&reason=R          closes; without a code, with an empty Close frame
     /abort                          drops the connection
     /request                        sends the request that opened the connection: its first line, then the headers
-    /closed?id=I                    sends the code and reason with which the connection .../echo?id=I was closed
+    /sink?id=I                      takes messages
+    /report?id=I                    sends how /sink?id=I ended: "CODE REASON: N messages, M bytes"
 """
 
 import asyncio
@@ -30,24 +31,20 @@ from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
 SUBPROTOCOLS = ["v2.telemetry", "v1.telemetry"]
-# By id: the code and reason of a connection that was closed.
-closed = {}
+# By id: what there is to report of a connection, once it has ended.
+reports = {}
 
 
-def closed_by_id(id):
-    return closed.setdefault(id, asyncio.get_running_loop().create_future())
+def report_of(id):
+    return reports.setdefault(id, asyncio.get_running_loop().create_future())
 
 
 async def handle(websocket):
     parts = urlsplit(websocket.request.path)
-    query = dict(parse_qsl(parts.query))
     try:
-        await PATHS[parts.path](websocket, query)
+        await PATHS[parts.path](websocket, dict(parse_qsl(parts.query)))
     except ConnectionClosed:
         pass
-    if "id" in query and parts.path != "/closed":
-        await websocket.wait_closed()
-        closed_by_id(query["id"]).set_result(f"{websocket.close_code} {websocket.close_reason}")
 
 
 async def echo(websocket, query):
@@ -96,8 +93,21 @@ async def request(websocket, query):
     await websocket.wait_closed()
 
 
-async def report_closed(websocket, query):
-    await websocket.send(await closed_by_id(query["id"]))
+async def sink(websocket, query):
+    messages = bytes = 0
+    try:
+        async for message in websocket:
+            messages += 1
+            bytes += len(message)
+    except ConnectionClosed:
+        pass
+    await websocket.wait_closed()
+    ending = f"{websocket.close_code} {websocket.close_reason}"
+    report_of(query["id"]).set_result(f"{ending}: {messages} messages, {bytes} bytes")
+
+
+async def report(websocket, query):
+    await websocket.send(await report_of(query["id"]))
     await websocket.wait_closed()
 
 
@@ -108,7 +118,8 @@ PATHS = {
     "/close": close,
     "/abort": abort,
     "/request": request,
-    "/closed": report_closed,
+    "/sink": sink,
+    "/report": report,
 }
 
 
