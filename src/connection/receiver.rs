@@ -124,9 +124,9 @@ impl Receiver {
                 let read = match read {
                     Ok(read) if read > 0 => {
                         self.heard();
-                        let more = kept + read == reader.buffer.len() || self.hung_up;
+                        let full = kept + read == reader.buffer.len();
                         self.decode(reader, kept + read);
-                        return Step::Received { more };
+                        return Step::Received { more: full || self.overfull || self.hung_up };
                     }
                     other => other,
                 };
@@ -354,6 +354,10 @@ impl Receiver {
 
     /// The stream has ended, in order or not.
     fn ended(&mut self, error: Option<io::Error>) -> Step {
+        if self.outbound.is_closed_for_good() {
+            // The thread that closed may have been quicker than its ring.
+            self.closing.on_local_close(Instant::now(), self.close_timeout);
+        }
         let phase = match self.closing.outcome() {
             Outcome::Over => return Step::Over(None),
             Outcome::Unanswered => Phase::Closing,
