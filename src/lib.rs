@@ -1,4 +1,177 @@
-//! A blocking, callback-style WebSocket client.
+//! A blocking, callback-style WebSocket client (RFC 6455) in the manner of Python's `websocket.WebSocketApp`: no async
+//! runtime, a read loop on its own thread, closures, and a [`Sender`] that any thread may clone and use, over TLS too.
+//!
+//! # Quick start
+//!
+//! ```no_run
+//! use websocket_app::WebSocketApp;
+//!
+//! WebSocketApp::new("wss://echo.example/")
+//!     .on_open(|ws| ws.send("Hello, server!"))
+//!     .on_message(|_ws, message| println!("received: {message}"))
+//!     .on_error(|_ws, error| eprintln!("error: {error}"))
+//!     .on_close(|_ws, close| println!("closed: {close}"))
+//!     .run_forever()?;
+//! # Ok::<(), websocket_app::Error>(())
+//! ```
+//!
+//! Every callback is optional, and every option is a chained method whose documentation ends with what it defaults to.
+//! [`new`](WebSocketApp::new) never fails: a URL or option that is wrong is the error of the run, before any socket is opened.
+//!
+//! There are five ways to run:
+//!
+//! | | where callbacks run | returns |
+//! |---|---|---|
+//! | [`run_forever`](WebSocketApp::run_forever) | on the caller's thread | when the run is over |
+//! | [`spawn`](WebSocketApp::spawn) | on a thread of its own | at once, with an [`AppHandle`] |
+//! | [`events`](WebSocketApp::events) | there are none: [`Event`]s come through a channel, for `select!` | at once, with a [`Sender`] and the channel |
+//! | [`EventLoop::add`] | on the loop's thread, which may have many apps | at once, with an [`AppHandle`] |
+//! | [`WebSocket::connect`] | there are none: [`recv`](WebSocket::recv) waits for a message | when connected |
+//!
+//! A callback returns nothing or a `Result`. Where it uses `?`, the closure needs to be told the error type:
+//!
+//! ```no_run
+//! use websocket_app::{CallbackError, WebSocketApp};
+//!
+//! WebSocketApp::new("wss://prices.example/")
+//!     .on_message(|_ws, message| -> Result<(), CallbackError> {
+//!         let price: f64 = message.as_text().ok_or("a binary message")?.parse()?;
+//!         println!("{price:.2}");
+//!         Ok(())
+//!     })
+//!     .on_error(|_ws, error| eprintln!("{error}"))
+//!     .run_forever()?;
+//! # Ok::<(), websocket_app::Error>(())
+//! ```
+//!
+//! Closures that share state need an `Arc` or a channel. A [`Handler`] does not: its methods take `&mut self`.
+//!
+//! ```no_run
+//! use websocket_app::{CallbackError, Handler, Message, Sender, WebSocketApp};
+//!
+//! #[derive(Default)]
+//! struct Counter {
+//!     messages: u64,
+//! }
+//!
+//! impl Handler for Counter {
+//!     fn on_message(&mut self, ws: &Sender, _message: Message<'_>) -> Result<(), CallbackError> {
+//!         self.messages += 1;
+//!         if self.messages == 100 {
+//!             ws.close();
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//!
+//! WebSocketApp::with_handler("wss://ticker.example/", Counter::default()).run_forever()?;
+//! # Ok::<(), websocket_app::Error>(())
+//! ```
+//!
+//! # Threads
+//!
+//! An app has one thread that reads and calls back: the caller's in `run_forever`, that of its `EventLoop`, or one of its own. Connecting (looking
+//! up, TCP, TLS, upgrade) is done on a short-lived thread beside it, so that `close()` ends that too. An idle connection
+//! wakes up for its timers alone.
+//!
+//! A [`Sender`] is a handle to the connection: cheap to clone, `Send + Sync`, with methods that take `&self`. Every callback gets
+//! one, and [`WebSocketApp::sender`] and [`AppHandle::sender`] give it to any other thread. It works from before the run,
+//! when sending is [`SendError::NotConnected`], to after its end.
+//!
+//! While a callback takes long, another thread stands in for reading and for answering pings, so the connection and the other
+//! apps of an [`EventLoop`] do not suffer; the app's own next message waits until the callback returns. The callbacks of
+//! `run_forever` stay on the caller's thread. The blocking [`WebSocket`] has no thread of its own: it answers pings, and keeps the
+//! connection alive, while a thread waits in [`recv`](WebSocket::recv).
+//!
+//! # What is promised to callbacks
+//!
+//! | | promise |
+//! |---|---|
+//! | 1 | Callbacks of one app never run at the same time, and never under a lock. Any [`Sender`] method may be called in any callback, `close()` included, without deadlock. |
+//! | 2 | The order of one connection: `on_open` (for a later connection `on_reconnect`, or `on_open` where that is not set), then messages in the order of the wire, then at most one `on_error` for what ended it, then exactly one `on_close`. Nothing comes after it until the next connection. |
+//! | 3 | [`Close`] tells the code, the reason, whether a Close frame went each way, who began, and when the next attempt is. The code is 1005 for a Close frame without one and 1006 where no Close frame was received. |
+//! | 4 | A Close frame from the peer is no error: `on_close` only. Everything else gives an `on_error` first: a refused connection, DNS, TLS, a rejected upgrade, a timeout, a reset, an end of stream without a Close frame, a violation of the protocol. |
+//! | 5 | The last callback of a run is always an `on_close` with `reconnect_in: None`, also when no connection was ever opened. Failed attempts while reconnecting give one `on_error` each, with the attempt's number and the delay ([`Error::Attempt`]). (A URL or option that is wrong is found before the run: no callback at all.) |
+//! | 6 | `close()` is final and may be called anywhere and any time: before running, in every phase of connecting, while waiting to reconnect (which ends at once), in any callback, while a send waits for room. It never leads to a reconnect. Messages that were queued go out before the Close frame, messages that arrive before the peer's are still delivered, and `on_close` comes within [`close_timeout`](WebSocketApp::close_timeout), however dead the peer is. |
+//! | 7 | An `Err` from a callback goes to `on_error` right after it, and the connection goes on. A panic is caught: Close 1011 to the peer, `on_error`, `on_close`, and the run returns [`Error::Panicked`]. An error or a panic within `on_error` or `on_close` ends the run. The process never dies of it. |
+//! | 8 | A callback that takes long does not cost the connection: meanwhile the server's pings are answered, the keepalive does not fire falsely, a Close from the peer is answered, and other apps on the same [`EventLoop`] run on. What arrives waits for its turn, in order and bounded by [`max_receive_buffer`](WebSocketApp::max_receive_buffer); then reading pauses. |
+//! | 9 | `run_forever` and `join` return `Ok(Close)` when either side closed in order, and `Err` when the app gave up on an error. |
+//!
+//! # Sending
+//!
+//! [`Sender::send`] takes anything that is text or binary by its type: `&str`, `String`, `&[u8]`, `Vec<u8>`, `Bytes`, `Arc<[u8]>`,
+//! [`Message`], [`OwnedMessage`]. One thread's messages stay in their order. `Ok` means that the message is written or queued, not
+//! that it has arrived; [`flush`](Sender::flush) waits until the operating system has all of it.
+//!
+//! The queue is bounded in bytes ([`max_send_buffer`](WebSocketApp::max_send_buffer)). Where the peer reads too slowly:
+//!
+//! | call | waits for room | then |
+//! |---|---|---|
+//! | `send`, on an ordinary thread | for [`send_timeout`](WebSocketApp::send_timeout) | [`SendError::Timeout`] |
+//! | `send_timeout(message, d)`, on an ordinary thread | for `d` | [`SendError::Timeout`] |
+//! | `try_send`; any send within a callback | never | [`SendError::QueueFull`] |
+//!
+//! Without an open connection it is [`SendError::NotConnected`]. The error hands back a message that was given away
+//! ([`SendError::into_message`]). Within a callback, `?` passes it to `on_error`.
+//!
+//! # Closing
+//!
+//! [`Sender::close`] begins the closing handshake (RFC 6455 §7.1.2) with code 1000, [`close_with`](Sender::close_with) with
+//! your code and reason; both return at once, and `on_close` tells how it ended. Sends from then on are
+//! [`SendError::NotConnected`]. [`abort`](Sender::abort) drops the connection without a word. The peer's Close frame is
+//! answered by itself.
+//!
+//! A peer that vanishes without a word is noticed by the keepalive: a ping every [`ping_interval`](WebSocketApp::ping_interval),
+//! and the connection is given up [`ping_timeout`](WebSocketApp::ping_timeout) later unless any byte came in since. Both are on
+//! by default.
+//!
+//! # Reconnecting
+//!
+//! Off unless asked for. [`reconnect`](WebSocketApp::reconnect) takes a [`Reconnect`]: after a fixed time, or one that doubles, of
+//! which a random part is waited. A connection that was lost or closed by the peer gives its `on_error` and `on_close` as
+//! always, the latter with [`reconnect_in`](Close::reconnect_in); the next one begins with `on_reconnect`. What cannot get better
+//! by itself (a bad URL, a certificate that is not trusted, most HTTP statuses 4xx) is not tried again. Where tokens expire,
+//! [`headers_with`](WebSocketApp::headers_with) and [`url_with`](WebSocketApp::url_with) are asked before each attempt.
+//!
+//! # Errors
+//!
+//! [`Error`] says whose fault it is, which is what a program that tries again wants to know:
+//!
+//! | whose | variants | worth trying again |
+//! |---|---|---|
+//! | yours | [`Invalid`](Error::Invalid) | no |
+//! | the network's | [`Network`](Error::Network), [`Timeout`](Error::Timeout), each with its [`Phase`] | often |
+//! | the server's | [`Tls`](Error::Tls), [`Rejected`](Error::Rejected), [`Upgrade`](Error::Upgrade), [`Protocol`](Error::Protocol) | seldom; a `Rejection` has status and headers |
+//! | any of these, while reconnecting | [`Attempt`](Error::Attempt), with the number and the delay | it is being tried |
+//! | our limits' | [`Limit`](Error::Limit) | no: raise the limit |
+//! | your callbacks' | [`Callback`](Error::Callback), [`Panicked`](Error::Panicked) | that is yours to say |
+//! | the machine's | [`System`](Error::System) | when it has threads and files to spare |
+//!
+//! A send has an error type of its own, [`SendError`], which turns into [`Error::Send`] with `?`. [`Error::Closed`] is what
+//! [`WebSocket::recv`] gives once the connection was closed in order.
+//!
+//! # Logging
+//!
+//! Through the [`log`] facade. Nothing is logged that is a credential: no `Authorization`, no cookie, no user info, no query of a
+//! URL.
+//!
+//! | target | level | what |
+//! |---|---|---|
+//! | `websocket_app` | error | an error for which no `on_error` is set |
+//! | `websocket_app` | debug | how each run ended |
+//! | `websocket_app::connect` | debug | the phases of connecting: addresses, attempts, the server's status |
+//! | `websocket_app::connection` | debug | the peer's Close frame |
+//! | `websocket_app::connect`, `websocket_app::event_loop` | warn | the operating system did not do what it should; never the peer's doing |
+//!
+//! # Features
+//!
+//! | feature | default | what it brings |
+//! |---|---|---|
+//! | `native-tls` | yes | `wss://` through the operating system's TLS (OpenSSL, Schannel, Security.framework), and [`TlsConfig::native_tls`] for a ready-made connector |
+//!
+//! Without a TLS feature a `wss://` URL is an [`Error::Invalid`] that names the feature. A feature never changes what code that
+//! does not use it does. The crate has no `unsafe` code.
+
 #![forbid(unsafe_code)]
 
 mod app;
@@ -25,3 +198,8 @@ pub use event_loop::{CallbackError, Handler};
 pub use message::{Fragment, Message, Outgoing, OwnedMessage};
 pub use reconnect::{Cause, Reconnect};
 pub use tls::TlsConfig;
+
+/// The README's examples are tested with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
