@@ -18,6 +18,12 @@ use crate::error::{LimitError, ProtocolError};
 /// then not copied.
 const LARGE: usize = 64 << 10;
 
+/// The first byte of the one frame of a message, and the length from which on a header is longer than two bytes; a mask
+/// would set the second byte's highest bit (RFC 6455 §5.2).
+const FINAL_TEXT: u8 = 0x81;
+const FINAL_BINARY: u8 = 0x82;
+const SHORT: usize = 126;
+
 /// The longest payload of a control frame (RFC 6455 §5.5).
 const MAX_CONTROL: u64 = 125;
 
@@ -88,6 +94,7 @@ impl Inbound {
     pub(crate) fn decode(&mut self, read: &[u8], batch: &mut Batch) -> usize {
         let mut at = 0;
         while !batch.is_full() {
+            at = self.short_messages(read, at, batch);
             match self.step(read, at, batch) {
                 Ok(Some(next)) => at = next,
                 Ok(None) => break,
@@ -118,6 +125,25 @@ impl Inbound {
             batch.end(end, &[]);
         }
         self.hand_over(batch);
+    }
+
+    /// Takes the messages that most are: short, in one frame, whole in the buffer. Their header of two bytes is quicker
+    /// compared than parsed, which at tens of millions of messages a second is half of the work.
+    fn short_messages(&mut self, read: &[u8], mut at: usize, batch: &mut Batch) -> usize {
+        if self.in_pieces || self.message.is_some() || self.limits.message_size < SHORT {
+            return at;
+        }
+        while let [first @ (FINAL_TEXT | FINAL_BINARY), len, rest @ ..] = &read[at..]
+            && usize::from(*len) < SHORT
+            && rest.len() >= usize::from(*len)
+            && !batch.is_full()
+        {
+            self.ahead = 0;
+            let kind = if *first == FINAL_TEXT { Kind::Text } else { Kind::Binary };
+            batch.push(kind, at + 2, usize::from(*len));
+            at += 2 + usize::from(*len);
+        }
+        at
     }
 
     /// Takes one step at `read[at..]`: the rest of a frame, or a new one. Returns where the next begins, or `None` when
@@ -199,6 +225,9 @@ impl Inbound {
             }
             if frame.len <= LARGE {
                 if text {
+                    if self.ahead == 0 {
+                        self.utf8 = Utf8::default();
+                    }
                     self.utf8.push(&read[payload + self.ahead..])?;
                     self.ahead = there;
                 }
