@@ -2,6 +2,7 @@
 //! source of chance. A leaf: knows no clock and no socket.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -88,7 +89,7 @@ impl Reconnect {
     }
 
     /// Decides for each cause whether to try again, in place of the default list. Called on the app's event loop, so it
-    /// must not block.
+    /// must not block. A panic in it ends the run.
     pub fn retry_if(mut self, decide: impl Fn(Cause<'_>) -> bool + Send + Sync + 'static) -> Self {
         self.retry_if = Some(Arc::new(decide));
         self
@@ -104,11 +105,13 @@ impl Reconnect {
         Ok(())
     }
 
-    fn retries(&self, cause: Cause<'_>) -> bool {
+    fn retries(&self, cause: Cause<'_>) -> Result<bool, Error> {
         match (&self.retry_if, cause) {
-            (Some(decide), cause) => decide(cause),
-            (None, Cause::Error(error)) => may_get_better(error),
-            (None, Cause::Close(_)) => true,
+            (Some(decide), cause) => {
+                catch_unwind(AssertUnwindSafe(|| decide(cause))).map_err(|_| Error::Panicked("retry_if".into()))
+            }
+            (None, Cause::Error(error)) => Ok(may_get_better(error)),
+            (None, Cause::Close(_)) => Ok(true),
         }
     }
 
@@ -178,17 +181,22 @@ impl Backoff {
         self.opened = Some(now);
     }
 
-    /// A connection has ended, or an attempt failed. `None` is to give up.
-    pub(crate) fn on_end(&mut self, cause: Cause<'_>, now: Instant, rng: &mut impl Rng) -> Option<Retry> {
-        let policy = self.policy.as_ref()?;
+    /// A connection has ended, or an attempt failed. `None` is to give up; an error is the policy's panic.
+    pub(crate) fn on_end(
+        &mut self,
+        cause: Cause<'_>,
+        now: Instant,
+        rng: &mut impl Rng,
+    ) -> Result<Option<Retry>, Error> {
+        let Some(policy) = &self.policy else { return Ok(None) };
         if self.opened.take().is_some_and(|opened| now.saturating_duration_since(opened) >= policy.reset_after) {
             self.attempts = 0;
         }
-        if policy.max_attempts.is_some_and(|max| self.attempts >= max) || !policy.retries(cause) {
-            return None;
+        if policy.max_attempts.is_some_and(|max| self.attempts >= max) || !policy.retries(cause)? {
+            return Ok(None);
         }
         let delay = policy.delay(self.attempts, rng).max(retry_after(cause).unwrap_or_default());
-        Some(Retry { delay, attempt: self.attempts + 1 })
+        Ok(Some(Retry { delay, attempt: self.attempts + 1 }))
     }
 
     /// The program asked for a new connection: attempts are counted from the beginning.
@@ -238,7 +246,7 @@ mod tests {
         let mut delays = Vec::new();
         for number in 1..=10 {
             assert_eq!(backoff.on_attempt(), number);
-            let Some(retry) = backoff.on_end(Cause::Error(error), now, &mut rng) else { break };
+            let Some(retry) = backoff.on_end(Cause::Error(error), now, &mut rng).unwrap() else { break };
             assert_eq!(retry.attempt, number + 1);
             delays.push(retry.delay);
         }
@@ -291,7 +299,7 @@ mod tests {
             backoff.on_attempt();
             backoff.on_open(now);
             now += uptime;
-            backoff.on_end(Cause::Close(&closed), now, &mut rng).map(|retry| retry.attempt)
+            backoff.on_end(Cause::Close(&closed), now, &mut rng).unwrap().map(|retry| retry.attempt)
         };
         assert_eq!(live(&mut backoff, SECOND), Some(2));
         assert_eq!(live(&mut backoff, 10 * SECOND), Some(1));

@@ -80,6 +80,9 @@ pub(super) struct Core {
     /// Away with a batch while its callbacks run; made anew when needed before it is back.
     reader: Option<Box<Reader>>,
     callable: VecDeque<Token>,
+    /// Who has more calls after one that has returned. They come after the next poll, so that an app that works off what has
+    /// waited for it does not keep the loop from pings and the others.
+    callable_later: Vec<Token>,
     rung: VecDeque<Token>,
     answered: Vec<Token>,
     /// Who may have more to read. One read each, then the poll again, so that a flood on one does not starve the others.
@@ -110,6 +113,7 @@ impl Core {
             timers: Timers::default(),
             reader: None,
             callable: VecDeque::new(),
+            callable_later: Vec::new(),
             rung: VecDeque::new(),
             answered: Vec::new(),
             readable: VecDeque::new(),
@@ -158,22 +162,27 @@ impl Core {
         }
         let Some(Some(session)) = self.sessions.get_mut(token.0) else { return };
         session.done(dispatcher, result);
+        if session.has_job() && !session.is_callable {
+            session.is_callable = true;
+            self.callable_later.push(token);
+        }
         self.touched(token);
     }
 
     /// Sleeps until a socket, a thread or a deadline wants something.
     pub(super) fn wait(&mut self) -> Result<(), Error> {
-        let timeout = if !self.readable.is_empty() {
+        let deadline = self.timers.next();
+        if deadline.is_some() {
+            self.polled = Instant::now();
+        }
+        let timeout = if !self.readable.is_empty() || !self.callable_later.is_empty() {
             Some(Duration::ZERO)
         } else if !self.streaming.is_empty() {
             // Lets a sender on this processor go on, so that there is more to write than one message.
             thread::yield_now();
             Some(Duration::ZERO)
         } else {
-            self.timers.next().map(|deadline| {
-                self.polled = Instant::now();
-                deadline.saturating_duration_since(self.polled)
-            })
+            deadline.map(|deadline| deadline.saturating_duration_since(self.polled))
         };
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => {
@@ -181,6 +190,7 @@ impl Core {
             }
             _ => self.note_events(),
         }
+        self.callable.extend(self.callable_later.drain(..));
         self.turns = self.readable.len();
         self.rung.extend(self.streaming.drain(..));
         Ok(())

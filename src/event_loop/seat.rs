@@ -66,6 +66,10 @@ impl Seat {
         let mut state = self.lock();
         state.core = Some(core);
         state.stays += 1;
+        if state.wanted {
+            // A stand-in found a call to make before it saw that the owner is back.
+            self.given.notify_all();
+        }
         drop(state);
         monitor::wake_if_asleep();
     }

@@ -30,7 +30,7 @@ use crate::deadline::after;
 use crate::error::{Error, SendError};
 use crate::message::OwnedMessage;
 use crate::protocol::End;
-use crate::reconnect::{Backoff, Cause};
+use crate::reconnect::{Backoff, Cause, Retry};
 
 /// An app that is to be run, and where its result goes.
 pub(crate) struct Start {
@@ -179,6 +179,7 @@ impl Session {
             Err(Stopped::Fatal { error, report }) => self.end_run(error, report),
         }
         if self.paused && self.has_room() {
+            self.on_paused();
             self.paused = false;
             self.wants_read = true;
         }
@@ -218,7 +219,7 @@ impl Session {
                 false
             }
             Phase::Open(receiver) => {
-                let reconnect = note.reconnect && !note.close;
+                let reconnect = note.reconnect && !note.close && self.fatal.is_none();
                 // What the peer sent before it went away, its Close above all, says more than a failed write.
                 self.wants_read |= note.write_error.is_some();
                 if let Some(Step::Over(error)) = receiver.on_note(note, Instant::now()) {
@@ -247,14 +248,11 @@ impl Session {
 
     /// Reads once. Returns whether there may be more.
     pub(super) fn on_readable(&mut self, reader: &mut Reader) -> bool {
-        let has_room = self.has_room();
-        let Phase::Open(receiver) = &mut self.phase else { return false };
-        if !has_room {
-            // What is not read cannot be heard: the peer is not dead because we are slow.
-            receiver.on_pause();
+        if !self.has_room() {
             self.paused = true;
             return false;
         }
+        let Phase::Open(receiver) = &mut self.phase else { return false };
         match receiver.receive(reader) {
             Step::Received { more } => {
                 let end = reader.batch.end.take();
@@ -275,6 +273,9 @@ impl Session {
     }
 
     pub(super) fn on_deadline(&mut self, now: Instant) {
+        if self.paused {
+            self.on_paused();
+        }
         if !matches!(self.phase, Phase::Open(_)) {
             self.report_expired(now);
         }
@@ -294,6 +295,13 @@ impl Session {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// What is not read cannot be heard: the peer is not dead because we are slow.
+    fn on_paused(&mut self) {
+        if let Phase::Open(receiver) = &mut self.phase {
+            receiver.on_pause();
         }
     }
 
@@ -341,8 +349,9 @@ impl Session {
                     self.attempt_failed(Error::system("a place in the event loop", source));
                 }
             }
+            // Somebody closed, if a moment too late to be what ended the attempt; the note says so.
+            Err(_) if self.outbound.is_closed_for_good() => {}
             Err(Failure::Error(error)) => self.attempt_failed(error),
-            // Somebody closed; the note says so.
             Err(Failure::Cancelled) => {}
         }
     }
@@ -411,7 +420,7 @@ impl Session {
     fn attempt_failed(&mut self, error: Error) {
         let Phase::Connecting(Attempt { number, .. }) = self.phase else { return };
         self.outbound.disconnected(State::Waiting);
-        let retry = self.backoff.on_end(Cause::Error(&error), Instant::now(), &mut rand::rng());
+        let retry = self.retry(Cause::Error(&error));
         let error = match self.backoff.is_on() {
             true => Error::Attempt { attempt: number, retry_in: retry.map(|r| r.delay), source: Arc::new(error) },
             false => error,
@@ -441,13 +450,18 @@ impl Session {
     /// The connection is gone.
     fn ended(&mut self, error: Option<Error>) {
         let Phase::Open(receiver) = &mut self.phase else { return };
-        let close = receiver.close();
-        let cause = error.as_ref().or(self.failure.as_ref());
-        let retry = if self.fatal.is_some() || self.outbound.is_closed_for_good() {
+        let mut close = receiver.close();
+        // Asked once: it may change at any time.
+        let closed = self.outbound.is_closed_for_good();
+        if closed && close.by == ClosedBy::Lost {
+            // Closed a moment too late to find it open: the run ends as it was asked to.
+            close.by = ClosedBy::Us;
+        }
+        let cause = error.clone().or_else(|| self.failure.clone());
+        let retry = if self.fatal.is_some() || closed {
             None
         } else {
-            let cause = cause.map_or(Cause::Close(&close), Cause::Error);
-            self.backoff.on_end(cause, Instant::now(), &mut rand::rng())
+            self.retry(cause.as_ref().map_or(Cause::Close(&close), Cause::Error))
         };
         let Some(retry) = retry else { return self.over(error, close) };
         self.outbound.disconnected(State::Waiting);
@@ -458,6 +472,15 @@ impl Session {
         self.calls.push_back(Call::Close(Close { reconnect_in: Some(retry.delay), attempt: retry.attempt, ..close }));
         self.failure = None;
         self.phase = Phase::Waiting { until: after(Instant::now(), retry.delay) };
+    }
+
+    /// What comes after a loss. A policy that panics ends the run, as a callback does.
+    fn retry(&mut self, cause: Cause<'_>) -> Option<Retry> {
+        self.backoff.on_end(cause, Instant::now(), &mut rand::rng()).unwrap_or_else(|panicked| {
+            self.calls.push_back(Call::Error(panicked.clone()));
+            self.fatal = Some(panicked);
+            None
+        })
     }
 
     /// The end of the run.
