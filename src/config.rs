@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::deflate::Deflate;
 use crate::error::Error;
 use crate::reconnect::Reconnect;
 use crate::tls::TlsConfig;
@@ -28,6 +29,7 @@ pub(crate) struct Config {
     pub(crate) max_send_buffer: usize,
     pub(crate) max_receive_buffer: usize,
     pub(crate) reconnect: Option<Reconnect>,
+    pub(crate) compression: Option<Deflate>,
 }
 
 impl Default for Config {
@@ -49,6 +51,7 @@ impl Default for Config {
             max_send_buffer: 16 << 20,
             max_receive_buffer: 16 << 20,
             reconnect: None,
+            compression: None,
         }
     }
 }
@@ -77,6 +80,9 @@ impl Config {
             if limit == 0 {
                 return Err(Error::invalid(format!("{name}(0)"), "must be more than zero"));
             }
+        }
+        if let Some(Err((what, problem))) = self.compression.as_ref().map(Deflate::check) {
+            return Err(Error::invalid(what, problem));
         }
         self.reconnect.as_ref().map_or(Ok(()), Reconnect::check)
     }
@@ -157,6 +163,14 @@ macro_rules! option_methods {
         /// send something every so often. Defaults to `None`: off.
         pub fn idle_timeout(mut self, timeout: impl Into<Option<::std::time::Duration>>) -> Self {
             self.config.idle_timeout = timeout.into();
+            self
+        }
+
+        /// Offers compression of messages, permessage-deflate (RFC 7692). Needs the feature `deflate`, which is on by default.
+        /// Defaults to none: it costs memory and time, and where secrets and what an attacker chooses are sent together,
+        /// the compressed length tells about the secrets.
+        pub fn compression(mut self, deflate: $crate::Deflate) -> Self {
+            self.config.compression = Some(deflate);
             self
         }
 

@@ -274,6 +274,8 @@ pub enum ProtocolError {
     UnfinishedMessage,
     /// Text, or a close reason, that is not UTF-8 (§8.1).
     InvalidUtf8,
+    /// A compressed message that cannot be inflated (RFC 7692 §7.2.2).
+    InvalidDeflate,
     /// A Close frame with a payload of one byte (§5.5.1).
     InvalidClosePayload,
     /// A close code that must not be sent (§7.4).
@@ -292,6 +294,7 @@ impl fmt::Display for ProtocolError {
             ProtocolError::UnexpectedContinuation => f.write_str("a continuation frame continues nothing"),
             ProtocolError::UnfinishedMessage => f.write_str("a message begins before the last one has ended"),
             ProtocolError::InvalidUtf8 => f.write_str("text is not valid UTF-8"),
+            ProtocolError::InvalidDeflate => f.write_str("a compressed message cannot be inflated"),
             ProtocolError::InvalidClosePayload => f.write_str("a Close frame has half a close code"),
             ProtocolError::InvalidCloseCode(code) => write!(f, "close code {code} must not be sent"),
         }

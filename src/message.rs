@@ -175,6 +175,7 @@ impl<'a> Fragment<'a> {
 #[derive(Clone, Debug)]
 pub struct Outgoing<'a> {
     pub(crate) is_text: bool,
+    pub(crate) compress: bool,
     pub(crate) payload: Payload<'a>,
 }
 
@@ -203,6 +204,20 @@ impl Payload<'_> {
 }
 
 impl Outgoing<'_> {
+    /// Has this message sent uncompressed on a connection that compresses: for what is compressed already, or secret.
+    ///
+    /// ```no_run
+    /// # let ws = websocket_app::WebSocketApp::new("wss://echo.example/").sender();
+    /// use websocket_app::Outgoing;
+    ///
+    /// ws.send(Outgoing::from("a secret").uncompressed())?;
+    /// # Ok::<(), websocket_app::Error>(())
+    /// ```
+    pub fn uncompressed(mut self) -> Self {
+        self.compress = false;
+        self
+    }
+
     /// What an error hands back: the message, where the caller gave it away.
     pub(crate) fn into_owned_message(self) -> Option<OwnedMessage> {
         let Payload::Owned(data) = self.payload else { return None };
@@ -210,11 +225,11 @@ impl Outgoing<'_> {
     }
 
     fn borrowed(is_text: bool, data: &[u8]) -> Outgoing<'_> {
-        Outgoing { is_text, payload: Payload::Borrowed(data) }
+        Outgoing { is_text, compress: true, payload: Payload::Borrowed(data) }
     }
 
     fn owned<'a>(is_text: bool, data: impl Into<Bytes>) -> Outgoing<'a> {
-        Outgoing { is_text, payload: Payload::Owned(data.into()) }
+        Outgoing { is_text, compress: true, payload: Payload::Owned(data.into()) }
     }
 }
 

@@ -11,7 +11,7 @@ use super::builder::WebSocketBuilder;
 use crate::close::{Close, ClosedBy, close_code};
 use crate::config::Config;
 use crate::connect::{Cancel, Failure, Handshake, Target, connect};
-use crate::connection::{Doorbell, Outbound, Reader, Receiver, Sender, State, Step};
+use crate::connection::{Beginning, Doorbell, Outbound, Reader, Receiver, Sender, State, Step};
 use crate::deadline::after;
 use crate::error::{Error, SendError};
 use crate::message::{Outgoing, OwnedMessage};
@@ -102,7 +102,9 @@ impl WebSocket {
         outbound.opened(&stream, Arc::clone(&handshake), false);
         let now = Instant::now();
         let leftover = connected.leftover;
-        let receiver = Receiver::new(stream, Arc::clone(&outbound), leftover, &config, false, target.peer(), now);
+        let compression = handshake.compression();
+        let beginning = Beginning { leftover, in_pieces: false, compression, peer: target.peer() };
+        let receiver = Receiver::new(stream, Arc::clone(&outbound), beginning, &config, now);
         Ok(WebSocket {
             sender: Sender::new(outbound),
             handshake,

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::deflate::Agreed;
 use crate::error::Headers;
 
 /// The server's answer to the opening request (RFC 6455 §4.2.2), and the two ends of the connection.
@@ -26,11 +27,16 @@ pub struct Handshake {
     pub(super) headers: Headers,
     pub(super) subprotocol: Option<String>,
     pub(super) extensions: Option<String>,
+    pub(super) compression: Option<Agreed>,
     pub(super) local_addr: Option<SocketAddr>,
     pub(super) peer_addr: Option<SocketAddr>,
 }
 
 impl Handshake {
+    pub(crate) fn compression(&self) -> Option<Agreed> {
+        self.compression
+    }
+
     /// Gives the HTTP status code: 101, for only that opens a WebSocket.
     pub fn status(&self) -> u16 {
         self.status

@@ -85,6 +85,7 @@ pub(crate) fn connect(target: &Target, timeout: Duration, cancel: &Cancel) -> Re
         headers: upgraded.head.headers,
         subprotocol: upgraded.accepted.subprotocol,
         extensions: upgraded.accepted.extensions,
+        compression: upgraded.accepted.compression,
         local_addr,
         peer_addr,
     };

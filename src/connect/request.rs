@@ -5,6 +5,7 @@ use url::{Position, Url};
 
 use super::credentials::basic_auth;
 use crate::config::Config;
+use crate::deflate::Deflate;
 use crate::error::Error;
 
 /// The opening request but for its key, which is new each time. Holds credentials: it is never shown or logged.
@@ -18,13 +19,12 @@ pub(super) struct Request {
 #[derive(Debug, Default)]
 pub(super) struct Offer {
     pub(super) subprotocols: Vec<String>,
-    /// Names, without parameters.
-    pub(super) extensions: Vec<String>,
+    pub(super) deflate: Option<Deflate>,
 }
 
 impl Request {
-    /// Checks headers and subprotocols. `extensions` go into `Sec-WebSocket-Extensions`, each with its parameters.
-    pub(super) fn new(url: &Url, config: &Config, extensions: &[&str]) -> Result<Self, Error> {
+    /// Checks headers and subprotocols.
+    pub(super) fn new(url: &Url, config: &Config) -> Result<Self, Error> {
         for (name, value) in &config.headers {
             check_header(name, value)?;
         }
@@ -48,8 +48,8 @@ impl Request {
         if !config.subprotocols.is_empty() {
             push_field(&mut tail, "Sec-WebSocket-Protocol", &config.subprotocols.join(", "));
         }
-        if !extensions.is_empty() {
-            push_field(&mut tail, "Sec-WebSocket-Extensions", &extensions.join(", "));
+        if let Some(deflate) = &config.compression {
+            push_field(&mut tail, "Sec-WebSocket-Extensions", &deflate.offer());
         }
         if let Some(origin) = &config.origin {
             push_field(&mut tail, "Origin", origin);
@@ -65,8 +65,7 @@ impl Request {
         }
         tail.extend_from_slice(b"\r\n");
 
-        let extensions = extensions.iter().map(|extension| extension_name(extension).to_owned()).collect();
-        let offer = Offer { subprotocols: config.subprotocols.clone(), extensions };
+        let offer = Offer { subprotocols: config.subprotocols.clone(), deflate: config.compression.clone() };
         Ok(Request { before_key: head, after_key: tail, offer })
     }
 
@@ -186,7 +185,7 @@ mod tests {
     }
 
     fn request(url: &str, config: &Config) -> Result<String, Error> {
-        let request = Request::new(&Url::parse(url).unwrap(), config, &[])?;
+        let request = Request::new(&Url::parse(url).unwrap(), config)?;
         Ok(String::from_utf8(request.to_bytes("KEY")).unwrap())
     }
 
@@ -205,14 +204,15 @@ mod tests {
         config.origin = Some("https://example.com".into());
         config.cookie = Some("a=b; c=d".into());
         let url = Url::parse("ws://user:pw@h/").unwrap();
-        let request = Request::new(&url, &config, &["permessage-deflate; client_max_window_bits"]).unwrap();
+        config.compression = Some(Deflate::default());
+        let request = Request::new(&url, &config).unwrap();
         let text = String::from_utf8(request.to_bytes("KEY")).unwrap();
         let tail = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: v2, v1\r\n\
                     Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\
                     Origin: https://example.com\r\nCookie: a=b; c=d\r\nAuthorization: Basic dXNlcjpwdw==\r\n\
                     x-b: 2\r\nX-A: é\r\nx-b: 1\r\n\r\n";
         assert!(text.ends_with(tail), "{text}");
-        assert_eq!(request.offer.extensions, ["permessage-deflate"]);
+        assert_eq!(request.offer.deflate, Some(Deflate::default()));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use tungstenite::handshake::client::Response;
 use tungstenite::handshake::machine::TryParse;
 
 use super::request::{Offer, extension_name};
+use crate::deflate::Agreed;
 use crate::error::Headers;
 
 /// The status line and headers of a response.
@@ -86,9 +87,14 @@ impl Head {
         }
         // Item 5. More than one header is allowed here, and means one list (§9.1).
         let extensions: Vec<&str> = self.tokens("Sec-WebSocket-Extensions").collect();
-        for name in extensions.iter().map(|extension| extension_name(extension)) {
-            if !offer.extensions.iter().any(|offered| offered == name) {
-                return Err(format!("the server chose the extension `{}`, which was not offered", name.escape_debug()));
+        let mut compression = None;
+        for extension in &extensions {
+            let Some(deflate) = &offer.deflate else {
+                let name = extension_name(extension).escape_debug();
+                return Err(format!("the server chose the extension `{name}`, which was not offered"));
+            };
+            if compression.replace(deflate.agree(extension)?).is_some() {
+                return Err("the server chose permessage-deflate twice".into());
             }
         }
         // Item 6. No choice at all is allowed (§4.2.2).
@@ -103,7 +109,7 @@ impl Head {
             _ => {}
         }
         let extensions = (!extensions.is_empty()).then(|| extensions.join(", "));
-        Ok(Accepted { subprotocol: subprotocol.map(str::to_owned), extensions })
+        Ok(Accepted { subprotocol: subprotocol.map(str::to_owned), extensions, compression })
     }
 
     /// The elements of a header that is a list, whether in one line or several (RFC 7230 §3.2.2).
@@ -128,20 +134,22 @@ impl Head {
 }
 
 /// What the server chose.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Default)]
 pub(super) struct Accepted {
     pub(super) subprotocol: Option<String>,
     pub(super) extensions: Option<String>,
+    pub(super) compression: Option<Agreed>,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deflate::Deflate;
 
     const KEY: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
     fn offer() -> Offer {
-        Offer { subprotocols: vec!["v2".into(), "v1".into()], extensions: vec!["permessage-deflate".into()] }
+        Offer { subprotocols: vec!["v2".into(), "v1".into()], deflate: Some(Deflate::default()) }
     }
 
     /// A correct response, but for the headers of the same name as these; one that ends in `-` is left out.
@@ -165,11 +173,16 @@ mod tests {
             &["Connection: keep-alive", "Connection: upgrade"],
             &["Set-Cookie: a=b", "Set-Cookie: c=d"],
         ] {
-            assert_eq!(accept(changed), Ok(Accepted { subprotocol: None, extensions: None }), "{changed:?}");
+            assert_eq!(accept(changed), Ok(Accepted::default()), "{changed:?}");
         }
-        let chosen = accept(&["Sec-WebSocket-Protocol: v1", "Sec-WebSocket-Extensions: permessage-deflate; a=1"]);
-        let expected = Accepted { subprotocol: Some("v1".into()), extensions: Some("permessage-deflate; a=1".into()) };
-        assert_eq!(chosen, Ok(expected));
+        let chosen = accept(&[
+            "Sec-WebSocket-Protocol: v1",
+            "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=9",
+        ]);
+        let chosen = chosen.unwrap();
+        assert_eq!(chosen.subprotocol.as_deref(), Some("v1"));
+        assert_eq!(chosen.extensions.as_deref(), Some("permessage-deflate; server_max_window_bits=9"));
+        assert_eq!(chosen.compression.map(|agreed| agreed.server_max_window_bits), Some(9));
     }
 
     #[test]
@@ -185,7 +198,9 @@ mod tests {
             (&["Sec-WebSocket-Accept: -"], "no Sec-WebSocket-Accept"),
             (&["Sec-WebSocket-Accept: S3pPLMBiTxaQ9kYGzzhZRbK+xOo="], "does not answer our key"),
             (&[&repeated, &repeated], "2 Sec-WebSocket-Accept headers"),
-            (&["Sec-WebSocket-Extensions: permessage-deflate, x-other"], "extension `x-other`"),
+            (&["Sec-WebSocket-Extensions: x-other"], "`x-other`, which was not offered"),
+            (&["Sec-WebSocket-Extensions: permessage-deflate, permessage-deflate"], "permessage-deflate twice"),
+            (&["Sec-WebSocket-Extensions: permessage-deflate; x=1"], "unknown parameter"),
             (&["Sec-WebSocket-Protocol: v3"], "subprotocol `v3`"),
             (&["Sec-WebSocket-Protocol: V1"], "subprotocol `V1`"),
             (&["Sec-WebSocket-Protocol: v1, v2"], "subprotocol `v1, v2`"),

@@ -29,7 +29,7 @@ impl Target {
         let (Some(host), Some(port)) = (parsed.host(), parsed.port_or_known_default()) else {
             return Err(Error::invalid(format!("URL {}", shown(url)), NO_HOST));
         };
-        let request = Request::new(&parsed, config, &[])?;
+        let request = Request::new(&parsed, config)?;
         let tls = match parsed.scheme() {
             "wss" => Some(Connector::new(&host, &config.tls)?),
             _ => None,

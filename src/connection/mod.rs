@@ -19,5 +19,5 @@ mod sender;
 
 pub(crate) use doorbell::Doorbell;
 pub(crate) use outbound::{CallbackScope, Kept, Outbound};
-pub(crate) use receiver::{Reader, Receiver, Step};
+pub(crate) use receiver::{Beginning, Reader, Receiver, Step};
 pub use sender::{Sender, State, Stats};

@@ -6,9 +6,8 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use tungstenite::protocol::frame::coding::OpCode;
 
-use crate::protocol::frame::{self, MaskingKey};
+use crate::protocol::frame::{self, Head, MaskingKey};
 
 /// What is offered to the socket at once: large enough that the system call's cost is spread, small enough that a piece
 /// that was just masked is still in the cache.
@@ -29,9 +28,9 @@ impl Piece {
     }
 
     /// Appends a whole frame.
-    pub(crate) fn push(&mut self, opcode: OpCode, payload: &[u8]) {
-        frame::encode(&mut self.bytes, opcode, payload);
-        self.messages += usize::from(matches!(opcode, OpCode::Data(_)));
+    pub(crate) fn push(&mut self, head: Head, payload: &[u8]) {
+        frame::encode(&mut self.bytes, head, payload);
+        self.messages += usize::from(head.is_data());
     }
 
     /// How many data messages end in the first bytes of it.
@@ -69,7 +68,7 @@ enum Entry {
     /// Whole frames.
     Frames(Piece),
     /// One frame whose payload is masked on its way out. `header` is set until it has gone out.
-    Large { header: Option<OpCode>, payload: Bytes, key: MaskingKey, offset: usize },
+    Large { header: Option<Head>, payload: Bytes, key: MaskingKey, offset: usize },
 }
 
 impl Queue {
@@ -83,28 +82,28 @@ impl Queue {
     }
 
     /// Adds a frame that is small or must be copied anyway.
-    pub(crate) fn push(&mut self, opcode: OpCode, payload: &[u8]) {
+    pub(crate) fn push(&mut self, head: Head, payload: &[u8]) {
         self.waiting += frame::header_len(payload.len()) + payload.len();
         match self.entries.back_mut() {
-            Some(Entry::Frames(frames)) if frames.bytes.len() < PIECE => frames.push(opcode, payload),
+            Some(Entry::Frames(frames)) if frames.bytes.len() < PIECE => frames.push(head, payload),
             _ => {
                 let mut frames = std::mem::take(&mut self.spare);
-                frames.push(opcode, payload);
+                frames.push(head, payload);
                 self.entries.push_back(Entry::Frames(frames));
             }
         }
     }
 
     /// Adds a frame whose payload is masked later, piece by piece.
-    pub(crate) fn push_large(&mut self, opcode: OpCode, payload: Bytes) {
+    pub(crate) fn push_large(&mut self, head: Head, payload: Bytes) {
         self.waiting += frame::header_len(payload.len()) + payload.len();
         let key = frame::new_key();
-        self.entries.push_back(Entry::Large { header: Some(opcode), payload, key, offset: 0 });
+        self.entries.push_back(Entry::Large { header: Some(head), payload, key, offset: 0 });
     }
 
     /// Adds a frame whose payload may be kept.
-    pub(crate) fn push_owned(&mut self, opcode: OpCode, payload: Bytes) {
-        if payload.len() <= PIECE / 2 { self.push(opcode, &payload) } else { self.push_large(opcode, payload) }
+    pub(crate) fn push_owned(&mut self, head: Head, payload: Bytes) {
+        if payload.len() <= PIECE / 2 { self.push(head, &payload) } else { self.push_large(head, payload) }
     }
 
     /// Puts the rest of a frame, whose beginning has gone out, before everything else.
@@ -158,7 +157,7 @@ impl Queue {
         match self.entries.front_mut() {
             None => {
                 let Some(payload) = self.close.take() else { return false };
-                piece.push(frame::CLOSE, &payload);
+                piece.push(Head::CLOSE, &payload);
                 self.closed = true;
             }
             Some(Entry::Frames(frames)) => {
@@ -168,8 +167,8 @@ impl Queue {
                 self.entries.pop_front();
             }
             Some(Entry::Large { header, payload, key, offset }) => {
-                if let Some(opcode) = header.take() {
-                    frame::encode_header(&mut piece.bytes, opcode, payload.len(), *key);
+                if let Some(head) = header.take() {
+                    frame::encode_header(&mut piece.bytes, head, payload.len(), *key);
                 }
                 let end = payload.len().min(*offset + PIECE);
                 frame::encode_payload(&mut piece.bytes, &payload[*offset..end], *key, *offset);
@@ -186,9 +185,9 @@ impl Queue {
     }
 
     fn take_control(&mut self, piece: &mut Piece) -> bool {
-        for (slot, opcode) in [(&mut self.pong, frame::PONG), (&mut self.ping, frame::PING)] {
+        for (slot, head) in [(&mut self.pong, Head::PONG), (&mut self.ping, Head::PING)] {
             if let Some(payload) = slot.take() {
-                piece.push(opcode, &payload);
+                piece.push(head, &payload);
             }
         }
         !piece.bytes.is_empty()
@@ -205,7 +204,7 @@ fn set(slot: &mut Option<Vec<u8>>, payload: &[u8]) {
 mod tests {
     use super::*;
 
-    const BINARY: OpCode = OpCode::Data(tungstenite::protocol::frame::coding::Data::Binary);
+    const BINARY: Head = Head::BINARY;
 
     /// Everything the queue hands out, as (opcode, unmasked payload).
     fn drain(queue: &mut Queue) -> Vec<(u8, Vec<u8>)> {
@@ -295,7 +294,7 @@ mod tests {
     fn messages_are_counted_where_they_end() {
         let mut queue = Queue::default();
         queue.push(BINARY, b"one");
-        queue.push(frame::PING, b"not a message");
+        queue.push(Head::PING, b"not a message");
         queue.push(BINARY, b"two");
         queue.push_large(BINARY, vec![0; PIECE + 1].into());
         let (mut piece, mut counts) = (Piece::default(), Vec::new());

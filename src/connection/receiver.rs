@@ -12,6 +12,7 @@ use crate::close::{Close, close_code};
 use crate::config::Config;
 use crate::connect::Stream;
 use crate::deadline::after;
+use crate::deflate::Agreed;
 use crate::error::{Error, Phase};
 use crate::protocol::frame::close_answer;
 use crate::protocol::{Batch, Closing, End, Inbound, Item, Keepalive, KeepaliveAction, Kind, Limits, Outcome};
@@ -52,6 +53,16 @@ struct Idle {
     since: Instant,
 }
 
+/// What a connection begins with, besides its stream.
+pub(crate) struct Beginning<'a> {
+    /// What came together with the response head.
+    pub(crate) leftover: Vec<u8>,
+    /// Whether messages are handed out piece by piece.
+    pub(crate) in_pieces: bool,
+    pub(crate) compression: Option<Agreed>,
+    pub(crate) peer: &'a str,
+}
+
 pub(crate) struct Receiver {
     stream: Arc<Stream>,
     outbound: Arc<Outbound>,
@@ -76,17 +87,16 @@ impl Receiver {
     pub(crate) fn new(
         stream: Arc<Stream>,
         outbound: Arc<Outbound>,
-        leftover: Vec<u8>,
+        beginning: Beginning<'_>,
         config: &Config,
-        in_pieces: bool,
-        peer: &str,
         now: Instant,
     ) -> Self {
+        let Beginning { leftover, in_pieces, compression, peer } = beginning;
         let limits = Limits { message_size: config.max_message_size, fragments: config.max_fragments };
         Receiver {
             stream,
             outbound,
-            inbound: Inbound::new(limits, in_pieces),
+            inbound: Inbound::new(limits, in_pieces, compression),
             overfull: !leftover.is_empty(),
             tail: leftover,
             closing: Closing::default(),
@@ -306,6 +316,7 @@ impl Receiver {
 
     fn count(&mut self, batch: &Batch) {
         let (mut messages, mut bytes, mut pongs) = (0, 0, 0);
+        let mut wire = batch.assembled_from as u64;
         for item in &batch.items {
             match item.kind {
                 Kind::Text | Kind::Binary => messages += 1,
@@ -316,7 +327,9 @@ impl Receiver {
                     continue;
                 }
             }
-            bytes += batch.payload_len(item) as u64;
+            let len = batch.payload_len(item) as u64;
+            bytes += len;
+            wire += if Batch::is_assembled(item) { 0 } else { len };
         }
         if messages > 0
             && let Some(idle) = &mut self.idle
@@ -326,6 +339,7 @@ impl Receiver {
         let received = &self.outbound.received;
         received.messages.fetch_add(messages, Ordering::Relaxed);
         received.bytes.fetch_add(bytes, Ordering::Relaxed);
+        received.wire_bytes.fetch_add(wire, Ordering::Relaxed);
         received.pongs.fetch_add(pongs, Ordering::Relaxed);
     }
 

@@ -9,7 +9,7 @@ use crate::close::close_code;
 use crate::connect::Handshake;
 use crate::error::SendError;
 use crate::message::Outgoing;
-use crate::protocol::frame;
+use crate::protocol::frame::Head;
 
 /// Sends messages and closes the connection, from any thread and in any callback.
 ///
@@ -92,7 +92,7 @@ impl Sender {
     ///
     /// [`SendError::InvalidControl`] when the payload is too long; otherwise as [`send`](Self::send).
     pub fn ping(&self, payload: impl AsRef<[u8]>) -> Result<(), SendError> {
-        self.outbound.control(frame::PING, payload.as_ref())
+        self.outbound.control(Head::PING, payload.as_ref())
     }
 
     /// Sends a pong that answers no ping, a heartbeat in one direction (RFC 6455 §5.5.3). Pings are answered without it.
@@ -101,7 +101,7 @@ impl Sender {
     ///
     /// As [`ping`](Self::ping).
     pub fn pong(&self, payload: impl AsRef<[u8]>) -> Result<(), SendError> {
-        self.outbound.control(frame::PONG, payload.as_ref())
+        self.outbound.control(Head::PONG, payload.as_ref())
     }
 
     /// Closes the connection with code 1000, for good: it is not dialled again.
@@ -208,6 +208,11 @@ pub struct Stats {
     pub bytes_sent: u64,
     /// Payload bytes of the messages received.
     pub bytes_received: u64,
+    /// Payload bytes of the messages sent, as they go over the wire: fewer than `bytes_sent` by what was saved by
+    /// compression.
+    pub wire_bytes_sent: u64,
+    /// Payload bytes of the messages received, as they came over the wire.
+    pub wire_bytes_received: u64,
     /// Pings sent, the keepalive's included.
     pub pings_sent: u64,
     /// Pongs received.

@@ -25,7 +25,7 @@ use super::dispatch::{Call, Dispatcher, Job, Stopped};
 use super::recipe::Recipe;
 use crate::close::{Close, ClosedBy, close_code};
 use crate::connect::{Cancel, Connected, Failure, Target};
-use crate::connection::{Doorbell, Kept, Outbound, Reader, Receiver, State, Step};
+use crate::connection::{Beginning, Doorbell, Kept, Outbound, Reader, Receiver, State, Step};
 use crate::deadline::after;
 use crate::error::{Error, SendError};
 use crate::message::OwnedMessage;
@@ -358,6 +358,7 @@ impl Session {
 
     fn opened(&mut self, connected: Connected, target: &Target, registry: &Registry) -> io::Result<()> {
         let Connected { mut stream, leftover, handshake } = connected;
+        let compression = handshake.compression();
         stream.register(registry, self.token, Interest::READABLE | Interest::WRITABLE)?;
         let stream = Arc::new(stream);
         if !self.outbound.opened(&stream, Arc::new(handshake), self.has_been_open) {
@@ -367,7 +368,8 @@ impl Session {
         let (now, outbound) = (Instant::now(), Arc::clone(&self.outbound));
         self.report_expired(now);
         let config = self.recipe.config();
-        let receiver = Receiver::new(stream, outbound, leftover, config, self.in_pieces, target.peer(), now);
+        let beginning = Beginning { leftover, in_pieces: self.in_pieces, compression, peer: target.peer() };
+        let receiver = Receiver::new(stream, outbound, beginning, config, now);
         self.phase = Phase::Open(Box::new(receiver));
         // Of what came together with the response, no event tells.
         self.wants_read = true;
@@ -504,7 +506,7 @@ impl Session {
 
     /// What has waited for a connection for too long is given back.
     fn report_expired(&mut self, now: Instant) {
-        for Kept { is_text, payload, since } in self.outbound.expire(now) {
+        for Kept { is_text, payload, since, .. } in self.outbound.expire(now) {
             let age = now.saturating_duration_since(since);
             let message = Some(OwnedMessage::from_parts(is_text, payload));
             self.calls.push_back(Call::Error(Error::Send(SendError::Expired { message, age })));

@@ -51,7 +51,7 @@ impl End {
         use crate::close::close_code::{INVALID_DATA, POLICY, PROTOCOL_ERROR, TOO_BIG};
         match self {
             End::Close { code, .. } => *code,
-            End::Protocol(ProtocolError::InvalidUtf8) => INVALID_DATA,
+            End::Protocol(ProtocolError::InvalidUtf8 | ProtocolError::InvalidDeflate) => INVALID_DATA,
             End::Protocol(_) => PROTOCOL_ERROR,
             End::Limit(LimitError::MessageSize { .. }) => TOO_BIG,
             End::Limit(LimitError::Fragments { .. }) => POLICY,
@@ -80,8 +80,12 @@ pub(crate) struct Batch {
     pub(crate) items: Vec<Item>,
     pub(crate) arena: Arena,
     pub(crate) end: Option<End>,
+    /// No more is to be added, though there is room for items.
+    full: bool,
     /// Where the items lie that are in the arena.
     assembled: Vec<Range<usize>>,
+    /// How many bytes of payload went into what is in the arena, compressed or not.
+    pub(crate) assembled_from: usize,
     /// The last ping in the batch: answering the latest is enough (RFC 6455 §5.5.3).
     pub(crate) latest_ping: Option<Item>,
 }
@@ -92,11 +96,17 @@ impl Batch {
         self.arena.clear();
         self.end = None;
         self.assembled.clear();
+        self.full = false;
+        self.assembled_from = 0;
         self.latest_ping = None;
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.items.len() >= MAX_ITEMS
+        self.full || self.items.len() >= MAX_ITEMS
+    }
+
+    pub(crate) fn set_full(&mut self) {
+        self.full = true;
     }
 
     /// Adds an item that lies whole in the read buffer.
@@ -148,6 +158,11 @@ impl Batch {
             return &self.arena.bytes()[self.assembled[item.start as usize].clone()];
         }
         &read[item.start as usize..][..item.len as usize]
+    }
+
+    /// Whether an item is in the arena, so that its length says nothing about the wire.
+    pub(crate) fn is_assembled(item: &Item) -> bool {
+        item.in_arena
     }
 
     pub(crate) fn payload_len(&self, item: &Item) -> usize {

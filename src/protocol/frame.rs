@@ -19,24 +19,45 @@ pub(crate) fn new_key() -> MaskingKey {
     rand::random()
 }
 
-pub(crate) fn data_opcode(text: bool) -> OpCode {
-    OpCode::Data(if text { Data::Text } else { Data::Binary })
+/// What kind of frame it is; all of ours are whole messages or control frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    opcode: OpCode,
+    /// RSV1: the payload is compressed (RFC 7692 §6).
+    compressed: bool,
 }
 
-pub(crate) const PING: OpCode = OpCode::Control(Control::Ping);
-pub(crate) const PONG: OpCode = OpCode::Control(Control::Pong);
-pub(crate) const CLOSE: OpCode = OpCode::Control(Control::Close);
+impl Head {
+    pub(crate) const PING: Head = Head { opcode: OpCode::Control(Control::Ping), compressed: false };
+    pub(crate) const PONG: Head = Head { opcode: OpCode::Control(Control::Pong), compressed: false };
+    pub(crate) const CLOSE: Head = Head { opcode: OpCode::Control(Control::Close), compressed: false };
+    pub(crate) const TEXT: Head = Head { opcode: OpCode::Data(Data::Text), compressed: false };
+    pub(crate) const BINARY: Head = Head { opcode: OpCode::Data(Data::Binary), compressed: false };
+
+    pub(crate) fn of(is_text: bool) -> Self {
+        if is_text { Self::TEXT } else { Self::BINARY }
+    }
+
+    pub(crate) fn compressed(self) -> Self {
+        Head { compressed: true, ..self }
+    }
+
+    pub(crate) fn is_data(self) -> bool {
+        matches!(self.opcode, OpCode::Data(_))
+    }
+}
 
 /// Appends a whole frame.
-pub(crate) fn encode(out: &mut Vec<u8>, opcode: OpCode, payload: &[u8]) {
+pub(crate) fn encode(out: &mut Vec<u8>, head: Head, payload: &[u8]) {
     let key = new_key();
-    encode_header(out, opcode, payload.len(), key);
+    encode_header(out, head, payload.len(), key);
     encode_payload(out, payload, key, 0);
 }
 
 /// Appends the header of an unfragmented frame.
-pub(crate) fn encode_header(out: &mut Vec<u8>, opcode: OpCode, len: usize, key: MaskingKey) {
-    let header = FrameHeader { opcode, mask: Some(key), ..FrameHeader::default() };
+pub(crate) fn encode_header(out: &mut Vec<u8>, head: Head, len: usize, key: MaskingKey) {
+    let Head { opcode, compressed: rsv1 } = head;
+    let header = FrameHeader { opcode, rsv1, mask: Some(key), ..FrameHeader::default() };
     // Writing to a `Vec` does not fail.
     let _ = header.format(len as u64, out);
 }
@@ -121,7 +142,7 @@ mod tests {
         for (payload, header) in [(0, 6), (125, 6), (126, 8), (65535, 8), (65536, 14)] {
             assert_eq!(header_len(payload), header);
             let mut out = Vec::new();
-            encode(&mut out, data_opcode(false), &vec![0; payload]);
+            encode(&mut out, Head::BINARY, &vec![0; payload]);
             assert_eq!(out.len(), header + payload);
         }
     }

@@ -1,17 +1,18 @@
-//! Bytes in, items out: frame headers, message assembly, limits, and what RFC 6455 forbids a server.
+//! Bytes in, items out: frame headers, control frames, and what RFC 6455 forbids a server.
 //!
 //! Belongs to whoever reads the connection; knows no socket. Frames that lie whole in the read buffer become items that
-//! point into it. Fragments, and frames too long for the buffer, are put together in the arena.
+//! point into it; the payload of all others goes to the [`Assembly`].
 
 use std::io::Cursor;
 
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
-use super::arena::Arena;
+use super::assembly::{Assembly, Limits};
 use super::batch::{Batch, End, Kind};
 use super::utf8::Utf8;
 use crate::close::close_code::NO_STATUS;
+use crate::deflate::Agreed;
 use crate::error::{LimitError, ProtocolError};
 
 /// A data frame longer than this is not waited for in the read buffer but read straight into the arena: its second half is
@@ -27,37 +28,19 @@ const SHORT: usize = 126;
 /// The longest payload of a control frame (RFC 6455 §5.5).
 const MAX_CONTROL: u64 = 125;
 
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    pub(crate) message_size: usize,
-    pub(crate) fragments: usize,
-}
-
 /// The receiving half of the protocol.
-#[derive(Debug)]
 pub(crate) struct Inbound {
     limits: Limits,
     /// Whether messages are handed out piece by piece.
     in_pieces: bool,
-    /// The message that is arriving, from its first frame to its last.
-    message: Option<Arriving>,
-    /// How much of the current frame's payload is still to come, once part of it has been taken.
+    /// Whether permessage-deflate was agreed to, and so RSV1 has a meaning.
+    compressed: bool,
+    assembly: Assembly,
+    /// How much of the current frame's payload is still to come, once it goes to the assembly.
     frame: Option<Rest>,
-    /// The arriving message so far, unless handed out in pieces.
-    arena: Arena,
-    /// How much has been checked of a text frame that is waited for in the read buffer.
+    /// How much has been checked of a text frame that is waited for in the read buffer, and its check.
     ahead: usize,
     utf8: Utf8,
-}
-
-#[derive(Debug)]
-struct Arriving {
-    text: bool,
-    frames: usize,
-    /// Where it begins in the arena.
-    start: usize,
-    /// Whether a piece of it has been handed out.
-    begun: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -66,29 +49,31 @@ struct Rest {
     last: bool,
 }
 
-/// A header that was understood and allowed, and where its payload begins.
+/// A header that was understood and allowed.
 struct Frame {
     opcode: OpCode,
     last: bool,
+    compressed: bool,
+    /// Of the header, and of the payload.
     size: usize,
     len: usize,
 }
 
 impl Inbound {
-    pub(crate) fn new(limits: Limits, in_pieces: bool) -> Self {
+    pub(crate) fn new(limits: Limits, in_pieces: bool, compression: Option<Agreed>) -> Self {
         Inbound {
             limits,
             in_pieces,
-            message: None,
+            compressed: compression.is_some(),
+            assembly: Assembly::new(limits, in_pieces, compression),
             frame: None,
-            arena: Arena::default(),
             ahead: 0,
             utf8: Utf8::default(),
         }
     }
 
     /// Decodes what it can of `read`, adds the items to the batch, and returns how many bytes it is done with: the rest
-    /// must come again, in front of what is read next.
+    /// must come again, in front of what is read next; at once, where the batch is full.
     ///
     /// When the batch has an `end`, nothing more is to be decoded, ever.
     pub(crate) fn decode(&mut self, read: &[u8], batch: &mut Batch) -> usize {
@@ -105,32 +90,31 @@ impl Inbound {
                 }
             }
         }
-        self.hand_over(batch);
+        self.assembly.hand_over(batch);
         at
     }
 
     /// A place to read the rest of a large frame into, if that is what comes next; then tell [`filled`](Self::filled).
     pub(crate) fn direct(&mut self) -> Option<&mut [u8]> {
-        match self.frame {
-            Some(rest) if !self.in_pieces && rest.left > 0 => Some(self.arena.space(rest.left)),
-            _ => None,
-        }
+        let left = self.frame.map_or(0, |rest| rest.left);
+        if left > 0 { self.assembly.direct(left) } else { None }
     }
 
     /// Takes note of bytes that were read into the place that [`direct`](Self::direct) gave.
     pub(crate) fn filled(&mut self, read: usize, batch: &mut Batch) {
-        let from = self.arena.len();
-        self.arena.advance(read);
-        if let Err(end) = self.arrived(from, batch) {
-            batch.end(end, &[]);
+        if let Some(rest) = self.frame {
+            let last = self.advance(rest, read);
+            if let Err(end) = self.assembly.filled(read, last, batch) {
+                batch.end(end, &[]);
+            }
         }
-        self.hand_over(batch);
+        self.assembly.hand_over(batch);
     }
 
     /// Takes the messages that most are: short, in one frame, whole in the buffer. Their header of two bytes is quicker
     /// compared than parsed, which at tens of millions of messages a second is half of the work.
     fn short_messages(&mut self, read: &[u8], mut at: usize, batch: &mut Batch) -> usize {
-        if self.in_pieces || self.message.is_some() || self.limits.message_size < SHORT {
+        if self.in_pieces || !self.assembly.is_empty() || self.limits.message_size < SHORT {
             return at;
         }
         while let [first @ (FINAL_TEXT | FINAL_BINARY), len, rest @ ..] = &read[at..]
@@ -171,11 +155,13 @@ impl Inbound {
         let mut cursor = Cursor::new(bytes);
         let (header, len) = match FrameHeader::parse(&mut cursor) {
             Ok(Some(parsed)) => parsed,
-            Ok(None) => return early_header_check(bytes),
+            Ok(None) => return early_header_check(bytes, self.compressed),
             // The one error that reading a header from memory has.
             Err(_) => return Err(ProtocolError::ReservedOpcode(bytes[0] & 0x0f).into()),
         };
-        if header.rsv1 || header.rsv2 || header.rsv3 {
+        // RSV1 says that a message is compressed, on its first frame (RFC 7692 §6).
+        let may_be_compressed = self.compressed && matches!(header.opcode, OpCode::Data(Data::Text | Data::Binary));
+        if (header.rsv1 && !may_be_compressed) || header.rsv2 || header.rsv3 {
             return Err(ProtocolError::ReservedBits.into());
         }
         if header.mask.is_some() {
@@ -193,10 +179,13 @@ impl Inbound {
             }
         }
         let too_big = End::Limit(LimitError::MessageSize { limit: self.limits.message_size });
-        // In pieces nothing is held, so a frame may be of any length that can be counted.
-        let limit = if self.in_pieces { usize::MAX } else { self.limits.message_size };
-        let len = usize::try_from(len).ok().filter(|len| *len <= limit).ok_or(too_big)?;
-        Ok(Some(Frame { opcode: header.opcode, last: header.is_final, size: cursor.position() as usize, len }))
+        Ok(Some(Frame {
+            opcode: header.opcode,
+            last: header.is_final,
+            compressed: header.rsv1,
+            size: cursor.position() as usize,
+            len: usize::try_from(len).map_err(|_| too_big)?,
+        }))
     }
 
     fn data_frame(
@@ -207,18 +196,17 @@ impl Inbound {
         payload: usize,
         batch: &mut Batch,
     ) -> Result<Option<usize>, End> {
-        let first = match (data, &self.message) {
-            (Data::Continue, None) => return Err(ProtocolError::UnexpectedContinuation.into()),
-            (Data::Text | Data::Binary, Some(_)) => return Err(ProtocolError::UnfinishedMessage.into()),
-            (Data::Continue, Some(_)) => false,
+        let first = match (data, self.assembly.is_empty()) {
+            (Data::Continue, true) => return Err(ProtocolError::UnexpectedContinuation.into()),
+            (Data::Text | Data::Binary, false) => return Err(ProtocolError::UnfinishedMessage.into()),
+            (Data::Continue, false) => false,
             (Data::Text | Data::Binary | Data::Reserved(_), _) => true,
         };
         let text = data == Data::Text;
-        let there = read.len() - payload;
-        if first && frame.last && !self.in_pieces {
+        if first && frame.last && !frame.compressed && !self.in_pieces && frame.len <= self.limits.message_size {
+            let there = read.len() - payload;
             if there >= frame.len {
-                // The way nearly every message goes: whole in the buffer.
-                (self.ahead, self.utf8) = (0, Utf8::default());
+                self.ahead = 0;
                 let kind = if text { Kind::Text } else { Kind::Binary };
                 batch.push(kind, payload, frame.len);
                 return Ok(Some(payload + frame.len));
@@ -235,136 +223,42 @@ impl Inbound {
             }
         }
         if first {
-            (self.ahead, self.utf8) = (0, Utf8::default());
-            if !self.arena.is_allocated() && batch.arena.len() == 0 {
-                // What the reader has to spare; it comes back with the finished message, so an idle connection holds none.
-                self.arena = std::mem::take(&mut batch.arena);
-            }
-            self.message = Some(Arriving { text, frames: 0, start: self.arena.len(), begun: false });
+            self.ahead = 0;
+            self.assembly.begin(text, frame.compressed, batch);
         }
-        self.begin_frame(frame)?;
+        self.assembly.begin_frame(frame.len)?;
         let rest = Rest { left: frame.len, last: frame.last };
         self.frame = Some(rest);
         // The header is done with, even if nothing of the payload has come.
         Ok(Some(self.continue_frame(rest, read, payload, batch)?.unwrap_or(payload)))
     }
 
-    /// Counts the frame against the limits of its message.
-    fn begin_frame(&mut self, frame: &Frame) -> Result<(), End> {
-        let Some(message) = &mut self.message else { return Ok(()) };
-        message.frames += 1;
-        if message.frames > self.limits.fragments {
-            return Err(End::Limit(LimitError::Fragments { limit: self.limits.fragments }));
-        }
-        let so_far = self.arena.len() - message.start;
-        if !self.in_pieces && frame.len > self.limits.message_size - so_far {
-            return Err(End::Limit(LimitError::MessageSize { limit: self.limits.message_size }));
-        }
-        Ok(())
-    }
-
     /// Takes what has come of the current frame's payload.
     fn continue_frame(&mut self, rest: Rest, read: &[u8], at: usize, batch: &mut Batch) -> Result<Option<usize>, End> {
         let piece = &read[at..read.len().min(at.saturating_add(rest.left))];
-        if self.in_pieces {
-            return self.piece(rest, piece, at, batch);
-        }
-        if piece.is_empty() && rest.left > 0 {
+        if piece.is_empty() && rest.left > 0 && !self.assembly.has_more() {
             return Ok(None);
         }
-        let from = self.arena.len();
-        self.arena.extend(piece);
-        self.arrived(from, batch)?;
-        Ok(Some(at + piece.len()))
+        let last = rest.last && piece.len() == rest.left;
+        let taken = self.assembly.take(piece, at, last, batch)?;
+        self.advance(rest, taken);
+        Ok(Some(at + taken))
     }
 
-    /// Checks what has been added to the arena since `from`, and ends the frame and the message where that was the last.
-    fn arrived(&mut self, from: usize, batch: &mut Batch) -> Result<(), End> {
-        let (Some(rest), Some(message)) = (&mut self.frame, &self.message) else { return Ok(()) };
-        rest.left -= self.arena.len() - from;
-        if message.text {
-            self.utf8.push(&self.arena.bytes()[from..])?;
-        }
-        if rest.left > 0 {
-            return Ok(());
-        }
-        let last = rest.last;
-        self.frame = None;
-        if last {
-            self.utf8.finish()?;
-            let kind = if message.text { Kind::Text } else { Kind::Binary };
-            batch.push_assembled(kind, message.start..self.arena.len());
-            self.message = None;
-        }
-        Ok(())
-    }
-
-    /// Hands out a piece as it arrives. Text is cut between characters: the beginning of one stays in `utf8` until its end
-    /// arrives, and is then put in front of it in the arena.
-    fn piece(&mut self, rest: Rest, piece: &[u8], at: usize, batch: &mut Batch) -> Result<Option<usize>, End> {
-        let Some(message) = &mut self.message else { return Ok(None) };
-        let ends_frame = piece.len() == rest.left;
-        let last = ends_frame && rest.last;
-        if piece.is_empty() && !ends_frame {
-            return Ok(None);
-        }
-        let mut place = (false, at, piece.len());
-        if message.text {
-            let start = self.arena.len();
-            let carried = self.utf8.unfinished().len();
-            if carried > 0 {
-                self.arena.extend(self.utf8.unfinished());
-                self.arena.extend(piece);
-            }
-            self.utf8.push(piece)?;
-            if last {
-                self.utf8.finish()?;
-            }
-            let shown = carried + piece.len() - self.utf8.unfinished().len();
-            place = if carried > 0 { (true, start, shown) } else { (false, at, shown) };
-        }
-        let (in_arena, start, len) = place;
-        if len > 0 || last {
-            let first = !message.begun;
-            message.begun = true;
-            let kind = match message.text {
-                true => Kind::TextFragment { first, last },
-                false => Kind::BinaryFragment { first, last },
-            };
-            if in_arena {
-                batch.push_assembled(kind, start..start + len);
-            } else {
-                batch.push(kind, start, len);
-            }
-        } else if in_arena {
-            self.arena.truncate(start);
-        }
-        self.frame = (!ends_frame).then_some(Rest { left: rest.left - piece.len(), ..rest });
-        if last {
-            self.message = None;
-        }
-        Ok(Some(at + piece.len()))
-    }
-
-    /// Gives the arena to the batch when finished messages lie in it, and keeps what has come of an unfinished one.
-    fn hand_over(&mut self, batch: &mut Batch) {
-        if !batch.uses_arena() {
-            return;
-        }
-        batch.arena = std::mem::take(&mut self.arena);
-        if let Some(message) = &mut self.message {
-            if !self.in_pieces {
-                self.arena.extend(&batch.arena.bytes()[message.start..]);
-            }
-            message.start = 0;
-        }
+    /// So many bytes of the frame are done with. Returns whether the message ends there.
+    fn advance(&mut self, rest: Rest, taken: usize) -> bool {
+        let left = rest.left - taken;
+        // What was compressed into the last byte may be more than fits into a batch.
+        self.frame = (left > 0 || self.assembly.has_more()).then_some(Rest { left, ..rest });
+        left == 0 && rest.last
     }
 }
 
 /// Refuses a header that is bad already, though not all of it has come.
-fn early_header_check(bytes: &[u8]) -> Result<Option<Frame>, End> {
+fn early_header_check(bytes: &[u8], compressed: bool) -> Result<Option<Frame>, End> {
+    let reserved = if compressed { 0x30 } else { 0x70 };
     match bytes {
-        [first, ..] if first & 0x70 != 0 => Err(ProtocolError::ReservedBits.into()),
+        [first, ..] if first & reserved != 0 => Err(ProtocolError::ReservedBits.into()),
         [_, second, ..] if second & 0x80 != 0 => Err(ProtocolError::MaskedFrame.into()),
         _ => Ok(None),
     }
@@ -439,7 +333,7 @@ mod tests {
 
     /// Receives the wire's bytes in pieces as a `Receiver` does: with a tail, and straight into place where that is asked.
     fn receive(wire: &[u8], in_pieces: bool, mut piece: impl FnMut() -> usize) -> Vec<Event> {
-        let mut inbound = Inbound::new(LIMITS, in_pieces);
+        let mut inbound = Inbound::new(LIMITS, in_pieces, None);
         let (mut batch, mut events, mut tail) = (Batch::default(), Vec::new(), Vec::new());
         let mut partial: Vec<u8> = Vec::new();
         let mut rest = wire;

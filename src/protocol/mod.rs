@@ -10,14 +10,19 @@
 //! [`frame`] is a set of functions that any sender may call. Frame headers and close codes are tungstenite's.
 
 mod arena;
+mod assembly;
 mod batch;
 mod closing;
+#[cfg_attr(not(feature = "deflate"), path = "compress_none.rs")]
+mod compress;
 pub(crate) mod frame;
 mod inbound;
 mod keepalive;
 mod utf8;
 
+pub(crate) use assembly::Limits;
 pub(crate) use batch::{Batch, End, Item, Kind, message};
 pub(crate) use closing::{Closing, Outcome};
-pub(crate) use inbound::{Inbound, Limits};
+pub(crate) use compress::Deflater;
+pub(crate) use inbound::Inbound;
 pub(crate) use keepalive::{Keepalive, KeepaliveAction};

@@ -35,6 +35,7 @@ pub(crate) struct Backlog {
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
     pub(crate) is_text: bool,
+    pub(crate) compress: bool,
     pub(crate) payload: Bytes,
     pub(crate) since: Instant,
 }
@@ -133,7 +134,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn kept(text: &'static str, since: Instant) -> Kept {
-        Kept { is_text: true, payload: Bytes::from_static(text.as_bytes()), since }
+        Kept { is_text: true, compress: true, payload: Bytes::from_static(text.as_bytes()), since }
     }
 
     fn texts(kept: &[Kept]) -> Vec<&str> {

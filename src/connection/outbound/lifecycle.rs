@@ -15,7 +15,7 @@ use crate::connect::{Cancel, Handshake, Stream};
 use crate::connection::doorbell::Doorbell;
 use crate::connection::queue::Queue;
 use crate::connection::sender::State;
-use crate::protocol::frame;
+use crate::protocol::Deflater;
 
 impl Outbound {
     /// The options that limit sending.
@@ -61,6 +61,7 @@ impl Outbound {
         guard.stream = Some(Arc::clone(stream));
         guard.handshake = Some(handshake);
         guard.stats.reconnects += u64::from(again);
+        guard.deflater = guard.handshake.as_ref().and_then(|handshake| handshake.compression()).and_then(Deflater::new);
         guard.reconnect = false;
         guard.write_error = None;
         if let Some(backlog) = &mut guard.backlog {
@@ -83,8 +84,10 @@ impl Outbound {
             return;
         }
         let Some(backlog) = &mut guard.backlog else { return };
-        for Kept { is_text, payload, .. } in backlog.release() {
-            guard.queue.push_owned(frame::data_opcode(is_text), payload);
+        for Kept { is_text, compress, payload, .. } in backlog.release() {
+            let (head, compressed) = guard.compress(is_text, compress, &payload);
+            guard.stats.wire_bytes_sent += compressed.as_ref().map_or(payload.len(), Vec::len) as u64;
+            guard.queue.push_owned(head, compressed.map_or(payload, Bytes::from));
         }
         drop(self.write(guard, Direct::NONE));
     }

@@ -21,7 +21,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mio::Token;
-use tungstenite::protocol::frame::coding::OpCode;
 
 use super::doorbell::Doorbell;
 use super::queue::Queue;
@@ -30,7 +29,8 @@ use crate::connect::{Cancel, Handshake, Stream};
 use crate::deadline::after;
 use crate::error::SendError;
 use crate::message::{Outgoing, Payload};
-use crate::protocol::frame::{self, MAX_CONTROL_PAYLOAD};
+use crate::protocol::Deflater;
+use crate::protocol::frame::{self, Head, MAX_CONTROL_PAYLOAD};
 use backlog::Backlog;
 pub(crate) use backlog::Kept;
 use writing::{Direct, Staged};
@@ -102,6 +102,7 @@ pub(super) struct Received {
     pub(super) messages: AtomicU64,
     pub(super) bytes: AtomicU64,
     pub(super) pongs: AtomicU64,
+    pub(super) wire_bytes: AtomicU64,
 }
 
 /// All that the lock guards.
@@ -112,6 +113,8 @@ struct Guarded {
     queue: Queue,
     /// For `queue_while_disconnected`.
     backlog: Option<Backlog>,
+    /// Where permessage-deflate was agreed to. Messages are compressed in the order in which they are queued.
+    deflater: Option<Deflater>,
     /// The piece that is being written; away while a thread writes it.
     staged: Staged,
     /// Bytes of the piece that is being written, and of a payload that its own thread writes, still to be written.
@@ -192,18 +195,18 @@ impl Outbound {
         };
         guard.stats.messages_sent += 1;
         guard.stats.bytes_sent += len as u64;
-        let Outgoing { is_text, mut payload } = message;
+        let Outgoing { is_text, compress, mut payload } = message;
         if let Some(backlog) = &mut guard.backlog {
             let bytes = payload.to_owned();
-            backlog.hand(Kept { is_text, payload: bytes.clone(), since: Instant::now() });
+            backlog.hand(Kept { is_text, compress, payload: bytes.clone(), since: Instant::now() });
             payload = Payload::Owned(bytes);
         }
-        let guard = self.enqueue(guard, frame::data_opcode(is_text), &payload);
+        let guard = self.enqueue_message(guard, is_text, compress, &payload);
         self.drive(guard, wait)
     }
 
     /// Sends a ping or pong of the user's own, in its turn among the messages.
-    pub(crate) fn control(&self, opcode: OpCode, payload: &[u8]) -> Result<(), SendError> {
+    pub(crate) fn control(&self, head: Head, payload: &[u8]) -> Result<(), SendError> {
         if payload.len() > MAX_CONTROL_PAYLOAD {
             let problem = format!("a ping or pong payload of {} bytes is too long: 125 are allowed", payload.len());
             return Err(SendError::InvalidControl { problem: problem.into() });
@@ -211,10 +214,10 @@ impl Outbound {
         let needed = frame::header_len(payload.len()) + payload.len();
         let mut guard =
             self.room_for(needed, Wait::Default).map_err(|no_room| no_room.into_error(Outgoing::from(payload)))?;
-        if opcode == frame::PING {
+        if head == Head::PING {
             guard.stats.pings_sent += 1;
         }
-        let guard = self.enqueue(guard, opcode, &Payload::Borrowed(payload));
+        let guard = self.enqueue(guard, head, &Payload::Borrowed(payload));
         self.drive(guard, Wait::Default)
     }
 
@@ -316,6 +319,7 @@ impl Outbound {
             messages_received: self.received.messages.load(Ordering::Relaxed),
             bytes_received: self.received.bytes.load(Ordering::Relaxed),
             pongs_received: self.received.pongs.load(Ordering::Relaxed),
+            wire_bytes_received: self.received.wire_bytes.load(Ordering::Relaxed),
             ..self.lock().stats
         }
     }
@@ -374,7 +378,8 @@ fn ring(guard: &Guarded) {
 /// Keeps a message for the next connection.
 fn keep_waiting(mut guard: Lock<'_>, message: Outgoing<'_>) -> Result<(), SendError> {
     let len = message.payload.bytes().len();
-    let kept = Kept { is_text: message.is_text, payload: message.payload.to_owned(), since: Instant::now() };
+    let Outgoing { is_text, compress, payload } = &message;
+    let kept = Kept { is_text: *is_text, compress: *compress, payload: payload.to_owned(), since: Instant::now() };
     let Some(backlog) = guard.waits_in() else {
         return Err(SendError::NotConnected { message: message.into_owned_message() });
     };

@@ -7,14 +7,13 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tungstenite::protocol::frame::coding::OpCode;
 
 use super::{Guarded, Lock, Outbound, Wait, ring};
 use crate::connection::queue::{PIECE, Piece};
 use crate::deadline::after;
 use crate::error::SendError;
 use crate::message::Payload;
-use crate::protocol::frame::{self, MaskingKey};
+use crate::protocol::frame::{self, Head, MaskingKey};
 
 /// How many pieces a thread writes for others before the reading thread takes over.
 const GENEROSITY: usize = 16;
@@ -71,8 +70,29 @@ impl Direct<'_> {
 }
 
 impl Outbound {
+    /// Queues a message for which there is room, compressed where that was agreed to.
+    pub(super) fn enqueue_message<'a>(
+        &'a self,
+        mut guard: Lock<'a>,
+        is_text: bool,
+        compress: bool,
+        payload: &Payload<'_>,
+    ) -> Lock<'a> {
+        let (head, compressed) = guard.compress(is_text, compress, payload.bytes());
+        let Some(compressed) = compressed else {
+            guard.stats.wire_bytes_sent += payload.bytes().len() as u64;
+            return self.enqueue(guard, head, payload);
+        };
+        guard.stats.wire_bytes_sent += compressed.len() as u64;
+        let mut guard = self.enqueue(guard, head, &Payload::Borrowed(&compressed));
+        if let Some(deflater) = &mut guard.deflater {
+            deflater.give_back(compressed);
+        }
+        guard
+    }
+
     /// Queues a frame for which there is room, and writes it, or has it written.
-    pub(super) fn enqueue<'a>(&'a self, mut guard: Lock<'a>, opcode: OpCode, payload: &Payload<'_>) -> Lock<'a> {
+    pub(super) fn enqueue<'a>(&'a self, mut guard: Lock<'a>, head: Head, payload: &Payload<'_>) -> Lock<'a> {
         let bytes = payload.bytes();
         let idle = !guard.writing && !guard.blocked && guard.staged.is_done() && guard.queue.is_empty();
         let started = Instant::now();
@@ -83,20 +103,20 @@ impl Outbound {
         match payload {
             _ if small && idle && !streaming => {
                 let piece = guard.staged.begin();
-                piece.push(opcode, bytes);
+                piece.push(head, bytes);
                 guard.in_flight = piece.bytes.len();
             }
-            _ if small => guard.queue.push(opcode, bytes),
-            Payload::Owned(bytes) => guard.queue.push_large(opcode, bytes.clone()),
+            _ if small => guard.queue.push(head, bytes),
+            Payload::Owned(bytes) => guard.queue.push_large(head, bytes.clone()),
             Payload::Borrowed(bytes) if idle => {
                 direct = Direct { payload: bytes, key: frame::new_key(), offset: 0 };
                 let piece = guard.staged.begin();
-                frame::encode_header(&mut piece.bytes, opcode, bytes.len(), direct.key);
+                frame::encode_header(&mut piece.bytes, head, bytes.len(), direct.key);
                 let header = piece.bytes.len();
                 direct.stage(piece);
                 guard.in_flight = header + bytes.len();
             }
-            Payload::Borrowed(bytes) => guard.queue.push_large(opcode, Bytes::copy_from_slice(bytes)),
+            Payload::Borrowed(bytes) => guard.queue.push_large(head, Bytes::copy_from_slice(bytes)),
         }
         if streaming && guard.queue.len() < PIECE {
             guard.last_send = Some(started);
@@ -216,6 +236,17 @@ impl Outbound {
 }
 
 impl Guarded {
+    /// Compresses a message, unless it is not to be. What was compressed must go out, and in this order.
+    pub(super) fn compress(&mut self, is_text: bool, wanted: bool, message: &[u8]) -> (Head, Option<Vec<u8>>) {
+        let head = Head::of(is_text);
+        match &mut self.deflater {
+            Some(deflater) if wanted && deflater.wants(message.len()) => {
+                (head.compressed(), Some(deflater.compress(message)))
+            }
+            _ => (head, None),
+        }
+    }
+
     /// Whether this send is one of a sustained stream, which is better written in large pieces.
     fn is_streaming(&mut self, now: Instant) -> bool {
         let gap = self.last_send.map(|last| now.saturating_duration_since(last));

@@ -1,0 +1,229 @@
+//! permessage-deflate (RFC 7692): messages into compressed payloads, and back, a piece at a time. No I/O.
+//!
+//! Nothing is allocated before the first compressed message of a direction.
+
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+
+use super::arena::Arena;
+use crate::deflate::{Agreed, MIN_COMPRESSING_BITS};
+use crate::error::ProtocolError;
+
+/// What every compressed message ends with on the wire of DEFLATE and not on ours (RFC 7692 §7.2.1).
+const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
+
+/// How much is inflated or deflated at once.
+const STEP: usize = 16 << 10;
+
+/// Compresses what is sent.
+#[derive(Debug)]
+pub(crate) struct Deflater {
+    agreed: Agreed,
+    context: Option<Compress>,
+    spare: Vec<u8>,
+}
+
+impl Deflater {
+    pub(crate) fn new(agreed: Agreed) -> Option<Self> {
+        Some(Deflater { agreed, context: None, spare: Vec::new() })
+    }
+
+    /// Whether a message of this length is to be compressed.
+    pub(crate) fn wants(&self, len: usize) -> bool {
+        len >= self.agreed.min_size && self.agreed.client_max_window_bits >= MIN_COMPRESSING_BITS
+    }
+
+    /// Compresses a whole message. The results must go out in the order of the calls; their buffer may be
+    /// [given back](Self::give_back).
+    pub(crate) fn compress(&mut self, message: &[u8]) -> Vec<u8> {
+        if message.is_empty() {
+            // An empty block (RFC 7692 §7.2.3.6).
+            return vec![0];
+        }
+        let Agreed { level, client_max_window_bits: bits, .. } = self.agreed;
+        let context =
+            self.context.get_or_insert_with(|| Compress::new_with_window_bits(Compression::new(level), false, bits));
+        let mut out = std::mem::take(&mut self.spare);
+        let mut rest = message;
+        loop {
+            if out.capacity() - out.len() < STEP.min(message.len() + 64) {
+                out.reserve(STEP.min(message.len() + 64).max(rest.len() / 4));
+            }
+            let before = context.total_in();
+            // Compressing in memory has no error that these arguments can cause.
+            let _ = context.compress_vec(rest, &mut out, FlushCompress::Sync);
+            rest = &rest[(context.total_in() - before) as usize..];
+            // There was room left over, so the flush is whole.
+            if rest.is_empty() && out.len() < out.capacity() {
+                break;
+            }
+        }
+        if self.agreed.client_no_context_takeover {
+            context.reset();
+        }
+        if out.ends_with(&TAIL) {
+            out.truncate(out.len() - TAIL.len());
+        }
+        out
+    }
+
+    /// Takes a buffer back for the next message, unless it is large.
+    pub(crate) fn give_back(&mut self, mut buffer: Vec<u8>) {
+        if buffer.capacity() <= 4 * STEP {
+            buffer.clear();
+            self.spare = buffer;
+        }
+    }
+}
+
+/// Inflates what is received.
+#[derive(Debug)]
+pub(super) struct Inflater {
+    agreed: Agreed,
+    context: Option<Decompress>,
+}
+
+/// How far inflating went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Inflated {
+    /// So many bytes of the piece were taken.
+    pub(super) taken: usize,
+    /// Nothing is left inside, so what was taken was inflated whole.
+    pub(super) drained: bool,
+}
+
+impl Inflater {
+    pub(super) fn new(agreed: Agreed) -> Option<Self> {
+        Some(Inflater { agreed, context: None })
+    }
+
+    /// Inflates a piece of a message into the arena, up to `room` bytes. Where that was not enough, another call goes on
+    /// with what was not taken, also if that is nothing.
+    pub(super) fn inflate(
+        &mut self,
+        piece: &[u8],
+        arena: &mut Arena,
+        mut room: usize,
+    ) -> Result<Inflated, ProtocolError> {
+        let bits = self.agreed.server_max_window_bits.max(MIN_COMPRESSING_BITS);
+        let context = self.context.get_or_insert_with(|| Decompress::new_with_window_bits(false, bits));
+        let mut rest = piece;
+        loop {
+            let (read, written) = (context.total_in(), context.total_out());
+            let space = arena.space(STEP.min(room));
+            let size = space.len();
+            let status = context.decompress(rest, space, FlushDecompress::Sync);
+            let status = status.map_err(|_| ProtocolError::InvalidDeflate)?;
+            let written = (context.total_out() - written) as usize;
+            let read = (context.total_in() - read) as usize;
+            arena.advance(written);
+            room -= written;
+            rest = &rest[read..];
+            let taken = piece.len() - rest.len();
+            match status {
+                // A block that says it is the last: what follows begins anew (RFC 7692 §7.2.3.4).
+                Status::StreamEnd => context.reset(false),
+                _ if read == 0 && written == 0 && !rest.is_empty() => return Err(ProtocolError::InvalidDeflate),
+                _ => {}
+            }
+            if rest.is_empty() && written < size {
+                return Ok(Inflated { taken, drained: true });
+            }
+            if room == 0 {
+                return Ok(Inflated { taken, drained: false });
+            }
+        }
+    }
+
+    /// Ends a message.
+    pub(super) fn finish(&mut self, arena: &mut Arena) -> Result<(), ProtocolError> {
+        // All that the message holds has been given out, so this adds nothing to speak of.
+        self.inflate(&TAIL, arena, STEP)?;
+        if self.agreed.server_no_context_takeover
+            && let Some(context) = &mut self.context
+        {
+            context.reset(false);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+
+    use super::*;
+    use crate::deflate::Deflate;
+
+    /// Every combination of both takeover flags and some windows.
+    fn every_agreement() -> Vec<Agreed> {
+        let mut all = Vec::new();
+        for flags in 0..4 {
+            for bits in [9, 10, 12, 15] {
+                let answer = format!(
+                    "permessage-deflate{}{}; server_max_window_bits={bits}; client_max_window_bits={bits}",
+                    if flags & 1 == 0 { "" } else { "; server_no_context_takeover" },
+                    if flags & 2 == 0 { "" } else { "; client_no_context_takeover" },
+                );
+                all.push(Deflate::default().min_size(0).agree(&answer).unwrap());
+            }
+        }
+        all
+    }
+
+    fn random_message(rng: &mut StdRng) -> Vec<u8> {
+        let len = [0, 1, 100, 5_000, 200_000][rng.random_range(0..5)];
+        if rng.random_bool(0.5) {
+            return (0..len).map(|_| rng.random()).collect();
+        }
+        b"{\"price\":12345.67,\"size\":0.5,\"side\":\"buy\"}".iter().copied().cycle().take(len).collect()
+    }
+
+    #[test]
+    fn what_is_compressed_inflates_to_itself_for_every_agreement_and_split() {
+        for (seed, agreed) in every_agreement().into_iter().enumerate() {
+            let mut rng = StdRng::seed_from_u64(seed as u64);
+            // Both sides with our own agreement turned round, as a server has it.
+            let ours = Agreed { client_no_context_takeover: agreed.server_no_context_takeover, ..agreed };
+            let (mut deflater, mut inflater) = (Deflater::new(ours).unwrap(), Inflater::new(agreed).unwrap());
+            for _ in 0..8 {
+                let message = random_message(&mut rng);
+                let compressed = deflater.compress(&message);
+                let mut arena = Arena::default();
+                let size = rng.random_range(1..=compressed.len());
+                for piece in compressed.chunks(size) {
+                    let inflated = inflater.inflate(piece, &mut arena, 1 << 20).unwrap();
+                    assert_eq!(inflated, Inflated { taken: piece.len(), drained: true });
+                }
+                inflater.finish(&mut arena).unwrap();
+                assert!(arena.bytes() == message, "seed {seed}, {} bytes", message.len());
+            }
+        }
+    }
+
+    #[test]
+    fn inflating_stops_where_there_is_no_more_room_and_goes_on() {
+        let agreed = Deflate::default().agree("permessage-deflate").unwrap();
+        let message = vec![0; 3_000_000];
+        let compressed = Deflater::new(agreed).unwrap().compress(&message);
+        let (mut inflater, mut rest, mut total) = (Inflater::new(agreed).unwrap(), compressed.as_slice(), 0);
+        loop {
+            let mut arena = Arena::default();
+            let inflated = inflater.inflate(rest, &mut arena, 100_000).unwrap();
+            assert!(arena.len() <= 100_000);
+            total += arena.len();
+            rest = &rest[inflated.taken..];
+            if inflated.drained {
+                break;
+            }
+        }
+        assert_eq!((total, rest), (message.len(), &[][..]));
+    }
+
+    #[test]
+    fn garbage_is_refused() {
+        let agreed = Deflate::default().agree("permessage-deflate").unwrap();
+        let garbage = Inflater::new(agreed).unwrap().inflate(&[0xff; 100], &mut Arena::default(), 1000);
+        assert_eq!(garbage, Err(ProtocolError::InvalidDeflate));
+    }
+}

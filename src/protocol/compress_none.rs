@@ -1,0 +1,49 @@
+//! Stands in for compression where the feature `deflate` is off: there is none, and so nothing here is ever made.
+
+use super::arena::Arena;
+use crate::deflate::Agreed;
+use crate::error::ProtocolError;
+
+#[derive(Debug)]
+pub(crate) enum Deflater {}
+
+impl Deflater {
+    pub(crate) fn new(_: Agreed) -> Option<Self> {
+        None
+    }
+
+    pub(crate) fn wants(&self, _: usize) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn compress(&mut self, _: &[u8]) -> Vec<u8> {
+        match *self {}
+    }
+
+    pub(crate) fn give_back(&mut self, _: Vec<u8>) {
+        match *self {}
+    }
+}
+
+#[derive(Debug)]
+pub(super) enum Inflater {}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Inflated {
+    pub(super) taken: usize,
+    pub(super) drained: bool,
+}
+
+impl Inflater {
+    pub(super) fn new(_: Agreed) -> Option<Self> {
+        None
+    }
+
+    pub(super) fn inflate(&mut self, _: &[u8], _: &mut Arena, _: usize) -> Result<Inflated, ProtocolError> {
+        match *self {}
+    }
+
+    pub(super) fn finish(&mut self, _: &mut Arena) -> Result<(), ProtocolError> {
+        match *self {}
+    }
+}
