@@ -10,7 +10,7 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::sync::mpsc;
 
-use websocket_app::{TlsConfig, WebSocketApp};
+use websocket_app::{Deflate, TlsConfig, WebSocketApp};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -48,9 +48,9 @@ fn case_count(url: &str) -> Result<u32, Box<dyn Error>> {
     Ok(received.try_recv().map_err(|_| "the server did not say how many cases there are")?.parse()?)
 }
 
-/// Sends every message back as it came.
+/// Sends every message back as it came, compressed where the case is about that.
 fn play(url: &str) -> WebSocketApp {
-    app(url).on_message(|ws, message| ws.send(message))
+    app(url).compression(Deflate::default().min_size(0)).on_message(|ws, message| ws.send(message))
 }
 
 /// Nothing of our own goes over the wire: no keepalive. Any certificate will do, this talks to a test server.

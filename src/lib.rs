@@ -133,6 +133,9 @@
 //! by itself (a bad URL, a certificate that is not trusted, most HTTP statuses 4xx) is not tried again. Where tokens expire,
 //! [`headers_with`](WebSocketApp::headers_with) and [`url_with`](WebSocketApp::url_with) are asked before each attempt.
 //!
+//! What is sent meanwhile is [`SendError::NotConnected`], unless
+//! [`queue_while_disconnected`](WebSocketApp::queue_while_disconnected) keeps it for the next connection.
+//!
 //! # Errors
 //!
 //! [`Error`] says whose fault it is, which is what a program that tries again wants to know:
@@ -168,6 +171,7 @@
 //! | feature | default | what it brings |
 //! |---|---|---|
 //! | `native-tls` | yes | `wss://` through the operating system's TLS (OpenSSL, Schannel, Security.framework), and [`TlsConfig::native_tls`] for a ready-made connector |
+//! | `deflate` | yes | compression of messages ([`Deflate`], RFC 7692), for apps that ask for it |
 //!
 //! Without a TLS feature a `wss://` URL is an [`Error::Invalid`] that names the feature. A feature never changes what code that
 //! does not use it does. The crate has no `unsafe` code.
@@ -184,6 +188,10 @@ mod deadline;
 mod deflate;
 mod error;
 mod event_loop;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+#[allow(missing_docs)]
+pub mod fuzzing;
 mod message;
 mod protocol;
 mod reconnect;
