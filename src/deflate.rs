@@ -1,6 +1,8 @@
 //! [`Deflate`]: the parameters of permessage-deflate (RFC 7692), how they are offered, and whether the server's answer is
 //! one that may be given. A leaf: text in, numbers out.
 
+use crate::error::excerpt;
+
 /// The smallest and the largest window, as powers of two (RFC 7692 §7.1.2).
 const WINDOW_BITS: std::ops::RangeInclusive<u8> = 8..=15;
 
@@ -137,7 +139,7 @@ impl Deflate {
     pub(crate) fn agree(&self, answer: &str) -> Result<Agreed, String> {
         let mut parts = answer.split(';').map(str::trim);
         if parts.next() != Some("permessage-deflate") {
-            return Err(format!("the server chose `{}`, which was not offered", answer.escape_debug()));
+            return Err(format!("the server chose `{}`, which was not offered", excerpt(answer)));
         }
         let mut agreed = Agreed {
             server_no_context_takeover: false,
@@ -153,7 +155,7 @@ impl Deflate {
                 Some((name, value)) => (name.trim(), Some(value.trim().trim_matches('"'))),
                 None => (parameter, None),
             };
-            let wrong = |what: &str| format!("permessage-deflate: {what} in the server's `{}`", answer.escape_debug());
+            let wrong = |what: &str| format!("permessage-deflate: {what} in the server's `{}`", excerpt(answer));
             if seen.contains(&name) {
                 return Err(wrong("a repeated parameter"));
             }

@@ -212,19 +212,34 @@ pub struct Rejection {
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A hint of what the server says; the rest is in the field.
-        const SHOWN: usize = 200;
         write!(f, "{} refused the upgrade with HTTP status {}", self.url, self.status)?;
         if let (300..400, Some(location)) = (self.status, self.headers.get("location")) {
-            write!(f, ", it redirects to {location}")?;
+            write!(f, ", it redirects to {}", excerpt(location))?;
         }
-        let body = String::from_utf8_lossy(&self.body);
-        match body.trim() {
+        match excerpt(&String::from_utf8_lossy(&self.body)).as_str() {
             "" => Ok(()),
-            text if text.len() <= SHOWN => write!(f, ": {text}"),
-            text => write!(f, ": {}…", text.chars().take(SHOWN).collect::<String>()),
+            text => write!(f, ": {text}"),
         }
     }
+}
+
+/// The beginning of what a server said, fit for a line of a log or a terminal: a hint, the whole of it is elsewhere.
+pub(crate) fn excerpt(said: &str) -> String {
+    const SHOWN: usize = 200;
+    let words = said.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let line = words.collect::<Vec<_>>().join(" ");
+    let mut shown = String::new();
+    for (i, c) in line.chars().enumerate() {
+        if i == SHOWN {
+            return shown + "…";
+        }
+        match c {
+            '"' | '\'' | '\\' => shown.push(c),
+            // Text may also be turned round, or be invisible.
+            _ => shown.extend(c.escape_debug()),
+        }
+    }
+    shown
 }
 
 /// The headers of an HTTP response, in order.
@@ -428,5 +443,13 @@ mod tests {
         let shown = rejection.to_string();
         assert!(shown.contains("302") && shown.contains("redirects to /new"), "{shown}");
         assert!(shown.len() < 300, "{}", shown.len());
+    }
+
+    #[test]
+    fn what_a_server_said_is_shown_on_one_line_without_control_characters() {
+        assert_eq!(excerpt("<p>\r\n\tno\0\u{1b}[31m \"entry\" \u{202e}\n"), "<p> no [31m \"entry\" \\u{202e}");
+        assert_eq!(excerpt(" \n"), "");
+        assert_eq!(excerpt(&"é".repeat(200)), "é".repeat(200));
+        assert_eq!(excerpt(&"é".repeat(201)), format!("{}…", "é".repeat(200)));
     }
 }

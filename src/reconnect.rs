@@ -96,7 +96,8 @@ impl Reconnect {
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
-        if self.max.is_zero() {
+        // Doubled, zero stays zero, whatever the maximum.
+        if self.first.is_zero() {
             return Err(Error::invalid("reconnect", "the delay must be longer than zero, or a dead server is stormed"));
         }
         if self.max_attempts == Some(0) {

@@ -28,6 +28,9 @@ use tls_none as tls;
 
 mod body;
 mod credentials;
+#[cfg(fuzzing)]
+#[allow(missing_docs)]
+pub(crate) mod fuzzing;
 mod handshake;
 mod race;
 mod request;

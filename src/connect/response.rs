@@ -6,7 +6,53 @@ use tungstenite::handshake::machine::TryParse;
 
 use super::request::{Offer, extension_name};
 use crate::deflate::Agreed;
-use crate::error::Headers;
+use crate::error::{Headers, excerpt};
+
+/// Beyond this, a head is no answer to an upgrade but an attempt to fill our memory.
+const MAX_HEAD: usize = 64 << 10;
+
+/// A response whose head is arriving.
+#[derive(Debug, Default)]
+pub(super) struct Arriving {
+    bytes: Vec<u8>,
+    /// So many of the bytes were searched in vain for the end of the head.
+    searched: usize,
+    /// How long the interim responses before this one were.
+    interim: usize,
+}
+
+impl Arriving {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Gives the final response's head, and what came behind it, once the head is whole; says early what is wrong.
+    pub(super) fn take_head(&mut self) -> Result<Option<(Head, Vec<u8>)>, String> {
+        loop {
+            Head::check_start(&self.bytes)?;
+            let end = Head::find_end(&self.bytes, self.searched);
+            if end.unwrap_or(self.bytes.len()) + self.interim > MAX_HEAD {
+                return Err(format!("the response head is over {} KiB long", MAX_HEAD >> 10));
+            }
+            let Some(end) = end else {
+                self.searched = self.bytes.len();
+                return Ok(None);
+            };
+            let head = Head::parse(&self.bytes[..end])?;
+            self.bytes.drain(..end);
+            // RFC 7231 §6.2: a client must be able to take any number of interim responses (100, 103) before the final one.
+            if head.status >= 200 || head.status == 101 {
+                return Ok(Some((head, std::mem::take(&mut self.bytes))));
+            }
+            self.interim += end;
+            self.searched = 0;
+        }
+    }
+}
 
 /// The status line and headers of a response.
 #[derive(Debug)]
@@ -20,7 +66,7 @@ pub(super) struct Head {
 impl Head {
     /// Finds the end of the head: just behind the first empty line. `searched` bytes were searched before in vain, so that
     /// a head that comes byte by byte is searched once.
-    pub(super) fn find_end(bytes: &[u8], searched: usize) -> Option<usize> {
+    fn find_end(bytes: &[u8], searched: usize) -> Option<usize> {
         // An empty line may have begun in the part that was searched: `\n\r` of `\n\r\n`.
         let from = searched.saturating_sub(2);
         let line_end = |i: &usize| bytes[*i] == b'\n';
@@ -32,7 +78,7 @@ impl Head {
     }
 
     /// Tells early what is wrong with an answer that will never be a head, from its first bytes.
-    pub(super) fn check_start(bytes: &[u8]) -> Result<(), String> {
+    fn check_start(bytes: &[u8]) -> Result<(), String> {
         const START: &[u8] = b"HTTP/1.";
         let common = bytes.len().min(START.len());
         if bytes[..common] == START[..common] {
@@ -47,7 +93,7 @@ impl Head {
     }
 
     /// Parses a head that ends where [`find_end`](Self::find_end) says.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
+    fn parse(bytes: &[u8]) -> Result<Self, String> {
         let is_http_1_0 = bytes.starts_with(b"HTTP/1.0");
         // Any version that came before 1.1 is refused by the parser, while a refusal by an old server is still worth showing.
         let parsed = match is_http_1_0 {
@@ -90,7 +136,7 @@ impl Head {
         let mut compression = None;
         for extension in &extensions {
             let Some(deflate) = &offer.deflate else {
-                let name = extension_name(extension).escape_debug();
+                let name = excerpt(extension_name(extension));
                 return Err(format!("the server chose the extension `{name}`, which was not offered"));
             };
             if compression.replace(deflate.agree(extension)?).is_some() {
@@ -101,10 +147,7 @@ impl Head {
         let subprotocol = self.only("Sec-WebSocket-Protocol")?;
         match subprotocol {
             Some(name) if !offer.subprotocols.iter().any(|offered| offered == name) => {
-                return Err(format!(
-                    "the server chose the subprotocol `{}`, which was not offered",
-                    name.escape_debug()
-                ));
+                return Err(format!("the server chose the subprotocol `{}`, which was not offered", excerpt(name)));
             }
             _ => {}
         }
@@ -127,7 +170,7 @@ impl Head {
 
     fn found(&self, name: &str) -> String {
         match self.headers.get(name) {
-            Some(value) => format!("has `{name}: {}`", value.escape_debug()),
+            Some(value) => format!("has `{name}: {}`", excerpt(value)),
             None => format!("has no `{name}` header"),
         }
     }

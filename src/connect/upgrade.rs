@@ -11,14 +11,11 @@ use tungstenite::handshake::client::generate_key;
 use tungstenite::handshake::derive_accept_key;
 
 use super::body::Body;
-use super::response::{Accepted, Head};
+use super::response::{Accepted, Arriving, Head};
 use super::stream::Stream;
 use super::target::Target;
 use super::waiter::{Failure, Waiter};
 use crate::error::{Error, Phase, Rejection};
-
-/// Beyond this, a head is no answer to an upgrade but an attempt to fill our memory.
-const MAX_HEAD: usize = 64 << 10;
 
 /// How long the body of a refusal may take: the refusal is the news, and a server that keeps the connection open must not
 /// delay it.
@@ -70,45 +67,31 @@ fn send(mut bytes: &[u8], stream: &Stream, waiter: &mut Waiter<'_>) -> Result<()
 
 /// Reads up to the end of the final response's head, and gives what was read beyond.
 fn read_head(stream: &Stream, waiter: &mut Waiter<'_>) -> Result<(Head, Vec<u8>), Failure> {
-    let mut bytes = Vec::new();
-    let mut searched = 0;
-    let mut interim = 0;
+    let mut arriving = Arriving::default();
     loop {
-        Head::check_start(&bytes).map_err(|problem| refused(problem, waiter))?;
-        let end = Head::find_end(&bytes, searched);
-        if end.unwrap_or(bytes.len()) + interim > MAX_HEAD {
-            return Err(refused(format!("the response head is over {} KiB long", MAX_HEAD >> 10), waiter));
-        }
-        let Some(end) = end else {
-            searched = bytes.len();
-            read_more(&mut bytes, stream, waiter)?;
-            continue;
-        };
-        let head = Head::parse(&bytes[..end]).map_err(|problem| refused(problem, waiter))?;
-        bytes.drain(..end);
-        // RFC 7231 §6.2: a client must be able to take any number of interim responses (100, 103) before the final one.
-        if head.status >= 200 || head.status == 101 {
+        if let Some((head, rest)) = arriving.take_head().map_err(|problem| refused(problem, waiter))? {
             log::debug!(target: super::LOG, "{} answered with status {}", waiter.peer(), head.status);
-            return Ok((head, bytes));
+            return Ok((head, rest));
         }
-        interim += end;
-        searched = 0;
+        read_more(&mut arriving, stream, waiter)?;
     }
 }
 
-fn read_more(bytes: &mut Vec<u8>, stream: &Stream, waiter: &mut Waiter<'_>) -> Result<(), Failure> {
+fn read_more(arriving: &mut Arriving, stream: &Stream, waiter: &mut Waiter<'_>) -> Result<(), Failure> {
     let mut chunk = [0; CHUNK];
     let n = waiter.retry(Phase::Upgrade, || match stream.read(&mut chunk) {
-        Ok(0) => Err(io::Error::new(ErrorKind::UnexpectedEof, hung_up(bytes))),
+        Ok(0) => Err(io::Error::new(ErrorKind::UnexpectedEof, hung_up(arriving))),
         // A server that cannot make sense of the request closes with part of it unread, which is a reset.
-        Err(error) if error.kind() == ErrorKind::ConnectionReset => Err(io::Error::new(error.kind(), hung_up(bytes))),
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+            Err(io::Error::new(error.kind(), hung_up(arriving)))
+        }
         other => other,
     })?;
-    bytes.extend_from_slice(&chunk[..n]);
+    arriving.push(&chunk[..n]);
     Ok(())
 }
 
-fn hung_up(received: &[u8]) -> &'static str {
+fn hung_up(received: &Arriving) -> &'static str {
     match received.is_empty() {
         true => "the server hung up without an answer (is this its WebSocket port, and ws:// or wss:// right?)",
         false => "the server hung up in the middle of its response head",

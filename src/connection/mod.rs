@@ -19,5 +19,7 @@ mod sender;
 
 pub(crate) use doorbell::Doorbell;
 pub(crate) use outbound::{CallbackScope, Kept, Outbound};
+#[cfg(fuzzing)]
+pub(crate) use queue::{Piece, Queue};
 pub(crate) use receiver::{Beginning, Reader, Receiver, Step};
 pub use sender::{Sender, State, Stats};

@@ -286,6 +286,11 @@ impl Session {
                     self.ended(error);
                     return;
                 }
+                if self.outbound.state() != State::Open {
+                    // One side has begun to close: a heartbeat could not be sent any more.
+                    self.stop_ticks();
+                    return;
+                }
                 for (i, tick) in self.periodic.iter_mut().enumerate() {
                     if !tick.called && tick.next.is_some_and(|next| next <= now) {
                         tick.next = Some(after(now, tick.period));

@@ -67,6 +67,11 @@ impl Assembly {
         self.more
     }
 
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn held(&self) -> usize {
+        self.arena.len()
+    }
+
     pub(super) fn begin(&mut self, text: bool, compressed: bool, batch: &mut Batch) {
         if !self.arena.is_allocated() && batch.arena.len() == 0 {
             // What the reader has to spare; it comes back with the finished message, so an idle connection holds none.

@@ -26,7 +26,7 @@ const FINAL_BINARY: u8 = 0x82;
 const SHORT: usize = 126;
 
 /// The longest payload of a control frame (RFC 6455 §5.5).
-const MAX_CONTROL: u64 = 125;
+const MAX_CONTROL: u8 = 125;
 
 /// The receiving half of the protocol.
 pub(crate) struct Inbound {
@@ -111,6 +111,12 @@ impl Inbound {
         self.assembly.hand_over(batch);
     }
 
+    /// How much of an unfinished message is held.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn held(&self) -> usize {
+        self.assembly.held()
+    }
+
     /// Takes the messages that most are: short, in one frame, whole in the buffer. Their header of two bytes is quicker
     /// compared than parsed, which at tens of millions of messages a second is half of the work.
     fn short_messages(&mut self, read: &[u8], mut at: usize, batch: &mut Batch) -> usize {
@@ -152,31 +158,16 @@ impl Inbound {
 
     /// Reads a frame header and refuses what RFC 6455 §5.2 says must fail the connection.
     fn header(&self, bytes: &[u8]) -> Result<Option<Frame>, End> {
+        check_start(bytes, self.compressed)?;
         let mut cursor = Cursor::new(bytes);
         let (header, len) = match FrameHeader::parse(&mut cursor) {
             Ok(Some(parsed)) => parsed,
-            Ok(None) => return early_header_check(bytes, self.compressed),
+            Ok(None) => return Ok(None),
             // The one error that reading a header from memory has.
             Err(_) => return Err(ProtocolError::ReservedOpcode(bytes[0] & 0x0f).into()),
         };
-        // RSV1 says that a message is compressed, on its first frame (RFC 7692 §6).
-        let may_be_compressed = self.compressed && matches!(header.opcode, OpCode::Data(Data::Text | Data::Binary));
-        if (header.rsv1 && !may_be_compressed) || header.rsv2 || header.rsv3 {
-            return Err(ProtocolError::ReservedBits.into());
-        }
-        if header.mask.is_some() {
-            return Err(ProtocolError::MaskedFrame.into());
-        }
         if len >> 63 != 0 {
             return Err(ProtocolError::InvalidLength.into());
-        }
-        if let OpCode::Control(_) = header.opcode {
-            if !header.is_final {
-                return Err(ProtocolError::FragmentedControlFrame.into());
-            }
-            if len > MAX_CONTROL {
-                return Err(ProtocolError::OversizedControlFrame.into());
-            }
         }
         let too_big = End::Limit(LimitError::MessageSize { limit: self.limits.message_size });
         Ok(Some(Frame {
@@ -254,14 +245,31 @@ impl Inbound {
     }
 }
 
-/// Refuses a header that is bad already, though not all of it has come.
-fn early_header_check(bytes: &[u8], compressed: bool) -> Result<Option<Frame>, End> {
-    let reserved = if compressed { 0x30 } else { 0x70 };
-    match bytes {
-        [first, ..] if first & reserved != 0 => Err(ProtocolError::ReservedBits.into()),
-        [_, second, ..] if second & 0x80 != 0 => Err(ProtocolError::MaskedFrame.into()),
-        _ => Ok(None),
+/// Refuses a header for its first two bytes (RFC 6455 §5.2, §5.5), whether the rest has come or not: what is wrong does not
+/// depend on how the bytes arrive.
+fn check_start(bytes: &[u8], compressed: bool) -> Result<(), ProtocolError> {
+    let Some(&first) = bytes.first() else { return Ok(()) };
+    let opcode = OpCode::from(first & 0x0f);
+    // RSV1 says that a message is compressed, on its first frame (RFC 7692 §6).
+    let may_be_compressed = compressed && matches!(opcode, OpCode::Data(Data::Text | Data::Binary));
+    if first & if may_be_compressed { 0x30 } else { 0x70 } != 0 {
+        return Err(ProtocolError::ReservedBits);
     }
+    if let OpCode::Data(Data::Reserved(opcode)) | OpCode::Control(Control::Reserved(opcode)) = opcode {
+        return Err(ProtocolError::ReservedOpcode(opcode));
+    }
+    let is_control = matches!(opcode, OpCode::Control(_));
+    if is_control && first & 0x80 == 0 {
+        return Err(ProtocolError::FragmentedControlFrame);
+    }
+    let Some(&second) = bytes.get(1) else { return Ok(()) };
+    if second & 0x80 != 0 {
+        return Err(ProtocolError::MaskedFrame);
+    }
+    if is_control && second > MAX_CONTROL {
+        return Err(ProtocolError::OversizedControlFrame);
+    }
+    Ok(())
 }
 
 /// Understands a control frame that lies whole in the buffer (RFC 6455 §5.5).
@@ -301,18 +309,9 @@ mod tests {
     use rand::{RngExt, SeedableRng};
 
     use super::*;
-    use crate::protocol::message;
+    use crate::protocol::testing::{Event, Receiving};
 
     const LIMITS: Limits = Limits { message_size: 1 << 20, fragments: 100 };
-
-    /// What callbacks would get: kind and payload; the pieces of a message are put together again.
-    #[derive(Debug, PartialEq)]
-    enum Event {
-        Message(bool, Vec<u8>),
-        Ping(Vec<u8>),
-        Pong(Vec<u8>),
-        End(End),
-    }
 
     fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
         let mut frame = vec![first];
@@ -331,65 +330,8 @@ mod tests {
         frame
     }
 
-    /// Receives the wire's bytes in pieces as a `Receiver` does: with a tail, and straight into place where that is asked.
-    fn receive(wire: &[u8], in_pieces: bool, mut piece: impl FnMut() -> usize) -> Vec<Event> {
-        let mut inbound = Inbound::new(LIMITS, in_pieces, None);
-        let (mut batch, mut events, mut tail) = (Batch::default(), Vec::new(), Vec::new());
-        let mut partial: Vec<u8> = Vec::new();
-        let mut rest = wire;
-        loop {
-            batch.clear();
-            let size = piece().clamp(1, rest.len().max(1)).min(rest.len());
-            let buffer = if let Some(space) = inbound.direct() {
-                let size = size.min(space.len());
-                space[..size].copy_from_slice(&rest[..size]);
-                rest = &rest[size..];
-                inbound.filled(size, &mut batch);
-                Vec::new()
-            } else {
-                let mut buffer = std::mem::take(&mut tail);
-                buffer.extend_from_slice(&rest[..size]);
-                rest = &rest[size..];
-                let done = inbound.decode(&buffer, &mut batch);
-                tail = buffer[done..].to_vec();
-                buffer
-            };
-            for item in &batch.items {
-                let payload = batch.payload(item, &buffer).to_vec();
-                match item.kind {
-                    Kind::Ping => events.push(Event::Ping(payload)),
-                    Kind::Pong => events.push(Event::Pong(payload)),
-                    Kind::Text | Kind::Binary => {
-                        let text = item.kind == Kind::Text;
-                        if let Err(violation) = message(text, &payload) {
-                            events.push(Event::End(violation.into()));
-                            return events;
-                        }
-                        events.push(Event::Message(text, payload));
-                    }
-                    Kind::TextFragment { first, last } | Kind::BinaryFragment { first, last } => {
-                        let text = matches!(item.kind, Kind::TextFragment { .. });
-                        assert!(message(text, &payload).is_ok(), "text is cut between characters");
-                        assert_eq!(first, partial.is_empty() || partial == [0xff], "first: {first}");
-                        if first {
-                            partial = vec![0xff];
-                        }
-                        partial.extend(payload);
-                        if last {
-                            events.push(Event::Message(text, partial.split_off(1)));
-                            partial.clear();
-                        }
-                    }
-                }
-            }
-            if let Some(end) = batch.end.take() {
-                events.push(Event::End(end));
-                return events;
-            }
-            if rest.is_empty() && size == 0 && batch.items.is_empty() {
-                return events;
-            }
-        }
+    fn receive(wire: &[u8], in_pieces: bool, size: impl FnMut() -> usize) -> Vec<Event> {
+        Receiving { limits: LIMITS, in_pieces, compression: None }.receive(&[], wire, size)
     }
 
     fn one_by_one() -> usize {
@@ -478,9 +420,22 @@ mod tests {
             }
             for pieces in [all_at_once as fn() -> usize, one_by_one] {
                 if wire.len() < 10_000 || pieces() > 1 {
-                    assert_eq!(receive(&wire, false, pieces).last(), Some(&Event::End(end.clone())), "{name}");
+                    assert_eq!(receive(&wire, false, pieces).last(), Some(&Event::from(end.clone())), "{name}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_header_with_two_faults_has_the_same_one_however_it_arrives() {
+        for (wire, end) in [
+            (&[0xf3, 0x00][..], ProtocolError::ReservedBits),
+            (&[0x83, 0x80, 1, 2, 3, 4], ProtocolError::ReservedOpcode(3)),
+            (&[0x09, 0x80, 1, 2, 3, 4], ProtocolError::FragmentedControlFrame),
+            (&[0x89, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4], ProtocolError::MaskedFrame),
+        ] {
+            assert_eq!(receive(wire, false, all_at_once), [Event::Violation(end)], "{wire:x?}");
+            assert_eq!(receive(wire, false, one_by_one), [Event::Violation(end)], "{wire:x?}, byte by byte");
         }
     }
 
@@ -488,7 +443,7 @@ mod tests {
     fn a_limit_holds_over_all_fragments_together() {
         let wire = [frame(0x02, &[0; 1 << 19]), frame(0x00, &[0; 1 << 19]), frame(0x80, &[0])].concat();
         let end = End::Limit(LimitError::MessageSize { limit: 1 << 20 });
-        assert_eq!(receive(&wire, false, all_at_once), [Event::End(end)]);
+        assert_eq!(receive(&wire, false, all_at_once), [Event::from(end)]);
     }
 
     #[test]
@@ -497,7 +452,7 @@ mod tests {
             let mut wire = frame(0x81, &vec![b'a'; size]);
             wire[50] = 0xff;
             wire.truncate(60);
-            assert_eq!(receive(&wire, false, all_at_once), [Event::End(ProtocolError::InvalidUtf8.into())], "{size}");
+            assert_eq!(receive(&wire, false, all_at_once), [Event::Violation(ProtocolError::InvalidUtf8)], "{size}");
         }
     }
 
@@ -505,7 +460,7 @@ mod tests {
     fn bad_text_before_a_close_in_one_read_is_what_counts() {
         let wire = [frame(0x81, b"good"), frame(0x81, b"\xff"), frame(0x88, &[3, 232])].concat();
         let events = receive(&wire, false, all_at_once);
-        assert_eq!(events, [Event::Message(true, b"good".to_vec()), Event::End(ProtocolError::InvalidUtf8.into())]);
+        assert_eq!(events, [Event::Message(true, b"good".to_vec()), Event::Violation(ProtocolError::InvalidUtf8)]);
     }
 
     #[test]

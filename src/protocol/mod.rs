@@ -18,6 +18,10 @@ mod compress;
 pub(crate) mod frame;
 mod inbound;
 mod keepalive;
+// Its types are public, for fuzz targets.
+#[cfg(any(test, fuzzing))]
+#[allow(unreachable_pub, missing_docs)]
+pub(crate) mod testing;
 mod utf8;
 
 pub(crate) use assembly::Limits;

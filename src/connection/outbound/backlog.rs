@@ -27,6 +27,9 @@ pub(crate) struct Backlog {
     /// A connection is there, but what waits is held until its first callback has returned, so that what that sends (who
     /// we are, what we subscribe to) goes first.
     holding: bool,
+    /// How many connections there were whose first callback has yet to be called. While a callback is slow it may be called
+    /// when its connection has gone and another is there: then it is not the one that is waited for.
+    due: usize,
     /// The thread that runs that callback.
     opener: Option<ThreadId>,
 }
@@ -43,7 +46,7 @@ pub(crate) struct Kept {
 impl Backlog {
     pub(crate) fn new(limit: usize, max_age: Duration) -> Self {
         let (handed, waiting) = (VecDeque::new(), VecDeque::new());
-        Backlog { limit, max_age, handed, waiting, bytes: 0, holding: false, opener: None }
+        Backlog { limit, max_age, handed, waiting, bytes: 0, holding: false, due: 0, opener: None }
     }
 
     pub(crate) fn limit(&self) -> usize {
@@ -82,15 +85,21 @@ impl Backlog {
 
     /// A connection is there; its first callback is about to be called.
     pub(crate) fn hold(&mut self) {
-        self.holding = true;
+        (self.holding, self.opener) = (true, None);
+        self.due += 1;
     }
 
+    /// A connection's first callback is about to be called, on this thread.
     pub(crate) fn opened_by(&mut self, thread: ThreadId) {
-        self.opener = Some(thread);
+        self.due -= 1;
+        self.opener = Some(thread).filter(|_| self.due == 0);
     }
 
-    /// That callback has returned: all that waits is for this connection.
+    /// That callback has returned: all that waits is for the connection that is there, if it is that one's.
     pub(crate) fn release(&mut self) -> Vec<Kept> {
+        if self.due > 0 {
+            return Vec::new();
+        }
         (self.holding, self.opener, self.bytes) = (false, None, 0);
         let released: Vec<Kept> = self.waiting.drain(..).collect();
         self.handed.extend(released.iter().cloned());
@@ -153,6 +162,7 @@ mod tests {
         assert!(backlog.wait(kept("four", now)));
         assert_eq!(backlog.len(), 12);
         backlog.hold();
+        backlog.opened_by(thread::current().id());
         assert_eq!(texts(&backlog.release()), ["two", "three", "four"]);
         backlog.written(2);
         backlog.lost();
@@ -183,5 +193,21 @@ mod tests {
         assert!(!backlog.holds(here));
         backlog.release();
         assert!(!backlog.holds(here));
+    }
+
+    #[test]
+    fn a_callback_of_a_connection_that_has_gone_opens_nothing() {
+        let (here, now) = (thread::current().id(), Instant::now());
+        let mut backlog = Backlog::new(6, SECOND);
+        backlog.hold();
+        backlog.lost();
+        assert!(backlog.wait(kept("kept", now)));
+        backlog.hold();
+        backlog.opened_by(here);
+        assert!(backlog.holds(here));
+        assert!(backlog.release().is_empty());
+        backlog.opened_by(here);
+        assert!(!backlog.holds(here));
+        assert_eq!(texts(&backlog.release()), ["kept"]);
     }
 }

@@ -164,9 +164,10 @@ impl Guarded {
         }
         let backlog = self.backlog.as_mut()?;
         let waits = match self.state {
-            State::Idle | State::Connecting | State::Waiting => true,
+            // While the peer closes, too: we have not.
+            State::Idle | State::Connecting | State::Waiting | State::Closing => true,
             State::Open => backlog.holds(thread::current().id()),
-            State::Closing | State::Closed => false,
+            State::Closed => false,
         };
         waits.then_some(backlog)
     }

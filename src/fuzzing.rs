@@ -1,0 +1,252 @@
+//! What the fuzz targets in `fuzz/` need of the inside. Exists under `cfg(fuzzing)` only, which cargo-fuzz sets; no part of
+//! the API. The properties themselves are in the targets.
+
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rand::TryRng;
+
+use crate::close::{Close, ClosedBy};
+use crate::connect::Handshake;
+pub use crate::connect::fuzzing::{Accepted, Input};
+use crate::connect::fuzzing::{Answer, answer};
+use crate::connection::{Piece, Queue};
+use crate::deadline::after;
+use crate::deflate::{Agreed, Deflate};
+use crate::error::{Error, Headers, Rejection};
+use crate::protocol::frame::{self, Head, MaskingKey};
+pub use crate::protocol::testing::Event;
+use crate::protocol::testing::Receiving;
+use crate::protocol::{Deflater, Limits};
+use crate::reconnect;
+use crate::reconnect::{Cause, Reconnect};
+
+/// permessage-deflate with the same parameters both ways.
+#[derive(Clone, Copy, Debug)]
+pub struct Compression {
+    /// From 8 to 15.
+    pub window_bits: u8,
+    pub no_context_takeover: bool,
+}
+
+impl Compression {
+    fn agreed(self) -> Agreed {
+        let Compression { window_bits: bits, no_context_takeover } = self;
+        let mut answer = format!("permessage-deflate; server_max_window_bits={bits}; client_max_window_bits={bits}");
+        if no_context_takeover {
+            answer += "; server_no_context_takeover; client_no_context_takeover";
+        }
+        Deflate::default().min_size(0).agree(&answer).expect("window_bits are from 8 to 15")
+    }
+}
+
+/// The receiving half of a connection.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    pub max_message_size: usize,
+    pub max_fragments: usize,
+    /// Whether messages are handed out as `on_fragment` gets them.
+    pub in_pieces: bool,
+    pub compression: Option<Compression>,
+}
+
+impl Connection {
+    /// Receives what a server sends after the handshake, in reads of so many bytes as `size` says. Panics where a limit does
+    /// not hold.
+    pub fn receive(&self, wire: &[u8], size: impl FnMut() -> usize) -> Vec<Event> {
+        self.receiving(self.compression.map(Compression::agreed)).receive(&[], wire, size)
+    }
+
+    /// Receives what a server sends from its response head on. The subprotocols `v1` and `v2` were offered, and compression
+    /// with this window where this connection has it. `None` is a head that is not whole.
+    pub fn open(&self, wire: &[u8], mut size: impl FnMut() -> usize) -> (Option<Result<Handshake, Error>>, Vec<Event>) {
+        let deflate = self.compression.map(|compression| {
+            Deflate::default()
+                .client_max_window_bits(compression.window_bits)
+                .server_no_context_takeover(compression.no_context_takeover)
+        });
+        match answer(wire, deflate.as_ref(), &mut size) {
+            (Answer::Incomplete, _) => (None, Vec::new()),
+            (Answer::Failed(error), _) => (Some(Err(error)), Vec::new()),
+            (Answer::Open(handshake, leftover), rest) => {
+                let events = self.receiving(handshake.compression()).receive(&leftover, rest, size);
+                (Some(Ok(handshake)), events)
+            }
+        }
+    }
+
+    fn receiving(&self, compression: Option<Agreed>) -> Receiving {
+        let limits = Limits { message_size: self.max_message_size, fragments: self.max_fragments };
+        Receiving { limits, in_pieces: self.in_pieces, compression }
+    }
+}
+
+/// How a payload is given to the queue.
+#[derive(Clone, Copy, Debug)]
+pub enum How {
+    /// Copied into a buffer of whole frames.
+    Copied,
+    /// Kept, and masked on its way out.
+    Large,
+    /// One or the other, by its size.
+    Owned,
+}
+
+/// The sending half of a connection, without a socket.
+#[derive(Debug, Default)]
+pub struct Sending {
+    queue: Queue,
+    piece: Piece,
+    deflater: Option<Deflater>,
+}
+
+impl Sending {
+    pub fn new(compression: Option<Compression>) -> Self {
+        let deflater = compression.and_then(|compression| Deflater::new(compression.agreed()));
+        Sending { deflater, ..Sending::default() }
+    }
+
+    /// Queues a message. Returns how many bytes of payload go over the wire.
+    pub fn send(&mut self, text: bool, payload: &[u8], how: How) -> usize {
+        let (head, payload) = self.compress(text, payload);
+        match how {
+            How::Copied => self.queue.push(head, &payload),
+            How::Large => self.queue.push_large(head, payload.clone()),
+            How::Owned => self.queue.push_owned(head, payload.clone()),
+        }
+        payload.len()
+    }
+
+    /// Sends a message of which the socket takes the first bytes of the payload only: gives what it took, header included;
+    /// the rest is queued. Only when nothing is queued, as in `Outbound`.
+    pub fn send_begun(&mut self, text: bool, payload: &[u8], taken: usize, key: MaskingKey) -> Vec<u8> {
+        assert!(self.queue.is_empty() && taken < payload.len(), "it would not be begun");
+        let mut wire = Vec::new();
+        frame::encode_header(&mut wire, Head::of(text), payload.len(), key);
+        frame::encode_payload(&mut wire, &payload[..taken], key, 0);
+        self.queue.push_front_rest(Bytes::copy_from_slice(&payload[taken..]), key, taken);
+        wire
+    }
+
+    pub fn pong(&mut self, payload: &[u8]) {
+        self.queue.set_pong(payload);
+    }
+
+    pub fn ping(&mut self, payload: &[u8]) {
+        self.queue.set_ping(payload);
+    }
+
+    /// Ends the queue, or says what is wrong with code and reason.
+    pub fn close(&mut self, code: u16, reason: &str) -> Result<(), String> {
+        self.queue.set_close(frame::close_payload(code, reason)?);
+        Ok(())
+    }
+
+    pub fn drop_unsent(&mut self) {
+        self.queue.drop_unsent();
+    }
+
+    /// Gives what is to be written next, and how many data messages end in it.
+    pub fn next_piece(&mut self) -> Option<(&[u8], usize)> {
+        self.queue.next_piece(&mut self.piece).then_some((&self.piece.bytes, self.piece.messages))
+    }
+
+    /// Counts the data messages that end in the first bytes of the latest piece.
+    pub fn messages_within(&self, written: usize) -> usize {
+        self.piece.messages_within(written)
+    }
+
+    /// Counts the bytes of data frames that wait.
+    pub fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    fn compress(&mut self, text: bool, payload: &[u8]) -> (Head, Bytes) {
+        match &mut self.deflater {
+            Some(deflater) if deflater.wants(payload.len()) => {
+                let compressed = deflater.compress(payload);
+                let bytes = Bytes::copy_from_slice(&compressed);
+                deflater.give_back(compressed);
+                (Head::of(text).compressed(), bytes)
+            }
+            _ => (Head::of(text), Bytes::copy_from_slice(payload)),
+        }
+    }
+}
+
+/// The course of a run that reconnects. Times are counted from its beginning.
+#[derive(Debug)]
+pub struct Backoff {
+    course: reconnect::Backoff,
+    start: Instant,
+}
+
+impl Backoff {
+    /// Gives what is wrong with the policy, as a run would.
+    pub fn new(policy: Reconnect) -> Result<Self, Error> {
+        policy.check()?;
+        Ok(Backoff { course: reconnect::Backoff::new(Some(policy)), start: Instant::now() })
+    }
+
+    pub fn on_attempt(&mut self) -> u32 {
+        self.course.on_attempt()
+    }
+
+    pub fn on_open(&mut self, at: Duration) {
+        self.course.on_open(after(self.start, at));
+    }
+
+    /// Gives the delay and the number of the next attempt. `chance` is what the source of chance says.
+    pub fn on_end(&mut self, cause: Cause<'_>, at: Duration, chance: u64) -> Result<Option<(Duration, u32)>, Error> {
+        let retry = self.course.on_end(cause, after(self.start, at), &mut Chance(chance))?;
+        Ok(retry.map(|retry| (retry.delay, retry.attempt)))
+    }
+
+    pub fn on_asked(&mut self) -> (Duration, u32) {
+        let retry = self.course.on_asked();
+        (retry.delay, retry.attempt)
+    }
+}
+
+/// A server's refusal, with these values of `Retry-After`.
+pub fn rejection(status: u16, retry_after: &[String]) -> Error {
+    let headers = retry_after.iter().map(|value| ("Retry-After".to_owned(), value.clone())).collect();
+    Error::Rejected(Box::new(Rejection {
+        url: "ws://peer:1/".into(),
+        status,
+        headers: Headers::new(headers),
+        body: Vec::new(),
+    }))
+}
+
+/// A Close frame of the peer.
+pub fn closed_by_peer() -> Close {
+    Close::without_frame(ClosedBy::Peer)
+}
+
+/// A source of chance that always says the same.
+struct Chance(u64);
+
+impl TryRng for Chance {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok((self.0 >> 32) as u32)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(self.0)
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
+        for (out, byte) in out.iter_mut().zip(self.0.to_be_bytes().into_iter().cycle()) {
+            *out = byte;
+        }
+        Ok(())
+    }
+}
