@@ -1,0 +1,169 @@
+//! Promise 6, of peers that do not play along: `on_close` comes within `close_timeout` however dead the peer is, also when
+//! nothing can be sent any more. `on_error` says what was wrong; the run ends as it was asked to, so its result is `Ok`.
+
+use std::time::Duration;
+
+use websocket_app::{Phase, SendError, Sender, WebSocketApp};
+
+use crate::connection::Connection;
+use crate::failure::{Failure, unanswered};
+use crate::frame::Frame;
+use crate::peer::{Listener, Peer};
+use crate::recorder::Call;
+use crate::running::{Running, run, run_with};
+use crate::watchdog::Task;
+
+/// Short, because it is waited for. The default is as long as a test's patience, so that ignoring this fails.
+const TIMEOUT: Duration = Duration::from_millis(200);
+
+#[test]
+fn a_peer_that_ignores_close() {
+    let peer = Peer::start(|listener| {
+        let mut client = listener.open();
+        client.expect(Frame::close(1000, ""));
+        client.stay_silent();
+    });
+    let app = run(peer.app().close_timeout(TIMEOUT));
+    app.expect_open();
+    app.sender.close();
+    is_given_up(app);
+}
+
+#[test]
+fn a_peer_that_ends_the_stream_instead_of_answering() {
+    for ending in [drop, Connection::reset] {
+        let peer = Peer::start(move |listener| {
+            let mut client = listener.open();
+            client.expect(Frame::close(1000, ""));
+            ending(client);
+        });
+        let app = run(peer.app());
+        app.expect_open();
+        app.sender.close();
+        let Failure::Network(Phase::Closing) = app.failure() else { panic!("it was lost while closing") };
+        app.expect_close(unanswered());
+        app.end_in_order();
+    }
+}
+
+#[test]
+fn a_peer_that_ignores_close_and_goes_on_talking() {
+    let peer = Peer::start(|listener| {
+        let mut client = listener.open();
+        client.expect(Frame::close(1000, ""));
+        while client.try_write(Frame::binary([7; 4096]).encode()).is_ok() {}
+    });
+    let app = run(peer.app().close_timeout(TIMEOUT));
+    app.expect_open();
+    app.sender.close();
+    loop {
+        match app.next() {
+            Call::Message(message) => assert_eq!(message.as_message().len(), 4096),
+            Call::Error(failure) => break assert_eq!(failure, Failure::Timeout(Phase::Closing, TIMEOUT)),
+            call => panic!("{call:?}"),
+        }
+    }
+    app.expect_close(unanswered());
+    app.end_in_order();
+}
+
+#[test]
+fn a_peer_that_stops_reading() {
+    let peer = Peer::start(stops_reading);
+    let app = run(small_queue(&peer));
+    app.expect_open();
+    fill(&app.sender);
+    app.sender.close();
+    is_given_up(app);
+}
+
+#[cfg(feature = "native-tls")]
+#[test]
+fn a_peer_that_stops_reading_tls() {
+    let peer = Peer::start_tls(stops_reading);
+    let app = run(small_queue(&peer));
+    app.expect_open();
+    fill(&app.sender);
+    app.sender.close();
+    is_given_up(app);
+}
+
+#[test]
+fn a_peer_that_stops_in_the_middle_of_a_frame() {
+    let peer = Peer::start(|listener| {
+        let mut client = listener.open();
+        client.write(Frame::text([]).head(1000));
+        client.expect(Frame::close(1000, ""));
+        client.stay_silent();
+    });
+    let app = run(peer.app().close_timeout(TIMEOUT));
+    app.expect_open();
+    app.sender.close();
+    is_given_up(app);
+}
+
+#[test]
+fn close_wakes_a_send_that_waits_for_room() {
+    let peer = Peer::start(stops_reading);
+    let app = run(small_queue(&peer).send_timeout(Duration::from_secs(3600)));
+    app.expect_open();
+    let ws = app.sender.clone();
+    let stuck = Task::start("a send that waits", move || {
+        loop {
+            if let Err(e) = ws.send(vec![0; 1 << 14]) {
+                return e;
+            }
+        }
+    });
+    fill(&app.sender);
+    app.sender.close();
+    let error = stuck.join();
+    assert!(matches!(error, SendError::NotConnected { message: Some(_) }), "{error:?}");
+    is_given_up(app);
+}
+
+#[test]
+fn close_in_a_callback_after_filling_the_queue() {
+    let peer = Peer::start(stops_reading);
+    let app = run_with(small_queue(&peer), |ws, call| {
+        if *call == Call::Open {
+            fill(ws);
+            ws.close();
+        }
+        Ok(())
+    });
+    app.expect_open();
+    is_given_up(app);
+}
+
+#[test]
+fn abort_does_not_wait_for_anything() {
+    let peer = Peer::start(stops_reading);
+    let app = run(peer.app().max_send_buffer(1 << 16).close_timeout(Duration::from_secs(3600)));
+    app.expect_open();
+    fill(&app.sender);
+    app.sender.close();
+    app.sender.abort();
+    app.expect_close(unanswered());
+    app.end_in_order();
+}
+
+fn stops_reading(listener: &Listener) {
+    let _not_read = listener.open();
+    listener.wait_for_the_test();
+}
+
+fn small_queue(peer: &Peer) -> WebSocketApp {
+    peer.app().max_send_buffer(1 << 16).close_timeout(TIMEOUT)
+}
+
+/// Sends until neither the kernel nor the queue takes any more.
+fn fill(ws: &Sender) {
+    while ws.try_send([0; 1 << 14]).is_ok() {}
+}
+
+fn is_given_up(app: Running) {
+    app.expect_failure(Failure::Timeout(Phase::Closing, TIMEOUT));
+    app.expect_close(unanswered());
+    app.end_in_order();
+}

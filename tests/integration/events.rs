@@ -1,0 +1,243 @@
+//! `events()` and its channel, `every()`, and the handle of a spawned app.
+
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, never, select, tick};
+use websocket_app::{ClosedBy, Event, Message, State, WebSocketApp};
+
+use crate::failure::{Failure, clean, ending, lost};
+use crate::frame::Frame;
+use crate::peer::{Bystander, Peer, RefusedPort};
+use crate::recorder::{Call, only_record, record};
+use crate::running::run_with_timer;
+use crate::watchdog::{Gate, PATIENCE, within};
+
+#[test]
+fn everything_is_an_event() {
+    let peer = Peer::start(|listener| {
+        let mut client = listener.open();
+        client.expect_text("hello");
+        for frame in [Frame::text("a"), Frame::binary("b"), Frame::ping("i"), Frame::pong("o")] {
+            client.send(frame);
+        }
+        client.expect(Frame::pong("i"));
+        client.close(1000, "bye");
+    });
+    let (ws, events) = peer.app().events(100);
+    assert!(matches!(next(&events), Event::Open));
+    ws.send("hello").unwrap();
+    assert!(matches!(next(&events), Event::Message(message) if message == Message::Text("a")));
+    assert!(matches!(next(&events), Event::Message(message) if message == Message::Binary(b"b")));
+    assert!(matches!(next(&events), Event::Ping(payload) if payload == b"i"));
+    assert!(matches!(next(&events), Event::Pong(payload) if payload == b"o"));
+    let Event::Close(close) = next(&events) else { panic!("a close is all there is to come") };
+    assert_eq!(ending(&close), clean(ClosedBy::Peer, 1000, "bye"));
+    is_over(&events);
+}
+
+#[test]
+fn select_waits_for_events_and_other_channels_alike() {
+    let peer = Peer::start(|listener| {
+        let mut client = listener.open();
+        client.expect_text("tick");
+        client.send(Frame::text("tock"));
+        client.answer_close();
+    });
+    let (ws, events) = peer.app().events(10);
+    let (mut ticker, mut seen) = (never(), Vec::new());
+    let deadline = crossbeam_channel::after(PATIENCE);
+    loop {
+        select! {
+            recv(events) -> event => match event {
+                Ok(Event::Open) => ticker = tick(Duration::from_millis(1)),
+                Ok(Event::Message(message)) => {
+                    seen.push(message.to_string());
+                    ws.close();
+                }
+                Ok(Event::Close(close)) => break assert_eq!(ending(&close), clean(ClosedBy::Us, 1000, "")),
+                other => panic!("{other:?}"),
+            },
+            recv(ticker) -> _ => {
+                ws.send("tick").unwrap();
+                ticker = never();
+            }
+            recv(deadline) -> _ => panic!("not done within {PATIENCE:?}"),
+        }
+    }
+    assert_eq!(seen, ["tock"]);
+    is_over(&events);
+}
+
+#[test]
+fn a_full_channel_makes_the_app_wait_and_nothing_is_lost() {
+    for capacity in [0, 1, 2] {
+        let peer = Peer::start(|listener| {
+            let mut client = listener.open();
+            (0..1000).for_each(|i| client.send(Frame::text(i.to_string())));
+            client.close(1000, "");
+        });
+        let (_ws, events) = peer.app().events(capacity);
+        assert!(matches!(next(&events), Event::Open));
+        for i in 0..1000 {
+            let Event::Message(message) = next(&events) else { panic!("message {i} is missing") };
+            assert_eq!(message.to_string(), i.to_string());
+            assert!(events.len() <= capacity);
+        }
+        assert!(matches!(next(&events), Event::Close(_)));
+        is_over(&events);
+    }
+}
+
+#[test]
+fn an_app_whose_receiver_is_dropped_closes() {
+    let dropped = Gate::new();
+    let gone = dropped.clone();
+    let peer = Peer::start(move |listener| {
+        let mut client = listener.open();
+        gone.wait();
+        client.send(Frame::text("nobody listens"));
+        client.answer_close();
+    });
+    let (ws, events) = peer.app().events(1);
+    assert!(matches!(next(&events), Event::Open));
+    drop(events);
+    dropped.open();
+    // The peer fails if no Close comes.
+    drop(peer);
+    crate::watchdog::wait_until("the app has ended", || ws.state() == State::Closed);
+}
+
+#[test]
+fn an_app_that_waits_for_room_closes_when_the_receiver_is_dropped() {
+    let sent = Gate::new();
+    let all = sent.clone();
+    let peer = Peer::start(move |listener| {
+        let mut client = listener.open();
+        (0..10).for_each(|i| client.send(Frame::text(i.to_string())));
+        all.open();
+        client.answer_close();
+    });
+    let (_ws, events) = peer.app().events(0);
+    assert!(matches!(next(&events), Event::Open));
+    sent.wait();
+    drop(events);
+}
+
+#[test]
+fn what_goes_wrong_is_an_event_before_the_close() {
+    let nobody = RefusedPort::new();
+    let (_ws, events) = WebSocketApp::new(nobody.url()).events(0);
+    let Event::Error(error) = next(&events) else { panic!("it is refused") };
+    assert!(matches!(Failure::from(error), Failure::Network(_)));
+    let Event::Close(close) = next(&events) else { panic!("a close is all there is to come") };
+    assert_eq!(ending(&close), lost());
+    is_over(&events);
+}
+
+#[test]
+fn a_wrong_url_or_option_is_an_event_too() {
+    let nobody = Bystander::new();
+    let url = format!("ws://{}/", nobody.addr());
+    for app in [WebSocketApp::new(url.replace("ws:", "http:")), WebSocketApp::new(url).header("Bad Name", "x")] {
+        let (ws, events) = within("events", || app.events(0));
+        let Event::Error(error) = next(&events) else { panic!("it is wrong") };
+        assert!(matches!(Failure::from(error), Failure::Invalid(..)));
+        let Event::Close(close) = next(&events) else { panic!("a close is all there is to come") };
+        assert_eq!(ending(&close), lost());
+        is_over(&events);
+        assert_eq!(ws.state(), State::Closed);
+    }
+    nobody.saw_nobody();
+}
+
+#[test]
+fn every_is_called_again_and_again_while_connected() {
+    let peer = Peer::start(|listener| {
+        let mut client = listener.open();
+        (0..5).for_each(|_| client.expect_text("heartbeat"));
+        client.send(Frame::close(1000, ""));
+        client.skip_to_close();
+    });
+    let app = run_with_timer(peer.app(), Duration::from_millis(5), |ws, call| {
+        // The last may come when the peer has closed already.
+        let _closed = (*call == Call::Timer).then(|| ws.send("heartbeat"));
+        Ok(())
+    });
+    app.expect_open();
+    let mut beats = 0;
+    let close = loop {
+        match app.next() {
+            Call::Timer => beats += 1,
+            Call::Close(close) => break close,
+            call => panic!("{call:?}"),
+        }
+    };
+    assert!(beats >= 5);
+    assert_eq!(ending(&close), clean(ClosedBy::Peer, 1000, ""));
+    app.end_in_order();
+}
+
+/// A heartbeat that goes on would only get `NotConnected`.
+#[test]
+fn every_is_not_called_any_more_once_closing_has_begun() {
+    let peer = Peer::start(|listener| {
+        let mut client = listener.open();
+        client.expect(Frame::close(1000, ""));
+        // Many periods.
+        client.is_silent_for(Duration::from_millis(100));
+        client.send(Frame::close(1000, ""));
+    });
+    let app = run_with_timer(peer.app(), Duration::from_millis(1), |ws, call| {
+        if *call == Call::Timer {
+            ws.close();
+        }
+        Ok(())
+    });
+    app.expect_open();
+    app.expect(Call::Timer);
+    app.expect_close(clean(ClosedBy::Us, 1000, ""));
+    app.end_in_order();
+}
+
+#[test]
+fn a_spawned_app_is_steered_by_its_handle() {
+    let peer = Peer::start(|listener| {
+        let mut client = listener.open();
+        client.expect_text("by the handle");
+        client.answer_close();
+    });
+    let (app, calls) = record(peer.app(), only_record());
+    let app = app.spawn().unwrap();
+    calls.expect_open();
+    app.sender().send("by the handle").unwrap();
+    app.close();
+    calls.expect_close(clean(ClosedBy::Us, 1000, ""));
+    let close = within("join", || app.join()).unwrap();
+    assert_eq!(ending(&close), clean(ClosedBy::Us, 1000, ""));
+}
+
+#[test]
+fn a_spawned_app_runs_on_when_its_handle_is_dropped() {
+    let peer = Peer::start(|listener| {
+        let mut client = listener.open();
+        client.send(Frame::text("still there?"));
+        client.close(1000, "");
+    });
+    let (app, calls) = record(peer.app(), only_record());
+    drop(app.spawn().unwrap());
+    calls.expect_open();
+    calls.expect_text("still there?");
+    calls.expect_close(clean(ClosedBy::Peer, 1000, ""));
+}
+
+fn next(events: &Receiver<Event>) -> Event {
+    events.recv_timeout(PATIENCE).expect("an event comes in time")
+}
+
+/// After the last close the channel is disconnected.
+fn is_over(events: &Receiver<Event>) {
+    match events.recv_timeout(PATIENCE) {
+        Err(RecvTimeoutError::Disconnected) => {}
+        other => panic!("nothing comes after the last close: {other:?}"),
+    }
+}

@@ -1,0 +1,151 @@
+//! Pings at the interval, and a dead peer found by them. The intervals are short because they are waited for; that nothing
+//! happens sooner or later than it should is for the unit tests, with virtual time.
+
+use std::time::Duration;
+
+use websocket_app::{ClosedBy, Phase, WebSocketApp};
+
+use crate::connection::Connection;
+use crate::failure::{Failure, clean, lost};
+use crate::frame::Frame;
+use crate::peer::Peer;
+use crate::recorder::Call;
+use crate::running::run;
+
+const INTERVAL: Duration = Duration::from_millis(50);
+const TIMEOUT: Duration = Duration::from_millis(100);
+
+#[test]
+fn pings_come_again_and_again_and_their_round_trip_is_measured() {
+    let peer = Peer::start(|listener| {
+        let mut client = listener.open();
+        for _ in 0..3 {
+            let payload = client.expect_ping();
+            client.send(Frame::pong(payload));
+        }
+        client.send(Frame::close(1000, ""));
+        client.skip_to_close();
+    });
+    let app = run(peer.app().ping_interval(INTERVAL));
+    app.expect_open();
+    (0..3).for_each(|_| assert!(matches!(app.next(), Call::Pong(_))));
+    app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+    let stats = app.sender.stats();
+    assert!(stats.pings_sent >= 3, "{stats:?}");
+    assert_eq!(stats.pongs_received, 3);
+    assert!(stats.last_round_trip.is_some());
+    app.end_in_order();
+}
+
+#[test]
+fn a_silent_peer_is_dead() {
+    is_found_dead(&Peer::start(|listener| listener.open().stay_silent()));
+}
+
+#[cfg(feature = "native-tls")]
+#[test]
+fn a_silent_peer_is_dead_over_tls() {
+    is_found_dead(&Peer::start_tls(|listener| listener.open().stay_silent()));
+}
+
+#[test]
+fn a_peer_that_falls_silent_in_the_middle_of_a_frame_is_dead() {
+    is_found_dead(&Peer::start(|listener| {
+        let mut client = listener.open();
+        client.write(&Frame::text("x".repeat(1000)).encode()[..10]);
+        client.stay_silent();
+    }));
+}
+
+#[test]
+fn a_peer_that_stops_reading_and_writing_is_dead_also_when_no_ping_can_be_sent() {
+    let peer = Peer::start(|listener| {
+        let _client = listener.open();
+        listener.wait_for_the_test();
+    });
+    let app = run(impatient(&peer).max_send_buffer(1 << 16));
+    app.expect_open();
+    while app.sender.try_send([0; 1 << 14]).is_ok() {}
+    app.expect_failure(Failure::Timeout(Phase::Open, TIMEOUT));
+    app.expect_close(lost());
+    app.end_given_up();
+}
+
+#[test]
+fn without_an_interval_there_is_no_ping() {
+    let peer = Peer::start(|listener| {
+        let mut client = listener.open();
+        // As long as several intervals of the others; no proof, but what would fail if `None` meant a default.
+        client.is_silent_for(4 * INTERVAL);
+        client.close(1000, "");
+    });
+    let app = run(peer.app().ping_interval(None).ping_timeout(INTERVAL));
+    app.expect_open();
+    app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+    assert_eq!(app.sender.stats().pings_sent, 0);
+    app.end_in_order();
+}
+
+/// Three timeouts' worth of pings, each longer than any delay of a busy machine, answered by anything but a pong.
+const PINGS: usize = 13;
+
+fn patient(peer: &Peer) -> WebSocketApp {
+    peer.app().ping_interval(Duration::from_millis(250)).ping_timeout(Duration::from_secs(1))
+}
+
+#[test]
+fn a_peer_that_never_pongs_but_talks_is_alive() {
+    let peer = Peer::start(|listener| {
+        let mut client = listener.open();
+        for _ in 0..PINGS {
+            client.expect_ping();
+            client.send(Frame::text("alive"));
+        }
+        finish(client);
+    });
+    let app = run(patient(&peer));
+    app.expect_open();
+    (0..PINGS).for_each(|_| app.expect_text("alive"));
+    app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+    app.end_in_order();
+}
+
+#[test]
+fn a_peer_that_sends_one_long_frame_slowly_is_alive() {
+    for length in [PINGS, 200_000] {
+        let peer = Peer::start(move |listener| {
+            let mut client = listener.open();
+            let body = "x".repeat(length);
+            client.write(Frame::text("").head(length as u64));
+            for piece in body.as_bytes()[..length - 1].chunks((length - 1) / (PINGS - 1)) {
+                client.expect_ping();
+                client.write(piece);
+            }
+            client.write("x");
+            finish(client);
+        });
+        let app = run(patient(&peer));
+        app.expect_open();
+        app.expect_text(&"x".repeat(length));
+        app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+        app.end_in_order();
+    }
+}
+
+/// Closes, whether or not one more ping was on its way.
+fn finish(mut client: Connection) {
+    client.send(Frame::close(1000, ""));
+    client.skip_to_close();
+}
+
+fn impatient(peer: &Peer) -> WebSocketApp {
+    peer.app().ping_interval(INTERVAL).ping_timeout(TIMEOUT)
+}
+
+fn is_found_dead(peer: &Peer) {
+    let app = run(impatient(peer));
+    app.expect_open();
+    app.expect_failure(Failure::Timeout(Phase::Open, TIMEOUT));
+    app.expect_close(lost());
+    app.end_given_up();
+}

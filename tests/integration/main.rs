@@ -1,0 +1,60 @@
+//! The library from outside, against scripted peers. One binary, so that it links once.
+
+// In a test, what cannot go wrong may say so by failing.
+#![allow(clippy::unwrap_used)]
+
+// The vocabulary.
+/// The scripted peer's end of a connection.
+mod connection;
+/// How things ended, to compare.
+mod failure;
+/// Frames, right and wrong.
+mod frame;
+/// Several connections at a time: peers that serve them, apps that share an event loop.
+mod many;
+/// The scripted raw peer.
+mod peer;
+/// The recorder of callbacks that must end exhausted.
+mod recorder;
+/// An app that runs with its callbacks recorded.
+mod running;
+/// The scripted peer over TLS.
+#[cfg(feature = "native-tls")]
+mod tls;
+/// Bounds on every wait.
+mod watchdog;
+
+// The tests.
+/// The blocking `WebSocket`.
+mod blocking;
+/// The callback contract, a module for each promise.
+mod contract;
+/// Many apps on one thread.
+mod event_loop;
+/// `events()`, `every()`, and the handle of a spawned app.
+mod events;
+/// Every fault in every phase, then random sequences of them; nothing is left after any.
+mod faults;
+/// Wrong URLs, options, headers, certificates: refused before any socket is opened.
+mod input;
+/// Pings at the interval, and dead peers.
+mod keepalive;
+/// Half-open connections for real, in network namespaces.
+#[cfg(target_os = "linux")]
+mod netns;
+/// RFC 6455 from outside.
+mod protocol;
+/// A real server: Python's `websockets`.
+mod python;
+/// What is sent while there is no connection.
+mod queueing;
+/// Connecting again after a loss.
+mod reconnect;
+/// `Sender` with a full queue, an empty one, and without a connection.
+mod sending;
+/// A slow callback does not cost the connection.
+mod slow_callbacks;
+/// Many apps, many faults, numbered messages: nothing is lost but what was in flight.
+mod soak;
+/// Many threads, one `Sender`.
+mod threads;

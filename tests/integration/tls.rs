@@ -1,0 +1,18 @@
+//! The scripted peer over TLS: a server side with a certificate made for the test.
+
+use native_tls::{Identity, TlsAcceptor};
+use websocket_app::TlsConfig;
+
+use crate::peer::Secure;
+
+/// A certificate for `localhost`: what a server does with it, and what a client needs to trust it.
+pub(crate) fn server() -> (Secure, TlsConfig) {
+    let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (pem, key) = (certificate.cert.pem(), certificate.signing_key.serialize_pem());
+    let acceptor = TlsAcceptor::new(Identity::from_pkcs8(pem.as_bytes(), key.as_bytes()).unwrap()).unwrap();
+    let secure = move |tcp| match acceptor.accept(tcp) {
+        Ok(stream) => Ok(Box::new(stream) as Box<_>),
+        Err(e) => Err(format!("the client does not agree on TLS: {e}")),
+    };
+    (Box::new(secure), TlsConfig::new().root_certificate(pem))
+}
