@@ -1,0 +1,28 @@
+//! Many apps on one thread.
+
+/// Apps are added and closed while it runs; the end of the loop.
+mod coming_and_going;
+/// Reconnects, timers, panics and failures of one app are no other's.
+mod each_for_itself;
+/// What is busy leaves room for the others.
+mod fair;
+
+use crate::many::Added;
+use crate::recorder::Call;
+
+/// Waits for the next call that is not the timer's.
+fn next_but_ticks(app: &Added) -> Call {
+    loop {
+        match app.next() {
+            Call::Timer => {}
+            call => return call,
+        }
+    }
+}
+
+/// Closes an app that has a timer.
+fn close_timed(app: Added) {
+    app.sender.close();
+    assert!(matches!(next_but_ticks(&app), Call::Close(close) if close.clean && close.code == 1000));
+    app.end().unwrap();
+}

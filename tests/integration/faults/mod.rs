@@ -1,0 +1,21 @@
+//! A server that is fine behind a proxy that is not: every fault in every phase, then random sequences of them. After each
+//! the contract has held, and neither a thread nor a file descriptor nor memory is left.
+//!
+//! What counts those is the process, so these tests run in one of their own: see `census`.
+
+/// What is left in this process: threads, file descriptors, memory.
+mod census;
+/// The contract, checked of a run whose course nobody knows.
+mod course;
+/// What the proxy does to one connection.
+mod link;
+/// Every fault at every moment of a connection.
+mod phases;
+/// The proxy.
+mod proxy;
+/// Random sequences of faults.
+mod sequences;
+/// The server behind the proxy.
+mod server;
+/// What an app goes through on its way to a server.
+mod way;

@@ -1,0 +1,212 @@
+//! Every fault at every moment of a connection, over ws and wss: what the app is told, that the next connection is fine,
+//! and that nothing is left.
+
+use std::time::Duration;
+
+use websocket_app::{ClosedBy, OwnedMessage, Phase, Reconnect, WebSocketApp};
+
+use super::census::{self, Census};
+use super::link::{Fault, When};
+use super::proxy::Proxy;
+use super::server::{Moment, NEWS, SCHEMES, Server, WELCOME};
+use crate::failure::{Ending, Failure, clean, ending, lost, unanswered};
+use crate::recorder::{Call, Recorder};
+use crate::running::run_with;
+
+/// Short, because they are waited for, where the app has to find out by itself.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(400);
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
+const PING_INTERVAL: Duration = Duration::from_millis(100);
+const PING_TIMEOUT: Duration = Duration::from_millis(200);
+
+const AGAIN_AFTER: Duration = Duration::from_millis(1);
+
+/// What the server is to read to its end, and what is more than the kernel's buffers hold.
+const SHORT_UPLOAD: usize = 32 << 10;
+const LONG_UPLOAD: usize = 16 << 20;
+
+#[test]
+fn cut() {
+    census::alone("faults::phases::cut", |census| every_moment(Fault::Cut, census));
+}
+
+#[test]
+fn reset() {
+    census::alone("faults::phases::reset", |census| every_moment(Fault::Reset, census));
+}
+
+#[test]
+fn stall() {
+    census::alone("faults::phases::stall", |census| every_moment(Fault::Stall, census));
+}
+
+#[test]
+fn swallow_up() {
+    census::alone("faults::phases::swallow_up", |census| every_moment(Fault::SwallowUp, census));
+}
+
+#[test]
+fn swallow_down() {
+    census::alone("faults::phases::swallow_down", |census| every_moment(Fault::SwallowDown, census));
+}
+
+#[test]
+fn delay() {
+    census::alone("faults::phases::delay", |census| every_moment(Fault::Delay, census));
+}
+
+#[test]
+fn chop() {
+    census::alone("faults::phases::chop", |census| every_moment(Fault::Chop, census));
+}
+
+fn every_moment(fault: Fault, census: &mut Census) {
+    for &secure in SCHEMES {
+        for moment in Moment::ALL {
+            if moment != Moment::MidHandshake || secure {
+                let case = format!("{fault:?} at {moment:?} over {}", if secure { "wss" } else { "ws" });
+                eprintln!("{case}");
+                one(secure, fault, moment);
+                census.nothing_is_left(&case);
+            }
+        }
+    }
+}
+
+/// What an app is told, without the pongs, of which there are more or fewer.
+#[derive(Clone, Debug, PartialEq)]
+enum Told {
+    Open,
+    Reconnect,
+    Text(String),
+    Failed(u32, Failure),
+    Error(Failure),
+    /// And whether the app connects again.
+    Close(Ending, bool),
+}
+
+fn one(secure: bool, fault: Fault, moment: Moment) {
+    let proxy = Proxy::start();
+    let order = proxy.order();
+    let when = match moment {
+        Moment::FirstByte => When::Up(1),
+        Moment::MidHandshake => When::Down(100),
+        Moment::MidUpload => When::Up(SHORT_UPLOAD as u64 / 2),
+        _ => When::Told(order.clone()),
+    };
+    proxy.plan([Some((fault, when))].into());
+    let server = Server::start(secure, Some((moment, order)));
+    proxy.lead_to(server.peer.addr());
+
+    let mut app =
+        WebSocketApp::new(proxy.url(&server.peer)).tls(server.peer.tls()).reconnect(Reconnect::fixed(AGAIN_AFTER));
+    if fault.is_silent() {
+        app = app
+            .connect_timeout(CONNECT_TIMEOUT)
+            .close_timeout(CLOSE_TIMEOUT)
+            .ping_interval(PING_INTERVAL)
+            .ping_timeout(PING_TIMEOUT);
+    }
+    let upload = match fault {
+        Fault::Delay | Fault::Chop | Fault::SwallowDown => SHORT_UPLOAD,
+        Fault::Cut | Fault::Reset | Fault::Stall | Fault::SwallowUp => LONG_UPLOAD,
+    };
+    let app = run_with(app, move |ws, call| {
+        // The connection may be lost while its callback runs.
+        let _lost = match call {
+            Call::Open if moment == Moment::MidUpload => ws.send(vec![0; upload]),
+            Call::Message(OwnedMessage::Text(text)) if text == WELCOME => ws.send("hello"),
+            Call::Message(OwnedMessage::Text(text)) if text == "hello" => {
+                ws.close();
+                Ok(())
+            }
+            _ => Ok(()),
+        };
+        Ok(())
+    });
+    let told = until_the_end(&app);
+    // The server may wait for what the proxy holds.
+    drop(proxy);
+    assert_eq!(told, expected(secure, fault, moment));
+    app.end_in_order();
+}
+
+fn until_the_end(app: &Recorder) -> Vec<Told> {
+    let mut told = Vec::new();
+    loop {
+        told.push(match app.next() {
+            Call::Open => Told::Open,
+            Call::Reconnect => Told::Reconnect,
+            Call::Message(message) => Told::Text(message.to_string()),
+            Call::Error(Failure::Attempt(number, Some(AGAIN_AFTER), why)) => Told::Failed(number, *why),
+            Call::Error(failure) => Told::Error(failure),
+            Call::Pong(_) => continue,
+            Call::Close(close) if close.reconnect_in.is_none() => {
+                told.push(Told::Close(ending(&close), false));
+                return told;
+            }
+            Call::Close(close) => Told::Close(ending(&close), true),
+            call => panic!("{call:?}"),
+        });
+    }
+}
+
+fn expected(secure: bool, fault: Fault, moment: Moment) -> Vec<Told> {
+    let text = |text: &str| Told::Text(text.into());
+    let opened = [text(WELCOME), text("hello"), Told::Close(clean(ClosedBy::Us, 1000, ""), false)];
+    let again = || [vec![Told::Reconnect], opened.to_vec()].concat();
+    let failure = failure(secure, fault, moment);
+    if let Some(failure @ (Failure::Network(phase) | Failure::Timeout(phase, _))) = &failure
+        && !matches!(phase, Phase::Open | Phase::Closing)
+    {
+        return [vec![Told::Failed(1, failure.clone()), Told::Open], opened.to_vec()].concat();
+    }
+    let mut told = vec![Told::Open];
+    // What the server sends after the fault still comes.
+    let comes = failure.is_none() || fault == Fault::SwallowUp;
+    if comes && matches!(moment, Moment::MidFrame | Moment::MidMessage) {
+        told.push(text(NEWS));
+    }
+    match (moment, failure) {
+        (Moment::MidClose, None) => {
+            told.push(Told::Close(clean(ClosedBy::Peer, 1001, "restart"), true));
+            told.extend(again());
+        }
+        (_, None) => told.extend(opened),
+        (Moment::Closing, Some(failure)) => {
+            told.extend([text(WELCOME), text("hello"), Told::Error(failure), Told::Close(unanswered(), false)]);
+        }
+        (_, Some(failure)) => {
+            if comes && moment != Moment::MidUpload {
+                told.push(text(WELCOME));
+            }
+            told.extend([Told::Error(failure), Told::Close(lost(), true)]);
+            told.extend(again());
+        }
+    }
+    told
+}
+
+/// What the first connection fails with.
+fn failure(secure: bool, fault: Fault, moment: Moment) -> Option<Failure> {
+    let phase = match moment {
+        _ if fault.is_harmless() => return None,
+        // What was to come has come; what the app sends is not missed.
+        Moment::Closed => return None,
+        Moment::MidClose | Moment::Closing if fault == Fault::SwallowUp => return None,
+        Moment::FirstByte if secure => Phase::Tls,
+        // In TLS 1.2, which is what the server speaks, it takes another answer from the app.
+        Moment::MidHandshake => Phase::Tls,
+        // What the app has to send for it has passed already.
+        Moment::Request | Moment::MidResponse if fault == Fault::SwallowUp => Phase::Open,
+        Moment::FirstByte | Moment::Request | Moment::MidResponse => Phase::Upgrade,
+        Moment::Closing => Phase::Closing,
+        Moment::Open | Moment::MidFrame | Moment::MidMessage | Moment::MidClose | Moment::MidUpload => Phase::Open,
+    };
+    Some(match phase {
+        _ if !fault.is_silent() => Failure::Network(phase),
+        Phase::Open => Failure::Timeout(phase, PING_TIMEOUT),
+        Phase::Closing => Failure::Timeout(phase, CLOSE_TIMEOUT),
+        _ => Failure::Timeout(phase, CONNECT_TIMEOUT),
+    })
+}

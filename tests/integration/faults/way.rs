@@ -1,0 +1,54 @@
+//! On its way to the server an app meets a name that nobody knows, a port where nobody listens, and one where nobody
+//! answers; each is told, and the server reached in the end.
+
+use std::time::Duration;
+
+use websocket_app::{ClosedBy, Phase, Reconnect, WebSocketApp};
+
+use super::census;
+use super::server::{SCHEMES, Server, WELCOME};
+use crate::failure::{Failure, clean};
+use crate::peer::{FullBacklog, RefusedPort};
+use crate::running::run;
+
+const TIMEOUT: Duration = Duration::from_millis(400);
+const AGAIN_AFTER: Duration = Duration::from_millis(1);
+
+/// A label of more than 63 characters: no resolver asks anyone for it.
+pub(super) fn unknown_name() -> String {
+    format!("ws://{}.example/", "x".repeat(64))
+}
+
+#[test]
+fn nobody_knows_nobody_listens_nobody_answers() {
+    census::alone("faults::way::nobody_knows_nobody_listens_nobody_answers", |census| {
+        for &secure in SCHEMES {
+            one(secure);
+            census.nothing_is_left("a way to the server");
+        }
+    });
+}
+
+fn one(secure: bool) {
+    let (refused, silent) = (RefusedPort::new(), FullBacklog::new());
+    let server = Server::start(secure, None);
+    let url = server.peer.url();
+    let mut way = vec![unknown_name(), refused.url(), silent.url()].into_iter();
+    let app = run(WebSocketApp::new(url.clone())
+        .tls(server.peer.tls())
+        .connect_timeout(TIMEOUT)
+        .reconnect(Reconnect::fixed(AGAIN_AFTER))
+        .url_with(move |_| way.next().unwrap_or_else(|| url.clone())));
+    for (attempt, why) in [
+        (1, Failure::Network(Phase::Resolve)),
+        (2, Failure::Network(Phase::Connect)),
+        (3, Failure::Timeout(Phase::Connect, TIMEOUT)),
+    ] {
+        assert_eq!(app.failed_attempt(attempt), (Some(AGAIN_AFTER), why));
+    }
+    app.expect_open();
+    app.expect_text(WELCOME);
+    app.sender.close();
+    app.expect_close(clean(ClosedBy::Us, 1000, ""));
+    app.end_in_order();
+}

@@ -1,0 +1,270 @@
+//! A network namespace with one link to this one, and processes of this test binary that run in it. Everything is taken
+//! away when it is dropped; what a run that was killed has left, the next one takes away.
+
+use std::fs;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{self, Child, ChildStdout, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use std::{env, thread};
+
+use socket2::SockRef;
+
+use crate::connection::Connection;
+use crate::frame::{CLOSE, Frame, PING, PONG, TEXT};
+use crate::watchdog::{PATIENCE, Task};
+
+/// What the server says first.
+pub(super) const WELCOME: &str = "welcome";
+
+/// What a process of this test binary is to be.
+const ROLE: &str = "WEBSOCKET_APP_TEST_ROLE";
+
+/// Begins the names of the namespaces; the process's number follows.
+const PREFIX: &str = "wsapp-";
+
+/// For benchmarks between networks (RFC 2544): no other network is there.
+const NETWORK: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
+
+pub(super) fn is_role(role: &str) -> bool {
+    env::var(ROLE).is_ok_and(|is| is == role)
+}
+
+pub(super) struct Namespace {
+    name: String,
+    link: String,
+    here: Ipv4Addr,
+    there: Ipv4Addr,
+}
+
+impl Namespace {
+    /// Makes one, or says why it cannot.
+    pub(super) fn new() -> Option<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let (process, count) = (process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        remove_leftovers();
+        // Four addresses each: the network, here, there, and all.
+        let first = u32::from(NETWORK) + (process.wrapping_mul(16) + count) % (1 << 15) * 4;
+        let namespace = Namespace {
+            name: format!("{PREFIX}{process}-{count}"),
+            link: format!("wsa{process}n{count}"),
+            here: Ipv4Addr::from(first + 1),
+            there: Ipv4Addr::from(first + 2),
+        };
+        match namespace.make() {
+            Ok(()) => Some(namespace),
+            Err(why) => {
+                let test = thread::current().name().unwrap_or("a test").to_owned();
+                let note = format!("no network namespaces here, so {test} is skipped: {why}\n");
+                // Past the harness, which keeps what a passing test prints to itself.
+                io::stderr().write_all(note.as_bytes()).unwrap();
+                None
+            }
+        }
+    }
+
+    fn make(&self) -> Result<(), String> {
+        let Namespace { name, link, here, there } = self;
+        for line in [
+            format!("netns add {name}"),
+            format!("link add {link} type veth peer name eth0 netns {name}"),
+            format!("addr add {here}/30 dev {link}"),
+            format!("link set {link} up"),
+            format!("-n {name} addr add {there}/30 dev eth0"),
+            format!("-n {name} link set eth0 up"),
+            format!("-n {name} link set lo up"),
+        ] {
+            ip(&line)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn pull_the_link(&self) {
+        self.ip("link set eth0 down");
+    }
+
+    pub(super) fn plug_the_link(&self) {
+        self.ip("link set eth0 up");
+    }
+
+    /// What the other side sends disappears before it leaves.
+    pub(super) fn lose_the_way(&self) {
+        self.ip(&format!("route add blackhole {}/32", self.here));
+    }
+
+    pub(super) fn find_the_way(&self) {
+        self.ip(&format!("route del blackhole {}/32", self.here));
+    }
+
+    fn ip(&self, line: &str) {
+        ip(&format!("-n {} {line}", self.name)).unwrap();
+    }
+
+    /// A name server for the namespace that never answers.
+    pub(super) fn name_server(&self) -> UdpSocket {
+        fs::create_dir_all(self.settings()).unwrap();
+        let resolver = format!("nameserver {}\noptions timeout:1 attempts:1\n", self.here);
+        fs::write(self.settings().join("resolv.conf"), resolver).unwrap();
+        UdpSocket::bind((self.here, 53)).unwrap()
+    }
+
+    /// Where iproute2 finds the files of `/etc` that differ in the namespace.
+    fn settings(&self) -> PathBuf {
+        Path::new("/etc/netns").join(&self.name)
+    }
+
+    /// Runs a test of this binary in the namespace, in a role.
+    pub(super) fn run_test(&self, test: &str, role: &str) {
+        let mut child = self.command(test, role).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let deadline = Instant::now() + 2 * PATIENCE;
+        while child.try_wait().unwrap().is_none() {
+            if Instant::now() > deadline {
+                child.kill().unwrap();
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+        let [stdout, stderr] = [stdout, stderr].map(|output| String::from_utf8_lossy(&output).into_owned());
+        assert!(status.success() && stdout.contains("1 passed"), "{test}: {status}\n{stdout}\n{stderr}");
+    }
+
+    pub(super) fn start_server(&self) -> Server {
+        let mut command = self.command("netns::the_server_in_the_namespace", "server");
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let stdout = BufReader::new(process.stdout.take().expect("it is piped"));
+        let mut server = Server { process, stdout: Some(stdout), url: String::new() };
+        server.url = format!("ws://{}:{}/", self.there, server.hear("port "));
+        server
+    }
+
+    fn command(&self, test: &str, role: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name]).arg(env::current_exe().unwrap());
+        command.args(["--exact", test, "--nocapture", "--test-threads=1"]).env(ROLE, role);
+        command
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // What was not made is not there.
+        let _not_made = ip(&format!("link del {}", self.link));
+        let _not_made = ip(&format!("netns del {}", self.name));
+        let _not_made = fs::remove_dir_all(self.settings());
+        // Not empty where somebody else has some.
+        let _others = self.settings().parent().map(fs::remove_dir);
+    }
+}
+
+fn ip(line: &str) -> Result<String, String> {
+    let output = Command::new("ip").args(line.split(' ')).output().map_err(|e| format!("ip: {e}"))?;
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        false => Err(format!("ip {line}: {}", String::from_utf8_lossy(&output.stderr).trim())),
+    }
+}
+
+fn remove_leftovers() {
+    for line in ip("netns list").unwrap_or_default().lines() {
+        let name = line.split(' ').next().unwrap_or_default();
+        let process = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
+        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+            // Others may do the same.
+            let _gone = ip(&format!("netns del {name}"));
+            let _gone = fs::remove_dir_all(Path::new("/etc/netns").join(name));
+        }
+    }
+}
+
+/// The process in the namespace that serves. It ends with its standard input.
+pub(super) struct Server {
+    process: Child,
+    /// Away while it is read.
+    stdout: Option<BufReader<ChildStdout>>,
+    url: String,
+}
+
+impl Server {
+    pub(super) fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    /// `half`: writes half a frame to every client. `forget`: drops every connection with a reset. Returns when it is done.
+    pub(super) fn tell(&mut self, what: &str) {
+        let stdin = self.process.stdin.as_mut().expect("it is piped");
+        writeln!(stdin, "{what}").unwrap();
+        self.hear("done ");
+    }
+
+    /// Waits for what it says with this before.
+    fn hear(&mut self, before: &'static str) -> String {
+        let mut stdout = self.stdout.take().expect("nobody else reads");
+        let (heard, stdout) = Task::start("a word from the server", move || {
+            let mut line = String::new();
+            loop {
+                line.clear();
+                assert!(stdout.read_line(&mut line).unwrap() > 0, "the server has ended");
+                // The test harness has put the test's name before the first.
+                if let Some((_, heard)) = line.trim_end().rsplit_once(before) {
+                    return (heard.to_owned(), stdout);
+                }
+            }
+        })
+        .join();
+        self.stdout = Some(stdout);
+        heard
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _gone_already = self.process.kill();
+        self.process.wait().unwrap();
+    }
+}
+
+/// Welcomes every client and echoes text, until standard input ends.
+pub(super) fn serve() {
+    let clients: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
+    let accepted = Arc::clone(&clients);
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    println!("port {}", listener.local_addr().unwrap().port());
+    thread::spawn(move || {
+        for tcp in listener.incoming().map(Result::unwrap) {
+            accepted.lock().unwrap().push(tcp.try_clone().unwrap());
+            thread::spawn(move || talk(Connection::new(tcp, |tcp| Ok(Box::new(tcp)))));
+        }
+    });
+    for line in io::stdin().lines().map(Result::unwrap) {
+        for mut client in clients.lock().unwrap().drain(..) {
+            match line.as_str() {
+                "half" => client.write_all(&Frame::text("x".repeat(100)).encode()[..50]).unwrap(),
+                "forget" => {
+                    SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+                    // Who reads is to let go of it.
+                    client.shutdown(Shutdown::Read).unwrap();
+                }
+                other => panic!("{other}?"),
+            }
+        }
+        println!("done {line}");
+    }
+    process::exit(0);
+}
+
+fn talk(mut client: Connection) -> Option<()> {
+    client.try_upgrade().ok()?;
+    client.try_write(Frame::text(WELCOME).encode()).ok()?;
+    loop {
+        let frame = client.try_read_frame().ok()?;
+        match frame.opcode {
+            PING => client.try_write(Frame::new(PONG, frame.payload).encode()).ok()?,
+            TEXT => client.try_write(frame.encode()).ok()?,
+            CLOSE => return client.try_write(frame.encode()).ok(),
+            _ => {}
+        }
+    }
+}

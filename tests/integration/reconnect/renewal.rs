@@ -1,0 +1,120 @@
+//! URL, headers and subprotocols computed anew for each attempt, from its number.
+
+use websocket_app::{ClosedBy, Phase, WebSocketApp};
+
+use super::{SHORT, late, soon};
+use crate::failure::{Failure, clean, lost};
+use crate::peer::{Bystander, Peer};
+use crate::running::{Running, run};
+
+#[test]
+fn each_attempt_has_its_own_url_headers_and_subprotocols() {
+    let peer = Peer::start(|listener| {
+        for attempt in 1..=3 {
+            let mut client = listener.accept();
+            let request = client.read_request();
+            assert_eq!(request.line, format!("GET /feed?attempt={attempt} HTTP/1.1"));
+            assert_eq!(request.header("Authorization"), Some(format!("Bearer {attempt}").as_str()));
+            assert_eq!(request.header("X-Fixed"), Some("same"), "what was set before stays");
+            assert_eq!(request.header("Sec-WebSocket-Protocol"), Some(format!("v{attempt}").as_str()));
+            let answer = client.acceptance(&format!("Sec-WebSocket-Protocol: v{attempt}\r\n"));
+            client.write(answer);
+            if attempt == 3 {
+                client.answer_close();
+            }
+        }
+    });
+    let base = peer.url();
+    let app = run(peer
+        .app()
+        .reconnect(soon())
+        .header("X-Fixed", "same")
+        .subprotocols(["never"])
+        .url_with(move |attempt| format!("{base}feed?attempt={attempt}"))
+        .headers_with(|attempt| vec![("Authorization".into(), format!("Bearer {attempt}"))])
+        .subprotocols_with(|attempt| vec![format!("v{attempt}")]));
+    app.expect_open();
+    for attempt in [2, 3] {
+        app.expect_failure(Failure::Network(Phase::Open));
+        assert_eq!(app.expect_close_for_now(lost()), (SHORT, attempt));
+        app.expect_reconnect();
+    }
+    let subprotocol = app.sender.handshake().and_then(|shake| shake.subprotocol().map(str::to_owned));
+    assert_eq!(subprotocol.as_deref(), Some("v3"));
+    end(app);
+}
+
+#[test]
+fn the_first_attempt_is_computed_too_without_a_policy() {
+    let nobody = Bystander::new();
+    let peer = Peer::start(|listener| {
+        let mut client = listener.accept();
+        assert_eq!(client.read_request().header("X-Token"), Some("1"));
+        let answer = client.acceptance("");
+        client.write(answer);
+        client.answer_close();
+    });
+    let url = peer.url();
+    let app = run(WebSocketApp::new(format!("ws://{}/", nobody.addr()))
+        .url_with(move |_| url.clone())
+        .headers_with(|attempt| vec![("X-Token".into(), attempt.to_string())]));
+    app.expect_open();
+    end(app);
+    nobody.saw_nobody();
+}
+
+#[test]
+fn a_new_connection_that_was_asked_for_counts_from_one() {
+    let peer = Peer::start(|listener| {
+        for _ in 0..2 {
+            let mut client = listener.accept();
+            assert_eq!(client.read_request().header("X-Attempt"), Some("1"));
+            let answer = client.acceptance("");
+            client.write(answer);
+            client.answer_close();
+        }
+    });
+    let app = run(peer.app().headers_with(|attempt| vec![("X-Attempt".into(), attempt.to_string())]));
+    app.expect_open();
+    app.sender.reconnect();
+    assert_eq!(app.close().attempt, 1);
+    app.expect_reconnect();
+    end(app);
+}
+
+#[test]
+fn what_is_computed_wrong_is_told_and_not_tried_again() {
+    for (url, header) in [("http://127.0.0.1/", "fine"), ("no URL", "fine"), ("", "in\r\ntwo lines")] {
+        let nobody = Bystander::new();
+        let base = format!("ws://{}/", nobody.addr());
+        let url = if url.is_empty() { base.clone() } else { url.to_owned() };
+        let app = run(WebSocketApp::new(base)
+            .reconnect(late())
+            .url_with(move |_| url.clone())
+            .headers_with(move |_| vec![("X-Header".into(), header.into())]));
+        let (retry_in, why) = app.failed_attempt(1);
+        assert!(retry_in.is_none() && matches!(why, Failure::Invalid(..)), "{retry_in:?} {why:?}");
+        app.expect_close(lost());
+        app.end_given_up();
+        nobody.saw_nobody();
+    }
+}
+
+#[test]
+fn a_panic_in_a_closure_ends_the_run() {
+    let nobody = Bystander::new();
+    let app =
+        run(WebSocketApp::new(format!("ws://{}/", nobody.addr())).reconnect(soon()).url_with(|_| panic!("no idea")));
+    let (retry_in, why) = app.failed_attempt(1);
+    assert!(retry_in.is_none() && matches!(why, Failure::Panicked(_)), "{retry_in:?} {why:?}");
+    app.expect_close(lost());
+    app.end_given_up();
+    nobody.saw_nobody();
+}
+
+/// Closes the run's connection, which the peer answers.
+fn end(app: Running) {
+    app.sender.close();
+    app.expect_close(clean(ClosedBy::Us, 1000, ""));
+    app.end_in_order();
+}

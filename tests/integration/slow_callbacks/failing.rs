@@ -1,0 +1,106 @@
+//! Callbacks that fail or panic after they were slow.
+
+use websocket_app::ClosedBy;
+
+use super::{WORK, Work, is_alive};
+use crate::failure::{Failure, clean, unanswered};
+use crate::frame::Frame;
+use crate::peer::Peer;
+use crate::recorder::Call;
+use crate::running::{Running, run_with};
+
+#[test]
+fn an_error_that_comes_late_goes_to_on_error_right_after_and_the_connection_goes_on() {
+    let work = Work::default();
+    let for_peer = work.clone();
+    let peer = Peer::start(move |listener| {
+        let mut client = listener.open();
+        for_peer.begin(&mut client);
+        client.send(Frame::text("next"));
+        is_alive(&mut client, "alive");
+        for_peer.may_end.open();
+        client.close(1000, "");
+    });
+    let app = run_with(peer.app(), move |_, call| {
+        if *call == Call::text(WORK) {
+            work.work();
+            Err("late")?;
+        }
+        Ok(())
+    });
+    app.expect_open();
+    app.expect_text(WORK);
+    app.expect_failure(Failure::Callback("late".into()));
+    app.expect_text("next");
+    app.expect(Call::Ping("alive".into()));
+    app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+    app.end_in_order();
+}
+
+#[test]
+fn a_panic_that_comes_late_ends_the_run_with_1011() {
+    let work = Work::default();
+    let for_peer = work.clone();
+    let peer = Peer::start(move |listener| {
+        let mut client = listener.open();
+        for_peer.begin(&mut client);
+        client.send(Frame::text("never handed out"));
+        is_alive(&mut client, "alive");
+        for_peer.may_end.open();
+        client.expect(Frame::close(1011, ""));
+        client.stay_silent();
+    });
+    let app = panicking(&peer, work);
+    app.expect_failure(Failure::Panicked("late".into()));
+    app.expect_close(unanswered());
+    app.end_given_up();
+}
+
+/// The callback panics when there is nothing left to end.
+#[test]
+fn a_panic_after_the_peer_has_closed_is_the_result_all_the_same() {
+    let work = Work::default();
+    let for_peer = work.clone();
+    let peer = Peer::start(move |listener| {
+        let mut client = listener.open();
+        for_peer.begin(&mut client);
+        client.close(1001, "");
+        for_peer.may_end.open();
+    });
+    let app = panicking(&peer, work);
+    app.expect_failure(Failure::Panicked("late".into()));
+    app.expect_close(clean(ClosedBy::Peer, 1001, ""));
+    app.end_given_up();
+}
+
+#[test]
+fn a_panic_after_our_own_close_is_the_result_all_the_same() {
+    let work = Work::default();
+    let for_peer = work.clone();
+    let peer = Peer::start(move |listener| {
+        let mut client = listener.open();
+        for_peer.begin(&mut client);
+        client.answer_close();
+        for_peer.may_end.open();
+    });
+    let app = panicking(&peer, work.clone());
+    work.begun.wait();
+    app.sender.close();
+    app.expect_failure(Failure::Panicked("late".into()));
+    // The peer's answer may not have been read yet; then it is not any more.
+    assert_eq!(app.close().by, ClosedBy::Us);
+    app.end_given_up();
+}
+
+fn panicking(peer: &Peer, work: Work) -> Running {
+    let app = run_with(peer.app(), move |_, call| {
+        if *call == Call::text(WORK) {
+            work.work();
+            panic!("late");
+        }
+        Ok(())
+    });
+    app.expect_open();
+    app.expect_text(WORK);
+    app
+}

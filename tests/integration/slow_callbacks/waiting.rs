@@ -1,0 +1,204 @@
+//! What arrives while a callback is slow: in order, bounded, nothing lost.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use websocket_app::ClosedBy;
+
+use super::{WORK, Work, is_alive};
+use crate::failure::clean;
+use crate::frame::Frame;
+use crate::peer::Peer;
+use crate::recorder::Call;
+use crate::running::{run_in_fragments, run_with};
+use crate::watchdog::PATIENCE;
+
+#[test]
+fn messages_pings_and_pongs_wait_in_the_order_of_the_wire() {
+    const ROUNDS: usize = 100;
+    let work = Work::default();
+    let for_peer = work.clone();
+    let peer = Peer::start(move |listener| {
+        let mut client = listener.open();
+        for_peer.begin(&mut client);
+        for i in 0..ROUNDS {
+            client.send(Frame::text(format!("a{i}")));
+            client.send(Frame::pong(format!("b{i}")));
+            // What is answered has been read, and not together with the next round.
+            is_alive(&mut client, &format!("c{i}"));
+            client.send(Frame::binary(format!("d{i}")).unfinished());
+            client.send(Frame::pong("between"));
+            client.send(Frame::continuation("end"));
+        }
+        for_peer.may_end.open();
+        client.send(Frame::text("after"));
+        client.close(1000, "");
+    });
+    let app = run_with(peer.app(), work.hook());
+    app.expect_open();
+    app.expect_text(WORK);
+    for i in 0..ROUNDS {
+        app.expect_text(&format!("a{i}"));
+        app.expect(Call::Pong(format!("b{i}").into()));
+        app.expect(Call::Ping(format!("c{i}").into()));
+        app.expect(Call::Pong("between".into()));
+        app.expect_binary(format!("d{i}end").as_bytes());
+    }
+    app.expect_text("after");
+    app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+    app.end_in_order();
+}
+
+/// Large messages, whose payloads are not read where small ones are.
+#[test]
+fn large_messages_wait_too() {
+    const SIZE: usize = 3 << 20;
+    let work = Work::default();
+    let for_peer = work.clone();
+    let peer = Peer::start(move |listener| {
+        let mut client = listener.open();
+        for_peer.begin(&mut client);
+        for fill in [1, 2] {
+            client.send(Frame::binary(vec![fill; SIZE]));
+            is_alive(&mut client, "read");
+        }
+        for_peer.may_end.open();
+        client.close(1000, "");
+    });
+    let app = run_with(peer.app(), work.hook());
+    app.expect_open();
+    app.expect_text(WORK);
+    for fill in [1, 2] {
+        app.expect_binary(&vec![fill; SIZE]);
+        app.expect(Call::Ping("read".into()));
+    }
+    app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+    app.end_in_order();
+}
+
+#[test]
+fn fragments_wait_too() {
+    let work = Work::default();
+    let for_peer = work.clone();
+    let peer = Peer::start(move |listener| {
+        let mut client = listener.open();
+        client.send(Frame::text("first").unfinished());
+        for_peer.begun.wait();
+        for i in 0..10 {
+            client.send(Frame::continuation(i.to_string()).unfinished());
+            is_alive(&mut client, "read");
+        }
+        for_peer.may_end.open();
+        client.send(Frame::continuation("last"));
+        client.close(1000, "");
+    });
+    let first = |call: &Call| matches!(call, Call::Fragment { first: true, .. });
+    let app = run_in_fragments(peer.app(), work.hook_at(first));
+    app.expect_open();
+    let mut whole = String::new();
+    loop {
+        match app.next() {
+            Call::Fragment { data, last, .. } => {
+                whole += &data.to_string();
+                if last {
+                    break;
+                }
+            }
+            call => assert_eq!(call, Call::Ping("read".into())),
+        }
+    }
+    assert_eq!(whole, "first0123456789last");
+    app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+    app.end_in_order();
+}
+
+/// Bytes that may wait, and what one more read may add.
+const LIMIT: usize = 1 << 20;
+const READ: usize = 256 << 10;
+const SIZE: usize = 100_000;
+/// More than the limit and the kernel's buffers of both sides hold.
+const COUNT: usize = 400;
+
+#[test]
+fn what_waits_is_bounded_and_then_the_peer_has_to_wait() {
+    bounded(Peer::start);
+}
+
+#[cfg(feature = "native-tls")]
+#[test]
+fn what_waits_is_bounded_over_tls() {
+    bounded(Peer::start_tls);
+}
+
+type Script = Box<dyn FnOnce(&crate::peer::Listener) + Send>;
+
+fn bounded(start: fn(Script) -> Peer) {
+    let work = Work::default();
+    let written = Arc::new(AtomicUsize::new(0));
+    let (for_peer, counter) = (work.clone(), Arc::clone(&written));
+    let peer = start(Box::new(move |listener| {
+        let mut client = listener.open();
+        for_peer.begin(&mut client);
+        for i in 0..COUNT {
+            client.send(Frame::text(numbered(i)));
+            counter.fetch_add(1, Ordering::SeqCst);
+        }
+        client.close(1000, "");
+    }));
+    let app = run_with(peer.app().max_receive_buffer(LIMIT), work.hook());
+    app.expect_open();
+    app.expect_text(WORK);
+    let stalled_at = settled(|| written.load(Ordering::SeqCst));
+    assert!(stalled_at < COUNT, "the peer has written everything");
+    let waiting = app.sender.stats().bytes_received as usize;
+    println!("the peer has written {stalled_at} of {COUNT} messages; {waiting} bytes wait, the limit is {LIMIT}");
+    assert!(waiting <= LIMIT + READ + SIZE, "{waiting} bytes wait, the limit is {LIMIT}");
+    work.may_end.open();
+    (0..COUNT).for_each(|i| app.expect_text(&numbered(i)));
+    app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+    app.end_in_order();
+}
+
+/// Reading that was paused when the connection ended: what had arrived is still handed out.
+#[test]
+fn nothing_is_lost_when_the_peer_ends_the_stream_while_reading_is_paused() {
+    const SMALL: usize = 30;
+    let work = Work::default();
+    let for_peer = work.clone();
+    let peer = Peer::start(move |listener| {
+        let mut client = listener.open();
+        for_peer.begin(&mut client);
+        (0..SMALL).for_each(|i| client.send(Frame::text(numbered(i))));
+        client.send(Frame::close(1000, ""));
+        client.end_stream();
+        for_peer.may_end.open();
+        client.skip_to_close();
+    });
+    let app = run_with(peer.app().max_receive_buffer(1), work.hook());
+    app.expect_open();
+    app.expect_text(WORK);
+    (0..SMALL).for_each(|i| app.expect_text(&numbered(i)));
+    app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+    app.end_in_order();
+}
+
+fn numbered(i: usize) -> String {
+    format!("{i:06}{}", "x".repeat(SIZE - 6))
+}
+
+/// Waits until a number has not changed for a while.
+fn settled(number: impl Fn() -> usize) -> usize {
+    let deadline = Instant::now() + PATIENCE;
+    let mut last = (number(), Instant::now());
+    while last.1.elapsed() < Duration::from_millis(500) {
+        assert!(Instant::now() < deadline, "it is still changing after {PATIENCE:?}");
+        thread::sleep(Duration::from_millis(10));
+        let now = number();
+        if now != last.0 {
+            last = (now, Instant::now());
+        }
+    }
+    last.0
+}

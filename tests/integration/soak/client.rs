@@ -1,0 +1,140 @@
+//! An app that connects again whatever happens, numbers what it sends, and notes what it gets.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use websocket_app::{
+    AppHandle, CallbackError, Close, Error, EventLoop, Handler, Message, Reconnect, Sender, WebSocketApp,
+};
+
+use super::PERIOD;
+use super::ledger::Ledger;
+use crate::watchdog::within;
+
+/// How soon a dead peer is noticed: soon, and late enough for a busy machine.
+const PING_INTERVAL: Duration = Duration::from_millis(500);
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const FIRST_DELAY: Duration = Duration::from_millis(10);
+const MAX_DELAY: Duration = Duration::from_millis(300);
+/// Longer than it takes to be noticed; often longer than a connection is away.
+const SLOW: Duration = Duration::from_millis(150);
+/// More than is sent in the longest time without a connection: nothing is to expire or to be refused.
+const QUEUE: usize = 64 << 20;
+const MAX_AGE: Duration = Duration::from_secs(3600);
+
+pub(super) struct Client {
+    ws: Sender,
+    handle: AppHandle,
+    notes: Notes,
+}
+
+/// What the app's callbacks and the thread that sends share.
+#[derive(Clone)]
+struct Notes {
+    ledgers: Arc<[Ledger]>,
+    app: usize,
+    /// The last number that was given to `send`.
+    sent: Arc<AtomicU64>,
+}
+
+impl Notes {
+    fn ledger(&self) -> &Ledger {
+        &self.ledgers[self.app]
+    }
+}
+
+impl Client {
+    pub(super) fn add(event_loop: &EventLoop, url: &str, ledgers: &Arc<[Ledger]>, app: usize) -> Self {
+        let notes = Notes { ledgers: Arc::clone(ledgers), app, sent: Arc::default() };
+        let app = WebSocketApp::with_handler(url, notes.clone())
+            .reconnect(Reconnect::exponential(FIRST_DELAY, MAX_DELAY))
+            .queue_while_disconnected(QUEUE, MAX_AGE)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .ping_interval(PING_INTERVAL)
+            .ping_timeout(PING_TIMEOUT);
+        Client { ws: app.sender(), handle: event_loop.add(app).unwrap(), notes }
+    }
+
+    fn send_next(&self) {
+        let number = self.notes.sent.load(Ordering::SeqCst) + 1;
+        self.notes.sent.store(number, Ordering::SeqCst);
+        // Mostly small; some of a size of which a part may be written.
+        let padding = if number.is_multiple_of(20) { 40_000 } else { number as usize % 30 };
+        if let Err(error) = self.ws.send(format!("{number} {}", ".".repeat(padding))) {
+            self.notes.ledger().failure(format!("message {number}: {error}"));
+        }
+    }
+
+    /// The number of the last message that was sent.
+    pub(super) fn sent(&self) -> u64 {
+        self.notes.sent.load(Ordering::SeqCst)
+    }
+
+    /// The number of the last message that has arrived.
+    pub(super) fn arrived(&self) -> u64 {
+        self.notes.ledger().last_up()
+    }
+
+    pub(super) fn close(self) {
+        let (arrived, sent) = (self.arrived(), self.sent());
+        if arrived != sent {
+            self.notes.ledger().failure(format!("up: {arrived} is the last of {sent} that has arrived"));
+        }
+        let handle = self.handle;
+        handle.close();
+        let close = within("an app's end", move || handle.join());
+        if !close.as_ref().is_ok_and(|close| close.clean && close.code == 1000) {
+            self.notes.ledger().failure(format!("the end: {close:?}"));
+        }
+    }
+}
+
+/// Sends for these apps in turn, each so often.
+pub(super) fn send_until(is_over: &AtomicBool, clients: &[Client]) {
+    let mut next = Instant::now();
+    while !is_over.load(Ordering::SeqCst) {
+        for client in clients {
+            client.send_next();
+            next += PERIOD / clients.len() as u32;
+            thread::sleep(next.saturating_duration_since(Instant::now()));
+        }
+    }
+}
+
+impl Handler for Notes {
+    fn on_open(&mut self, ws: &Sender) -> Result<(), CallbackError> {
+        // It goes before all that has waited for the connection.
+        Ok(ws.send(format!("hello {}", self.ledger().opened()))?)
+    }
+
+    fn on_message(&mut self, _ws: &Sender, message: Message<'_>) -> Result<(), CallbackError> {
+        let text = message.as_text().ok_or("a binary message")?;
+        let number = text.split(' ').next().unwrap_or_default().parse()?;
+        self.ledger().down(number);
+        // One in so many takes long, so that a stand-in runs the loop, and connections come and go meanwhile.
+        if (number + self.app as u64).is_multiple_of(300) {
+            thread::sleep(SLOW);
+        }
+        Ok(())
+    }
+
+    fn on_error(&mut self, _ws: &Sender, error: &Error) -> Result<(), CallbackError> {
+        match error {
+            Error::Attempt { .. } => self.ledger().attempt_failed(),
+            // `on_close` comes after it.
+            Error::Network { .. } | Error::Timeout { .. } | Error::Protocol(_) => {}
+            unexpected => self.ledger().failure(unexpected.to_string()),
+        }
+        Ok(())
+    }
+
+    fn on_close(&mut self, _ws: &Sender, close: &Close) -> Result<(), CallbackError> {
+        if close.reconnect_in.is_some() {
+            self.ledger().closed(self.sent.load(Ordering::SeqCst));
+        }
+        Ok(())
+    }
+}
