@@ -1,0 +1,318 @@
+//! What the sending half writes, unmasked, is received as the messages that were sent, in their order, whole and as they
+//! were: for any sequence of messages, control frames and pieces, however they are queued, compressed or not.
+
+#![no_main]
+
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use libfuzzer_sys::fuzz_target;
+use websocket_app::fuzzing::{Compression, Connection, Event, How, Sending};
+use websocket_app_fuzz::Splits;
+
+#[derive(Arbitrary, Debug)]
+struct Plan {
+    /// Window bits and context takeover.
+    compression: Option<(u8, bool)>,
+    splits: u16,
+    steps: Vec<Step>,
+}
+
+#[derive(Arbitrary, Debug)]
+enum Step {
+    Send {
+        text: bool,
+        payload: Payload,
+        how: Kept,
+    },
+    /// The socket takes the beginning of a message and no more.
+    SendBegun {
+        text: bool,
+        payload: Payload,
+        taken: u32,
+        key: [u8; 4],
+    },
+    Ping(Short),
+    Pong(Short),
+    Close {
+        code: u16,
+        reason: Short,
+    },
+    /// The socket takes so many pieces.
+    Write(u8),
+    /// What has not begun to go out is not wanted any more.
+    DropUnsent,
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Kept {
+    Copied,
+    Large,
+    Owned,
+}
+
+#[derive(Arbitrary, Debug)]
+enum Payload {
+    Bytes(Vec<u8>),
+    /// So many bytes that repeat themselves, or do not.
+    Many {
+        len: u32,
+        repeating: bool,
+        seed: u8,
+    },
+}
+
+#[derive(Arbitrary, Debug)]
+struct Short {
+    len: u8,
+    fill: u8,
+}
+
+impl Payload {
+    fn bytes(&self, text: bool) -> Vec<u8> {
+        let bytes = match self {
+            Payload::Bytes(bytes) => bytes.clone(),
+            Payload::Many { len, repeating, seed } => {
+                // Around the sizes at which something changes: pieces, and headers.
+                let around = [0, 125, 65_535, 32 << 10, 64 << 10, 128 << 10][*len as usize % 6];
+                let len = around + (len >> 8) as usize % 300;
+                match repeating {
+                    true => (0..len).map(|i| seed.wrapping_add((i % 50) as u8)).collect(),
+                    false => random(*seed, len),
+                }
+            }
+        };
+        if text { String::from_utf8_lossy(&bytes).into_owned().into_bytes() } else { bytes }
+    }
+}
+
+fn random(seed: u8, len: usize) -> Vec<u8> {
+    let mut splits = Splits::new(seed.into());
+    (0..len).map(|_| splits.size() as u8).collect()
+}
+
+impl Short {
+    fn bytes(&self) -> Vec<u8> {
+        vec![self.fill; usize::from(self.len % 126)]
+    }
+}
+
+impl Kept {
+    fn how(self) -> How {
+        match self {
+            Kept::Copied => How::Copied,
+            Kept::Large => How::Large,
+            Kept::Owned => How::Owned,
+        }
+    }
+}
+
+/// Enough for every threshold, and quick.
+const MOST_STEPS: usize = 40;
+const MOST_BYTES: usize = 600_000;
+
+/// What was sent, and what was written of it.
+#[derive(Default)]
+struct Run {
+    sending: Sending,
+    compressed: bool,
+    wire: Vec<u8>,
+    /// Kind, payload, and length on the wire of each message sent.
+    messages: Vec<(bool, Vec<u8>, usize)>,
+    pings: Vec<Vec<u8>>,
+    pongs: Vec<Vec<u8>>,
+    close: Option<(u16, String)>,
+    /// How many messages were wholly handed out, by the pieces' own count.
+    counted: usize,
+}
+
+fuzz_target!(|plan: Plan| {
+    let compression = plan
+        .compression
+        .map(|(bits, no_context_takeover)| Compression { window_bits: 8 + bits % 8, no_context_takeover });
+    let mut run = Run { sending: Sending::new(compression), compressed: compression.is_some(), ..Run::default() };
+    let mut bytes = 0;
+    for step in plan.steps.iter().take(MOST_STEPS) {
+        if bytes > MOST_BYTES {
+            break;
+        }
+        bytes += run.step(step);
+    }
+    while run.write() {}
+    assert_eq!(run.sending.waiting(), 0);
+    assert!(run.sending.is_empty() || run.close.is_some(), "nothing waits, but behind Close");
+    assert_eq!(run.counted, run.messages.len());
+
+    let unmasked = unmask(&run.wire);
+    let mut splits = Splits::new(plan.splits.into());
+    let connection =
+        Connection { max_message_size: 1 << 20, max_fragments: 1, in_pieces: plan.splits & 1 == 1, compression };
+    run.check(connection.receive(&unmasked.wire, || splits.size()));
+});
+
+impl Run {
+    /// Returns how many bytes of payload were added.
+    fn step(&mut self, step: &Step) -> usize {
+        match step {
+            // Where a Close frame has been handed out, or waits, nothing is sent any more.
+            Step::Send { .. } | Step::SendBegun { .. } | Step::Ping(_) | Step::Pong(_) | Step::Close { .. }
+                if self.close.is_some() => {}
+            Step::Send { text, payload, how } => {
+                let payload = payload.bytes(*text);
+                let on_wire = self.sending.send(*text, &payload, how.how());
+                self.messages.push((*text, payload, on_wire));
+                return on_wire;
+            }
+            // Not where messages are compressed: that is never done directly.
+            Step::SendBegun { text, payload, taken, key } if self.sending.is_empty() && !self.compressed => {
+                let payload = payload.bytes(*text);
+                if payload.is_empty() {
+                    return 0;
+                }
+                let taken = *taken as usize % payload.len();
+                self.wire.extend(self.sending.send_begun(*text, &payload, taken, *key));
+                let len = payload.len();
+                self.messages.push((*text, payload, len));
+                return len;
+            }
+            Step::SendBegun { .. } => {}
+            Step::Ping(payload) => {
+                self.sending.ping(&payload.bytes());
+                self.pings.push(payload.bytes());
+            }
+            Step::Pong(payload) => {
+                self.sending.pong(&payload.bytes());
+                self.pongs.push(payload.bytes());
+            }
+            Step::Close { code, reason } => {
+                let reason = String::from_utf8_lossy(&reason.bytes()).into_owned();
+                let allowed = matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) && reason.len() <= 123;
+                let closed = self.sending.close(*code, &reason);
+                assert_eq!(closed.is_ok(), allowed, "{code} and {} bytes: {closed:?}", reason.len());
+                self.close = closed.ok().map(|()| (*code, reason));
+            }
+            Step::Write(pieces) => {
+                for _ in 0..*pieces {
+                    if !self.write() {
+                        break;
+                    }
+                }
+            }
+            // Not where messages are compressed: what was compressed must go out.
+            Step::DropUnsent if self.compressed => {}
+            Step::DropUnsent => {
+                self.sending.drop_unsent();
+                let written = unmask(&self.wire);
+                self.messages.truncate(written.messages + usize::from(written.rest > 0));
+            }
+        }
+        self.check_waiting();
+        0
+    }
+
+    /// Takes a piece; `false` when there is none.
+    fn write(&mut self) -> bool {
+        let Some((piece, messages)) = self.sending.next_piece() else { return false };
+        assert!(!piece.is_empty(), "a piece of nothing would be written for ever");
+        let begins_frame = unmask(&self.wire).rest == 0;
+        let (piece, before) = (piece.to_vec(), self.wire.len());
+        self.wire.extend(&piece);
+        self.counted += messages;
+        assert_eq!(self.sending.messages_within(piece.len()), messages);
+        if begins_frame && piece.len() > 1 {
+            // Wherever the socket stops, the messages that are whole by then are counted.
+            let stop = 1 + self.wire.len() % (piece.len() - 1);
+            assert_eq!(self.sending.messages_within(stop), unmask(&self.wire[before..before + stop]).messages);
+        }
+        self.check_waiting();
+        true
+    }
+
+    /// What waits is what was sent and is not written, control frames aside.
+    fn check_waiting(&self) {
+        let sent: usize = self.messages.iter().map(|(.., len)| header_len(*len) + len).sum();
+        let written = unmask(&self.wire);
+        assert_eq!(self.sending.waiting(), sent - written.data, "{sent} sent");
+    }
+
+    fn check(&self, received: Vec<Event>) {
+        let mut messages = self.messages.iter();
+        let (mut pings, mut pongs) = (self.pings.iter(), self.pongs.iter());
+        let (mut latest_ping, mut latest_pong, mut close) = (None, None, None);
+        for event in received {
+            assert_eq!(close, None, "{event:?} behind Close");
+            match event {
+                Event::Message(text, payload) => {
+                    let (sent_text, sent, _) = messages.next().expect("a message that was not sent");
+                    assert!(*sent_text == text && *sent == payload, "a message of {} bytes changed", sent.len());
+                }
+                // A newer one may take the place of one that waits.
+                Event::Ping(payload) => {
+                    assert!(pings.any(|sent| *sent == payload), "a ping that was not sent");
+                    latest_ping = Some(payload);
+                }
+                Event::Pong(payload) => {
+                    assert!(pongs.any(|sent| *sent == payload), "a pong that was not sent");
+                    latest_pong = Some(payload);
+                }
+                Event::Close(code, reason) => close = Some((code, reason)),
+                other => panic!("received {other:?}"),
+            }
+        }
+        assert_eq!(messages.len(), 0, "messages were lost");
+        assert_eq!((latest_ping.as_ref(), latest_pong.as_ref()), (self.pings.last(), self.pongs.last()));
+        assert_eq!(close, self.close);
+    }
+}
+
+/// What a client wrote, as a server would have.
+#[derive(Default)]
+struct Unmasked {
+    wire: Vec<u8>,
+    /// Whole data frames.
+    messages: usize,
+    /// Bytes of data frames, whole or not.
+    data: usize,
+    /// Bytes of a frame that is not whole.
+    rest: usize,
+}
+
+/// Reads frames as RFC 6455 §5.2 draws them, with nothing of the crate's.
+fn unmask(mut wire: &[u8]) -> Unmasked {
+    let mut unmasked = Unmasked::default();
+    while let [first, second, rest @ ..] = wire {
+        let is_data = first & 0x08 == 0;
+        assert!(first & 0xb0 == 0x80 && second & 0x80 != 0, "whole messages, masked: {first:02x} {second:02x}");
+        let extended = match second & 0x7f {
+            126 => 2,
+            127 => 8,
+            _ => 0,
+        };
+        let payload = rest.get(..extended + 4).and_then(|head| {
+            let (len, key) = head.split_at(extended);
+            let len = len.iter().fold(0, |len, byte| len << 8 | usize::from(*byte));
+            let len = if extended == 0 { usize::from(second & 0x7f) } else { len };
+            assert_eq!(header_len(len), 2 + extended + 4, "the shortest header for {len} bytes");
+            Some((key, rest.get(extended + 4..extended + 4 + len)?))
+        });
+        let Some((key, payload)) = payload else {
+            unmasked.data += if is_data { wire.len() } else { 0 };
+            break;
+        };
+        unmasked.wire.extend([*first, second & 0x7f]);
+        unmasked.wire.extend(&rest[..extended]);
+        unmasked.wire.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
+        let len = 2 + extended + 4 + payload.len();
+        unmasked.messages += usize::from(is_data);
+        unmasked.data += if is_data { len } else { 0 };
+        wire = &wire[len..];
+    }
+    unmasked.rest = wire.len();
+    unmasked
+}
+
+fn header_len(payload: usize) -> usize {
+    match payload {
+        0..=125 => 6,
+        126..=65_535 => 8,
+        _ => 14,
+    }
+}
