@@ -11,7 +11,8 @@ use crate::reconnect::Reconnect;
 use crate::tls::TlsConfig;
 
 /// Whether a program may wait this long for each thing; what it may take and hold.
-#[derive(Clone, Debug)]
+/// No `Debug`: headers, cookie and TLS options may hold credentials.
+#[derive(Clone)]
 pub(crate) struct Config {
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) subprotocols: Vec<String>,

@@ -197,7 +197,7 @@ impl fmt::Display for Phase {
 }
 
 /// The server's refusal of the upgrade: see [`Error::Rejected`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rejection {
     /// The URL that was asked for, without credentials.
@@ -214,7 +214,7 @@ impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} refused the upgrade with HTTP status {}", self.url, self.status)?;
         if let (300..400, Some(location)) = (self.status, self.headers.get("location")) {
-            write!(f, ", it redirects to {}", excerpt(location))?;
+            write!(f, ", it redirects to {}", excerpt(location.split(['?', '#']).next().unwrap_or_default()))?;
         }
         match excerpt(&String::from_utf8_lossy(&self.body)).as_str() {
             "" => Ok(()),
@@ -240,6 +240,13 @@ pub(crate) fn excerpt(said: &str) -> String {
         }
     }
     shown
+}
+
+/// Shows what `Display` does: the headers may hold cookies, and the body is the server's.
+impl fmt::Debug for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Rejection({self})")
+    }
 }
 
 /// The headers of an HTTP response, in order.
@@ -371,6 +378,12 @@ pub enum SendError {
         /// How long that was.
         after: Duration,
     },
+    /// A blocking connection's message was queued, but the operating system did not take all of it in time. It may still go
+    /// out: sending it again may double it.
+    Unwritten {
+        /// How long that was.
+        after: Duration,
+    },
     /// It waited for a connection for longer than `queue_while_disconnected` allows.
     Expired {
         /// The message.
@@ -393,7 +406,7 @@ impl SendError {
             | SendError::QueueFull { message, .. }
             | SendError::Timeout { message, .. }
             | SendError::Expired { message, .. } => message,
-            SendError::InvalidControl { .. } => None,
+            SendError::Unwritten { .. } | SendError::InvalidControl { .. } => None,
         }
     }
 }
@@ -410,6 +423,9 @@ impl fmt::Display for SendError {
             }
             SendError::Timeout { after, .. } => {
                 write!(f, "not sent: the send queue had no room for {after:?}, the peer reads too slowly")
+            }
+            SendError::Unwritten { after } => {
+                write!(f, "queued, but not yet sent: the peer took less in {after:?}; do not send it again")
             }
             SendError::Expired { age, .. } => write!(f, "not sent: there was no connection for {age:.1?}"),
             SendError::InvalidControl { problem } => write!(f, "not sent: {problem}"),

@@ -14,12 +14,15 @@ use crate::error::Error;
 /// The HTTP statuses among 4xx that get better by themselves: timeout, too early, too many requests.
 const TEMPORARY: [u16; 3] = [408, 425, 429];
 
+/// The longest that a `Retry-After` is waited for: one wrong line of a proxy is not to silence a program for good.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
 /// When a lost connection is made again, and when not: for [`WebSocketApp::reconnect`](crate::WebSocketApp::reconnect).
 ///
 /// A connection is made again after it was lost, after the peer closed it, and after an attempt failed; never after
 /// `close()` or a panic in a callback. What cannot get better by itself is not tried again: a bad URL, a certificate that is
 /// not trusted, an HTTP status 4xx other than 408, 425 and 429; [`retry_if`](Self::retry_if) decides otherwise. A server's
-/// `Retry-After` is waited for.
+/// `Retry-After`, in seconds, is waited for, up to an hour.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -210,7 +213,8 @@ impl Backoff {
 /// What a refusal's `Retry-After` header asks for (RFC 9110 §10.2.3), in its form as a number of seconds.
 fn retry_after(cause: Cause<'_>) -> Option<Duration> {
     let Cause::Error(Error::Rejected(rejection)) = cause else { return None };
-    rejection.headers.get("retry-after")?.trim().parse().ok().map(Duration::from_secs)
+    let seconds = rejection.headers.get("retry-after")?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
 }
 
 #[cfg(test)]
@@ -269,6 +273,13 @@ mod tests {
         // Full jitter: neither all at the bound nor all near zero.
         let last = &delays[6..];
         assert!(last.iter().any(|d| *d > 20 * SECOND) && last.iter().any(|d| *d < 40 * SECOND), "{delays:?}");
+    }
+
+    #[test]
+    fn a_delay_that_stays_zero_is_refused() {
+        for policy in [Reconnect::fixed(Duration::ZERO), Reconnect::exponential(Duration::ZERO, 60 * SECOND)] {
+            assert!(policy.check().is_err(), "{policy:?}");
+        }
     }
 
     #[test]

@@ -217,11 +217,10 @@ impl Run {
         self.wire.extend(&piece);
         self.counted += messages;
         assert_eq!(self.sending.messages_within(piece.len()), messages);
-        if begins_frame && piece.len() > 1 {
-            // Wherever the socket stops, the messages that are whole by then are counted.
-            let stop = 1 + self.wire.len() % (piece.len() - 1);
-            assert_eq!(self.sending.messages_within(stop), unmask(&self.wire[before..before + stop]).messages);
-        }
+        // Wherever the socket stops, the messages that are whole by then are counted.
+        let stop = self.wire.len() % piece.len();
+        let whole = if begins_frame { unmask(&self.wire[before..before + stop]).messages } else { 0 };
+        assert_eq!(self.sending.messages_within(stop), whole);
         self.check_waiting();
         true
     }

@@ -16,7 +16,6 @@ use crate::error::Error;
 /// # Ok::<(), websocket_app::Error>(())
 /// ```
 #[must_use = "nothing happens before `connect`"]
-#[derive(Debug)]
 pub struct WebSocketBuilder {
     url: String,
     config: Config,
@@ -37,5 +36,12 @@ impl WebSocketBuilder {
     /// in which phase.
     pub fn connect(self) -> Result<WebSocket, Error> {
         WebSocket::open(&self.url, self.config)
+    }
+}
+
+impl std::fmt::Debug for WebSocketBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // URL and headers may hold credentials.
+        f.debug_struct("WebSocketBuilder").finish_non_exhaustive()
     }
 }

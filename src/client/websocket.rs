@@ -197,19 +197,21 @@ impl WebSocket {
             if let Some(ended) = &self.ended {
                 return Err(ended.error());
             }
-            if self.readable {
+            // Deadlines are judged by the time before the socket was looked at: all that came in before is read first,
+            // however long the program was busy elsewhere. Every turn judges them, also in a flood.
+            let before = Instant::now();
+            self.look(deadline, before)?;
+            if self.readable && self.ended.is_none() {
                 self.read();
-                continue;
             }
-            let now = Instant::now();
-            if let Some(Step::Over(error)) = self.receiver.on_deadline(now) {
+            if self.ended.is_none()
+                && let Some(Step::Over(error)) = self.receiver.on_deadline(before)
+            {
                 self.over(error);
-                continue;
             }
-            if deadline.is_some_and(|deadline| deadline <= now) {
-                return Ok(None);
+            if deadline.is_some_and(|deadline| deadline <= before) && self.ended.is_none() {
+                return self.take_item();
             }
-            self.wait(deadline, now)?;
         }
     }
 
@@ -249,13 +251,17 @@ impl WebSocket {
         }
     }
 
-    /// Sleeps until the socket, another thread, or a deadline.
-    fn wait(&mut self, deadline: Option<Instant>, now: Instant) -> Result<(), Error> {
+    /// Sleeps until the socket, another thread, or a deadline; not at all while there is more to read.
+    fn look(&mut self, deadline: Option<Instant>, now: Instant) -> Result<(), Error> {
         let next = match (deadline, self.receiver.next_deadline()) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
-        match self.poll.poll(&mut self.events, next.map(|next| next.saturating_duration_since(now))) {
+        let timeout = match self.readable {
+            true => Some(Duration::ZERO),
+            false => next.map(|next| next.saturating_duration_since(now)),
+        };
+        match self.poll.poll(&mut self.events, timeout) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => return Ok(()),
             Err(error) => return Err(Error::system("news of sockets", error)),
@@ -308,8 +314,12 @@ impl Iterator for WebSocket {
         match self.recv() {
             Ok(message) => Some(Ok(message)),
             Err(error) => {
-                let close = Close::without_frame(ClosedBy::Lost);
-                self.ended.get_or_insert(Ended { close, error: Some(error.clone()), told: false }).told = true;
+                if self.ended.is_none() {
+                    self.over(Some(error.clone()));
+                }
+                if let Some(ended) = &mut self.ended {
+                    ended.told = true;
+                }
                 match error {
                     Error::Closed(_) => None,
                     error => Some(Err(error)),

@@ -7,8 +7,16 @@ use mio::{Token, Waker};
 #[derive(Debug)]
 pub(crate) struct Doorbell {
     waker: Waker,
-    /// Who asked, since the reader last looked. Held for a push or a swap only.
-    rung: Mutex<Vec<Token>>,
+    rung: Mutex<Rung>,
+}
+
+/// What the reader finds. The lock is held for a few instructions and the wake-up.
+#[derive(Debug, Default)]
+struct Rung {
+    /// Who asked, since the reader last looked.
+    tokens: Vec<Token>,
+    /// The reader has been woken, and has not looked yet.
+    woken: bool,
 }
 
 impl Doorbell {
@@ -18,21 +26,24 @@ impl Doorbell {
 
     /// Wakes the reader up for this connection.
     pub(crate) fn ring(&self, token: Token) {
-        let first = {
-            let mut rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
-            rung.push(token);
-            rung.len() == 1
-        };
-        // One wake-up is enough until the reader has looked. It fails only when the kernel is out of memory; then the
-        // reader looks when it wakes up next.
-        if first && let Err(error) = self.waker.wake() {
-            log::warn!(target: "websocket_app::event_loop", "the event loop could not be woken: {error}");
+        let mut rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        rung.tokens.push(token);
+        // One wake-up is enough until the reader has looked. If it fails, the next ring tries again.
+        if !rung.woken {
+            match self.waker.wake() {
+                Ok(()) => rung.woken = true,
+                Err(error) => {
+                    log::warn!(target: "websocket_app::event_loop", "the event loop could not be woken: {error}");
+                }
+            }
         }
     }
 
     /// Takes the names of all who rang, in exchange for an empty list.
     pub(crate) fn answer(&self, into: &mut Vec<Token>) {
         into.clear();
-        std::mem::swap(into, &mut *self.rung.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        rung.woken = false;
+        std::mem::swap(into, &mut rung.tokens);
     }
 }

@@ -19,12 +19,15 @@ pub(crate) struct Piece {
     pub(crate) bytes: Vec<u8>,
     /// How many data messages end in it.
     pub(crate) messages: usize,
+    /// It begins within a frame, so nothing in it tells where that ends but its own end.
+    pub(crate) mid_frame: bool,
 }
 
 impl Piece {
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.messages = 0;
+        self.mid_frame = false;
     }
 
     /// Appends a whole frame.
@@ -35,14 +38,11 @@ impl Piece {
 
     /// How many data messages end in the first bytes of it.
     pub(crate) fn messages_within(&self, written: usize) -> usize {
-        if self.messages == 0 {
-            return 0;
+        match written == self.bytes.len() {
+            true => self.messages,
+            false if self.messages == 0 || self.mid_frame => 0,
+            false => frame::messages_within(&self.bytes[..written]),
         }
-        if written == self.bytes.len() {
-            return self.messages;
-        }
-        // A message that ends here began here too, unless it is the only one and ends with the piece.
-        frame::messages_within(&self.bytes[..written])
     }
 }
 
@@ -135,13 +135,15 @@ impl Queue {
         self.closed
     }
 
-    /// Drops the messages that have not begun to go out.
-    pub(crate) fn drop_unsent(&mut self) {
+    /// Drops the messages that have not begun to go out; tells whether there were any.
+    pub(crate) fn drop_unsent(&mut self) -> bool {
+        let before = self.entries.len();
         self.entries.truncate(usize::from(self.mid_frame));
         self.waiting = match self.entries.front() {
             Some(Entry::Large { payload, offset, .. }) => payload.len() - offset,
             _ => 0,
         };
+        self.entries.len() < before
     }
 
     /// Replaces `piece` by what is to be written next; `false` when there is nothing. A piece handed out must be written
@@ -167,8 +169,9 @@ impl Queue {
                 self.entries.pop_front();
             }
             Some(Entry::Large { header, payload, key, offset }) => {
-                if let Some(head) = header.take() {
-                    frame::encode_header(&mut piece.bytes, head, payload.len(), *key);
+                match header.take() {
+                    Some(head) => frame::encode_header(&mut piece.bytes, head, payload.len(), *key),
+                    None => piece.mid_frame = true,
                 }
                 let end = payload.len().min(*offset + PIECE);
                 frame::encode_payload(&mut piece.bytes, &payload[*offset..end], *key, *offset);
@@ -307,5 +310,19 @@ mod tests {
             }
         }
         assert_eq!(counts, [2, 0, 1]);
+    }
+
+    #[test]
+    fn a_frame_whose_last_piece_is_half_written_does_not_count() {
+        for seed in 0..50 {
+            let mut queue = Queue::default();
+            queue.push_large(BINARY, vec![seed; PIECE + 1000].into());
+            let mut piece = Piece::default();
+            assert!(queue.next_piece(&mut piece) && queue.next_piece(&mut piece));
+            for written in 0..piece.bytes.len() {
+                assert_eq!(piece.messages_within(written), 0);
+            }
+            assert_eq!(piece.messages_within(piece.bytes.len()), 1);
+        }
     }
 }

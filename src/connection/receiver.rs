@@ -221,6 +221,9 @@ impl Receiver {
             })));
         }
         let keepalive = self.keepalive.as_mut()?;
+        if self.outbound.take_progress() {
+            keepalive.heard();
+        }
         match keepalive.on_deadline(now) {
             KeepaliveAction::Nothing => None,
             KeepaliveAction::Ping => {
@@ -368,6 +371,10 @@ impl Receiver {
 
     /// The stream has ended, in order or not.
     fn ended(&mut self, error: Option<io::Error>) -> Step {
+        if self.outbound.is_aborted() {
+            self.closing.on_local_close(Instant::now(), self.close_timeout);
+            return Step::Over(None);
+        }
         if self.outbound.is_closed_for_good() {
             // The thread that closed may have been quicker than its ring.
             self.closing.on_local_close(Instant::now(), self.close_timeout);

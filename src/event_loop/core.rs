@@ -156,12 +156,12 @@ impl Core {
 
     /// Takes a call back that has returned.
     pub(super) fn done(&mut self, done: Done) {
-        let Done { token, dispatcher, reader, result } = done;
+        let Done { token, connection, dispatcher, reader, result } = done;
         if let Some(reader) = reader {
             self.reader = Some(reader);
         }
         let Some(Some(session)) = self.sessions.get_mut(token.0) else { return };
-        session.done(dispatcher, result);
+        session.done(dispatcher, connection, result);
         if session.has_job() && !session.is_callable {
             session.is_callable = true;
             self.callable_later.push(token);
@@ -172,9 +172,7 @@ impl Core {
     /// Sleeps until a socket, a thread or a deadline wants something.
     pub(super) fn wait(&mut self) -> Result<(), Error> {
         let deadline = self.timers.next();
-        if deadline.is_some() {
-            self.polled = Instant::now();
-        }
+        let before = deadline.map(|_| Instant::now());
         let timeout = if !self.readable.is_empty() || !self.callable_later.is_empty() {
             Some(Duration::ZERO)
         } else if !self.streaming.is_empty() {
@@ -182,13 +180,17 @@ impl Core {
             thread::yield_now();
             Some(Duration::ZERO)
         } else {
-            deadline.map(|deadline| deadline.saturating_duration_since(self.polled))
+            deadline.zip(before).map(|(deadline, before)| deadline.saturating_duration_since(before))
         };
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                 return Err(Error::system("the event loop's events", error));
             }
             _ => self.note_events(),
+        }
+        // A poll that is full may have left events for the next: then the deadlines wait for that.
+        if let Some(before) = before.filter(|_| self.events.iter().count() < EVENTS) {
+            self.polled = before;
         }
         self.callable.extend(self.callable_later.drain(..));
         self.turns = self.readable.len();
@@ -280,7 +282,7 @@ impl Core {
                 self.callable.push_back(token);
             }
         } else if session.is_finished() {
-            self.timers.remove(token.0);
+            self.timers.set(token.0, None);
             self.free.push(token.0);
             if let Some(session) = slot.take() {
                 session.finish();

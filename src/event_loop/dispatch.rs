@@ -50,6 +50,7 @@ pub(super) enum Call {
 /// A call on its way: all that it needs, so that nothing is shared while it runs.
 pub(super) struct Job {
     pub(super) token: Token,
+    pub(super) connection: u64,
     pub(super) call: Call,
     pub(super) dispatcher: Dispatcher,
     /// Comes along with a `Call::Batch`.
@@ -59,6 +60,8 @@ pub(super) struct Job {
 /// A call that has returned.
 pub(super) struct Done {
     pub(super) token: Token,
+    /// Which connection of the app it was about.
+    pub(super) connection: u64,
     pub(super) dispatcher: Dispatcher,
     pub(super) reader: Option<Box<Reader>>,
     pub(super) result: Result<(), Stopped>,
@@ -75,7 +78,7 @@ pub(super) enum Stopped {
 
 impl Job {
     pub(super) fn run(self) -> Done {
-        let Job { token, call, mut dispatcher, reader } = self;
+        let Job { token, connection, call, mut dispatcher, reader } = self;
         let result = match call {
             Call::Open => dispatcher.opening(|handler, _, sender| handler.on_open(sender)),
             Call::Reopen => dispatcher.opening(|handler, _, sender| handler.on_reconnect(sender)),
@@ -85,7 +88,7 @@ impl Job {
             Call::Error(error) => dispatcher.error(&error),
             Call::Close(close) => dispatcher.close(&close),
         };
-        Done { token, dispatcher, reader, result }
+        Done { token, connection, dispatcher, reader, result }
     }
 }
 

@@ -14,6 +14,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,7 +28,7 @@ use crate::close::{Close, ClosedBy, close_code};
 use crate::connect::{Cancel, Connected, Failure, Target};
 use crate::connection::{Beginning, Doorbell, Kept, Outbound, Reader, Receiver, State, Step};
 use crate::deadline::after;
-use crate::error::{Error, SendError};
+use crate::error::{Error, ProtocolError, SendError};
 use crate::message::OwnedMessage;
 use crate::protocol::End;
 use crate::reconnect::{Backoff, Cause, Retry};
@@ -49,8 +50,10 @@ pub(super) struct Session {
     has_been_open: bool,
     /// Away while a job runs.
     dispatcher: Option<Dispatcher>,
-    /// What the callbacks have yet to be told, in order.
-    calls: VecDeque<Call>,
+    /// Counts the connections, from 1.
+    connection: u64,
+    /// What the callbacks have yet to be told, in order, and of which connection.
+    calls: VecDeque<(u64, Call)>,
     /// Bytes of messages in `calls`. Above the limit nothing more is read until they are worked off.
     backlog: usize,
     paused: bool,
@@ -113,6 +116,7 @@ impl Session {
             in_pieces: dispatcher.wants_fragments(),
             periodic: dispatcher.periods().map(|period| Tick { period, next: None, called: false }).collect(),
             dispatcher: Some(dispatcher),
+            connection: 0,
             calls: VecDeque::new(),
             backlog: 0,
             paused: false,
@@ -146,7 +150,7 @@ impl Session {
 
     pub(super) fn take_job(&mut self, reader: &mut Option<Box<Reader>>) -> Option<Job> {
         let dispatcher = self.dispatcher.take()?;
-        let Some(call) = self.calls.pop_front() else {
+        let Some((connection, call)) = self.calls.pop_front() else {
             self.dispatcher = Some(dispatcher);
             return None;
         };
@@ -162,20 +166,15 @@ impl Session {
             }
             _ => None,
         };
-        Some(Job { token: self.token, call, dispatcher, reader })
+        Some(Job { token: self.token, connection, call, dispatcher, reader })
     }
 
     /// A job has come back.
-    pub(super) fn done(&mut self, dispatcher: Dispatcher, result: Result<(), Stopped>) {
+    pub(super) fn done(&mut self, dispatcher: Dispatcher, connection: u64, result: Result<(), Stopped>) {
         self.dispatcher = Some(dispatcher);
         match result {
             Ok(()) => {}
-            Err(Stopped::BadText(violation)) => {
-                self.calls.retain(|call| !matches!(call, Call::Batch | Call::Backlog { .. }));
-                self.backlog = 0;
-                self.fail(close_code::INVALID_DATA);
-                self.violation(End::Protocol(violation));
-            }
+            Err(Stopped::BadText(violation)) => self.bad_text(connection, violation),
             Err(Stopped::Fatal { error, report }) => self.end_run(error, report),
         }
         if self.paused && self.has_room() {
@@ -185,17 +184,52 @@ impl Session {
         }
     }
 
+    /// A message of this connection turned out not to be UTF-8. While the callback was busy the connection may have gone,
+    /// and another come.
+    fn bad_text(&mut self, of: u64, violation: ProtocolError) {
+        self.calls.retain(|(connection, call)| {
+            let dropped = *connection == of && matches!(call, Call::Batch | Call::Backlog { .. });
+            if let (true, Call::Backlog { size, .. }) = (dropped, call) {
+                self.backlog -= size;
+            }
+            !dropped
+        });
+        if of == self.connection && matches!(self.phase, Phase::Open(_)) {
+            self.fail(close_code::INVALID_DATA);
+            self.violation(End::Protocol(violation));
+            return;
+        }
+        if self.fatal.is_some() {
+            return;
+        }
+        let error = Error::Protocol(violation);
+        let is_close = |(connection, call): &(u64, Call)| *connection == of && matches!(call, Call::Close(_));
+        let at = self.calls.iter().position(is_close).unwrap_or(0);
+        self.calls.insert(at, (of, Call::Error(error.clone())));
+        if let (true, Phase::Over(Some(result @ Ok(_)))) = (of == self.connection, &mut self.phase) {
+            *result = Err(error);
+        }
+    }
+
+    fn tell(&mut self, call: Call) {
+        self.calls.push_back((self.connection, call));
+    }
+
     /// Whether everything has been told: then the app can be forgotten, and whoever waits gets the result.
     pub(super) fn is_finished(&self) -> bool {
         matches!(self.phase, Phase::Over(_)) && self.calls.is_empty() && self.dispatcher.is_some()
     }
 
+    /// Forgets the app, and tells whoever waits for it. What the callbacks hold is dropped before that.
     pub(super) fn finish(self) {
-        if let Phase::Over(Some(result)) = self.phase {
-            let result = self.fatal.map_or(result, Err);
-            // Nobody has to wait for it.
-            let _ = self.result.send(result);
+        let Session { phase, fatal, dispatcher, result: channel, .. } = self;
+        let Phase::Over(Some(result)) = phase else { return };
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(dispatcher)));
+        if dropped.is_err() {
+            log::error!(target: "websocket_app", "what a callback holds panicked while it was dropped");
         }
+        // Nobody has to wait for it.
+        let _ = channel.send(fatal.map_or(result, Err));
     }
 
     /// The doorbell rang: a thread wants something, or an attempt to connect has come to its end. Returns whether to come
@@ -207,6 +241,7 @@ impl Session {
                 self.attempted(outcome, registry);
             }
         }
+        self.report_expired(Instant::now());
         let note = self.outbound.take_note();
         match &mut self.phase {
             Phase::Connecting(_) | Phase::Waiting { .. } if note.close => {
@@ -295,7 +330,7 @@ impl Session {
                     if !tick.called && tick.next.is_some_and(|next| next <= now) {
                         tick.next = Some(after(now, tick.period));
                         tick.called = true;
-                        self.calls.push_back(Call::Periodic(i));
+                        self.calls.push_back((self.connection, Call::Periodic(i)));
                     }
                 }
             }
@@ -317,14 +352,14 @@ impl Session {
     /// Has a batch handed out: straight from the read buffer, or, while a callback is busy, later from a copy.
     fn call_batch(&mut self, reader: &mut Reader) {
         if self.dispatcher.is_some() && self.calls.is_empty() {
-            self.calls.push_back(Call::Batch);
+            self.tell(Call::Batch);
             return;
         }
         let batch = std::mem::take(&mut reader.batch);
         let bytes = reader.buffer[..batch.end_in_buffer()].to_vec();
         let size = bytes.len() + batch.arena.len();
         self.backlog += size;
-        self.calls.push_back(Call::Backlog { batch, bytes, size });
+        self.tell(Call::Backlog { batch, bytes, size });
     }
 
     /// Starts an attempt to connect on a thread of its own.
@@ -337,7 +372,9 @@ impl Session {
         let (recipe, number, cancel) = (Arc::clone(&self.recipe), attempt.number, attempt.cancel.clone());
         let (outcome, doorbell, token) = (Arc::clone(&attempt.outcome), Arc::clone(&self.doorbell), self.token);
         let thread = thread::Builder::new().name("websocket-connect".into()).spawn(move || {
-            let connected = recipe.connect(number, &cancel);
+            let connected = catch_unwind(AssertUnwindSafe(|| recipe.connect(number, &cancel)));
+            let panicked = |_| Err(Error::Panicked("while connecting".into()).into());
+            let connected = connected.unwrap_or_else(panicked);
             *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(connected);
             doorbell.ring(token);
         });
@@ -375,6 +412,7 @@ impl Session {
         let config = self.recipe.config();
         let beginning = Beginning { leftover, in_pieces: self.in_pieces, compression, peer: target.peer() };
         let receiver = Receiver::new(stream, outbound, beginning, config, now);
+        self.connection += 1;
         self.phase = Phase::Open(Box::new(receiver));
         // Of what came together with the response, no event tells.
         self.wants_read = true;
@@ -382,7 +420,7 @@ impl Session {
         for tick in &mut self.periodic {
             tick.next = Some(after(now, tick.period));
         }
-        self.calls.push_back(if self.has_been_open { Call::Reopen } else { Call::Open });
+        self.tell(if self.has_been_open { Call::Reopen } else { Call::Open });
         self.has_been_open = true;
         Ok(())
     }
@@ -392,10 +430,10 @@ impl Session {
         if self.fatal.is_some() {
             return;
         }
-        self.calls.retain(|call| matches!(call, Call::Close(_)));
+        self.calls.retain(|(_, call)| matches!(call, Call::Close(_)));
         self.backlog = 0;
         if report {
-            self.calls.push_front(Call::Error(error.clone()));
+            self.calls.push_front((self.connection, Call::Error(error.clone())));
         }
         self.fatal = Some(error);
         self.stop_ticks();
@@ -419,7 +457,7 @@ impl Session {
             && self.failure.is_none()
             && self.fatal.is_none()
         {
-            self.calls.push_back(Call::Error(error.clone()));
+            self.tell(Call::Error(error.clone()));
             self.failure = Some(error);
         }
     }
@@ -434,7 +472,7 @@ impl Session {
         };
         match retry {
             Some(retry) => {
-                self.calls.push_back(Call::Error(error));
+                self.tell(Call::Error(error));
                 self.phase = Phase::Waiting { until: after(Instant::now(), retry.delay) };
             }
             None => self.over(Some(error), Close::without_frame(ClosedBy::Lost)),
@@ -449,7 +487,7 @@ impl Session {
         self.outbound.disconnected(State::Waiting);
         let retry = self.backoff.on_asked();
         self.stop_ticks();
-        self.calls.push_back(Call::Close(Close { reconnect_in: Some(retry.delay), attempt: retry.attempt, ..close }));
+        self.tell(Call::Close(Close { reconnect_in: Some(retry.delay), attempt: retry.attempt, ..close }));
         self.failure = None;
         self.dial();
     }
@@ -474,9 +512,9 @@ impl Session {
         self.outbound.disconnected(State::Waiting);
         self.stop_ticks();
         if let Some(error) = error {
-            self.calls.push_back(Call::Error(error));
+            self.tell(Call::Error(error));
         }
-        self.calls.push_back(Call::Close(Close { reconnect_in: Some(retry.delay), attempt: retry.attempt, ..close }));
+        self.tell(Call::Close(Close { reconnect_in: Some(retry.delay), attempt: retry.attempt, ..close }));
         self.failure = None;
         self.phase = Phase::Waiting { until: after(Instant::now(), retry.delay) };
     }
@@ -484,7 +522,7 @@ impl Session {
     /// What comes after a loss. A policy that panics ends the run, as a callback does.
     fn retry(&mut self, cause: Cause<'_>) -> Option<Retry> {
         self.backoff.on_end(cause, Instant::now(), &mut rand::rng()).unwrap_or_else(|panicked| {
-            self.calls.push_back(Call::Error(panicked.clone()));
+            self.tell(Call::Error(panicked.clone()));
             self.fatal = Some(panicked);
             None
         })
@@ -500,11 +538,11 @@ impl Session {
         if let Some(error) = &error
             && self.fatal.is_none()
         {
-            self.calls.push_back(Call::Error(error.clone()));
+            self.tell(Call::Error(error.clone()));
         }
         self.report_unsent();
         log::debug!(target: "websocket_app", "{}: over: {close}", self.recipe.peer());
-        self.calls.push_back(Call::Close(close.clone()));
+        self.tell(Call::Close(close.clone()));
         let gave_up = self.failure.take().or(error.filter(|_| close.by == ClosedBy::Lost));
         self.phase = Phase::Over(Some(gave_up.map_or(Ok(close), Err)));
     }
@@ -514,7 +552,7 @@ impl Session {
         for Kept { is_text, payload, since, .. } in self.outbound.expire(now) {
             let age = now.saturating_duration_since(since);
             let message = Some(OwnedMessage::from_parts(is_text, payload));
-            self.calls.push_back(Call::Error(Error::Send(SendError::Expired { message, age })));
+            self.tell(Call::Error(Error::Send(SendError::Expired { message, age })));
         }
     }
 
@@ -523,7 +561,7 @@ impl Session {
         for Kept { is_text, payload, .. } in self.outbound.take_unsent() {
             let message = Some(OwnedMessage::from_parts(is_text, payload));
             if self.fatal.is_none() {
-                self.calls.push_back(Call::Error(Error::Send(SendError::NotConnected { message })));
+                self.tell(Call::Error(Error::Send(SendError::NotConnected { message })));
             }
         }
     }

@@ -128,12 +128,15 @@ fn every_size_script(listener: &Listener) {
     client.skip_to_close();
 }
 
-/// From 1 byte to 300 KiB, short ones being the most; every byte depends on the thread, the number and the place.
+/// From 1 byte to 300 KiB, short ones being the most; lines of a prime length that depend on thread and number.
 fn message(thread: u8, i: u32) -> Vec<u8> {
     let hash = (u32::from(thread) * ROUNDS + i).wrapping_mul(2_654_435_761);
-    let length = 1 + [10, 200, 5000, 70_000, 300_000][(hash >> 29) as usize % 5].min(hash as usize >> 8);
-    let rest = (1..length as u32).map(|place| (place.wrapping_mul(hash | 1) >> 16) as u8);
-    std::iter::once(thread).chain(rest).collect()
+    let length = [1, 10, 200, 5000, 70_000, 300_000][(hash >> 28) as usize % 6];
+    let line: Vec<u8> = (0..251_u32).map(|place| (place.wrapping_mul(hash | 1) >> 16) as u8).collect();
+    let mut message = line.repeat(length / line.len() + 1);
+    message.truncate(length);
+    message[0] = thread;
+    message
 }
 
 /// Whatever is in flight in both directions when `close()` is called: what was sent before is there, what comes before the

@@ -22,6 +22,8 @@ pub(crate) struct Backlog {
     max_age: Duration,
     handed: VecDeque<Kept>,
     waiting: VecDeque<Kept>,
+    /// What was too old when its turn came; to be reported.
+    expired: Vec<Kept>,
     /// Payload bytes in `waiting`.
     bytes: usize,
     /// A connection is there, but what waits is held until its first callback has returned, so that what that sends (who
@@ -38,7 +40,6 @@ pub(crate) struct Backlog {
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
     pub(crate) is_text: bool,
-    pub(crate) compress: bool,
     pub(crate) payload: Bytes,
     pub(crate) since: Instant,
 }
@@ -46,7 +47,7 @@ pub(crate) struct Kept {
 impl Backlog {
     pub(crate) fn new(limit: usize, max_age: Duration) -> Self {
         let (handed, waiting) = (VecDeque::new(), VecDeque::new());
-        Backlog { limit, max_age, handed, waiting, bytes: 0, holding: false, due: 0, opener: None }
+        Backlog { limit, max_age, handed, waiting, expired: Vec::new(), bytes: 0, holding: false, due: 0, opener: None }
     }
 
     pub(crate) fn limit(&self) -> usize {
@@ -65,7 +66,8 @@ impl Backlog {
 
     /// Keeps a message for the next connection, if it fits.
     pub(crate) fn wait(&mut self, kept: Kept) -> bool {
-        let fits = kept.payload.len() <= self.limit - self.bytes;
+        // What was handed to a connection that is lost comes on top, so there may be more than the limit.
+        let fits = kept.payload.len() <= self.limit.saturating_sub(self.bytes);
         if fits {
             self.bytes += kept.payload.len();
             self.waiting.push_back(kept);
@@ -96,10 +98,12 @@ impl Backlog {
     }
 
     /// That callback has returned: all that waits is for the connection that is there, if it is that one's.
-    pub(crate) fn release(&mut self) -> Vec<Kept> {
+    pub(crate) fn release(&mut self, now: Instant) -> Vec<Kept> {
         if self.due > 0 {
             return Vec::new();
         }
+        let expired = self.take_expired(now);
+        self.expired.extend(expired);
         (self.holding, self.opener, self.bytes) = (false, None, 0);
         let released: Vec<Kept> = self.waiting.drain(..).collect();
         self.handed.extend(released.iter().cloned());
@@ -114,8 +118,21 @@ impl Backlog {
         std::mem::swap(&mut self.handed, &mut self.waiting);
     }
 
+    /// Whether there is something to report.
+    pub(crate) fn has_expired(&self) -> bool {
+        !self.expired.is_empty()
+    }
+
     /// Takes out what has waited for too long.
     pub(crate) fn expire(&mut self, now: Instant) -> Vec<Kept> {
+        let mut expired = std::mem::take(&mut self.expired);
+        if !self.holding {
+            expired.extend(self.take_expired(now));
+        }
+        expired
+    }
+
+    fn take_expired(&mut self, now: Instant) -> Vec<Kept> {
         let fresh = self.waiting.iter().position(|kept| after(kept.since, self.max_age) > now);
         let expired: Vec<Kept> = self.waiting.drain(..fresh.unwrap_or(self.waiting.len())).collect();
         self.bytes -= expired.iter().map(|kept| kept.payload.len()).sum::<usize>();
@@ -143,7 +160,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn kept(text: &'static str, since: Instant) -> Kept {
-        Kept { is_text: true, compress: true, payload: Bytes::from_static(text.as_bytes()), since }
+        Kept { is_text: true, payload: Bytes::from_static(text.as_bytes()), since }
     }
 
     fn texts(kept: &[Kept]) -> Vec<&str> {
@@ -163,7 +180,7 @@ mod tests {
         assert_eq!(backlog.len(), 12);
         backlog.hold();
         backlog.opened_by(thread::current().id());
-        assert_eq!(texts(&backlog.release()), ["two", "three", "four"]);
+        assert_eq!(texts(&backlog.release(now)), ["two", "three", "four"]);
         backlog.written(2);
         backlog.lost();
         assert_eq!(texts(&backlog.take_all()), ["four"]);
@@ -180,18 +197,18 @@ mod tests {
         assert_eq!(backlog.next_expiry(), Some(now + SECOND));
         assert_eq!(texts(&backlog.expire(now + SECOND)), ["old"]);
         assert!(backlog.wait(kept("!", now + SECOND)));
-        assert_eq!(texts(&backlog.release()), ["new", "!"]);
+        assert_eq!(texts(&backlog.release(now + SECOND)), ["new", "!"]);
     }
 
     #[test]
     fn only_the_thread_that_opens_may_go_before_what_waits() {
-        let (here, mut backlog) = (thread::current().id(), Backlog::new(6, SECOND));
+        let (here, now, mut backlog) = (thread::current().id(), Instant::now(), Backlog::new(6, SECOND));
         assert!(!backlog.holds(here));
         backlog.hold();
         assert!(backlog.holds(here));
         backlog.opened_by(here);
         assert!(!backlog.holds(here));
-        backlog.release();
+        backlog.release(now);
         assert!(!backlog.holds(here));
     }
 
@@ -205,9 +222,9 @@ mod tests {
         backlog.hold();
         backlog.opened_by(here);
         assert!(backlog.holds(here));
-        assert!(backlog.release().is_empty());
+        assert!(backlog.release(now).is_empty());
         backlog.opened_by(here);
         assert!(!backlog.holds(here));
-        assert_eq!(texts(&backlog.release()), ["kept"]);
+        assert_eq!(texts(&backlog.release(now)), ["kept"]);
     }
 }

@@ -10,12 +10,13 @@ use mio::Token;
 
 use super::backlog::{Backlog, Kept};
 use super::writing::{Direct, Staged};
-use super::{Note, Outbound};
+use super::{Note, Outbound, ring};
 use crate::connect::{Cancel, Handshake, Stream};
 use crate::connection::doorbell::Doorbell;
 use crate::connection::queue::Queue;
 use crate::connection::sender::State;
 use crate::protocol::Deflater;
+use crate::protocol::frame::Head;
 
 impl Outbound {
     /// The options that limit sending.
@@ -52,6 +53,9 @@ impl Outbound {
 
     /// A connection is there, unless closing was asked for meanwhile.
     pub(crate) fn opened(&self, stream: &Arc<Stream>, handshake: Arc<Handshake>, again: bool) -> bool {
+        let agreed = handshake.compression();
+        *self.deflater.lock().unwrap_or_else(PoisonError::into_inner) = agreed.and_then(Deflater::new);
+        self.compress_from.store(agreed.map_or(usize::MAX, |agreed| agreed.min_size), Ordering::Release);
         let mut guard = self.lock();
         guard.cancel = None;
         if guard.close.is_some() {
@@ -61,7 +65,6 @@ impl Outbound {
         guard.stream = Some(Arc::clone(stream));
         guard.handshake = Some(handshake);
         guard.stats.reconnects += u64::from(again);
-        guard.deflater = guard.handshake.as_ref().and_then(|handshake| handshake.compression()).and_then(Deflater::new);
         guard.reconnect = false;
         guard.write_error = None;
         if let Some(backlog) = &mut guard.backlog {
@@ -84,10 +87,13 @@ impl Outbound {
             return;
         }
         let Some(backlog) = &mut guard.backlog else { return };
-        for Kept { is_text, compress, payload, .. } in backlog.release() {
-            let (head, compressed) = guard.compress(is_text, compress, &payload);
-            guard.stats.wire_bytes_sent += compressed.as_ref().map_or(payload.len(), Vec::len) as u64;
-            guard.queue.push_owned(head, compressed.map_or(payload, Bytes::from));
+        for Kept { is_text, payload, .. } in backlog.release(Instant::now()) {
+            // Uncompressed, which is always allowed: compressing all of it would hold the lock for long.
+            guard.stats.wire_bytes_sent += payload.len() as u64;
+            guard.queue.push_owned(Head::of(is_text), payload);
+        }
+        if guard.backlog.as_ref().is_some_and(Backlog::has_expired) {
+            ring(&guard);
         }
         drop(self.write(guard, Direct::NONE));
     }
@@ -109,6 +115,10 @@ impl Outbound {
             backlog.written(written);
             backlog.lost();
         }
+        if guard.backlog.is_none() && guard.buffered() > 0 {
+            guard.losses += 1;
+        }
+        guard.full = false;
         guard.queue = Queue::default();
         guard.staged = Staged::default();
         guard.in_flight = 0;
@@ -170,6 +180,11 @@ impl Outbound {
         guard.flush_asked
     }
 
+    /// Whether a socket that was full has taken bytes since the last look.
+    pub(crate) fn take_progress(&self) -> bool {
+        self.progressed.swap(false, Ordering::Relaxed)
+    }
+
     pub(crate) fn pong(&self, payload: &[u8]) {
         let mut guard = self.lock();
         guard.queue.set_pong(payload);
@@ -192,7 +207,9 @@ impl Outbound {
     pub(crate) fn finish(&self, payload: Bytes) -> bool {
         let mut guard = self.lock();
         guard.state = State::Closing;
-        guard.queue.drop_unsent();
+        if guard.queue.drop_unsent() {
+            guard.losses += 1;
+        }
         guard.queue.set_close(payload);
         let guard = self.write(guard, Direct::NONE);
         self.progress.notify_all();

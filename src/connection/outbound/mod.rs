@@ -14,7 +14,7 @@ mod writing;
 
 use std::cell::Cell;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -91,6 +91,14 @@ pub(crate) struct Outbound {
     progress: Condvar,
     /// Whether anything may be waiting to be written: lets the reading thread skip the lock. Set under the lock.
     pending: AtomicBool,
+    /// The socket, which was full, took bytes again: the peer lives, though it may not be heard. Looked at and cleared by
+    /// the keepalive.
+    progressed: AtomicBool,
+    /// Where permessage-deflate was agreed to. Taken before `guarded`, and held while a message is compressed and queued.
+    /// The reading thread takes it only where a connection begins.
+    deflater: Mutex<Option<Deflater>>,
+    /// From which length on messages are compressed: lets the others skip that lock.
+    compress_from: AtomicUsize,
     /// Set by `abort`: then nothing more is handed out. Also in `guarded`; here for a look without the lock.
     aborted: AtomicBool,
     pub(super) received: Received,
@@ -113,8 +121,6 @@ struct Guarded {
     queue: Queue,
     /// For `queue_while_disconnected`.
     backlog: Option<Backlog>,
-    /// Where permessage-deflate was agreed to. Messages are compressed in the order in which they are queued.
-    deflater: Option<Deflater>,
     /// The piece that is being written; away while a thread writes it.
     staged: Staged,
     /// Bytes of the piece that is being written, and of a payload that its own thread writes, still to be written.
@@ -123,6 +129,10 @@ struct Guarded {
     writing: bool,
     /// The socket was full when last written to.
     blocked: bool,
+    /// It was full, and has not taken anything since.
+    full: bool,
+    /// Counts how often what waited was thrown away: with its connection, or because the peer had closed.
+    losses: u64,
     /// The reading thread heard that the socket has room while another thread was writing.
     retry: bool,
     /// The reading thread was asked to write, and has not done so yet.
@@ -182,6 +192,9 @@ impl Outbound {
             guarded: Mutex::default(),
             progress: Condvar::new(),
             pending: AtomicBool::new(false),
+            progressed: AtomicBool::new(false),
+            deflater: Mutex::default(),
+            compress_from: AtomicUsize::new(usize::MAX),
             aborted: AtomicBool::new(false),
             received: Received::default(),
         }
@@ -189,21 +202,54 @@ impl Outbound {
 
     pub(crate) fn send(&self, message: Outgoing<'_>, wait: Wait) -> Result<(), SendError> {
         let len = message.payload.bytes().len();
+        // Held until the message is queued, so that messages go out in the order in which they were compressed.
+        let mut deflater = self.deflater_for(&message);
         let mut guard = match self.room_for(frame::header_len(len) + len, wait) {
             Ok(guard) => guard,
             Err(NoRoom::Waits(guard)) => return keep_waiting(guard, message),
             Err(no_room) => return Err(no_room.into_error(message)),
         };
+        let mut compressed = None;
+        if let Some(deflater) = deflater.as_mut().and_then(|deflater| deflater.as_mut()) {
+            // Without the lock that the reading thread needs: compressing takes its time. What was there to send at before
+            // may be gone after, and so may the room be, by as much as one message for each thread.
+            drop(guard);
+            compressed = Some(deflater.compress(message.payload.bytes()));
+            guard = self.lock();
+            if guard.state != State::Open {
+                return Err(NoRoom::NotConnected.into_error(message));
+            }
+        }
         guard.stats.messages_sent += 1;
         guard.stats.bytes_sent += len as u64;
-        let Outgoing { is_text, compress, mut payload } = message;
+        guard.stats.wire_bytes_sent += compressed.as_ref().map_or(len, Vec::len) as u64;
+        let Outgoing { is_text, mut payload, .. } = message;
         if let Some(backlog) = &mut guard.backlog {
             let bytes = payload.to_owned();
-            backlog.hand(Kept { is_text, compress, payload: bytes.clone(), since: Instant::now() });
+            backlog.hand(Kept { is_text, payload: bytes.clone(), since: Instant::now() });
             payload = Payload::Owned(bytes);
         }
-        let guard = self.enqueue_message(guard, is_text, compress, &payload);
-        self.drive(guard, wait)
+        let guard = match &compressed {
+            Some(compressed) => self.enqueue(guard, Head::of(is_text).compressed(), &Payload::Borrowed(compressed)),
+            None => self.enqueue(guard, Head::of(is_text), &payload),
+        };
+        let driven = self.drive(guard, wait).map(drop).map_err(NoRoom::into_unwritten);
+        if let (Some(compressed), Some(deflater)) =
+            (compressed, deflater.as_mut().and_then(|deflater| deflater.as_mut()))
+        {
+            deflater.give_back(compressed);
+        }
+        driven
+    }
+
+    /// The compressor, if the message is to be compressed.
+    fn deflater_for(&self, message: &Outgoing<'_>) -> Option<MutexGuard<'_, Option<Deflater>>> {
+        if !message.compress || message.payload.bytes().len() < self.compress_from.load(Ordering::Acquire) {
+            return None;
+        }
+        let deflater = self.deflater.lock().unwrap_or_else(PoisonError::into_inner);
+        let wants = deflater.as_ref().is_some_and(|deflater| deflater.wants(message.payload.bytes().len()));
+        wants.then_some(deflater)
     }
 
     /// Sends a ping or pong of the user's own, in its turn among the messages.
@@ -219,7 +265,7 @@ impl Outbound {
             guard.stats.pings_sent += 1;
         }
         let guard = self.enqueue(guard, head, &Payload::Borrowed(payload));
-        self.drive(guard, Wait::Default)
+        self.drive(guard, Wait::Default).map(drop).map_err(NoRoom::into_unwritten)
     }
 
     /// Begins to close: what is queued goes out first, then the Close frame. Only the first call counts.
@@ -259,6 +305,10 @@ impl Outbound {
         if guard.state == State::Open {
             guard.state = State::Closing;
         }
+        if let (true, Some(stream)) = (guard.self_driven, &guard.stream) {
+            // There may be no thread that hears the doorbell, and one that waits for the socket.
+            stream.abort();
+        }
         self.progress.notify_all();
         ring(&guard);
     }
@@ -281,11 +331,15 @@ impl Outbound {
         let deadline = after(Instant::now(), timeout);
         let mut guard = self.write(self.lock(), Direct::NONE);
         if guard.self_driven {
-            return self.drive(guard, Wait::UpTo(timeout));
+            let driven = self.drive(guard, Wait::UpTo(timeout)).map(drop);
+            return driven.map_err(|no_room| no_room.into_error(Outgoing::from(&[][..])));
         }
-        let limit = guard.max_buffer;
-        while guard.to_send() > 0 {
-            if guard.stream.is_none() && guard.backlog.is_none() || guard.state == State::Closed {
+        let (limit, losses) = (guard.max_buffer, guard.losses);
+        while guard.to_send() > 0 || guard.losses != losses {
+            if guard.losses != losses
+                || guard.stream.is_none() && guard.backlog.is_none()
+                || guard.state == State::Closed
+            {
                 return Err(SendError::NotConnected { message: None });
             }
             guard = match self.wait(guard, deadline) {
@@ -335,6 +389,9 @@ impl Outbound {
     /// Waits until a frame of this length may be queued. One that is longer than the limit may when nothing else waits.
     fn room_for(&self, needed: usize, wait: Wait) -> Result<Lock<'_>, NoRoom<'_>> {
         let mut guard = self.lock();
+        if guard.self_driven && guard.state == State::Open {
+            guard = self.drive(guard, wait)?;
+        }
         let mut deadline = None;
         loop {
             if guard.backlog.is_some() && guard.waits_in().is_some() {
@@ -369,7 +426,7 @@ impl Outbound {
     }
 }
 
-/// Rings for the reading thread, if there is one. It never holds the doorbell's lock and ours together.
+/// Rings for the reading thread, if there is one. The doorbell's lock comes after ours, and never the other way.
 fn ring(guard: &Guarded) {
     if let Some((doorbell, token)) = &guard.doorbell {
         doorbell.ring(*token);
@@ -379,8 +436,7 @@ fn ring(guard: &Guarded) {
 /// Keeps a message for the next connection.
 fn keep_waiting(mut guard: Lock<'_>, message: Outgoing<'_>) -> Result<(), SendError> {
     let len = message.payload.bytes().len();
-    let Outgoing { is_text, compress, payload } = &message;
-    let kept = Kept { is_text: *is_text, compress: *compress, payload: payload.to_owned(), since: Instant::now() };
+    let kept = Kept { is_text: message.is_text, payload: message.payload.to_owned(), since: Instant::now() };
     let Some(backlog) = guard.waits_in() else {
         return Err(SendError::NotConnected { message: message.into_owned_message() });
     };
@@ -406,6 +462,14 @@ enum NoRoom<'a> {
 }
 
 impl NoRoom<'_> {
+    /// The same for a message that was queued before: it has not been refused.
+    fn into_unwritten(self) -> SendError {
+        match self {
+            NoRoom::Timeout(after) => SendError::Unwritten { after },
+            _ => SendError::NotConnected { message: None },
+        }
+    }
+
     fn into_error(self, message: Outgoing<'_>) -> SendError {
         let message = message.into_owned_message();
         match self {

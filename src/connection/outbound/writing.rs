@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Guarded, Lock, Outbound, Wait, ring};
+use super::{Guarded, Lock, NoRoom, Outbound, Wait, ring};
 use crate::connection::queue::{PIECE, Piece};
 use crate::deadline::after;
-use crate::error::SendError;
 use crate::message::Payload;
 use crate::protocol::frame::{self, Head, MaskingKey};
 
@@ -64,33 +63,13 @@ impl Direct<'_> {
     fn stage(&mut self, piece: &mut Piece) {
         let end = self.payload.len().min(self.offset + PIECE);
         frame::encode_payload(&mut piece.bytes, &self.payload[self.offset..end], self.key, self.offset);
+        piece.mid_frame = self.offset > 0;
         self.offset = end;
         piece.messages = usize::from(self.is_done());
     }
 }
 
 impl Outbound {
-    /// Queues a message for which there is room, compressed where that was agreed to.
-    pub(super) fn enqueue_message<'a>(
-        &'a self,
-        mut guard: Lock<'a>,
-        is_text: bool,
-        compress: bool,
-        payload: &Payload<'_>,
-    ) -> Lock<'a> {
-        let (head, compressed) = guard.compress(is_text, compress, payload.bytes());
-        let Some(compressed) = compressed else {
-            guard.stats.wire_bytes_sent += payload.bytes().len() as u64;
-            return self.enqueue(guard, head, payload);
-        };
-        guard.stats.wire_bytes_sent += compressed.len() as u64;
-        let mut guard = self.enqueue(guard, head, &Payload::Borrowed(&compressed));
-        if let Some(deflater) = &mut guard.deflater {
-            deflater.give_back(compressed);
-        }
-        guard
-    }
-
     /// Queues a frame for which there is room, and writes it, or has it written.
     pub(super) fn enqueue<'a>(&'a self, mut guard: Lock<'a>, head: Head, payload: &Payload<'_>) -> Lock<'a> {
         let bytes = payload.bytes();
@@ -135,31 +114,28 @@ impl Outbound {
     }
 
     /// Where no event loop does: waits for the socket and writes, until nothing is left.
-    pub(super) fn drive<'a>(&'a self, mut guard: Lock<'a>, wait: Wait) -> Result<(), SendError> {
-        if !guard.self_driven || guard.buffered() == 0 {
-            return Ok(());
+    pub(super) fn drive<'a>(&'a self, mut guard: Lock<'a>, wait: Wait) -> Result<Lock<'a>, NoRoom<'a>> {
+        if !guard.self_driven || guard.buffered() == 0 || matches!(wait, Wait::Never) {
+            return Ok(guard);
         }
-        let timeout = wait.limit(&guard);
-        if matches!(wait, Wait::Never) {
-            return Ok(());
-        }
+        let (timeout, losses) = (wait.limit(&guard), guard.losses);
         let deadline = after(Instant::now(), timeout);
         while guard.buffered() > 0 {
-            let Some(stream) = guard.stream.clone() else { return Err(SendError::NotConnected { message: None }) };
+            let Some(stream) = guard.stream.clone() else { return Err(NoRoom::NotConnected) };
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(SendError::Timeout { message: None, after: timeout });
+                return Err(NoRoom::Timeout(timeout));
             }
             drop(guard);
             let waited = stream.wait_writable(left);
             guard = self.lock();
             guard.blocked = false;
             guard = self.write(guard, Direct::NONE);
-            if waited.is_err() || guard.write_error.is_some() {
-                return Err(SendError::NotConnected { message: None });
+            if waited.is_err() || guard.write_error.is_some() || guard.abort || guard.losses != losses {
+                return Err(NoRoom::NotConnected);
             }
         }
-        Ok(())
+        Ok(guard)
     }
 
     /// Writes until nothing is left or the socket is full, unless a thread is at it already. The lock is not held while
@@ -192,6 +168,9 @@ impl Outbound {
             match result {
                 Ok(written) => {
                     staged.written += written;
+                    if std::mem::take(&mut guard.full) {
+                        self.progressed.store(true, Ordering::Relaxed);
+                    }
                     guard.in_flight -= written;
                     if guard.waiting_threads > 0 {
                         self.progress.notify_all();
@@ -199,6 +178,7 @@ impl Outbound {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    guard.full = true;
                     if !guard.retry {
                         guard.blocked = true;
                         break true;
@@ -236,17 +216,6 @@ impl Outbound {
 }
 
 impl Guarded {
-    /// Compresses a message, unless it is not to be. What was compressed must go out, and in this order.
-    pub(super) fn compress(&mut self, is_text: bool, wanted: bool, message: &[u8]) -> (Head, Option<Vec<u8>>) {
-        let head = Head::of(is_text);
-        match &mut self.deflater {
-            Some(deflater) if wanted && deflater.wants(message.len()) => {
-                (head.compressed(), Some(deflater.compress(message)))
-            }
-            _ => (head, None),
-        }
-    }
-
     /// Whether this send is one of a sustained stream, which is better written in large pieces.
     fn is_streaming(&mut self, now: Instant) -> bool {
         let gap = self.last_send.map(|last| now.saturating_duration_since(last));

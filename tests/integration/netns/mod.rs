@@ -14,11 +14,11 @@ use crate::recorder::Call;
 use crate::running::{Running, run};
 use crate::watchdog::{Gate, Task, Watchdog};
 
-const PING_INTERVAL: Duration = Duration::from_millis(300);
-const PING_TIMEOUT: Duration = Duration::from_millis(500);
+const PING_INTERVAL: Duration = Duration::from_millis(500);
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a busy machine may add to the two.
-const SLACK: Duration = Duration::from_secs(2);
+const SLACK: Duration = Duration::from_secs(3);
 
 type Change = fn(&Namespace);
 
@@ -170,7 +170,7 @@ fn impatient(server: &Server) -> WebSocketApp {
     WebSocketApp::new(server.url())
         .ping_interval(PING_INTERVAL)
         .ping_timeout(PING_TIMEOUT)
-        .connect_timeout(Duration::from_millis(500))
+        .connect_timeout(Duration::from_secs(1))
         .reconnect(Reconnect::fixed(Duration::from_millis(50)))
 }
 
@@ -216,10 +216,7 @@ fn attempts_until(app: &Running, first_failed: impl FnOnce()) -> u32 {
             Call::Error(Failure::Attempt(number, Some(_), why)) => {
                 failed += 1;
                 assert_eq!(number, failed + 1);
-                assert!(
-                    matches!(*why, Failure::Network(Phase::Connect) | Failure::Timeout(Phase::Connect, _)),
-                    "{why:?}"
-                );
+                assert!(matches!(*why, Failure::Network(Phase::Connect) | Failure::Timeout(..)), "{why:?}");
                 if let Some(first_failed) = first_failed.take() {
                     first_failed();
                 }

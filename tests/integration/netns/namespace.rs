@@ -1,6 +1,7 @@
 //! A network namespace with one link to this one, and processes of this test binary that run in it. Everything is taken
 //! away when it is dropped; what a run that was killed has left, the next one takes away.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream, UdpSocket};
@@ -9,7 +10,7 @@ use std::process::{self, Child, ChildStdout, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use std::{env, thread};
+use std::{env, mem, thread};
 
 use socket2::SockRef;
 
@@ -228,18 +229,22 @@ impl Drop for Server {
 
 /// Welcomes every client and echoes text, until standard input ends.
 pub(super) fn serve() {
-    let clients: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
+    let clients: Arc<Mutex<Clients>> = Arc::default();
     let accepted = Arc::clone(&clients);
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
     println!("port {}", listener.local_addr().unwrap().port());
     thread::spawn(move || {
         for tcp in listener.incoming().map(Result::unwrap) {
-            accepted.lock().unwrap().push(tcp.try_clone().unwrap());
-            thread::spawn(move || talk(Connection::new(tcp, |tcp| Ok(Box::new(tcp)))));
+            let mut clients = accepted.lock().unwrap();
+            let number = clients.next;
+            clients.next += 1;
+            clients.listening.insert(number, tcp.try_clone().unwrap());
+            let clients = Arc::clone(&accepted);
+            thread::spawn(move || talk(Connection::new(tcp, |tcp| Ok(Box::new(tcp))), number, &clients));
         }
     });
     for line in io::stdin().lines().map(Result::unwrap) {
-        for mut client in clients.lock().unwrap().drain(..) {
+        for (_, mut client) in mem::take(&mut clients.lock().unwrap().listening) {
             match line.as_str() {
                 "half" => client.write_all(&Frame::text("x".repeat(100)).encode()[..50]).unwrap(),
                 "forget" => {
@@ -255,16 +260,28 @@ pub(super) fn serve() {
     process::exit(0);
 }
 
-fn talk(mut client: Connection) -> Option<()> {
+/// Those that are answered: not those that were left in the middle of a frame.
+#[derive(Default)]
+struct Clients {
+    listening: BTreeMap<u32, TcpStream>,
+    next: u32,
+}
+
+fn talk(mut client: Connection, number: u32, clients: &Mutex<Clients>) -> Option<()> {
     client.try_upgrade().ok()?;
-    client.try_write(Frame::text(WELCOME).encode()).ok()?;
+    let mut answer = Some(Frame::text(WELCOME));
     loop {
-        let frame = client.try_read_frame().ok()?;
-        match frame.opcode {
-            PING => client.try_write(Frame::new(PONG, frame.payload).encode()).ok()?,
-            TEXT => client.try_write(frame.encode()).ok()?,
-            CLOSE => return client.try_write(frame.encode()).ok(),
-            _ => {}
+        // Held while writing, so that nothing gets into the middle of a frame.
+        let clients = clients.lock().unwrap();
+        if let Some(frame) = answer.filter(|_| clients.listening.contains_key(&number)) {
+            client.try_write(frame.encode()).ok()?;
         }
+        drop(clients);
+        let frame = client.try_read_frame().ok()?;
+        answer = match frame.opcode {
+            PING => Some(Frame::new(PONG, frame.payload)),
+            TEXT | CLOSE => Some(frame),
+            _ => None,
+        };
     }
 }

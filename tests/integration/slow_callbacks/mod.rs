@@ -8,6 +8,8 @@ mod each_kind;
 mod failing;
 /// Other apps on the same loop do not notice.
 mod others;
+/// Pings, and how long their answers take.
+mod pings;
 /// A connection that is lost and made anew while a callback is slow.
 mod reconnecting;
 /// Which thread callbacks run on, and that the loop comes back to it.
@@ -16,10 +18,11 @@ mod threads;
 mod waiting;
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use websocket_app::{CallbackError, Sender};
 
+use self::pings::{is_alive, ping};
 use crate::connection::Connection;
 use crate::frame::Frame;
 use crate::recorder::Call;
@@ -72,31 +75,4 @@ impl Work {
         client.send(Frame::text(WORK));
         self.begun.wait();
     }
-}
-
-/// How long the client may take to answer a ping while a callback is slow, and what a loaded machine adds to it at most.
-const PROMISED: Duration = Duration::from_millis(100);
-const TOLERATED: Duration = Duration::from_millis(250);
-
-/// Sends so many pings, one each 100 ms, sees each answered before the next, and tells how long that took.
-fn ping(client: &mut Connection, count: u32) {
-    let start = Instant::now();
-    let times: Vec<Duration> = (0..count)
-        .map(|i| {
-            thread::sleep((start + i * PROMISED).saturating_duration_since(Instant::now()));
-            is_alive(client, &i.to_string())
-        })
-        .collect();
-    let slowest = times.iter().max().expect("there is one at least");
-    let late = times.iter().filter(|time| **time > PROMISED).count();
-    println!("{count} pings: the slowest answer took {slowest:?}, {late} took over {PROMISED:?}");
-    assert!(*slowest <= TOLERATED, "answers took {times:?}");
-}
-
-/// Sends a ping, which must be answered before anything else comes, and gives the time that took.
-fn is_alive(client: &mut Connection, payload: &str) -> Duration {
-    let sent = Instant::now();
-    client.send(Frame::ping(payload));
-    client.expect(Frame::pong(payload));
-    sent.elapsed()
 }

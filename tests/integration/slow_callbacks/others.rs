@@ -1,11 +1,11 @@
 //! Other apps on the same loop do not notice that a callback of one is slow.
 
+use std::thread;
 use std::time::Duration;
 
 use websocket_app::{ClosedBy, EventLoop};
 
-use super::{WORK, Work, is_alive};
-use crate::connection::Connection;
+use super::{WORK, Work};
 use crate::failure::{Failure, clean, unanswered};
 use crate::frame::Frame;
 use crate::many::{Added, add, add_with, add_with_timer, echo_peer, join, serve};
@@ -41,10 +41,8 @@ fn let_go((app, _peer, work): (Added, Peer, Work)) {
 fn others_echo_on_and_their_timers_tick() {
     let event_loop = EventLoop::new().unwrap();
     let echo = echo_peer(2);
-    let (early, timed) = (add(&event_loop, echo.app()), {
-        let period = Duration::from_millis(20);
-        add_with_timer(&event_loop, echo.app(), period, only_record())
-    });
+    let early = add(&event_loop, echo.app());
+    let timed = add_with_timer(&event_loop, echo.app(), Duration::from_millis(20), only_record());
     early.expect_open();
     timed.expect_open();
     let busy = busy(&event_loop);
@@ -95,69 +93,64 @@ fn several_may_be_slow_at_once() {
     join(event_loop);
 }
 
-/// All get a slow callback again and again, while one that is quick never stops.
+/// All get a slow callback again and again, while one that is quick never stops: the loop is handed to and fro while calls
+/// are made.
 #[test]
 fn all_may_be_slow_again_and_again() {
     const APPS: usize = 6;
     const ROUNDS: usize = 8;
     let event_loop = EventLoop::new().unwrap();
+    let echo = echo_peer(1);
+    let quick = add_with(&event_loop, echo.app(), |ws, call| {
+        if matches!(call, Call::Open | Call::Message(_)) {
+            // Until it is closed.
+            let _not_sent_any_more = ws.send("again");
+        }
+        Ok(())
+    });
     let peer = Peer::start(|listener| {
-        serve(listener, APPS, |_, mut client: Connection| {
+        serve(listener, APPS, |_, mut client| {
             for i in 0..ROUNDS {
                 client.send(Frame::text(i.to_string()));
-                is_alive(&mut client, &i.to_string());
-                client.expect_text(&i.to_string());
+                client.send(Frame::ping("alive"));
+                // The pong comes first, unless the machine is busy.
+                let answers = [client.read_frame(), client.read_frame()];
+                let expected = [Frame::pong("alive"), Frame::text(i.to_string())];
+                assert!(expected.iter().all(|frame| answers.contains(frame)), "{answers:?}");
             }
             client.close(1000, "");
         });
     });
-    let echo = echo_peer(1);
-    let quick = add_with(&event_loop, echo.app(), |ws, call| match call {
-        // Until it is closed.
-        Call::Open | Call::Message(_) => Ok(ws
-            .send("again")
-            .or_else(|_| if ws.state() == websocket_app::State::Closing { Ok(()) } else { Err("not closing") })?),
-        _ => Ok(()),
-    });
-    let apps: Vec<_> = (0..APPS)
-        .map(|_| {
-            add_with(&event_loop, peer.app(), |ws, call| {
-                if let Call::Message(message) = call {
-                    // Somewhat longer than it takes to be noticed.
-                    std::thread::sleep(Duration::from_millis(60));
-                    ws.send(message.as_message())?;
-                }
-                Ok(())
-            })
+    let slow = || {
+        add_with(&event_loop, peer.app(), |ws, call| {
+            if let Call::Message(message) = call {
+                // Somewhat longer than it takes to be noticed.
+                thread::sleep(Duration::from_millis(60));
+                ws.send(message.as_message())?;
+            }
+            Ok(())
         })
-        .collect();
+    };
+    let apps: Vec<Added> = (0..APPS).map(|_| slow()).collect();
     for app in apps {
         app.expect_open();
-        let (mut texts, mut pings) = (0, 0);
-        while texts < ROUNDS || pings < ROUNDS {
-            match app.next() {
-                Call::Message(message) => {
-                    assert_eq!(message.to_string(), texts.to_string());
-                    texts += 1;
-                }
-                Call::Ping(_) => pings += 1,
-                call => panic!("{call:?}"),
-            }
+        for i in 0..ROUNDS {
+            app.expect_text(&i.to_string());
+            app.expect(Call::Ping("alive".into()));
         }
         app.expect_close(clean(ClosedBy::Peer, 1000, ""));
         app.end().unwrap();
     }
     quick.expect_open();
+    quick.expect_text("again");
     quick.sender.close();
-    let mut echoes = 0;
     let close = loop {
         match quick.next() {
             Call::Close(close) => break close,
             call => assert_eq!(call, Call::text("again")),
         }
-        echoes += 1;
     };
-    assert!(close.clean && echoes > 0, "{close}");
+    assert!(close.clean, "{close}");
     quick.end().unwrap();
     join(event_loop);
 }

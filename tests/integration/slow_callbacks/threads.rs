@@ -1,88 +1,93 @@
-//! Which thread callbacks run on: with `run_forever` always the caller's, also after another thread stood in for it.
+//! Which thread callbacks run on: always the same, with `run_forever` the caller's, also after another thread stood in.
 
-use std::thread;
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use crossbeam_channel::unbounded;
-use websocket_app::{CallbackError, Reconnect, Sender};
+use crossbeam_channel::{Receiver, Sender as Channel, bounded, unbounded};
+use websocket_app::{CallbackError, Reconnect, Sender, WebSocketApp};
 
 use super::{WORK, is_alive};
 use crate::frame::Frame;
 use crate::peer::{Listener, Peer};
-use crate::recorder::{Call, record_timer};
-use crate::watchdog::Task;
+use crate::recorder::{Call, Recorder, record_timer};
+use crate::watchdog::{PATIENCE, Task};
 
-/// Longer than it takes to be noticed.
-const LONG: Duration = Duration::from_millis(100);
+#[test]
+fn callbacks_of_run_forever_run_on_the_callers_thread() {
+    let (_peer, app, calls, threads) = app();
+    let run = Task::start("run_forever", move || {
+        app.run_forever().unwrap();
+        thread::current().id()
+    });
+    see_all(&calls);
+    let caller = run.join();
+    assert!(threads.iter().all(|thread| thread == caller), "a callback ran on another thread");
+}
 
-/// Two connections, with every kind of callback, slow ones and quick ones.
-fn everything(listener: &Listener) {
-    for code in [1012, 1000] {
+#[test]
+fn callbacks_of_a_spawned_app_run_on_one_thread() {
+    let (_peer, app, calls, threads) = app();
+    let app = app.spawn().unwrap();
+    see_all(&calls);
+    app.join().unwrap();
+    let first = threads.recv().unwrap();
+    assert!(threads.iter().all(|thread| thread == first), "callbacks ran on several threads");
+}
+
+/// How often a connection makes the app slow, and how many connections there are.
+const ROUNDS: usize = 3;
+const CODES: [u16; 2] = [1012, 1000];
+
+/// An app with callbacks of every kind, some of which are slow, and the threads they run on.
+fn app() -> (Peer, WebSocketApp, Recorder, Receiver<ThreadId>) {
+    let (to_callback, from_peer) = bounded(0);
+    let peer = Peer::start(move |listener| every_kind(listener, &to_callback));
+    let (seen, threads) = unbounded();
+    let app = peer.app().reconnect(Reconnect::fixed(Duration::from_millis(1)).max_attempts(CODES.len() as u32));
+    let hook = move |ws: &Sender, call: &Call| -> Result<(), CallbackError> {
+        seen.send(thread::current().id())?;
+        match call {
+            Call::Message(message) if message.to_string() == WORK => {
+                for _begin_and_end in 0..2 {
+                    from_peer.recv_timeout(PATIENCE)?;
+                }
+            }
+            Call::Message(message) if message.to_string() == "fails" => Err("as it should")?,
+            Call::Message(message) => ws.send(message.as_message())?,
+            _ => {}
+        }
+        Ok(())
+    };
+    let (app, calls) = record_timer(app, Duration::from_millis(10), Box::new(hook));
+    (peer, app, calls, threads)
+}
+
+fn every_kind(listener: &Listener, to_callback: &Channel<()>) {
+    let meet = || to_callback.send_timeout((), PATIENCE).expect("the callback is waiting");
+    for code in CODES {
         let mut client = listener.open();
-        for i in 0..3 {
+        for _ in 0..ROUNDS {
             client.send(Frame::text(WORK));
-            // Answered by a stand-in: the callback takes longer than the promise allows for an answer.
-            is_alive(&mut client, &i.to_string());
-            client.send(Frame::text("quick"));
-            client.send(Frame::pong("pong"));
-            client.send(Frame::text("fails"));
+            meet();
+            // The app's thread is held up, so it is another one that answers.
+            is_alive(&mut client, "alive");
+            for frame in [Frame::text("fails"), Frame::pong("pong"), Frame::text("quick")] {
+                client.send(frame);
+            }
+            meet();
             client.expect_text("quick");
         }
         client.close(code, "");
     }
 }
 
-fn slow_and_quick(ws: &Sender, call: &Call) -> Result<(), CallbackError> {
-    match call {
-        Call::Message(message) if message.to_string() == "quick" => ws.send("quick")?,
-        Call::Message(message) if message.to_string() == "fails" => Err("as it should")?,
-        Call::Timer | Call::Ping(_) | Call::Pong(_) => {}
-        _ => thread::sleep(LONG),
+fn see_all(calls: &Recorder) {
+    let mut works = 0;
+    loop {
+        match calls.next() {
+            Call::Close(close) if close.reconnect_in.is_none() => break,
+            call => works += usize::from(call == Call::text(WORK)),
+        }
     }
-    Ok(())
-}
-
-#[test]
-fn callbacks_of_run_forever_run_on_the_callers_thread() {
-    let peer = Peer::start(everything);
-    let (seen, threads) = unbounded();
-    let app = peer.app().reconnect(Reconnect::fixed(Duration::from_millis(1)).max_attempts(2));
-    let (app, calls) = record_timer(
-        app,
-        Duration::from_millis(10),
-        Box::new(move |ws, call| {
-            seen.send(thread::current().id())?;
-            slow_and_quick(ws, call)
-        }),
-    );
-    let run = Task::start("run_forever", move || {
-        let caller = thread::current().id();
-        app.run_forever().unwrap();
-        caller
-    });
-    while !matches!(calls.next(), Call::Close(close) if close.reconnect_in.is_none()) {}
-    let caller = run.join();
-    let threads: Vec<_> = threads.iter().collect();
-    assert!(threads.len() > 20, "{} callbacks", threads.len());
-    assert!(threads.iter().all(|thread| *thread == caller), "a callback ran on another thread");
-}
-
-#[test]
-fn callbacks_of_a_spawned_app_run_on_one_thread() {
-    let peer = Peer::start(everything);
-    let (seen, threads) = unbounded();
-    let app = peer.app().reconnect(Reconnect::fixed(Duration::from_millis(1)).max_attempts(2));
-    let (app, calls) = record_timer(
-        app,
-        Duration::from_millis(10),
-        Box::new(move |ws, call| {
-            seen.send(thread::current().id())?;
-            slow_and_quick(ws, call)
-        }),
-    );
-    let app = app.spawn().unwrap();
-    while !matches!(calls.next(), Call::Close(close) if close.reconnect_in.is_none()) {}
-    app.join().unwrap();
-    let threads: Vec<_> = threads.iter().collect();
-    assert!(threads.iter().all(|thread| *thread == threads[0]), "callbacks ran on several threads");
+    assert_eq!(works, ROUNDS * CODES.len());
 }

@@ -1,0 +1,93 @@
+//! Pings of the server's, and how long their answers take, measured by how late this machine wakes threads up anyway.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::connection::Connection;
+use crate::frame::Frame;
+use crate::watchdog::Task;
+
+/// How long the client may take to answer while a callback is slow, and what is put up with on a busy machine.
+const PROMISED: Duration = Duration::from_millis(100);
+const TOLERATED: Duration = Duration::from_millis(250);
+/// How many threads are woken up one after the other for an answer: the monitor, a stand-in, and the one that waits for it.
+/// On an overloaded machine each is late.
+const WAKE_UPS: u32 = 3;
+
+/// Sends so many pings, one each 100 ms, sees each answered before the next, and tells how long that took.
+pub(super) fn ping(client: &mut Connection, count: u32) {
+    let (start, machine) = (Instant::now(), Machine::watch());
+    let (mut slowest, mut late, mut worst) = (Duration::ZERO, 0, Duration::ZERO);
+    for i in 0..count {
+        thread::sleep((start + i * PROMISED).saturating_duration_since(Instant::now()));
+        machine.lateness();
+        let time = is_alive(client, &i.to_string());
+        let lateness = machine.lateness();
+        assert!(
+            time <= TOLERATED + WAKE_UPS * lateness,
+            "ping {i} was answered after {time:?}, not due to {lateness:?}"
+        );
+        (slowest, worst) = (slowest.max(time), worst.max(lateness));
+        late += u32::from(time > PROMISED);
+    }
+    println!(
+        "{count} pings: the slowest answer took {slowest:?}, {late} took over {PROMISED:?}; any thread: {worst:?}"
+    );
+}
+
+/// Sends a ping, which must be answered before anything else comes, and gives the time that took.
+pub(super) fn is_alive(client: &mut Connection, payload: &str) -> Duration {
+    let sent = Instant::now();
+    client.send(Frame::ping(payload));
+    client.expect(Frame::pong(payload));
+    sent.elapsed()
+}
+
+/// Watches how late a thread is that only sleeps.
+struct Machine {
+    shared: Arc<Watched>,
+    _thread: Task<()>,
+}
+
+#[derive(Default)]
+struct Watched {
+    /// In microseconds, since it was last asked for.
+    worst: AtomicU64,
+    beats: AtomicU64,
+    is_over: AtomicBool,
+}
+
+impl Machine {
+    fn watch() -> Self {
+        const BEAT: Duration = Duration::from_millis(5);
+        let shared = Arc::<Watched>::default();
+        let watched = Arc::clone(&shared);
+        let thread = Task::start("watching the machine", move || {
+            while !watched.is_over.load(Ordering::SeqCst) {
+                let slept = Instant::now();
+                thread::sleep(BEAT);
+                let late = slept.elapsed().saturating_sub(BEAT);
+                watched.worst.fetch_max(late.as_micros() as u64, Ordering::SeqCst);
+                watched.beats.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        Machine { shared, _thread: thread }
+    }
+
+    /// The most since the last time, the sleep that is going on included.
+    fn lateness(&self) -> Duration {
+        let beats = self.shared.beats.load(Ordering::SeqCst);
+        while self.shared.beats.load(Ordering::SeqCst) == beats {
+            thread::sleep(Duration::from_millis(1));
+        }
+        Duration::from_micros(self.shared.worst.swap(0, Ordering::SeqCst))
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.shared.is_over.store(true, Ordering::SeqCst);
+    }
+}
