@@ -197,7 +197,7 @@ mod protocol;
 mod reconnect;
 mod tls;
 
-pub use app::{AppHandle, CallbackResult, Callbacks, Event, EventLoop, WebSocketApp};
+pub use app::{AppHandle, CallbackResult, Callbacks, Event, EventLoop, RenewalResult, WebSocketApp};
 pub use client::{WebSocket, WebSocketBuilder};
 pub use close::{Close, ClosedBy, close_code};
 pub use connect::Handshake;

@@ -107,14 +107,14 @@ impl Kept {
 
 /// Enough for every threshold, and quick.
 const MOST_STEPS: usize = 40;
-const MOST_BYTES: usize = 600_000;
+const MOST_BYTES: usize = 300_000;
 
 /// What was sent, and what was written of it.
 #[derive(Default)]
 struct Run {
     sending: Sending,
     compressed: bool,
-    wire: Vec<u8>,
+    peer: Peer,
     /// Kind, payload, and length on the wire of each message sent.
     messages: Vec<(bool, Vec<u8>, usize)>,
     pings: Vec<Vec<u8>>,
@@ -141,11 +141,11 @@ fuzz_target!(|plan: Plan| {
     assert!(run.sending.is_empty() || run.close.is_some(), "nothing waits, but behind Close");
     assert_eq!(run.counted, run.messages.len());
 
-    let unmasked = unmask(&run.wire);
+    assert_eq!(run.peer.rest, [], "the last frame is whole");
     let mut splits = Splits::new(plan.splits.into());
     let connection =
         Connection { max_message_size: 1 << 20, max_fragments: 1, in_pieces: plan.splits & 1 == 1, compression };
-    run.check(connection.receive(&unmasked.wire, || splits.size()));
+    run.check(connection.receive(&run.peer.unmasked, || splits.size()));
 });
 
 impl Run {
@@ -168,7 +168,7 @@ impl Run {
                     return 0;
                 }
                 let taken = *taken as usize % payload.len();
-                self.wire.extend(self.sending.send_begun(*text, &payload, taken, *key));
+                self.peer.push(&self.sending.send_begun(*text, &payload, taken, *key));
                 let len = payload.len();
                 self.messages.push((*text, payload, len));
                 return len;
@@ -200,8 +200,7 @@ impl Run {
             Step::DropUnsent if self.compressed => {}
             Step::DropUnsent => {
                 self.sending.drop_unsent();
-                let written = unmask(&self.wire);
-                self.messages.truncate(written.messages + usize::from(written.rest > 0));
+                self.messages.truncate(self.peer.messages + usize::from(!self.peer.rest.is_empty()));
             }
         }
         self.check_waiting();
@@ -212,15 +211,17 @@ impl Run {
     fn write(&mut self) -> bool {
         let Some((piece, messages)) = self.sending.next_piece() else { return false };
         assert!(!piece.is_empty(), "a piece of nothing would be written for ever");
-        let begins_frame = unmask(&self.wire).rest == 0;
-        let (piece, before) = (piece.to_vec(), self.wire.len());
-        self.wire.extend(&piece);
-        self.counted += messages;
+        let piece = piece.to_vec();
         assert_eq!(self.sending.messages_within(piece.len()), messages);
         // Wherever the socket stops, the messages that are whole by then are counted.
-        let stop = self.wire.len() % piece.len();
-        let whole = if begins_frame { unmask(&self.wire[before..before + stop]).messages } else { 0 };
-        assert_eq!(self.sending.messages_within(stop), whole);
+        let stop = (self.peer.unmasked.len() + self.counted) % piece.len();
+        let mut stopped = Peer::default();
+        if self.peer.rest.is_empty() {
+            stopped.push(&piece[..stop]);
+        }
+        assert_eq!(self.sending.messages_within(stop), stopped.messages);
+        self.peer.push(&piece);
+        self.counted += messages;
         self.check_waiting();
         true
     }
@@ -228,8 +229,7 @@ impl Run {
     /// What waits is what was sent and is not written, control frames aside.
     fn check_waiting(&self) {
         let sent: usize = self.messages.iter().map(|(.., len)| header_len(*len) + len).sum();
-        let written = unmask(&self.wire);
-        assert_eq!(self.sending.waiting(), sent - written.data, "{sent} sent");
+        assert_eq!(self.sending.waiting(), sent - self.peer.data, "{sent} sent");
     }
 
     fn check(&self, received: Vec<Event>) {
@@ -262,50 +262,66 @@ impl Run {
     }
 }
 
-/// What a client wrote, as a server would have.
+/// Reads what a client writes, frames as RFC 6455 §5.2 draws them, with nothing of the crate's.
 #[derive(Default)]
-struct Unmasked {
-    wire: Vec<u8>,
+struct Peer {
+    /// The whole frames, as a server would have written them.
+    unmasked: Vec<u8>,
     /// Whole data frames.
     messages: usize,
     /// Bytes of data frames, whole or not.
     data: usize,
-    /// Bytes of a frame that is not whole.
-    rest: usize,
+    /// What has come of a frame that is not whole.
+    rest: Vec<u8>,
 }
 
-/// Reads frames as RFC 6455 §5.2 draws them, with nothing of the crate's.
-fn unmask(mut wire: &[u8]) -> Unmasked {
-    let mut unmasked = Unmasked::default();
-    while let [first, second, rest @ ..] = wire {
-        let is_data = first & 0x08 == 0;
+impl Peer {
+    fn push(&mut self, bytes: &[u8]) {
+        self.data -= self.data_in_rest();
+        let mut wire = std::mem::take(&mut self.rest);
+        wire.extend_from_slice(bytes);
+        let mut frames = wire.as_slice();
+        while let Some(len) = self.frame(frames) {
+            frames = &frames[len..];
+        }
+        self.rest = frames.to_vec();
+        self.data += self.data_in_rest();
+    }
+
+    fn data_in_rest(&self) -> usize {
+        self.rest.first().map_or(0, |first| if is_data(*first) { self.rest.len() } else { 0 })
+    }
+
+    /// Takes a frame, if it is whole, and gives its length.
+    fn frame(&mut self, wire: &[u8]) -> Option<usize> {
+        let [first, second, rest @ ..] = wire else { return None };
         assert!(first & 0xb0 == 0x80 && second & 0x80 != 0, "whole messages, masked: {first:02x} {second:02x}");
         let extended = match second & 0x7f {
             126 => 2,
             127 => 8,
             _ => 0,
         };
-        let payload = rest.get(..extended + 4).and_then(|head| {
-            let (len, key) = head.split_at(extended);
-            let len = len.iter().fold(0, |len, byte| len << 8 | usize::from(*byte));
-            let len = if extended == 0 { usize::from(second & 0x7f) } else { len };
-            assert_eq!(header_len(len), 2 + extended + 4, "the shortest header for {len} bytes");
-            Some((key, rest.get(extended + 4..extended + 4 + len)?))
-        });
-        let Some((key, payload)) = payload else {
-            unmasked.data += if is_data { wire.len() } else { 0 };
-            break;
+        let (len, key) = rest.get(..extended + 4)?.split_at(extended);
+        let len = match extended {
+            0 => usize::from(second & 0x7f),
+            _ => len.iter().fold(0, |len, byte| len << 8 | usize::from(*byte)),
         };
-        unmasked.wire.extend([*first, second & 0x7f]);
-        unmasked.wire.extend(&rest[..extended]);
-        unmasked.wire.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
-        let len = 2 + extended + 4 + payload.len();
-        unmasked.messages += usize::from(is_data);
-        unmasked.data += if is_data { len } else { 0 };
-        wire = &wire[len..];
+        let header = 2 + extended + 4;
+        assert_eq!(header_len(len), header, "the shortest header for {len} bytes");
+        let payload = wire.get(header..header + len)?;
+        self.unmasked.extend([*first, second & 0x7f]);
+        self.unmasked.extend(&rest[..extended]);
+        self.unmasked.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
+        if is_data(*first) {
+            self.messages += 1;
+            self.data += header + len;
+        }
+        Some(header + len)
     }
-    unmasked.rest = wire.len();
-    unmasked
+}
+
+fn is_data(first: u8) -> bool {
+    first & 0x08 == 0
 }
 
 fn header_len(payload: usize) -> usize {

@@ -24,6 +24,31 @@ impl<E: Into<CallbackError>> CallbackResult for Result<(), E> {
     }
 }
 
+/// What a closure that computes something for an attempt to connect may return: the value, or a `Result` whose error fails
+/// the attempt, which is then tried again as any other.
+pub trait RenewalResult<T>: sealed_renewal::Sealed<T> {
+    #[doc(hidden)]
+    fn into_result(self) -> Result<T, CallbackError>;
+}
+
+impl<T> RenewalResult<T> for T {
+    fn into_result(self) -> Result<T, CallbackError> {
+        Ok(self)
+    }
+}
+
+impl<T, E: Into<CallbackError>> RenewalResult<T> for Result<T, E> {
+    fn into_result(self) -> Result<T, CallbackError> {
+        self.map_err(Into::into)
+    }
+}
+
+mod sealed_renewal {
+    pub trait Sealed<T> {}
+    impl<T> Sealed<T> for T {}
+    impl<T, E> Sealed<T> for Result<T, E> {}
+}
+
 mod sealed {
     pub trait Sealed {}
     impl Sealed for () {}

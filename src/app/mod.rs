@@ -8,7 +8,7 @@ mod events;
 mod handle;
 mod websocket_app;
 
-pub use callbacks::{CallbackResult, Callbacks};
+pub use callbacks::{CallbackResult, Callbacks, RenewalResult};
 pub use event_loop::EventLoop;
 pub use events::Event;
 pub use handle::AppHandle;

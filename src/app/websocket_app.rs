@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
 
-use super::callbacks::{CallbackResult, Callbacks};
+use super::callbacks::{CallbackResult, Callbacks, RenewalResult};
 use super::events::{self, Event};
 use super::handle::{self, AppHandle};
 use crate::close::Close;
@@ -126,9 +126,10 @@ impl WebSocketApp {
 
     /// Runs the app on a thread of its own and gives what happens as [`Event`]s in a channel, for `select!` and loops.
     ///
-    /// The channel holds `capacity` events; while it is full the app waits, and reads nothing more. The last event is an
+    /// The channel holds `capacity` events; while it is full the app waits, and what arrives
+    /// waits with it, up to `max_receive_buffer`. The last event is an
     /// [`Event::Close`]; then the channel is disconnected. A bad URL or option is an [`Event::Error`] before that. When the
-    /// receiver is dropped, the connection is closed. Callbacks set before are not called.
+    /// receiver is dropped, the connection is closed at the next event. Callbacks set before are not called.
     ///
     /// ```no_run
     /// use websocket_app::{Event, WebSocketApp};
@@ -189,22 +190,30 @@ impl<H: Handler> WebSocketApp<H> {
     /// Computes the URL anew for each attempt to connect, from the attempt's number, counted from 1 since the last lasting
     /// connection. Called on the thread that connects, so it may block; `connect_timeout` does not count it. Defaults to
     /// the URL that the app was made with, which must be right all the same.
-    pub fn url_with(mut self, url: impl FnMut(u32) -> String + Send + 'static) -> Self {
-        self.renewal.url = Some(Box::new(url));
+    ///
+    /// It may return a `Result`: an error fails the attempt, and the next is made as the policy says.
+    pub fn url_with<R: RenewalResult<String>>(mut self, mut url: impl FnMut(u32) -> R + Send + 'static) -> Self {
+        self.renewal.url = Some(Box::new(move |attempt| url(attempt).into_result()));
         self
     }
 
     /// Computes headers anew for each attempt to connect, as [`url_with`](Self::url_with) does the URL; they are added to
     /// those set with [`header`](Self::header): tokens expire. Defaults to none.
-    pub fn headers_with(mut self, headers: impl FnMut(u32) -> Vec<(String, String)> + Send + 'static) -> Self {
-        self.renewal.headers = Some(Box::new(headers));
+    pub fn headers_with<R: RenewalResult<Vec<(String, String)>>>(
+        mut self,
+        mut headers: impl FnMut(u32) -> R + Send + 'static,
+    ) -> Self {
+        self.renewal.headers = Some(Box::new(move |attempt| headers(attempt).into_result()));
         self
     }
 
     /// Computes the subprotocols anew for each attempt to connect, as [`url_with`](Self::url_with) does the URL. Defaults
     /// to those set with [`subprotocols`](Self::subprotocols).
-    pub fn subprotocols_with(mut self, subprotocols: impl FnMut(u32) -> Vec<String> + Send + 'static) -> Self {
-        self.renewal.subprotocols = Some(Box::new(subprotocols));
+    pub fn subprotocols_with<R: RenewalResult<Vec<String>>>(
+        mut self,
+        mut subprotocols: impl FnMut(u32) -> R + Send + 'static,
+    ) -> Self {
+        self.renewal.subprotocols = Some(Box::new(move |attempt| subprotocols(attempt).into_result()));
         self
     }
 

@@ -227,7 +227,7 @@ fn hand_out(item: &Item, payload: &[u8], handler: &mut dyn Handler, sender: &Sen
     Ok(())
 }
 
-fn panic_message(payload: &(dyn Any + Send)) -> &str {
+pub(super) fn panic_message(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("a value that is no text")
 }

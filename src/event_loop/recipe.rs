@@ -3,20 +3,21 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::dispatch::panic_message;
+use super::handler::CallbackError;
 use crate::config::Config;
 use crate::connect::{Cancel, Connected, Failure, Target, connect};
 use crate::error::Error;
 
-pub(crate) type UrlWith = Box<dyn FnMut(u32) -> String + Send>;
-pub(crate) type HeadersWith = Box<dyn FnMut(u32) -> Vec<(String, String)> + Send>;
-pub(crate) type SubprotocolsWith = Box<dyn FnMut(u32) -> Vec<String> + Send>;
+/// Computes something from the number of the attempt.
+pub(crate) type Renew<T> = Box<dyn FnMut(u32) -> Result<T, CallbackError> + Send>;
 
 /// What an attempt may compute anew from its number: tokens expire.
 #[derive(Default)]
 pub(crate) struct Renewal {
-    pub(crate) url: Option<UrlWith>,
-    pub(crate) headers: Option<HeadersWith>,
-    pub(crate) subprotocols: Option<SubprotocolsWith>,
+    pub(crate) url: Option<Renew<String>>,
+    pub(crate) headers: Option<Renew<Vec<(String, String)>>>,
+    pub(crate) subprotocols: Option<Renew<Vec<String>>>,
 }
 
 pub(crate) struct Recipe {
@@ -57,17 +58,21 @@ impl Recipe {
 
     fn renewed(&self, renewal: &Mutex<Renewal>, attempt: u32) -> Result<Target, Error> {
         let mut renewal = renewal.lock().unwrap_or_else(PoisonError::into_inner);
-        let computed = catch_unwind(AssertUnwindSafe(|| {
-            let mut config = self.config.clone();
-            let url = renewal.url.as_mut().map_or_else(|| self.url.clone(), |url| url(attempt));
-            config.headers.extend(renewal.headers.as_mut().map(|headers| headers(attempt)).unwrap_or_default());
-            if let Some(subprotocols) = &mut renewal.subprotocols {
-                config.subprotocols = subprotocols(attempt);
+        let computed = catch_unwind(AssertUnwindSafe(|| -> Result<_, CallbackError> {
+            let (mut url, mut config) = (self.url.clone(), self.config.clone());
+            if let Some(renew) = &mut renewal.url {
+                url = renew(attempt)?;
             }
-            (url, config)
+            if let Some(renew) = &mut renewal.headers {
+                config.headers.extend(renew(attempt)?);
+            }
+            if let Some(renew) = &mut renewal.subprotocols {
+                config.subprotocols = renew(attempt)?;
+            }
+            Ok((url, config))
         }));
-        let what = "a closure of url_with, headers_with or subprotocols_with";
-        let (url, config) = computed.map_err(|_| Error::Panicked(what.into()))?;
+        let computed = computed.map_err(|panic| Error::Panicked(panic_message(panic.as_ref()).into()))?;
+        let (url, config) = computed.map_err(|error| Error::Callback(error.into()))?;
         Target::new(&url, &config)
     }
 }

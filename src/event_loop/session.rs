@@ -30,7 +30,7 @@ use crate::connection::{Beginning, Doorbell, Kept, Outbound, Reader, Receiver, S
 use crate::deadline::after;
 use crate::error::{Error, ProtocolError, SendError};
 use crate::message::OwnedMessage;
-use crate::protocol::End;
+use crate::protocol::{End, Item};
 use crate::reconnect::{Backoff, Cause, Retry};
 
 /// An app that is to be run, and where its result goes.
@@ -357,7 +357,8 @@ impl Session {
         }
         let batch = std::mem::take(&mut reader.batch);
         let bytes = reader.buffer[..batch.end_in_buffer()].to_vec();
-        let size = bytes.len() + batch.arena.len();
+        // With what keeping it takes, so that a flood of empty messages is bounded too.
+        let size = bytes.len() + batch.arena.len() + batch.items.len() * size_of::<Item>() + size_of::<Call>();
         self.backlog += size;
         self.tell(Call::Backlog { batch, bytes, size });
     }

@@ -143,7 +143,7 @@ fn looks_a_name_up() {
     let looks = looking_up.clone();
     let app = run(WebSocketApp::new("ws://somewhere.example/").url_with(move |_| {
         looks.open();
-        "ws://somewhere.example/".into()
+        String::from("ws://somewhere.example/")
     }));
     looking_up.wait();
     app.sender.close();

@@ -101,10 +101,31 @@ fn what_is_computed_wrong_is_told_and_not_tried_again() {
 }
 
 #[test]
+fn an_error_in_a_closure_fails_the_attempt_and_the_next_is_made() {
+    let peer = Peer::start(|listener| {
+        let mut client = listener.accept();
+        assert_eq!(client.read_request().header("X-Token"), Some("2"));
+        let answer = client.acceptance("");
+        client.write(answer);
+        client.answer_close();
+    });
+    let app = run(peer.app().reconnect(soon()).headers_with(|attempt| match attempt {
+        1 => Err("the token server is away"),
+        _ => Ok(vec![("X-Token".into(), attempt.to_string())]),
+    }));
+    let (retry_in, why) = app.failed_attempt(1);
+    assert_eq!(retry_in, Some(SHORT));
+    assert!(matches!(&why, Failure::Callback(text) if text.contains("token server")), "{why:?}");
+    app.expect_open();
+    end(app);
+}
+
+#[test]
 fn a_panic_in_a_closure_ends_the_run() {
     let nobody = Bystander::new();
-    let app =
-        run(WebSocketApp::new(format!("ws://{}/", nobody.addr())).reconnect(soon()).url_with(|_| panic!("no idea")));
+    let app = run(WebSocketApp::new(format!("ws://{}/", nobody.addr()))
+        .reconnect(soon())
+        .url_with(|_| -> String { panic!("no idea") }));
     let (retry_in, why) = app.failed_attempt(1);
     assert!(retry_in.is_none() && matches!(why, Failure::Panicked(_)), "{retry_in:?} {why:?}");
     app.expect_close(lost());
