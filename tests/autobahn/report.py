@@ -1,14 +1,19 @@
-"""Compares the report of a fuzzing server with what is committed.
+"""Compares the reports of a fuzzing server with what is committed.
 
-    report.py INDEX.json RESULTS.txt [--update] --cases PATTERN...
+    report.py late INDEX.json
+    report.py compare RESULTS.txt INDEX.json... [--update] --cases PATTERN...
+
+`late` prints the cases that are not OK and in which the server's patience came to its end: half a second in many, which
+a busy machine may need for other things. They deserve another try. `compare` takes the report of that one too: of two
+reports of one case the later counts. It prints how many cases passed in each section, and ends with status 1 when a case
+is not OK, differs from RESULTS.txt, or is missing.
 
 RESULTS.txt has a line for each run of cases in one subsection with the same outcome:
 
     1.1.1-8    OK    close OK 1000
 
 which is what wstest says of the case, what it says of how the client closed, and the close code that the client sent
-(`none` where it sent none). Prints how many cases passed in each section; ends with status 1 when a case is not OK,
-differs from RESULTS.txt, or is missing.
+(`none` where it sent none).
 """
 
 import argparse
@@ -29,13 +34,36 @@ INFORMATIONAL = ["7.1.6", "7.13.*"]
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("index")
-    parser.add_argument("results")
-    parser.add_argument("--update", action="store_true")
-    parser.add_argument("--cases", nargs="+", required=True)
+    commands = parser.add_subparsers(dest="command", required=True)
+    late = commands.add_parser("late")
+    late.add_argument("index")
+    compare = commands.add_parser("compare")
+    compare.add_argument("results")
+    compare.add_argument("indexes", nargs="+", metavar="index")
+    compare.add_argument("--update", action="store_true")
+    compare.add_argument("--cases", nargs="+", required=True)
     arguments = parser.parse_args()
+    return print_late(arguments.index) if arguments.command == "late" else print_comparison(arguments)
 
-    cases, files = read_report(arguments.index)
+
+def print_late(index):
+    outcomes, files = read_report(index)
+    for case in sorted(outcomes, key=numbers):
+        if not passes(case, outcomes[case]):
+            with open(files[case].replace(".html", ".json"), encoding="utf-8") as file:
+                events = [event[0] for event in json.load(file)["wirelog"]]
+            # The server's timer for the case was set, and ran out.
+            if "KLE" in events:
+                print(case)
+    return 0
+
+
+def print_comparison(arguments):
+    cases, files = {}, {}
+    for index in arguments.indexes:
+        outcomes, reports = read_report(index)
+        cases.update(outcomes)
+        files.update(reports)
     committed = read_results(arguments.results)
     expected = {case: outcome for case, outcome in committed.items() if matches(case, arguments.cases)}
 
@@ -50,9 +78,8 @@ def main():
             complaints[case] = "was not run"
 
     print_sections(cases, complaints)
-    folder = os.path.dirname(arguments.index)
     for case in sorted(complaints, key=numbers):
-        print(f"{case} {complaints[case]}" + (f": see {folder}/{files[case]}" if case in files else ""))
+        print(f"{case} {complaints[case]}" + (f": see {files[case]}" if case in files else ""))
     if arguments.update:
         others = {case: outcome for case, outcome in committed.items() if case not in expected}
         write_results(arguments.results, {**others, **cases})
@@ -70,7 +97,8 @@ def read_report(index):
         case: f"{found['behavior']}  close {found['behaviorClose']} {found['remoteCloseCode'] or 'none'}"
         for case, found in cases.items()
     }
-    files = {case: found["reportfile"].replace(".json", ".html") for case, found in cases.items()}
+    folder = os.path.dirname(index)
+    files = {case: os.path.join(folder, found["reportfile"].replace(".json", ".html")) for case, found in cases.items()}
     return outcomes, files
 
 

@@ -106,7 +106,6 @@ fn a_peer_that_has_forgotten_the_connection_answers_the_ping_with_a_reset() {
     server.tell("forget");
     namespace.plug_the_link();
     assert_eq!(next(&app), Call::Error(Failure::Network(Phase::Open)));
-    assert_eq!(app.expect_close_for_now(lost()).1, 2);
     attempts_until(&app, || ());
     expect_text(&app, namespace::WELCOME);
     closes(app);
@@ -176,7 +175,14 @@ fn impatient(server: &Server) -> WebSocketApp {
 
 /// The connection is open and works.
 fn talks(app: &Running) {
-    app.expect_open();
+    loop {
+        match app.next() {
+            Call::Open => break,
+            // A slow machine may need more than one attempt.
+            Call::Error(Failure::Attempt(_, Some(_), why)) if matches!(*why, Failure::Timeout(..)) => {}
+            call => panic!("{call:?}"),
+        }
+    }
     expect_text(app, namespace::WELCOME);
     app.sender.send("hello").unwrap();
     expect_text(app, "hello");
@@ -204,18 +210,19 @@ fn is_noticed(app: &Running) {
     assert_eq!(call, Call::Error(Failure::Timeout(Phase::Open, PING_TIMEOUT)));
     eprintln!("noticed after {took:?}, of {:?}", PING_INTERVAL + PING_TIMEOUT);
     assert!(took < PING_INTERVAL + PING_TIMEOUT + SLACK, "noticed after {took:?}");
-    assert_eq!(app.expect_close_for_now(lost()).1, 2);
 }
 
-/// Follows the attempts to connect until one succeeds, which it can after the first has failed; returns how many failed.
+/// Follows the attempts to connect from the lost connection until one succeeds, which it can after the first has failed;
+/// returns how many failed.
 fn attempts_until(app: &Running, first_failed: impl FnOnce()) -> u32 {
     let mut first_failed = Some(first_failed);
+    let (_, first) = app.expect_close_for_now(lost());
     let mut failed = 0;
     loop {
         match app.next() {
             Call::Error(Failure::Attempt(number, Some(_), why)) => {
+                assert_eq!(number, first + failed);
                 failed += 1;
-                assert_eq!(number, failed + 1);
                 assert!(matches!(*why, Failure::Network(Phase::Connect) | Failure::Timeout(..)), "{why:?}");
                 if let Some(first_failed) = first_failed.take() {
                     first_failed();

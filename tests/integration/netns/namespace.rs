@@ -16,7 +16,7 @@ use socket2::SockRef;
 
 use crate::connection::Connection;
 use crate::frame::{CLOSE, Frame, PING, PONG, TEXT};
-use crate::watchdog::{PATIENCE, Task};
+use crate::watchdog::{PATIENCE, Task, wait_until};
 
 /// What the server says first.
 pub(super) const WELCOME: &str = "welcome";
@@ -80,6 +80,11 @@ impl Namespace {
         ] {
             ip(&line)?;
         }
+        // The kernel takes a moment to hear of its own link, and until then what is sent is lost.
+        wait_until("the link is up", || {
+            let both = [ip(&format!("link show {link}")), ip(&format!("-n {name} link show eth0"))];
+            both.iter().all(|shown| shown.as_ref().is_ok_and(|shown| shown.contains("state UP")))
+        });
         Ok(())
     }
 

@@ -210,8 +210,7 @@ fn echo(ws: &Sender, call: &Call) -> Result<(), CallbackError> {
     if let Call::Message(message) = call { Ok(ws.send(message)?) } else { Ok(()) }
 }
 
-/// ASCII of this length in which nothing can be swapped unseen: lines of a length that is prime, so no buffer's, each with the
-/// text's own start.
+/// ASCII of this length, in lines whose length is prime and so no buffer's: nothing can be swapped or lost unseen.
 fn body(length: usize) -> String {
     const LINE: usize = 997;
     let line: String = (0..LINE.min(length)).map(|i| char::from(b' ' + ((i * i + length) % 95) as u8)).collect();
