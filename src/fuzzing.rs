@@ -130,7 +130,7 @@ impl Sending {
     }
 
     pub fn pong(&mut self, payload: &[u8]) {
-        self.queue.set_pong(payload);
+        self.queue.add_pong(payload);
     }
 
     pub fn ping(&mut self, payload: &[u8]) {

@@ -15,7 +15,7 @@ use crate::connection::{Beginning, Doorbell, Outbound, Reader, Receiver, Sender,
 use crate::deadline::after;
 use crate::error::{Error, SendError};
 use crate::message::{Outgoing, OwnedMessage};
-use crate::protocol::{Kind, message};
+use crate::protocol::{End, Kind, message};
 
 const DOORBELL: Token = Token(0);
 const SOCKET: Token = Token(1);
@@ -232,8 +232,9 @@ impl WebSocket {
                 Kind::Ping | Kind::Pong | Kind::TextFragment { .. } | Kind::BinaryFragment { .. } => {}
             }
         }
-        if let Some(error) = self.reader.batch.end.take().and_then(|end| end.into_error()) {
-            self.failure.get_or_insert(error);
+        if let Some(end) = self.reader.batch.end.take().filter(|end| !matches!(end, End::Close { .. })) {
+            self.receiver.fail(end.close_code(), "");
+            self.failure = self.failure.take().or(end.into_error());
         }
         match &self.failure {
             // The peer has been told; there is no need to wait until it is gone.

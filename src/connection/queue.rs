@@ -46,11 +46,14 @@ impl Piece {
     }
 }
 
+/// How many bytes of answers to pings wait at most, but for one.
+const MAX_PONGS: usize = 4 << 10;
+
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     entries: VecDeque<Entry>,
-    /// The latest answer to a ping, and the latest ping of the keepalive: newer ones replace those not yet on their way.
-    pong: Option<Vec<u8>>,
+    /// Answers to pings, whole frames, and the latest ping of the keepalive, not yet on their way.
+    pongs: Vec<u8>,
     ping: Option<Vec<u8>>,
     /// The Close frame's payload; it goes out when nothing else is left, and nothing after it (RFC 6455 §5.5.1).
     close: Option<Bytes>,
@@ -78,7 +81,7 @@ impl Queue {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.pong.is_none() && self.ping.is_none() && self.close.is_none()
+        self.entries.is_empty() && self.pongs.is_empty() && self.ping.is_none() && self.close.is_none()
     }
 
     /// Adds a frame that is small or must be copied anyway.
@@ -114,13 +117,17 @@ impl Queue {
         self.entries.push_front(Entry::Large { header: None, payload: rest, key, offset: 0 });
     }
 
-    /// Answers a ping, in place of an answer that has not gone out yet (RFC 6455 §5.5.3).
-    pub(crate) fn set_pong(&mut self, payload: &[u8]) {
-        set(&mut self.pong, payload);
+    /// Answers a ping. Of answers that cannot go out the latest are enough (RFC 6455 §5.5.3): a peer that pings and does
+    /// not read makes nothing grow.
+    pub(crate) fn add_pong(&mut self, payload: &[u8]) {
+        if self.pongs.len() > MAX_PONGS {
+            self.pongs.clear();
+        }
+        frame::encode(&mut self.pongs, Head::PONG, payload);
     }
 
     pub(crate) fn set_ping(&mut self, payload: &[u8]) {
-        set(&mut self.ping, payload);
+        self.ping = Some(payload.to_vec());
     }
 
     /// Ends the queue with a Close frame, unless one is there already.
@@ -188,19 +195,12 @@ impl Queue {
     }
 
     fn take_control(&mut self, piece: &mut Piece) -> bool {
-        for (slot, head) in [(&mut self.pong, Head::PONG), (&mut self.ping, Head::PING)] {
-            if let Some(payload) = slot.take() {
-                piece.push(head, &payload);
-            }
+        piece.bytes.append(&mut self.pongs);
+        if let Some(payload) = self.ping.take() {
+            piece.push(Head::PING, &payload);
         }
         !piece.bytes.is_empty()
     }
-}
-
-fn set(slot: &mut Option<Vec<u8>>, payload: &[u8]) {
-    let slot = slot.get_or_insert_default();
-    slot.clear();
-    slot.extend_from_slice(payload);
 }
 
 #[cfg(test)]
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pong_goes_between_frames_and_only_the_latest() {
+    fn pongs_go_between_frames_in_order() {
         let mut queue = Queue::default();
         let large = vec![7; 2 * PIECE];
         queue.push_large(BINARY, large.clone().into());
@@ -253,12 +253,23 @@ mod tests {
         let (mut wire, mut piece) = (Vec::new(), Piece::default());
         assert!(queue.next_piece(&mut piece));
         wire.append(&mut piece.bytes);
-        queue.set_pong(b"first");
-        queue.set_pong(b"latest");
+        queue.add_pong(b"first");
+        queue.add_pong(b"latest");
         while queue.next_piece(&mut piece) {
             wire.append(&mut piece.bytes);
         }
-        assert_eq!(parse(&wire), [(2, large), (10, b"latest".to_vec()), (2, b"after".to_vec())]);
+        let pongs = [(10, b"first".to_vec()), (10, b"latest".to_vec())];
+        assert_eq!(parse(&wire), [&[(2, large)][..], &pongs, &[(2, b"after".to_vec())]].concat());
+    }
+
+    #[test]
+    fn a_flood_of_pings_grows_nothing_and_the_latest_is_answered() {
+        let mut queue = Queue::default();
+        for i in 0..100_000_u32 {
+            queue.add_pong(&i.to_be_bytes());
+            assert!(queue.pongs.len() <= MAX_PONGS + 131);
+        }
+        assert_eq!(drain(&mut queue).last(), Some(&(10, 99_999_u32.to_be_bytes().to_vec())));
     }
 
     #[test]
@@ -266,9 +277,9 @@ mod tests {
         let mut queue = Queue::default();
         queue.set_close(Bytes::from_static(&[3, 232]));
         queue.push(BINARY, b"before");
-        queue.set_pong(b"pong");
+        queue.add_pong(b"pong");
         assert_eq!(drain(&mut queue), [(10, b"pong".to_vec()), (2, b"before".to_vec()), (8, vec![3, 232])]);
-        queue.set_pong(b"late");
+        queue.add_pong(b"late");
         queue.set_close(Bytes::new());
         assert!(!queue.next_piece(&mut Piece::default()));
     }
@@ -285,7 +296,7 @@ mod tests {
         queue.push_front_rest(payload[99..].to_vec().into(), key, 99);
         queue.drop_unsent();
         assert_eq!(queue.len(), payload.len() - 99);
-        queue.set_pong(b"");
+        queue.add_pong(b"");
         let mut piece = Piece::default();
         while queue.next_piece(&mut piece) {
             wire.append(&mut piece.bytes);

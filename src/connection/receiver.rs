@@ -81,6 +81,8 @@ pub(crate) struct Receiver {
     peer: Box<str>,
     /// Whether the end of the stream, or an error, was announced: then reading goes on until it is met.
     hung_up: bool,
+    /// The peer did something wrong: nothing that it sends is looked at any more.
+    violated: bool,
 }
 
 impl Receiver {
@@ -107,6 +109,7 @@ impl Receiver {
             close_timeout: config.close_timeout,
             peer: peer.into(),
             hung_up: false,
+            violated: false,
         }
     }
 
@@ -118,7 +121,7 @@ impl Receiver {
     /// Reads once and decodes: fills the reader's batch. Pings and a Close are answered before any callback runs.
     pub(crate) fn receive(&mut self, reader: &mut Reader) -> Step {
         reader.batch.clear();
-        if !self.closing.is_receiving() {
+        if self.violated || !self.closing.is_receiving() {
             return self.discard(reader);
         }
         if self.overfull {
@@ -287,8 +290,9 @@ impl Receiver {
         let (batch, buffer) = (&mut reader.batch, &reader.buffer);
         self.count(batch);
         self.on_pongs(batch, buffer);
-        if let Some(ping) = &batch.latest_ping {
-            self.outbound.pong(batch.payload(ping, buffer));
+        if batch.has_pings {
+            let pings = batch.items.iter().filter(|item| item.kind == Kind::Ping);
+            self.outbound.pongs(pings.map(|ping| batch.payload(ping, buffer)));
         }
         match &batch.end {
             None => {}
@@ -301,7 +305,8 @@ impl Receiver {
                 }
                 self.closing.on_peer_close(*code, reason.clone(), now, self.close_timeout);
             }
-            Some(end) => self.fail(end.close_code(), ""),
+            // The peer is told when the messages before it have been handed out: what they are answered with goes first.
+            Some(_) => self.violated = true,
         }
     }
 
@@ -380,6 +385,8 @@ impl Receiver {
             self.closing.on_local_close(Instant::now(), self.close_timeout);
         }
         let phase = match self.closing.outcome() {
+            // What the peer did wrong is what ended it; whoever hands out what came before will say so.
+            _ if self.violated => return Step::Over(None),
             Outcome::Over => return Step::Over(None),
             Outcome::Unanswered => Phase::Closing,
             Outcome::Lost => Phase::Open,

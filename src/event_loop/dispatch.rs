@@ -14,7 +14,7 @@ use crate::close::Close;
 use crate::connection::{CallbackScope, Reader, Sender};
 use crate::error::{Error, ProtocolError};
 use crate::message::{Fragment, Message};
-use crate::protocol::{Batch, Item, Kind, message};
+use crate::protocol::{Batch, End, Item, Kind, message};
 
 type OnTime = Box<dyn FnMut(&Sender) -> Result<(), CallbackError> + Send>;
 
@@ -45,6 +45,8 @@ pub(super) enum Call {
     Periodic(usize),
     Error(Error),
     Close(Close),
+    /// Not for a callback, but for the session when all before it has been handed out.
+    Fail(End),
 }
 
 /// A call on its way: all that it needs, so that nothing is shared while it runs.
@@ -87,6 +89,7 @@ impl Job {
             Call::Periodic(i) => dispatcher.call(|_, periodic, sender| (periodic[i].callback)(sender)),
             Call::Error(error) => dispatcher.error(&error),
             Call::Close(close) => dispatcher.close(&close),
+            Call::Fail(_) => Ok(()),
         };
         Done { token, connection, dispatcher, reader, result }
     }

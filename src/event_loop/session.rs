@@ -149,6 +149,11 @@ impl Session {
     }
 
     pub(super) fn take_job(&mut self, reader: &mut Option<Box<Reader>>) -> Option<Job> {
+        if let Some((_, Call::Fail(_))) = self.calls.front()
+            && let Some((connection, Call::Fail(end))) = self.calls.pop_front()
+        {
+            self.fail_now(connection, end);
+        }
         let dispatcher = self.dispatcher.take()?;
         let Some((connection, call)) = self.calls.pop_front() else {
             self.dispatcher = Some(dispatcher);
@@ -199,10 +204,24 @@ impl Session {
             self.violation(End::Protocol(violation));
             return;
         }
+        self.late_error(of, Error::Protocol(violation));
+    }
+
+    /// The peer did something wrong, and what it sent before that has been handed out: it is told, and `on_error` is.
+    fn fail_now(&mut self, of: u64, end: End) {
+        if of == self.connection && matches!(self.phase, Phase::Open(_)) {
+            self.fail(end.close_code());
+            self.violation(end);
+        } else if let Some(error) = end.into_error() {
+            self.late_error(of, error);
+        }
+    }
+
+    /// An error of a connection that has gone meanwhile: told before its `on_close`.
+    fn late_error(&mut self, of: u64, error: Error) {
         if self.fatal.is_some() {
             return;
         }
-        let error = Error::Protocol(violation);
         let is_close = |(connection, call): &(u64, Call)| *connection == of && matches!(call, Call::Close(_));
         let at = self.calls.iter().position(is_close).unwrap_or(0);
         self.calls.insert(at, (of, Call::Error(error.clone())));
@@ -294,8 +313,8 @@ impl Session {
                 if !reader.batch.items.is_empty() && self.fatal.is_none() {
                     self.call_batch(reader);
                 }
-                if let Some(end) = end {
-                    self.violation(end);
+                if let Some(end) = end.filter(|end| !matches!(end, End::Close { .. })) {
+                    self.tell(Call::Fail(end));
                 }
                 more
             }

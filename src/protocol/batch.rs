@@ -86,8 +86,7 @@ pub(crate) struct Batch {
     assembled: Vec<Range<usize>>,
     /// How many bytes of payload went into what is in the arena, compressed or not.
     pub(crate) assembled_from: usize,
-    /// The last ping in the batch: answering the latest is enough (RFC 6455 §5.5.3).
-    pub(crate) latest_ping: Option<Item>,
+    pub(crate) has_pings: bool,
 }
 
 impl Batch {
@@ -98,7 +97,7 @@ impl Batch {
         self.assembled.clear();
         self.full = false;
         self.assembled_from = 0;
-        self.latest_ping = None;
+        self.has_pings = false;
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -113,11 +112,8 @@ impl Batch {
     pub(crate) fn push(&mut self, kind: Kind, start: usize, len: usize) {
         // The read buffer is far smaller than 4 GiB.
         debug_assert!(u32::try_from(start + len).is_ok());
-        let item = Item { kind, in_arena: false, start: start as u32, len: len as u32 };
-        if kind == Kind::Ping {
-            self.latest_ping = Some(item);
-        }
-        self.items.push(item);
+        self.has_pings |= kind == Kind::Ping;
+        self.items.push(Item { kind, in_arena: false, start: start as u32, len: len as u32 });
     }
 
     /// Adds an item that lies in the arena.

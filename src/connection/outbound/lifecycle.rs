@@ -185,9 +185,10 @@ impl Outbound {
         self.progressed.swap(false, Ordering::Relaxed)
     }
 
-    pub(crate) fn pong(&self, payload: &[u8]) {
+    /// Answers pings.
+    pub(crate) fn pongs<'a>(&self, pings: impl Iterator<Item = &'a [u8]>) {
         let mut guard = self.lock();
-        guard.queue.set_pong(payload);
+        pings.for_each(|payload| guard.queue.add_pong(payload));
         drop(self.write(guard, Direct::NONE));
     }
 
