@@ -40,7 +40,7 @@ fuzz_target!(|input: &[u8]| {
     let input = parts.input();
     match input.check() {
         Ok(accepted) => parts.check_accepted(&input, &accepted),
-        Err(error) => check_error(&error, &parts.secret, &input),
+        Err(error) => parts.check_error(&input, &error),
     }
 });
 
@@ -97,24 +97,29 @@ impl Parts {
         }
     }
 
+    /// Whether the password is one by the URL standard as well, for which these characters end what may have one.
+    fn is_password(&self) -> bool {
+        let ends_it = |text: &str| text.contains(['/', '?', '#', '\\']);
+        let before = self.before_user.split_once("://").map_or("", |(_, rest)| rest);
+        !ends_it(before) && !ends_it(&self.user) && !self.around_password.iter().any(|text| ends_it(text))
+    }
+
     fn check_accepted(&self, input: &Input, accepted: &Accepted) {
-        // Where the password has none of these, it is the password by the URL standard as well.
-        let ends_authority = |text: &String| text.contains(['/', '?', '#', '\\']);
-        let is_password = !ends_authority(&self.user)
-            && !self.around_password.iter().any(ends_authority)
-            && !self.before_user.split_once("://").is_some_and(|(_, rest)| rest.contains(['/', '?', '#', '\\']));
-        if is_password || !self.has_password() {
+        if self.is_password() || !self.has_password() {
             assert!(!accepted.url.contains(&self.secret) && !accepted.peer.contains(&self.secret), "{accepted:?}");
         }
         check_request(input, &accepted.request);
     }
-}
 
-fn check_error(error: &Error, secret: &str, input: &Input) {
-    assert!(matches!(error, Error::Invalid(_)), "{error:?}");
-    for shown in [error.to_string(), format!("{error:?}")] {
-        assert!(!shown.contains(secret), "{shown}\nfor {input:?}");
-        assert!(!shown.contains(|c: char| c.is_control()), "control characters: {shown:?}");
+    fn check_error(&self, input: &Input, error: &Error) {
+        assert!(matches!(error, Error::Invalid(_)), "{error:?}");
+        for shown in [error.to_string(), format!("{error:?}")] {
+            assert!(!shown.contains(|c: char| c.is_control()), "control characters: {shown:?}");
+            // It is about the host of a valid URL, which here may be what was meant as a password.
+            if self.is_password() || !shown.contains("built without TLS") {
+                assert!(!shown.contains(&self.secret), "{shown}\nfor {input:?}");
+            }
+        }
     }
 }
 
