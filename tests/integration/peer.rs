@@ -190,13 +190,13 @@ impl FullBacklog {
         listener.listen(0).unwrap();
         let addr = listener.local_addr().unwrap();
         // A backlog of nothing has room for one; what more a system may grant is taken by the others.
-        let waiting = std::iter::repeat_with(|| {
+        let waiting = (0..8).map(|i| {
             let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-            socket.set_nonblocking(true).unwrap();
-            let _in_progress = socket.connect(&addr);
+            socket.set_nonblocking(i > 0).unwrap();
+            let _connected_or_in_progress = socket.connect(&addr);
             socket
         });
-        FullBacklog { _waiting: waiting.take(8).collect(), listener }
+        FullBacklog { _waiting: waiting.collect(), listener }
     }
 
     pub(crate) fn url(&self) -> String {
