@@ -72,16 +72,15 @@ fn what_is_sent_while_the_peer_closes_for_good_is_reported() {
 /// one's first callback and not after the second's, which is called late.
 #[test]
 fn a_callback_that_comes_too_late_for_its_connection_does_not_let_the_queue_go() {
-    let (slow, may_end) = (Gate::new(), Gate::new());
-    let (is_slow, was_lost) = (slow.clone(), may_end.clone());
+    let (slow, sent) = (Gate::new(), Gate::new());
+    let (is_slow, was_sent) = (slow.clone(), sent.clone());
     let peer = Peer::start(move |listener| {
         let mut first = listener.open();
         first.send(Frame::text("work"));
         is_slow.wait();
         first.reset();
-        listener.open().reset();
+        drop(listener.open());
         let mut third = listener.open();
-        was_lost.open();
         third.expect_text("hello 2");
         third.expect_text("sent before");
         third.expect_text("hello 1");
@@ -92,7 +91,7 @@ fn a_callback_that_comes_too_late_for_its_connection_does_not_let_the_queue_go()
     let app = run_with(app, move |ws, call| {
         if *call == Call::text("work") {
             slow.open();
-            may_end.wait();
+            was_sent.wait();
             wait_until("the third is open", || ws.stats().reconnects == 2);
         }
         if *call == Call::Reconnect {
@@ -105,6 +104,7 @@ fn a_callback_that_comes_too_late_for_its_connection_does_not_let_the_queue_go()
     app.expect_text("work");
     wait_until("it is not connected", || app.sender.state() != State::Open || app.sender.stats().reconnects > 0);
     app.sender.send("sent before").unwrap();
+    sent.open();
     for _ in 0..2 {
         app.expect_failure(Failure::Network(Phase::Open));
         app.expect_close_for_now(lost());
