@@ -20,6 +20,8 @@ pub(crate) struct Connection {
     request: Request,
     /// The masking keys seen, in order.
     pub(crate) masks: Vec<[u8; 4]>,
+    /// RSV1, which says that a message is compressed, may be set on its first frame (RFC 7692 §6).
+    may_compress: bool,
 }
 
 /// The opening request.
@@ -49,7 +51,7 @@ impl Connection {
         tcp.set_read_timeout(Some(PATIENCE)).unwrap();
         tcp.set_write_timeout(Some(PATIENCE)).unwrap();
         let io = BufReader::with_capacity(1 << 16, secure(tcp.try_clone().unwrap())?);
-        Ok(Connection { io, tcp, request: Request::default(), masks: Vec::new() })
+        Ok(Connection { io, tcp, request: Request::default(), masks: Vec::new(), may_compress: false })
     }
 
     /// Makes the kernel hold little of what is not read yet.
@@ -89,6 +91,15 @@ impl Connection {
 
     pub(crate) fn upgrade(&mut self) {
         self.try_upgrade().unwrap_or_else(|e| panic!("upgrading: {e}"));
+    }
+
+    /// Upgrades with this answer to what extensions the client offers.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn upgrade_with_extensions(&mut self, extensions: &str) {
+        self.read_request();
+        let answer = self.acceptance(&format!("Sec-WebSocket-Extensions: {extensions}\r\n"));
+        self.write(answer);
+        self.may_compress = true;
     }
 
     /// Upgrades a client that may go before that is done.
@@ -184,7 +195,8 @@ impl Connection {
         let first = self.try_read_bytes(2)?;
         let (fin, rsv, opcode) = (first[0] & 0x80 != 0, first[0] >> 4 & 7, first[0] & 15);
         assert!(matches!(opcode, CONTINUATION | TEXT | BINARY | CLOSE | PING | PONG), "opcode {opcode} is reserved");
-        assert_eq!(rsv, 0, "a reserved bit is set");
+        let may_be_set = if self.may_compress && matches!(opcode, TEXT | BINARY) { 0b100 } else { 0 };
+        assert_eq!(rsv & !may_be_set, 0, "a reserved bit is set");
         assert!(first[1] & 0x80 != 0, "a client must mask its frames");
         let (length, least) = match first[1] & 0x7f {
             126 => (self.try_read_bytes(2)?, 126),

@@ -27,6 +27,9 @@ mod watchdog;
 // The tests.
 /// The blocking `WebSocket`.
 mod blocking;
+/// permessage-deflate (RFC 7692) from outside.
+#[cfg(feature = "deflate")]
+mod compression;
 /// The callback contract, a module for each promise.
 mod contract;
 /// Many apps on one thread.

@@ -1,6 +1,9 @@
 //! A real server, Python's `websockets` (`tests/python/server.py`), over ws and wss: messages, fragments, pings,
 //! subprotocols, closing, what the server sees of the request, certificates that are refused.
 
+/// permessage-deflate with each combination of its parameters.
+#[cfg(feature = "deflate")]
+mod compression;
 mod servers;
 
 use websocket_app::{ClosedBy, OwnedMessage, Phase};

@@ -3,8 +3,9 @@
     python server.py DIR
 
 One server is plain, `ws`, and one more, `ws6`, where IPv6 is, and there is one over TLS for each NAME.pem in DIR, a file
-with a certificate, its chain and its key. They listen on loopback, each on a free port. A line of JSON tells the ports
-by name: {"ws": 40001, "ws6": 40002, "NAME": 40003}. The process ends when its standard input does, so that it never
+with a certificate, its chain and its key. `deflate0` to `deflate15` are plain and agree to compress with the parameters
+that the bits of the number say; the others agree to no compression. They listen on loopback, each on a free port. A line
+of JSON tells the ports by name: {"ws": 40001, "ws6": 40002, "NAME": 40003}. The process ends when its standard input does, so that it never
 outlives the test.
 
     /echo                           sends every message back
@@ -29,6 +30,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 
 SUBPROTOCOLS = ["v2.telemetry", "v1.telemetry"]
 # By id: what there is to report of a connection, once it has ended.
@@ -127,7 +129,17 @@ def select_subprotocol(websocket, offered):
     return next((name for name in SUBPROTOCOLS if name in offered), None)
 
 
-async def start(host, tls=None):
+def deflate(number):
+    """Demands of the client, and does itself, what the bits of the number say."""
+    return ServerPerMessageDeflateFactory(
+        server_no_context_takeover=bool(number & 1),
+        client_no_context_takeover=bool(number & 2),
+        server_max_window_bits=10 if number & 4 else None,
+        client_max_window_bits=11 if number & 8 else None,
+    )
+
+
+async def start(host, tls=None, extensions=None):
     """Starts a server and gives its port."""
     server = await serve(
         handle,
@@ -135,6 +147,7 @@ async def start(host, tls=None):
         0,
         ssl=tls,
         compression=None,
+        extensions=extensions,
         max_size=None,
         # No ping but those a test asks for.
         ping_interval=None,
@@ -155,6 +168,8 @@ async def main(folder):
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(file)
         servers[file.stem] = await start("127.0.0.1", tls)
+    for number in range(16):
+        servers[f"deflate{number}"] = await start("127.0.0.1", extensions=[deflate(number)])
     print(json.dumps({name: port for name, (_, port) in servers.items()}), flush=True)
     await asyncio.to_thread(sys.stdin.read)
     os._exit(0)

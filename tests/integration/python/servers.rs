@@ -88,6 +88,13 @@ impl Servers {
         Server { authority: format!("127.0.0.1:{}", self.ports["ws"]), scheme: "ws", tls: TlsConfig::new() }
     }
 
+    /// A plain server that compresses, with the parameters that the bits of this number say.
+    #[cfg(feature = "deflate")]
+    pub(super) fn compressing(&self, number: u8) -> Server {
+        let authority = format!("127.0.0.1:{}", self.ports[&format!("deflate{number}")]);
+        Server { authority, scheme: "ws", tls: TlsConfig::new() }
+    }
+
     /// Plain over IPv6, where there is IPv6.
     pub(super) fn plain_over_ipv6(&self) -> Option<Server> {
         let authority = format!("[::1]:{}", self.ports.get("ws6")?);
