@@ -1,6 +1,9 @@
 //! permessage-deflate (RFC 7692): messages into compressed payloads, and back, a piece at a time. No I/O.
 //!
-//! Nothing is allocated before the first compressed message of a direction.
+//! Nothing is allocated before the first compressed message of a direction. Where contexts are not taken over from message
+//! to message, a connection holds one only while a message is under way: they go from connection to connection.
+
+use std::sync::{Mutex, PoisonError};
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
@@ -13,6 +16,33 @@ const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
 /// How much is inflated or deflated at once.
 const STEP: usize = 16 << 10;
+
+/// Contexts without a past, for whoever needs one next: the most that are kept, enough for threads that compress at the same
+/// time.
+const SPARES: usize = 4;
+
+static DEFLATING: Spares<(u32, u8), Compress> = Spares(Mutex::new(Vec::new()));
+static INFLATING: Spares<u8, Decompress> = Spares(Mutex::new(Vec::new()));
+
+/// Contexts by what they were made with: level and window.
+struct Spares<K, T>(Mutex<Vec<(K, T)>>);
+
+impl<K: PartialEq, T> Spares<K, T> {
+    fn take(&self, key: &K) -> Option<T> {
+        let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = spares.iter().position(|(k, _)| k == key)?;
+        Some(spares.swap_remove(place).1)
+    }
+
+    fn put(&self, key: K, context: T) {
+        let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if spares.len() >= SPARES {
+            // One of another kind may be in the way for ever.
+            spares.remove(0);
+        }
+        spares.push((key, context));
+    }
+}
 
 /// Compresses what is sent.
 #[derive(Debug)]
@@ -39,9 +69,10 @@ impl Deflater {
             // An empty block (RFC 7692 §7.2.3.6).
             return vec![0];
         }
-        let Agreed { level, client_max_window_bits: bits, .. } = self.agreed;
-        let context =
-            self.context.get_or_insert_with(|| Compress::new_with_window_bits(Compression::new(level), false, bits));
+        let Agreed { level, client_max_window_bits: bits, client_no_context_takeover: forgets, .. } = self.agreed;
+        let spare = || if forgets { DEFLATING.take(&(level, bits)) } else { None };
+        let new = || Compress::new_with_window_bits(Compression::new(level), false, bits);
+        let context = self.context.get_or_insert_with(|| spare().unwrap_or_else(new));
         let mut out = std::mem::take(&mut self.spare);
         let mut rest = message;
         loop {
@@ -57,8 +88,9 @@ impl Deflater {
                 break;
             }
         }
-        if self.agreed.client_no_context_takeover {
+        if forgets && let Some(mut context) = self.context.take() {
             context.reset();
+            DEFLATING.put((level, bits), context);
         }
         if out.ends_with(&TAIL) {
             out.truncate(out.len() - TAIL.len());
@@ -104,8 +136,10 @@ impl Inflater {
         arena: &mut Arena,
         mut room: usize,
     ) -> Result<Inflated, ProtocolError> {
-        let bits = self.agreed.server_max_window_bits.max(MIN_COMPRESSING_BITS);
-        let context = self.context.get_or_insert_with(|| Decompress::new_with_window_bits(false, bits));
+        let (bits, forgets) = (self.bits(), self.agreed.server_no_context_takeover);
+        let spare = || if forgets { INFLATING.take(&bits) } else { None };
+        let new = || Decompress::new_with_window_bits(false, bits);
+        let context = self.context.get_or_insert_with(|| spare().unwrap_or_else(new));
         let mut rest = piece;
         loop {
             let (read, written) = (context.total_in(), context.total_out());
@@ -139,11 +173,16 @@ impl Inflater {
         // All that the message holds has been given out, so this adds nothing to speak of.
         self.inflate(&TAIL, arena, STEP)?;
         if self.agreed.server_no_context_takeover
-            && let Some(context) = &mut self.context
+            && let Some(mut context) = self.context.take()
         {
             context.reset(false);
+            INFLATING.put(self.bits(), context);
         }
         Ok(())
+    }
+
+    fn bits(&self) -> u8 {
+        self.agreed.server_max_window_bits.max(MIN_COMPRESSING_BITS)
     }
 }
 

@@ -1,5 +1,8 @@
 //! permessage-deflate (RFC 7692) against a scripted peer with a zlib of its own.
 
+/// What inflates to far more than a message may have.
+#[cfg(target_os = "linux")]
+mod bomb;
 /// What is offered, and answers to it that fail the connection.
 mod negotiation;
 /// What the server compressed arrives, however it is cut.

@@ -1,0 +1,296 @@
+//! What the library allocates, counted: nothing per message once it runs, no compression context before it is needed. A
+//! binary of its own, since the counting allocator counts for all threads.
+
+// In a test, what cannot go wrong may say so by failing.
+#![allow(clippy::unwrap_used)]
+
+use std::alloc::System;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
+use tungstenite::handshake::derive_accept_key;
+use websocket_app::WebSocketApp;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Longer than any of it takes; then a test fails instead of waiting for ever.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One at a time: they count what the whole process does.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Allocations are not exactly repeatable: a buffer may find its size earlier or later, the test harness prints. What is done
+/// per message is found by far more messages than this.
+const NOISE: usize = 200;
+const MESSAGES: usize = 50_000;
+
+#[test]
+fn receiving_allocates_nothing_per_message() {
+    let _alone = alone();
+    for (name, first, size) in
+        [("binary", 0x82, 64), ("text", 0x81, 64), ("binary", 0x82, 1_000), ("text", 0x81, 40_000)]
+    {
+        let count = |messages: usize| {
+            let server = Server::start(move |mut client| {
+                let frame = frame(first, &vec![b'x'; size]);
+                let many: Vec<u8> = frame.repeat(100);
+                (0..messages / 100).for_each(|_| client.write_all(&many).unwrap());
+                client.close();
+            });
+            let app = WebSocketApp::new(&server.url).on_message(move |_, message| assert_eq!(message.len(), size));
+            let sender = app.sender();
+            let counted = Region::new(ALLOCATOR);
+            app.run_forever().unwrap();
+            let change = counted.change();
+            assert_eq!(sender.stats().messages_received, messages as u64);
+            server.end();
+            allocations(change)
+        };
+        let messages = MESSAGES * 64 / size.clamp(64, 2_000) / 100 * 100;
+        let (few, many) = (count(1_000), count(1_000 + messages));
+        println!("{name} of {size} bytes: {few} allocations, with {messages} more messages {many}");
+        assert!(many < few + NOISE, "{} of {size} bytes: {} more", name, many - few);
+    }
+}
+
+#[test]
+fn echoing_allocates_nothing_per_message() {
+    let _alone = alone();
+    let count = |messages: usize| {
+        let server = Server::start(move |mut client| {
+            let (frame, mut answer) = (frame(0x82, &[7; 64]), [0; 64 + 6]);
+            for _ in 0..messages {
+                client.write_all(&frame).unwrap();
+                client.read_exact(&mut answer).unwrap();
+            }
+            client.close();
+        });
+        let app = WebSocketApp::new(&server.url).on_message(|ws, message| ws.send(message));
+        let counted = Region::new(ALLOCATOR);
+        app.run_forever().unwrap();
+        let change = counted.change();
+        server.end();
+        allocations(change)
+    };
+    let (few, many) = (count(500), count(500 + MESSAGES / 10));
+    println!("{few} allocations, with {} more messages {many}", MESSAGES / 10);
+    assert!(many < few + NOISE, "{} more", many - few);
+}
+
+#[test]
+fn sending_allocates_nothing_per_message() {
+    let _alone = alone();
+    for size in [64, 1_000, 40_000, 300_000] {
+        let server = Server::start(Client::swallow);
+        let app = WebSocketApp::new(&server.url);
+        let (opened, open) = mpsc::channel();
+        let running = app.on_open(move |_| opened.send(())).spawn().unwrap();
+        open.recv_timeout(PATIENCE).unwrap();
+        let (sender, data) = (running.sender(), vec![7; size]);
+        let messages = MESSAGES * 64 / size;
+        let send = |messages: usize| {
+            for _ in 0..messages {
+                sender.send(data.as_slice()).unwrap();
+                // As a stream does that is not faster than the network: else it is the queue that grows.
+                if sender.buffered_amount() > 1 << 20 {
+                    sender.flush(PATIENCE).unwrap();
+                }
+            }
+            sender.flush(PATIENCE).unwrap();
+        };
+        send(messages);
+        let counted = Region::new(ALLOCATOR);
+        send(messages);
+        let count = allocations(counted.change());
+        println!("{messages} messages of {size} bytes: {count} allocations");
+        // A borrowed payload that must wait is copied: large ones only, and only where the socket is full.
+        let copied = if size > 32 << 10 { messages } else { 0 };
+        assert!(count < NOISE + copied, "{messages} messages of {size} bytes: {count} allocations");
+        running.close();
+        running.join().unwrap();
+        server.end();
+    }
+}
+
+/// What `Deflate`'s documentation says of memory. The first connection's contexts serve the second where they are not taken
+/// over from message to message.
+#[cfg(feature = "deflate")]
+#[test]
+fn a_compression_context_is_allocated_when_it_is_needed() {
+    let _alone = alone();
+    let forgetful = "permessage-deflate; client_no_context_takeover; server_no_context_takeover";
+    for (answer, send, receive) in [
+        ("permessage-deflate", [370, 370], [47, 47]),
+        ("permessage-deflate; client_max_window_bits=12; server_max_window_bits=12", [260, 260], [47, 47]),
+        ("permessage-deflate; client_max_window_bits=9; server_max_window_bits=9", [245, 245], [47, 47]),
+        (forgetful, [370, 0], [47, 0]),
+    ] {
+        for connection in 0..2 {
+            let (to_send, to_receive) = compression_contexts(answer);
+            println!("{answer}, connection {connection}: {to_send} bytes to send, {to_receive} to receive");
+            for (bytes, kibibytes) in [(to_send, send[connection]), (to_receive, receive[connection])] {
+                let documented = (kibibytes - 5) << 10..(kibibytes + 5) << 10;
+                assert!(documented.contains(&bytes), "{bytes} bytes with {answer}, connection {connection}");
+            }
+        }
+    }
+}
+
+/// What a connection holds more when it has sent its first compressed message, and when it has received it.
+#[cfg(feature = "deflate")]
+fn compression_contexts(answer: &str) -> (isize, isize) {
+    const TICK: &[u8] = b"{\"symbol\":\"BTC-EUR\",\"price\":12345.67,\"side\":\"buy\"}";
+    /// What is inflated into at once; it belongs to the loop.
+    const ARENA: isize = 32 << 10;
+    let mut compressed = Vec::with_capacity(200);
+    flate2::Compress::new_with_window_bits(flate2::Compression::fast(), false, 9)
+        .compress_vec(TICK, &mut compressed, flate2::FlushCompress::Sync)
+        .unwrap();
+    compressed.truncate(compressed.len() - 4);
+    let (plain, compressed) = (frame(0x81, TICK), frame(0xc1, &compressed));
+    let (go, may_go) = mpsc::channel();
+    let server = Server::start_with(&format!("Sec-WebSocket-Extensions: {answer}\r\n"), move |mut client| {
+        client.write_all(&plain).unwrap();
+        may_go.recv_timeout(PATIENCE).unwrap();
+        client.write_all(&compressed).unwrap();
+        client.swallow();
+    });
+    let (received, messages) = mpsc::channel();
+    let app = WebSocketApp::new(&server.url).compression(websocket_app::Deflate::default().min_size(TICK.len()));
+    let app = app.on_message(move |_, message| received.send(message.as_bytes() == TICK));
+    let running = app.spawn().unwrap();
+    let sender = running.sender();
+    let send = |message: &[u8]| {
+        sender.send(message).unwrap();
+        sender.flush(PATIENCE).unwrap();
+    };
+    assert!(messages.recv_timeout(PATIENCE).unwrap());
+    // Too short to be compressed.
+    send(&TICK[1..]);
+    let counted = Region::new(ALLOCATOR);
+    send(TICK);
+    let to_send = held(counted.change());
+    go.send(()).unwrap();
+    assert!(messages.recv_timeout(PATIENCE).unwrap());
+    let to_receive = held(counted.change()) - to_send - ARENA;
+    running.close();
+    running.join().unwrap();
+    server.end();
+    (to_send, to_receive)
+}
+
+#[cfg(feature = "deflate")]
+fn held(stats: Stats) -> isize {
+    // What was reallocated is in both already.
+    stats.bytes_allocated as isize - stats.bytes_deallocated as isize
+}
+
+fn allocations(stats: Stats) -> usize {
+    stats.allocations + stats.reallocations
+}
+
+/// A frame as a server sends it.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first];
+    match payload.len() {
+        len @ 0..126 => frame.push(len as u8),
+        len @ 126..0x1_0000 => {
+            frame.push(126);
+            frame.extend((len as u16).to_be_bytes());
+        }
+        len => {
+            frame.push(127);
+            frame.extend((len as u64).to_be_bytes());
+        }
+    }
+    frame.extend(payload);
+    frame
+}
+
+/// Listens on a port of its own, on a thread of its own.
+struct Server {
+    url: String,
+    thread: JoinHandle<()>,
+}
+
+impl Server {
+    /// Serves one client.
+    fn start(script: impl FnOnce(Client) + Send + 'static) -> Self {
+        Server::start_with("", script)
+    }
+
+    /// Serves one client, which gets these headers, each with its line end.
+    fn start_with(headers: &str, script: impl FnOnce(Client) + Send + 'static) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        let headers = headers.to_owned();
+        Server { url, thread: thread::spawn(move || script(Client::accept(&listener, &headers))) }
+    }
+
+    fn end(self) {
+        self.thread.join().unwrap();
+    }
+}
+
+struct Client(TcpStream);
+
+impl Client {
+    fn accept(listener: &TcpListener, headers: &str) -> Self {
+        let (mut tcp, _) = listener.accept().unwrap();
+        tcp.set_nodelay(true).unwrap();
+        tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+        tcp.set_write_timeout(Some(PATIENCE)).unwrap();
+        let (mut head, mut byte) = (Vec::new(), [0]);
+        while !head.ends_with(b"\r\n\r\n") {
+            tcp.read_exact(&mut byte).unwrap();
+            head.extend(byte);
+        }
+        let head = String::from_utf8(head).unwrap();
+        let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
+        let accept = derive_accept_key(key.as_bytes());
+        let answer = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: {accept}\r\n{headers}\r\n"
+        );
+        tcp.write_all(answer.as_bytes()).unwrap();
+        Client(tcp)
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.0.write_all(bytes)
+    }
+
+    fn read_exact(&mut self, bytes: &mut [u8]) -> std::io::Result<()> {
+        self.0.read_exact(bytes)
+    }
+
+    /// Closes and waits for the answer.
+    fn close(mut self) {
+        self.0.write_all(&frame(0x88, &1000_u16.to_be_bytes())).unwrap();
+        self.0.read_exact(&mut [0; 2 + 4 + 2]).unwrap();
+    }
+
+    /// Reads, and does not look at it, up to the Close frame at the end, which it answers.
+    fn swallow(mut self) {
+        let (mut buffer, mut last) = ([0; 64 << 10], [0; 8]);
+        loop {
+            let read = self.0.read(&mut buffer).unwrap();
+            assert!(read > 0, "the client hung up without a Close frame");
+            let kept = read.min(8);
+            last.copy_within(kept.., 0);
+            last[8 - kept..].copy_from_slice(&buffer[read - kept..read]);
+            let unmasked = [last[6] ^ last[2], last[7] ^ last[3]];
+            if last[..2] == [0x88, 0x82] && unmasked == 1000_u16.to_be_bytes() {
+                return self.0.write_all(&frame(0x88, &1000_u16.to_be_bytes())).unwrap();
+            }
+        }
+    }
+}
