@@ -61,8 +61,10 @@ pub(super) struct Session {
     periodic: Vec<Tick>,
     /// What the peer did wrong, once it has been told.
     failure: Option<Error>,
-    /// What a callback ended the run with. From then on only `on_close` is called.
+    /// What a callback ended the run with. From then on only `on_close` is called, and `on_error` with what was not sent.
     fatal: Option<Error>,
+    /// It was `on_error` or `on_close`: then `on_error` is not called either.
+    is_mute: bool,
     result: Channel<Result<Close, Error>>,
     /// Something happened that makes reading worth while, though no event says so.
     pub(super) wants_read: bool,
@@ -122,6 +124,7 @@ impl Session {
             paused: false,
             failure: None,
             fatal: None,
+            is_mute: false,
             result,
             wants_read: false,
             is_readable: false,
@@ -445,12 +448,16 @@ impl Session {
         Ok(())
     }
 
-    /// A callback ended the run: the peer is told, nothing but `on_close` is called any more.
+    /// A callback ended the run: the peer is told, and no more is called than `on_error`, with this and with what was not
+    /// sent, and `on_close`.
     fn end_run(&mut self, error: Error, report: bool) {
+        if !report {
+            self.mute();
+        }
         if self.fatal.is_some() {
             return;
         }
-        self.calls.retain(|(_, call)| matches!(call, Call::Close(_)));
+        self.calls.retain(|(_, call)| matches!(call, Call::Close(_)) || is_unsent(call));
         self.backlog = 0;
         if report {
             self.calls.push_front((self.connection, Call::Error(error.clone())));
@@ -569,20 +576,42 @@ impl Session {
 
     /// What has waited for a connection for too long is given back.
     fn report_expired(&mut self, now: Instant) {
-        for Kept { is_text, payload, since, .. } in self.outbound.expire(now) {
-            let age = now.saturating_duration_since(since);
-            let message = Some(OwnedMessage::from_parts(is_text, payload));
-            self.tell(Call::Error(Error::Send(SendError::Expired { message, age })));
-        }
+        let expired = self.outbound.expire(now);
+        self.hand_back(expired, |message, since| SendError::Expired {
+            message,
+            age: now.saturating_duration_since(since),
+        });
     }
 
     /// What was to be sent and never will be is given back.
     fn report_unsent(&mut self) {
-        for Kept { is_text, payload, .. } in self.outbound.take_unsent() {
+        let unsent = self.outbound.take_unsent();
+        self.hand_back(unsent, |message, _| SendError::NotConnected { message });
+    }
+
+    fn hand_back(&mut self, unsent: Vec<Kept>, why: impl Fn(Option<OwnedMessage>, Instant) -> SendError) {
+        if self.is_mute {
+            self.log_unsent(unsent.len());
+            return;
+        }
+        for Kept { is_text, payload, since } in unsent {
             let message = Some(OwnedMessage::from_parts(is_text, payload));
-            if self.fatal.is_none() {
-                self.tell(Call::Error(Error::Send(SendError::NotConnected { message })));
-            }
+            self.tell(Call::Error(Error::Send(why(message, since))));
+        }
+    }
+
+    /// `on_error` is not to be called any more: of the messages that it should have been handed, the log tells.
+    fn mute(&mut self) {
+        self.is_mute = true;
+        let before = self.calls.len();
+        self.calls.retain(|(_, call)| !is_unsent(call));
+        self.log_unsent(before - self.calls.len());
+    }
+
+    fn log_unsent(&self, messages: usize) {
+        if messages > 0 {
+            let peer = self.recipe.peer();
+            log::warn!(target: "websocket_app", "{peer}: messages not sent, and no on_error to hand them to: {messages}");
         }
     }
 
@@ -591,4 +620,9 @@ impl Session {
             tick.next = None;
         }
     }
+}
+
+/// Whether it hands a message back that was not sent.
+fn is_unsent(call: &Call) -> bool {
+    matches!(call, Call::Error(Error::Send(_)))
 }
