@@ -33,6 +33,11 @@ impl Reader {
         // Zeroed by the operating system, and not in memory before it is used.
         Reader { buffer: vec![0; READ_BUFFER], batch: Batch::default() }
     }
+
+    /// Whether it holds more than reading mostly needs: a large message made it grow.
+    pub(crate) fn is_large(&self) -> bool {
+        self.batch.arena.is_large() || self.buffer.len() > READ_BUFFER
+    }
 }
 
 /// What came of a read.

@@ -30,6 +30,10 @@ const INBOX: Token = Token(usize::MAX - 1);
 /// How many events one poll takes; more wait for the next.
 const EVENTS: usize = 256;
 
+/// How long a loop that reads nothing keeps a reader that a large message made grow: long enough that a conversation of such
+/// messages, with pauses, goes on in the same memory.
+const SPARED: Duration = Duration::from_secs(1);
+
 /// What other threads leave for the loop.
 pub(crate) struct Inbox {
     letters: Mutex<Letters>,
@@ -79,6 +83,8 @@ pub(super) struct Core {
     timers: Timers,
     /// Away with a batch while its callbacks run; made anew when needed before it is back.
     reader: Option<Box<Reader>>,
+    /// Until when a reader that has grown is kept, unless there is something to read before.
+    spared_until: Option<Instant>,
     callable: VecDeque<Token>,
     /// Who has more calls after one that has returned. They come after the next poll, so that an app that works off what has
     /// waited for it does not keep the loop from pings and the others.
@@ -112,6 +118,7 @@ impl Core {
             free: Vec::new(),
             timers: Timers::default(),
             reader: None,
+            spared_until: None,
             callable: VecDeque::new(),
             callable_later: Vec::new(),
             rung: VecDeque::new(),
@@ -171,7 +178,10 @@ impl Core {
 
     /// Sleeps until a socket, a thread or a deadline wants something.
     pub(super) fn wait(&mut self) -> Result<(), Error> {
-        let deadline = self.timers.next();
+        if self.spared_until.is_none() && self.reader.as_ref().is_some_and(|reader| reader.is_large()) {
+            self.spared_until = Some(Instant::now() + SPARED);
+        }
+        let deadline = self.timers.next().into_iter().chain(self.spared_until).min();
         let before = deadline.map(|_| Instant::now());
         let timeout = if !self.readable.is_empty() || !self.callable_later.is_empty() {
             Some(Duration::ZERO)
@@ -191,6 +201,9 @@ impl Core {
         // A poll that is full may have left events for the next: then the deadlines wait for that.
         if let Some(before) = before.filter(|_| self.events.iter().count() < EVENTS) {
             self.polled = before;
+        }
+        if self.spared_until.is_some_and(|until| until <= self.polled) {
+            (self.reader, self.spared_until) = (None, None);
         }
         self.callable.extend(self.callable_later.drain(..));
         self.turns = self.readable.len();
@@ -262,6 +275,7 @@ impl Core {
         let Some(token) = self.readable.pop_front() else { return };
         let Some(Some(session)) = self.sessions.get_mut(token.0) else { return };
         session.is_readable = false;
+        self.spared_until = None;
         let reader = self.reader.get_or_insert_with(|| Box::new(Reader::new()));
         if session.on_readable(reader) {
             queue(&mut self.readable, session, token);

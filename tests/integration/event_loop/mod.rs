@@ -6,6 +6,8 @@ mod coming_and_going;
 mod each_for_itself;
 /// What is busy leaves room for the others.
 mod fair;
+/// What it holds while nothing happens.
+mod idle;
 
 use crate::many::Added;
 use crate::recorder::Call;

@@ -100,11 +100,17 @@ impl Census {
         self.memory = memory();
     }
 
-    /// Fails if there is more memory in use than when it had warmed up.
+    /// Fails unless there is no more memory in use than when it had warmed up, now or soon.
     pub(crate) fn memory_is_back(&self, after: &str) {
-        if let (Some(before), Some(now)) = (self.memory, memory()) {
-            eprintln!("memory: {} KiB, then {} KiB after {after}", before >> 10, now >> 10);
-            assert!(now <= before + SLACK, "after {after}: {now} bytes in memory, where there were {before}");
+        let deadline = Instant::now() + PATIENCE;
+        while let (Some(before), Some(now)) = (self.memory, memory()) {
+            if now <= before + SLACK {
+                eprintln!("memory: {} KiB, then {} KiB after {after}", before >> 10, now >> 10);
+                return;
+            }
+            let late = Instant::now() > deadline;
+            assert!(!late, "after {after}: {now} bytes in memory, where there were {before}");
+            thread::sleep(Duration::from_millis(10));
         }
     }
 }
