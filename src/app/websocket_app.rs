@@ -265,7 +265,7 @@ impl<H: Handler> WebSocketApp<H> {
         let sender = self.sender();
         let (start, result) = self.prepare()?;
         let running = Running::start("websocket-app")?;
-        running.add(start);
+        running.add(start)?;
         running.close();
         Ok(AppHandle::new(sender, result))
     }

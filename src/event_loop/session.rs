@@ -104,15 +104,25 @@ type Outcome = Result<(Connected, Arc<Target>), Failure>;
 impl Session {
     /// Begins the run.
     pub(super) fn start(token: Token, doorbell: &Arc<Doorbell>, start: Start) -> Self {
+        let mut session = Session::new(token, doorbell, start);
+        session.outbound.attach(doorbell, token);
+        session.dial();
+        session
+    }
+
+    /// An app that the loop has failed before it began.
+    pub(super) fn stillborn(doorbell: &Arc<Doorbell>, start: Start) -> Self {
+        Session::new(Token(0), doorbell, start)
+    }
+
+    fn new(token: Token, doorbell: &Arc<Doorbell>, start: Start) -> Self {
         let Start { recipe, dispatcher, result } = start;
-        let outbound = Arc::clone(dispatcher.sender().outbound());
-        outbound.attach(doorbell, token);
-        let mut session = Session {
+        Session {
             token,
             doorbell: Arc::clone(doorbell),
             backoff: Backoff::new(recipe.config().reconnect.clone()),
             recipe: Arc::new(recipe),
-            outbound,
+            outbound: Arc::clone(dispatcher.sender().outbound()),
             phase: Phase::Waiting { until: Instant::now() },
             has_been_open: false,
             in_pieces: dispatcher.wants_fragments(),
@@ -129,9 +139,7 @@ impl Session {
             wants_read: false,
             is_readable: false,
             is_callable: false,
-        };
-        session.dial();
-        session
+        }
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
@@ -244,14 +252,35 @@ impl Session {
 
     /// Forgets the app, and tells whoever waits for it. What the callbacks hold is dropped before that.
     pub(super) fn finish(self) {
-        let Session { phase, fatal, dispatcher, result: channel, .. } = self;
+        let Session { phase, fatal, dispatcher, recipe, backoff, result: channel, .. } = self;
         let Phase::Over(Some(result)) = phase else { return };
-        let dropped = catch_unwind(AssertUnwindSafe(|| drop(dispatcher)));
-        if dropped.is_err() {
+        if catch_unwind(AssertUnwindSafe(|| drop((dispatcher, recipe, backoff)))).is_err() {
             log::error!(target: "websocket_app", "what a callback holds panicked while it was dropped");
         }
         // Nobody has to wait for it.
         let _ = channel.send(fatal.map_or(result, Err));
+    }
+
+    /// The loop has failed, and ends the run. What has been read and not been handed out is gone with it.
+    pub(super) fn lose(&mut self, error: &Error) {
+        self.calls.retain(|(_, call)| !matches!(call, Call::Batch | Call::Periodic(_) | Call::Fail(_)));
+        if !matches!(self.phase, Phase::Over(_)) {
+            self.over(Some(error.clone()), Close::without_frame(ClosedBy::Lost));
+        }
+    }
+
+    /// Whether a callback is being called.
+    pub(super) fn is_called(&self) -> bool {
+        self.dispatcher.is_none()
+    }
+
+    /// Calls what is still to be called, here and now: there is no loop any more that would.
+    pub(super) fn wind_up(mut self) {
+        while let Some(job) = self.take_job(&mut None) {
+            let done = job.run();
+            self.done(done.dispatcher, done.connection, done.result);
+        }
+        self.finish();
     }
 
     /// The doorbell rang: a thread wants something, or an attempt to connect has come to its end. Returns whether to come
