@@ -36,17 +36,22 @@ pub(super) enum Call {
     Reopen,
     /// What is in the reader's batch.
     Batch,
-    /// Items that arrived while a callback was busy, the bytes they are in, and how many bytes that holds.
-    Backlog {
-        batch: Batch,
-        bytes: Vec<u8>,
-        size: usize,
-    },
+    /// Items that arrived while a callback was busy. Boxed, since every app keeps room for some calls.
+    Backlog(Box<Backlog>),
     Periodic(usize),
     Error(Error),
     Close(Close),
     /// Not for a callback, but for the session when all before it has been handed out.
     Fail(End),
+}
+
+/// What waits for a busy callback.
+pub(super) struct Backlog {
+    pub(super) batch: Batch,
+    /// The bytes that the items are in.
+    pub(super) bytes: Vec<u8>,
+    /// How many bytes it holds, all in all.
+    pub(super) size: usize,
 }
 
 /// A call on its way: all that it needs, so that nothing is shared while it runs.
@@ -85,7 +90,7 @@ impl Job {
             Call::Open => dispatcher.opening(|handler, _, sender| handler.on_open(sender)),
             Call::Reopen => dispatcher.opening(|handler, _, sender| handler.on_reconnect(sender)),
             Call::Batch => reader.as_deref().map_or(Ok(()), |reader| dispatcher.batch(&reader.batch, &reader.buffer)),
-            Call::Backlog { batch, bytes, .. } => dispatcher.batch(&batch, &bytes),
+            Call::Backlog(backlog) => dispatcher.batch(&backlog.batch, &backlog.bytes),
             Call::Periodic(i) => dispatcher.call(|_, periodic, sender| (periodic[i].callback)(sender)),
             Call::Error(error) => dispatcher.error(&error),
             Call::Close(close) => dispatcher.close(&close),

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Sender as Channel;
 use mio::{Interest, Registry, Token};
 
-use super::dispatch::{Call, Dispatcher, Job, Stopped};
+use super::dispatch::{Backlog, Call, Dispatcher, Job, Stopped};
 use super::recipe::Recipe;
 use crate::close::{Close, ClosedBy, close_code};
 use crate::connect::{Cancel, Connected, Failure, Target};
@@ -172,8 +172,8 @@ impl Session {
         };
         let reader = match &call {
             Call::Batch => reader.take(),
-            Call::Backlog { size, .. } => {
-                self.backlog -= size;
+            Call::Backlog(backlog) => {
+                self.backlog -= backlog.size;
                 None
             }
             Call::Periodic(i) => {
@@ -204,9 +204,9 @@ impl Session {
     /// and another come.
     fn bad_text(&mut self, of: u64, violation: ProtocolError) {
         self.calls.retain(|(connection, call)| {
-            let dropped = *connection == of && matches!(call, Call::Batch | Call::Backlog { .. });
-            if let (true, Call::Backlog { size, .. }) = (dropped, call) {
-                self.backlog -= size;
+            let dropped = *connection == of && matches!(call, Call::Batch | Call::Backlog(_));
+            if let (true, Call::Backlog(backlog)) = (dropped, call) {
+                self.backlog -= backlog.size;
             }
             !dropped
         });
@@ -409,9 +409,13 @@ impl Session {
         let batch = std::mem::take(&mut reader.batch);
         let bytes = reader.buffer[..batch.end_in_buffer()].to_vec();
         // With what keeping it takes, so that a flood of empty messages is bounded too.
-        let size = bytes.len() + batch.arena.len() + batch.items.len() * size_of::<Item>() + size_of::<Call>();
+        let size = bytes.len()
+            + batch.arena.len()
+            + batch.items.len() * size_of::<Item>()
+            + size_of::<Call>()
+            + size_of::<Backlog>();
         self.backlog += size;
-        self.tell(Call::Backlog { batch, bytes, size });
+        self.tell(Call::Backlog(Box::new(Backlog { batch, bytes, size })));
     }
 
     /// Starts an attempt to connect on a thread of its own.
