@@ -193,7 +193,8 @@ impl Outbound {
                 }
                 Err(error) => {
                     guard.blocked = true;
-                    guard.write_error = Some(error);
+                    // The first tells why; those after it only that the stream is closed.
+                    guard.write_error.get_or_insert(error);
                     break true;
                 }
             }
