@@ -55,6 +55,7 @@ pub(crate) use target::Target;
 pub(crate) use waiter::{Cancel, Failure};
 
 use crate::error::{Error, Phase};
+use crate::socket::Socket;
 use waiter::Waiter;
 
 /// The log target, part of the documented contract.
@@ -73,11 +74,11 @@ pub(crate) fn connect(target: &Target, timeout: Duration, cancel: &Cancel) -> Re
     let mut waiter = Waiter::new(target.peer(), timeout, cancel)?;
     log::debug!(target: LOG, "connecting to {}", target.url());
     let addresses = resolve::resolve(&target.host, target.port, &mut waiter)?;
-    let tcp = tcp::connect(&addresses, &mut waiter)?;
+    let socket = Socket::tcp(tcp::connect(&addresses, &mut waiter)?);
     log::debug!(target: LOG, "{}: connected by TCP", target.peer());
     let mut stream = match &target.tls {
-        Some(connector) => connector.handshake(tcp, &mut waiter)?,
-        None => Stream::tcp(tcp),
+        Some(connector) => connector.handshake(socket, &mut waiter)?,
+        None => Stream::plain(socket),
     };
     let upgraded = upgrade::upgrade(target, &stream, &mut waiter)?;
     let (local_addr, peer_addr) = stream.addresses();
