@@ -195,6 +195,7 @@ pub mod fuzzing;
 mod message;
 mod protocol;
 mod reconnect;
+mod route;
 mod socket;
 mod tls;
 
@@ -208,7 +209,7 @@ pub use error::{Error, Headers, InvalidInput, LimitError, Phase, ProtocolError, 
 pub use event_loop::{CallbackError, Handler};
 pub use message::{Fragment, Message, Outgoing, OwnedMessage};
 pub use reconnect::{Cause, Reconnect};
-pub use socket::{Socket, Transport};
+pub use socket::{Socket, SocketOptions, Transport};
 pub use tls::TlsConfig;
 
 /// The README's examples are tested with the documentation's.

@@ -30,11 +30,14 @@ impl Request {
         }
         check_repeated(config)?;
         check_value("origin", config.origin.as_deref().unwrap_or_default())?;
+        if let Some(host) = &config.host {
+            check_host("host", host)?;
+        }
         check_value("cookie", config.cookie.as_deref().unwrap_or_default())?;
         check_subprotocols(&config.subprotocols)?;
 
         let mut head = format!("GET {} HTTP/1.1\r\n", &url[Position::BeforePath..Position::AfterQuery]).into_bytes();
-        match header(config, "Host") {
+        match config.host.as_deref().or(header(config, "Host")) {
             Some(host) => push_field(&mut head, "Host", host),
             // Without the port where it is the scheme's default (RFC 7230 §5.4).
             None => push_field(&mut head, "Host", &url[Position::BeforeHost..Position::AfterPort]),
@@ -103,9 +106,18 @@ fn check_header(name: &str, value: &str) -> Result<(), Error> {
     if let Some(advice) = reserved(name) {
         return Err(Error::invalid(format!("header({name:?})"), advice));
     }
-    check_value(&format!("header({name:?})"), value)?;
-    if name.eq_ignore_ascii_case("Host") && (value.is_empty() || value.contains([' ', '\t', ','])) {
-        return Err(Error::invalid(format!("header({name:?})"), "must be one host, with its port if it has one"));
+    let what = format!("header({name:?})");
+    match name.eq_ignore_ascii_case("Host") {
+        true => check_host(&what, value),
+        false => check_value(&what, value),
+    }
+}
+
+/// RFC 7230 §5.4.
+fn check_host(what: &str, host: &str) -> Result<(), Error> {
+    check_value(what, host)?;
+    if host.is_empty() || host.contains([' ', '\t', ',', '/', '@']) {
+        return Err(Error::invalid(what, "must be one host, with its port if it has one"));
     }
     Ok(())
 }
@@ -140,7 +152,7 @@ fn reserved(name: &str) -> Option<&'static str> {
 fn check_repeated(config: &Config) -> Result<(), Error> {
     let count = |wanted: &str| config.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(wanted)).count();
     for (name, by_option) in [
-        ("Host", None),
+        ("Host", config.host.as_ref().map(|_| "host(…)")),
         ("Authorization", None),
         ("Origin", config.origin.as_ref().map(|_| "origin(…)")),
         ("Cookie", config.cookie.as_ref().map(|_| "cookie(…)")),

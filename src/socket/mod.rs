@@ -2,6 +2,7 @@
 //! [`Transport`] of the program's own. A leaf: it is opened, and secured, elsewhere.
 
 mod handle;
+mod options;
 mod transport;
 
 use std::fmt;
@@ -13,8 +14,10 @@ use mio::net::TcpStream;
 #[cfg(unix)]
 use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
+use socket2::SockRef;
 
 use handle::Handle;
+pub use options::SocketOptions;
 use transport::Custom;
 pub use transport::Transport;
 
@@ -53,6 +56,16 @@ impl<T: Transport> From<T> for Socket {
 impl Socket {
     pub(crate) fn tcp(tcp: TcpStream) -> Self {
         Socket(Kind::Tcp(tcp))
+    }
+
+    /// Makes a socket that came from the program fit for an event loop. A [`Transport`] promises that it is.
+    pub(crate) fn prepare(&self) -> io::Result<()> {
+        match &self.0 {
+            Kind::Tcp(tcp) => SockRef::from(tcp).set_nonblocking(true),
+            #[cfg(unix)]
+            Kind::Unix(unix) => SockRef::from(unix).set_nonblocking(true),
+            Kind::Custom(_) => Ok(()),
+        }
     }
 
     /// Reads what is there. Zero is the end of the stream; a short count means that no more is there.
