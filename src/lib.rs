@@ -136,6 +136,23 @@
 //! What is sent meanwhile is [`SendError::NotConnected`], unless
 //! [`queue_while_disconnected`](WebSocketApp::queue_while_disconnected) keeps it for the next connection.
 //!
+//! # Connecting
+//!
+//! A URL is `ws://`, `wss://`, or that of a Unix socket: `ws+unix:/path/to.sock:/uri` (`wss+unix:` with TLS), where the
+//! server is asked for `localhost`. A host with several addresses is tried at all of them, IPv6 and IPv4 in turns, each a
+//! quarter of a second after the one before, until one connects (RFC 8305).
+//!
+//! | to | there is |
+//! |---|---|
+//! | look hosts up in a way of your own | [`resolver`](WebSocketApp::resolver) |
+//! | set keepalive, buffer sizes, the address or interface to connect from | [`socket_options`](WebSocketApp::socket_options) |
+//! | connect in a way of your own, over anything that can be waited for | [`connector`](WebSocketApp::connector), with a [`Transport`] |
+//! | use a socket that is connected already | [`socket`](WebSocketApp::socket) |
+//! | ask for another host than the URL's | [`host`](WebSocketApp::host) |
+//!
+//! Whatever it is, it ends with [`connect_timeout`](WebSocketApp::connect_timeout), and `close()` ends it at once: a resolver
+//! or connector that hangs is left alone.
+//!
 //! # Errors
 //!
 //! [`Error`] says whose fault it is, which is what a program that tries again wants to know:
