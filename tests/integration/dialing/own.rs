@@ -158,9 +158,11 @@ mod transport {
     use std::net::Shutdown;
     use std::os::fd::{AsFd, BorrowedFd};
 
+    use websocket_app::ClosedBy::Us;
     use websocket_app::Transport;
 
     use super::*;
+    use crate::failure::clean;
 
     /// TCP that takes and gives a few bytes at a time, as if they had to be unpacked.
     struct Crumbs(TcpStream);
@@ -233,6 +235,18 @@ mod transport {
             assert_eq!(ws.recv().unwrap(), Message::Binary(&vec![2; LONG]));
             ws.close().unwrap()
         });
+    }
+
+    #[test]
+    fn an_apps_long_messages_go_both_ways() {
+        let peer = Peer::start(long_echo);
+        let app = run(WebSocketApp::new(NOWHERE).socket(crumbs(&peer)));
+        app.expect_open();
+        app.sender.send(vec![1; LONG]).unwrap();
+        app.expect_binary(&vec![2; LONG]);
+        app.sender.close();
+        app.expect_close(clean(Us, 1000, ""));
+        app.end_in_order();
     }
 
     #[test]
