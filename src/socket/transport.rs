@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::Shutdown;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
@@ -68,7 +69,7 @@ pub trait Transport: AsHandle + Send + Sync + 'static {
     /// become readable. Any other ends the connection.
     fn read(&self, buf: &mut [u8]) -> io::Result<usize>;
 
-    /// Writes what there is room for.
+    /// Writes what there is room for, one byte at least.
     ///
     /// # Errors
     ///
@@ -99,7 +100,7 @@ impl Custom {
     pub(super) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
         while filled < buf.len() {
-            match self.transport.read(&mut buf[filled..]) {
+            match guarded(|| self.transport.read(&mut buf[filled..])) {
                 Ok(0) => break,
                 Ok(n) => filled += n.min(buf.len() - filled),
                 Err(_) if filled > 0 => break,
@@ -109,27 +110,26 @@ impl Custom {
         Ok(filled)
     }
 
-    /// Writes until there is no room: of room that was never used up no event would tell.
     pub(super) fn write(&self, buf: &[u8]) -> io::Result<usize> {
-        let mut written = 0;
-        while written < buf.len() {
-            match self.transport.write(&buf[written..]) {
-                Ok(0) => break,
-                Ok(n) => written += n.min(buf.len() - written),
-                Err(_) if written > 0 => break,
-                Err(error) => return Err(error),
-            }
+        match guarded(|| self.transport.write(buf)) {
+            // Whoever writes would try for ever.
+            Ok(0) if !buf.is_empty() => Err(io::ErrorKind::WriteZero.into()),
+            written => written.map(|n| n.min(buf.len())),
         }
-        Ok(written)
     }
 
     pub(super) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.transport.shutdown(how)
+        guarded(|| self.transport.shutdown(how))
     }
 
     pub(super) fn handle(&self) -> io::Result<Handle> {
         Handle::of(self.transport.as_ref())
     }
+}
+
+/// A panic of the program's own code must not be that of the event loop, which may carry other apps.
+fn guarded<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err(io::Error::other("the transport panicked")))
 }
 
 impl Source for Custom {

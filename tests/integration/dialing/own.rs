@@ -159,16 +159,20 @@ mod transport {
     use std::os::fd::{AsFd, BorrowedFd};
 
     use websocket_app::ClosedBy::Us;
-    use websocket_app::Transport;
+    use websocket_app::{EventLoop, State, Transport};
 
     use super::*;
     use crate::failure::clean;
+    use crate::watchdog::wait_until;
 
-    /// TCP that takes and gives a few bytes at a time, as if they had to be unpacked.
+    /// TCP that takes and gives a few bytes at a time, as if they had to be unpacked. Some it cannot stand.
     struct Crumbs(TcpStream);
 
     impl Transport for Crumbs {
         fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+            let mut next = [0; POISON.len()];
+            let poison = matches!(self.0.peek(&mut next), Ok(n) if n == next.len()) && next == POISON;
+            assert!(!poison, "on purpose");
             let few = buf.len().min(100);
             (&self.0).read(&mut buf[..few])
         }
@@ -181,6 +185,9 @@ mod transport {
             self.0.shutdown(how)
         }
     }
+
+    /// A frame with a reserved opcode, long enough not to come about by chance within TLS.
+    const POISON: [u8; 10] = *b"\x8f\x08!poison!";
 
     impl AsFd for Crumbs {
         fn as_fd(&self) -> BorrowedFd<'_> {
@@ -247,6 +254,25 @@ mod transport {
         app.sender.close();
         app.expect_close(clean(Us, 1000, ""));
         app.end_in_order();
+    }
+
+    #[test]
+    fn its_panic_costs_this_connection_and_no_other() {
+        let poisons = Peer::start(|listener| {
+            let mut client = listener.open();
+            client.expect_text("hello");
+            client.write(POISON);
+        });
+        let other = Peer::start(echo);
+        let apps = EventLoop::new().unwrap();
+        let goes_on = apps.add(other.app().on_message(|ws, _| ws.close())).unwrap();
+        wait_until("it is open", || goes_on.sender().state() == State::Open);
+        let app = WebSocketApp::new(NOWHERE).socket(crumbs(&poisons)).on_open(|ws| ws.send("hello"));
+        let app = apps.add(app).unwrap();
+        let error = within("join", || app.join()).unwrap_err();
+        assert!(error.to_string().contains("the transport panicked"), "{error}");
+        goes_on.sender().send("hello").unwrap();
+        within("join", || goes_on.join()).unwrap();
     }
 
     #[test]
