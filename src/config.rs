@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::cookies::Cookies;
 use crate::deflate::Deflate;
 use crate::error::Error;
 use crate::reconnect::Reconnect;
@@ -19,6 +20,8 @@ pub(crate) struct Config {
     pub(crate) subprotocols: Vec<String>,
     pub(crate) origin: Option<String>,
     pub(crate) cookie: Option<String>,
+    /// Where those that servers set are to be kept.
+    pub(crate) cookies: Option<Cookies>,
     pub(crate) host: Option<String>,
     pub(crate) route: Route,
     pub(crate) tls: TlsConfig,
@@ -43,6 +46,7 @@ impl Default for Config {
             subprotocols: Vec::new(),
             origin: None,
             cookie: None,
+            cookies: None,
             host: None,
             route: Route::default(),
             tls: TlsConfig::default(),
@@ -90,6 +94,9 @@ impl Config {
         if let Some(Err((what, problem))) = self.compression.as_ref().map(Deflate::check) {
             return Err(Error::invalid(what, problem));
         }
+        if self.cookies.is_some() {
+            Cookies::check()?;
+        }
         self.route.check(self.reconnect.is_some())?;
         self.reconnect.as_ref().map_or(Ok(()), Reconnect::check)
     }
@@ -124,6 +131,15 @@ macro_rules! option_methods {
         /// Sends a `Cookie` header: `"name=value; other=value"`. Defaults to none.
         pub fn cookie(mut self, cookie: impl Into<String>) -> Self {
             self.config.cookie = Some(cookie.into());
+            self
+        }
+
+        /// Keeps the cookies that the server sets with its answer to the upgrade, one that refuses it included, and sends them
+        /// back with the requests of later connections (RFC 6265): a session that survives reconnecting. A kept cookie replaces
+        /// one of the same name that was given with [`cookie`](Self::cookie). They are kept in memory, as long as the app is.
+        /// Needs the feature `cookies`. Defaults to `false`: a cookie may identify its user.
+        pub fn keep_cookies(mut self, keep: bool) -> Self {
+            self.config.cookies = keep.then($crate::cookies::Cookies::default);
             self
         }
 

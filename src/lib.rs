@@ -149,6 +149,7 @@
 //! | connect in a way of your own, over anything that can be waited for | [`connector`](WebSocketApp::connector), with a [`Transport`] |
 //! | use a socket that is connected already | [`socket`](WebSocketApp::socket) |
 //! | ask for another host than the URL's | [`host`](WebSocketApp::host) |
+//! | send back the cookies that the server sets | [`keep_cookies`](WebSocketApp::keep_cookies) |
 //!
 //! Whatever it is, it ends with [`connect_timeout`](WebSocketApp::connect_timeout), and `close()` ends it at once: a resolver
 //! or connector that hangs is left alone.
@@ -188,6 +189,7 @@
 //! | feature | default | what it brings |
 //! |---|---|---|
 //! | `native-tls` | yes | `wss://` through the operating system's TLS (OpenSSL, Schannel, Security.framework), and [`TlsConfig::native_tls`] for a ready-made connector |
+//! | `cookies` | no | [`keep_cookies`](WebSocketApp::keep_cookies): cookies that outlast a connection |
 //! | `deflate` | yes | compression of messages ([`Deflate`], RFC 7692), for apps that ask for it |
 //!
 //! Without a TLS feature a `wss://` URL is an [`Error::Invalid`] that names the feature. A feature never changes what code that
@@ -201,6 +203,11 @@ mod close;
 mod config;
 mod connect;
 mod connection;
+#[cfg(feature = "cookies")]
+mod cookies;
+#[cfg(not(feature = "cookies"))]
+#[path = "cookies_none.rs"]
+mod cookies;
 mod deadline;
 mod deflate;
 mod error;

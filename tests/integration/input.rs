@@ -73,6 +73,10 @@ fn ways_to_connect_that_contradict_each_other() {
     is_refused(|| app().socket_options(SocketOptions::new().keepalive_retries(3)), "keepalive");
     is_refused(|| app().host("a.example").header("Host", "b.example"), "host(…)");
     is_refused(|| app().host("a.example/path"), "one host");
+    #[cfg(feature = "cookies")]
+    is_refused(|| app().keep_cookies(true).header("Cookie", "a=b"), "keep_cookies(true)");
+    #[cfg(not(feature = "cookies"))]
+    is_refused(|| app().keep_cookies(true), "feature `cookies`");
     nobody.saw_nobody();
 }
 

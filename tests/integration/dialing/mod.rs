@@ -2,6 +2,9 @@
 
 /// Addresses: which are tried when, and a resolver of the program's own.
 mod addresses;
+/// Cookies kept from one connection to the next.
+#[cfg(feature = "cookies")]
+mod cookies;
 /// A `Host` header other than the URL's.
 mod host;
 /// Options of the TCP socket.
