@@ -3,6 +3,7 @@
 
 mod handle;
 mod options;
+mod system;
 mod transport;
 
 use std::fmt;

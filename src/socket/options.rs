@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use socket2::{Socket, TcpKeepalive};
 
+use super::system;
 use crate::error::Error;
 
 /// Options of TCP sockets, for [`socket_options`](crate::WebSocketApp::socket_options). Each is set before the socket
@@ -49,18 +50,6 @@ impl Default for SocketOptions {
         }
     }
 }
-
-/// Whether socket2 knows the option here.
-const HAS_INTERFACE: bool = cfg!(any(target_os = "linux", target_os = "android"));
-const HAS_KEEPALIVE_DETAILS: bool = cfg!(any(
-    target_os = "linux",
-    target_os = "android",
-    target_os = "macos",
-    target_os = "ios",
-    target_os = "freebsd",
-    target_os = "netbsd",
-    windows
-));
 
 impl SocketOptions {
     /// What the operating system does by itself, and `TCP_NODELAY`.
@@ -138,7 +127,7 @@ impl SocketOptions {
         if details && self.keepalive.is_none() {
             return invalid("keepalive_interval, keepalive_retries", "have no effect without keepalive(…)");
         }
-        if details && !HAS_KEEPALIVE_DETAILS {
+        if details && !system::HAS_KEEPALIVE_DETAILS {
             return invalid("keepalive_interval, keepalive_retries", "this operating system has no such options");
         }
         let short = |time: Option<Duration>| time.is_some_and(|time| time.as_secs() == 0);
@@ -149,7 +138,7 @@ impl SocketOptions {
             return invalid("send_buffer_size, receive_buffer_size", "must be more than zero");
         }
         match &self.bind_interface {
-            Some(_) if !HAS_INTERFACE => {
+            Some(_) if !system::HAS_INTERFACE => {
                 invalid("bind_interface", "Linux and Android only: bind_address may do instead")
             }
             Some(name) if name.is_empty() || name.contains('\0') => {
@@ -180,10 +169,10 @@ impl SocketOptions {
             naming("receive_buffer_size", socket.set_recv_buffer_size(size))?;
         }
         if let Some(tos) = self.tos {
-            naming("tos", set_tos(socket, tos, peer))?;
+            naming("tos", system::set_tos(socket, tos, peer))?;
         }
         if let Some(name) = &self.bind_interface {
-            naming(&format!("bind_interface({name:?})"), bind_interface(socket, name))?;
+            naming(&format!("bind_interface({name:?})"), system::bind_interface(socket, name))?;
         }
         if let Some(address) = self.bind_address {
             naming(&format!("bind_address({address})"), socket.bind(&SocketAddr::from((address, 0)).into()))?;
@@ -192,45 +181,13 @@ impl SocketOptions {
     }
 
     fn tcp_keepalive(&self, idle: Duration) -> TcpKeepalive {
-        #[cfg_attr(target_os = "openbsd", allow(unused_mut))]
-        let mut keepalive = TcpKeepalive::new().with_time(idle);
-        #[cfg(not(target_os = "openbsd"))]
-        if HAS_KEEPALIVE_DETAILS {
-            if let Some(interval) = self.keepalive_interval {
-                keepalive = keepalive.with_interval(interval);
-            }
-            if let Some(retries) = self.keepalive_retries {
-                keepalive = keepalive.with_retries(retries);
-            }
-        }
-        keepalive
+        system::with_details(TcpKeepalive::new().with_time(idle), self.keepalive_interval, self.keepalive_retries)
     }
 }
 
 /// Says which option it was that the operating system refused.
 fn naming(option: &str, set: io::Result<()>) -> io::Result<()> {
     set.map_err(|error| io::Error::new(error.kind(), format!("{error} (from the socket option {option})")))
-}
-
-fn set_tos(socket: &Socket, tos: u8, peer: &SocketAddr) -> io::Result<()> {
-    match peer {
-        SocketAddr::V4(_) => socket.set_tos_v4(tos.into()),
-        #[cfg(unix)]
-        SocketAddr::V6(_) => socket.set_tclass_v6(tos.into()),
-        #[cfg(not(unix))]
-        SocketAddr::V6(_) => Err(io::Error::new(io::ErrorKind::Unsupported, "not for IPv6 on this operating system")),
-    }
-}
-
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn bind_interface(socket: &Socket, name: &str) -> io::Result<()> {
-    socket.bind_device(Some(name.as_bytes()))
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn bind_interface(_: &Socket, _: &str) -> io::Result<()> {
-    // Refused by `check`.
-    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(test)]
