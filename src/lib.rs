@@ -136,6 +136,24 @@
 //! What is sent meanwhile is [`SendError::NotConnected`], unless
 //! [`queue_while_disconnected`](WebSocketApp::queue_while_disconnected) keeps it for the next connection.
 //!
+//! # Connecting
+//!
+//! A URL is `ws://`, `wss://`, or that of a Unix socket: `ws+unix:/path/to.sock:/uri` (`wss+unix:` with TLS), where the
+//! server is asked for `localhost`. A host with several addresses is tried at all of them, IPv6 and IPv4 in turns, each a
+//! quarter of a second after the one before, until one connects (RFC 8305).
+//!
+//! | to | there is |
+//! |---|---|
+//! | look hosts up in a way of your own | [`resolver`](WebSocketApp::resolver) |
+//! | set keepalive, buffer sizes, the address or interface to connect from | [`socket_options`](WebSocketApp::socket_options) |
+//! | connect in a way of your own, over anything that can be waited for | [`connector`](WebSocketApp::connector), with a [`Transport`] |
+//! | use a socket that is connected already | [`socket`](WebSocketApp::socket) |
+//! | ask for another host than the URL's | [`host`](WebSocketApp::host) |
+//! | send back the cookies that the server sets | [`keep_cookies`](WebSocketApp::keep_cookies) |
+//!
+//! Whatever it is, it ends with [`connect_timeout`](WebSocketApp::connect_timeout), and `close()` ends it at once: a resolver
+//! or connector that hangs is left alone.
+//!
 //! # Errors
 //!
 //! [`Error`] says whose fault it is, which is what a program that tries again wants to know:
@@ -172,6 +190,7 @@
 //! | feature | default | what it brings |
 //! |---|---|---|
 //! | `native-tls` | yes | `wss://` through the operating system's TLS (OpenSSL, Schannel, Security.framework), and [`TlsConfig::native_tls`] for a ready-made connector |
+//! | `cookies` | no | [`keep_cookies`](WebSocketApp::keep_cookies): cookies that outlast a connection |
 //! | `deflate` | yes | compression of messages ([`Deflate`], RFC 7692), for apps that ask for it |
 //!
 //! Without a TLS feature a `wss://` URL is an [`Error::Invalid`] that names the feature. A feature never changes what code that
@@ -185,6 +204,11 @@ mod close;
 mod config;
 mod connect;
 mod connection;
+#[cfg(feature = "cookies")]
+mod cookies;
+#[cfg(not(feature = "cookies"))]
+#[path = "cookies_none.rs"]
+mod cookies;
 mod deadline;
 mod deflate;
 mod error;
@@ -196,6 +220,8 @@ pub mod fuzzing;
 mod message;
 mod protocol;
 mod reconnect;
+mod route;
+mod socket;
 mod tls;
 
 pub use app::{AppHandle, CallbackResult, Callbacks, Event, EventLoop, RenewalResult, WebSocketApp};
@@ -208,6 +234,7 @@ pub use error::{Error, Headers, InvalidInput, LimitError, Phase, ProtocolError, 
 pub use event_loop::{CallbackError, Handler};
 pub use message::{Fragment, Message, Outgoing, OwnedMessage};
 pub use reconnect::{Cause, Reconnect};
+pub use socket::{Socket, SocketOptions, Transport};
 pub use tls::TlsConfig;
 
 /// The README's examples are tested with the documentation's.

@@ -1,13 +1,14 @@
 //! Turns a URL and options into an open connection: a non-blocking [`Stream`] and the server's [`Handshake`].
 //!
-//! Straight-line code with one deadline: look up, TCP, TLS, upgrade, each in its own file. It blocks, so it runs on a
+//! Straight-line code with one deadline: dial, TLS, upgrade, each in its own file. It blocks, so it runs on a
 //! short-lived thread, or on the caller's thread for the blocking client; never on an event loop. That thread owns
 //! everything in here but [`Cancel`], through which any thread ends it at once.
 //!
 //! ```text
 //! URL, Config → target, request, native_options     checked before any socket
-//!               resolve → tcp (race) → tls_native → upgrade (response, body) → Connected
-//!               └────────────── waiter: deadline, cancel ──────────────────┘
+//!               dial: resolve → tcp (race)
+//!                     unix, or the program's own → tls_native → upgrade (response, body) → Connected
+//!               └──────────────── waiter: deadline, cancel ─────────────────────────┘
 //! ```
 //!
 //! Apart from its neighbours because nothing here lives longer than the handshake, save the [`Stream`] it hands over.
@@ -28,6 +29,8 @@ use tls_none as tls;
 
 mod body;
 mod credentials;
+mod dial;
+mod elsewhere;
 #[cfg(fuzzing)]
 #[allow(missing_docs)]
 pub(crate) mod fuzzing;
@@ -39,6 +42,9 @@ mod response;
 mod stream;
 mod target;
 mod tcp;
+#[cfg(unix)]
+mod unix;
+mod unix_url;
 mod upgrade;
 mod waiter;
 
@@ -72,12 +78,11 @@ pub(crate) struct Connected {
 pub(crate) fn connect(target: &Target, timeout: Duration, cancel: &Cancel) -> Result<Connected, Failure> {
     let mut waiter = Waiter::new(target.peer(), timeout, cancel)?;
     log::debug!(target: LOG, "connecting to {}", target.url());
-    let addresses = resolve::resolve(&target.host, target.port, &mut waiter)?;
-    let tcp = tcp::connect(&addresses, &mut waiter)?;
-    log::debug!(target: LOG, "{}: connected by TCP", target.peer());
+    let socket = dial::dial(target, &mut waiter)?;
+    log::debug!(target: LOG, "{}: connected", target.peer());
     let mut stream = match &target.tls {
-        Some(connector) => connector.handshake(tcp, &mut waiter)?,
-        None => Stream::tcp(tcp),
+        Some(connector) => connector.handshake(socket, &mut waiter)?,
+        None => Stream::plain(socket),
     };
     let upgraded = upgrade::upgrade(target, &stream, &mut waiter)?;
     let (local_addr, peer_addr) = stream.addresses();

@@ -1,19 +1,21 @@
 //! [`Stream`]: the bytes of a connection, plain or within TLS, never blocking.
 //!
-//! Reader and writer are on different threads. Plain TCP needs no common lock: the operating system lets both use one
-//! socket. A TLS session is one state for both directions, so it has a lock, held for a call and never while waiting.
+//! Reader and writer are on different threads. A plain socket needs no common lock: the operating system lets both use it
+//! at once. A TLS session is one state for both directions, so it has a lock, held for a call and never while waiting.
 
-use std::io::{self, Read, Write};
+use std::io;
+#[cfg(feature = "native-tls")]
+use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr};
 #[cfg(feature = "native-tls")]
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Registry, Token, event::Source};
+use mio::{Interest, Registry, Token};
 
 #[cfg(feature = "native-tls")]
 use super::tls_native::{Session, explain_late};
+use crate::socket::Socket;
 
 /// A connected socket, with its TLS session where the URL is `wss://`.
 ///
@@ -21,14 +23,14 @@ use super::tls_native::{Session, explain_late};
 pub(crate) struct Stream(Kind);
 
 enum Kind {
-    Tcp(TcpStream),
+    Plain(Socket),
     #[cfg(feature = "native-tls")]
     NativeTls(Box<Mutex<Session>>),
 }
 
 impl Stream {
-    pub(super) fn tcp(tcp: TcpStream) -> Self {
-        Stream(Kind::Tcp(tcp))
+    pub(super) fn plain(socket: Socket) -> Self {
+        Stream(Kind::Plain(socket))
     }
 
     #[cfg(feature = "native-tls")]
@@ -43,7 +45,7 @@ impl Stream {
     /// close_notify is an end: WebSocket's own Close frame tells an orderly one from a cut (RFC 6455 §7.1.5).
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         match &self.0 {
-            Kind::Tcp(tcp) => (&mut &*tcp).read(buf),
+            Kind::Plain(socket) => socket.read(buf),
             #[cfg(feature = "native-tls")]
             Kind::NativeTls(session) => read_records(&mut lock(session), buf),
         }
@@ -55,7 +57,7 @@ impl Stream {
     /// with at least as many bytes, before anything else is.
     pub(crate) fn write(&self, buf: &[u8]) -> io::Result<usize> {
         match &self.0 {
-            Kind::Tcp(tcp) => (&mut &*tcp).write(buf),
+            Kind::Plain(socket) => socket.write(buf),
             #[cfg(feature = "native-tls")]
             Kind::NativeTls(session) => write_records(&mut lock(session), buf),
         }
@@ -69,86 +71,68 @@ impl Stream {
         registry.deregister(self.source())
     }
 
-    /// Ends our direction, as well as can be done without waiting: close_notify (RFC 8446 §6.1), then TCP's end.
+    /// Ends our direction, as well as can be done without waiting: close_notify (RFC 8446 §6.1), then the socket's end.
     pub(crate) fn shutdown(&self) {
-        // An error means that the other side was quicker.
         match &self.0 {
-            Kind::Tcp(tcp) => {
-                let _ = tcp.shutdown(Shutdown::Write);
-            }
+            Kind::Plain(socket) => socket.shutdown(Shutdown::Write),
             #[cfg(feature = "native-tls")]
             Kind::NativeTls(session) => {
                 let mut session = lock(session);
+                // An error means that the other side was quicker.
                 let _ = session.shutdown();
-                let _ = session.get_ref().tcp().shutdown(Shutdown::Write);
+                session.get_ref().socket().shutdown(Shutdown::Write);
             }
         }
     }
 
     /// Ends both directions at once: a reader gets an end, the peer gets a reset if it goes on sending.
     pub(crate) fn abort(&self) {
-        let _ = match &self.0 {
-            Kind::Tcp(tcp) => tcp.shutdown(Shutdown::Both),
+        match &self.0 {
+            Kind::Plain(socket) => socket.shutdown(Shutdown::Both),
             #[cfg(feature = "native-tls")]
-            Kind::NativeTls(session) => lock(session).get_ref().tcp().shutdown(Shutdown::Both),
-        };
+            Kind::NativeTls(session) => lock(session).get_ref().socket().shutdown(Shutdown::Both),
+        }
     }
 
     /// Waits until there is room to write, or something is wrong, or the time is over. For the blocking client, in which no
-    /// event loop tells; waits on a duplicate of the socket, since the original is registered elsewhere.
+    /// event loop tells.
     pub(crate) fn wait_writable(&self, timeout: Duration) -> io::Result<()> {
-        let mut socket = match &self.0 {
-            Kind::Tcp(tcp) => duplicate(tcp)?,
+        let handle = match &self.0 {
+            Kind::Plain(socket) => socket.handle()?,
             #[cfg(feature = "native-tls")]
-            Kind::NativeTls(session) => duplicate(lock(session).get_ref().tcp())?,
+            Kind::NativeTls(session) => lock(session).get_ref().socket().handle()?,
         };
-        let mut poll = Poll::new()?;
-        poll.registry().register(&mut socket, Token(0), Interest::WRITABLE)?;
-        match poll.poll(&mut Events::with_capacity(1), Some(timeout)) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
-            _ => Ok(()),
-        }
+        handle.wait_writable(timeout)
     }
 
     /// Counts the bytes that were taken off the socket and not read yet. No event will tell of them.
     pub(super) fn buffered(&self) -> usize {
         match &self.0 {
-            Kind::Tcp(_) => 0,
+            Kind::Plain(_) => 0,
             // An error can only mean that the session is of no use any more, which the next read says better.
             #[cfg(feature = "native-tls")]
             Kind::NativeTls(session) => lock(session).buffered_read_size().unwrap_or(0),
         }
     }
 
-    /// Gives the local and the peer's address, where the operating system still knows them.
+    /// Gives the local and the peer's address, where it is TCP and the operating system still knows them.
     pub(super) fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
-        let both = |tcp: &TcpStream| (tcp.local_addr().ok(), tcp.peer_addr().ok());
         match &self.0 {
-            Kind::Tcp(tcp) => both(tcp),
+            Kind::Plain(socket) => socket.addresses(),
             #[cfg(feature = "native-tls")]
-            Kind::NativeTls(session) => both(lock(session).get_ref().tcp()),
+            Kind::NativeTls(session) => lock(session).get_ref().socket().addresses(),
         }
     }
 
-    fn source(&mut self) -> &mut impl Source {
+    fn source(&mut self) -> &mut Socket {
         match &mut self.0 {
-            Kind::Tcp(tcp) => tcp,
+            Kind::Plain(socket) => socket,
             #[cfg(feature = "native-tls")]
-            Kind::NativeTls(session) => session.get_mut().unwrap_or_else(PoisonError::into_inner).get_mut().tcp_mut(),
+            Kind::NativeTls(session) => {
+                session.get_mut().unwrap_or_else(PoisonError::into_inner).get_mut().socket_mut()
+            }
         }
     }
-}
-
-#[cfg(unix)]
-fn duplicate(tcp: &TcpStream) -> io::Result<TcpStream> {
-    use std::os::fd::AsFd;
-    Ok(TcpStream::from_std(tcp.as_fd().try_clone_to_owned()?.into()))
-}
-
-#[cfg(windows)]
-fn duplicate(tcp: &TcpStream) -> io::Result<TcpStream> {
-    use std::os::windows::io::AsSocket;
-    Ok(TcpStream::from_std(tcp.as_socket().try_clone_to_owned()?.into()))
 }
 
 #[cfg(feature = "native-tls")]

@@ -1,4 +1,4 @@
-//! The TLS handshake through `native-tls`: from a TCP socket to a [`Stream`], or to an error that says what is wrong with
+//! The TLS handshake through `native-tls`: from a socket to a [`Stream`], or to an error that says what is wrong with
 //! the server or its certificate. Runs on the connecting thread; the connector was made before, in
 //! [`native_options`].
 
@@ -8,7 +8,6 @@ use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use mio::net::TcpStream;
 use native_tls::{HandshakeError, TlsConnector, TlsStream};
 use url::Host;
 
@@ -16,6 +15,7 @@ use super::native_options;
 use super::stream::Stream;
 use super::waiter::{Failure, Waiter};
 use crate::error::{Error, Phase};
+use crate::socket::Socket;
 use crate::tls::TlsConfig;
 
 /// A TLS session over a socket.
@@ -36,9 +36,9 @@ impl Connector {
     }
 
     /// Takes a connected socket that is registered with the waiter.
-    pub(super) fn handshake(&self, tcp: TcpStream, waiter: &mut Waiter<'_>) -> Result<Stream, Failure> {
+    pub(super) fn handshake(&self, socket: Socket, waiter: &mut Waiter<'_>) -> Result<Stream, Failure> {
         let seen = Arc::new(Seen::default());
-        let transport = Transport { tcp, seen: seen.clone() };
+        let transport = Transport { socket, seen: seen.clone() };
         let mut attempt = self.connector.connect(&self.server_name, transport);
         loop {
             match attempt {
@@ -57,7 +57,7 @@ impl Connector {
 
 /// The socket below a TLS session, which notes what the session's own errors do not tell.
 pub(super) struct Transport {
-    tcp: TcpStream,
+    socket: Socket,
     /// Shared with the connecting thread: a failed handshake drops the session and its transport.
     seen: Arc<Seen>,
 }
@@ -70,12 +70,12 @@ struct Seen {
 }
 
 impl Transport {
-    pub(super) fn tcp(&self) -> &TcpStream {
-        &self.tcp
+    pub(super) fn socket(&self) -> &Socket {
+        &self.socket
     }
 
-    pub(super) fn tcp_mut(&mut self) -> &mut TcpStream {
-        &mut self.tcp
+    pub(super) fn socket_mut(&mut self) -> &mut Socket {
+        &mut self.socket
     }
 
     /// Tells whether the socket has reached its end. Without a close_notify, TLS libraries call that an error of their own
@@ -87,7 +87,7 @@ impl Transport {
 
 impl Read for Transport {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.tcp.read(buf)?;
+        let n = self.socket.read(buf)?;
         if n == 0 && !buf.is_empty() {
             self.seen.ended.store(true, Ordering::Relaxed);
         } else if n > 0 {
@@ -99,11 +99,11 @@ impl Read for Transport {
 
 impl Write for Transport {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.tcp.write(buf)
+        self.socket.write(buf)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.tcp.flush()
+        Ok(())
     }
 }
 

@@ -1,11 +1,11 @@
 //! What stands in for TLS where no TLS feature is compiled in: a connector that cannot exist.
 
-use mio::net::TcpStream;
 use url::Host;
 
 use super::stream::Stream;
 use super::waiter::{Failure, Waiter};
 use crate::error::Error;
+use crate::socket::Socket;
 use crate::tls::TlsConfig;
 
 pub(super) enum Connector {}
@@ -18,7 +18,7 @@ impl Connector {
         ))
     }
 
-    pub(super) fn handshake(&self, _tcp: TcpStream, _waiter: &mut Waiter<'_>) -> Result<Stream, Failure> {
+    pub(super) fn handshake(&self, _socket: Socket, _waiter: &mut Waiter<'_>) -> Result<Stream, Failure> {
         match *self {}
     }
 }
