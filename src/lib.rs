@@ -218,6 +218,7 @@ mod event_loop;
 #[allow(missing_docs)]
 pub mod fuzzing;
 mod message;
+mod promise;
 mod protocol;
 mod reconnect;
 mod route;
