@@ -207,7 +207,7 @@ pub use error::{Error, Headers, InvalidInput, LimitError, Phase, ProtocolError, 
 pub use event_loop::{CallbackError, Handler};
 pub use message::{Fragment, Message, Outgoing, OwnedMessage};
 pub use reconnect::{Cause, Reconnect};
-pub use tls::TlsConfig;
+pub use tls::{TlsBackend, TlsConfig, TlsVersion};
 
 /// The README's examples are tested with the documentation's.
 #[cfg(doctest)]
