@@ -19,7 +19,7 @@ mod recorder;
 /// An app that runs with its callbacks recorded.
 mod running;
 /// The scripted peer over TLS.
-#[cfg(feature = "native-tls")]
+#[cfg_attr(not(feature = "__tls"), allow(dead_code))]
 mod tls;
 /// Bounds on every wait.
 mod watchdog;
