@@ -12,6 +12,9 @@ const RECORD: usize = 16 << 10;
 /// How much is encrypted at a time: as much as one write of the socket takes well, and all that a connection ever holds.
 const BATCH: usize = 64 << 10;
 
+/// How much longer a record is than what is in it, with the common suites: 29 and 22 (RFC 5246 §6.2.3, RFC 8446 §5.2).
+pub(super) const OVERHEAD: usize = 64;
+
 /// A connection that has nothing to send keeps no more than this for its next message.
 const KEPT: usize = 1 << 10;
 
@@ -59,6 +62,8 @@ impl Outgoing {
                 Err(_) if written > 0 => return Ok(written),
                 Err(error) => return Err(error),
             }
+            let next = (buf.len() - written).min(BATCH);
+            self.bytes.reserve(next + next.div_ceil(RECORD) * OVERHEAD);
             for piece in buf[written..].chunks(RECORD).take(BATCH / RECORD) {
                 match encrypt(piece, &mut self.bytes) {
                     Ok(()) => self.records.push_back(Record { end: self.bytes.len(), length: piece.len() }),
@@ -88,7 +93,9 @@ impl Outgoing {
         if self.len() == 0 && self.records.is_empty() {
             self.sent = 0;
             self.bytes.clear();
-            self.bytes.shrink_to(KEPT);
+            if self.bytes.capacity() > KEPT {
+                self.bytes = Vec::new();
+            }
         }
     }
 

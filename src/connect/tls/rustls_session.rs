@@ -9,11 +9,8 @@ use ::rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, Insuffici
 use ::rustls::{AlertDescription, CertificateError, ClientConfig, Error as TlsError};
 
 use super::ahead::Ahead;
+use super::outgoing::OVERHEAD;
 use super::session::{self, Decrypted, Explained, Step};
-
-/// How much longer a record is than what is in it, at most (RFC 5246 §6.2.3, RFC 8446 §5.2: 2048 and 256); common suites
-/// take 29 and 22. If it is more, the library says so.
-const OVERHEAD: usize = 64;
 
 /// The library, and what it said before anybody asked.
 struct Connection {
