@@ -87,7 +87,8 @@ pub(crate) enum Material {
 
 /// Who this client is.
 #[derive(Clone)]
-#[cfg_attr(not(feature = "__tls"), allow(dead_code))]
+// Rustls reads no archives, so it needs no password.
+#[cfg_attr(not(feature = "native-tls"), allow(dead_code))]
 pub(crate) enum Identity {
     Pkcs12 { archive: Material, password: String },
     Pem { certificates: Material, key: Material },

@@ -74,6 +74,8 @@ impl Certified {
         let identity = native_tls::Identity::from_pkcs8(self.certificate.as_bytes(), self.key.as_bytes()).unwrap();
         let acceptor = TlsAcceptor::new(identity).unwrap();
         Server::start(move |tcp| {
+            // What was written is on its way.
+            tcp.set_nodelay(true).unwrap();
             if let Ok(stream) = acceptor.accept(tcp) {
                 script(stream);
             }

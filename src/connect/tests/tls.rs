@@ -1,4 +1,5 @@
 use std::io::{ErrorKind, Read, Write};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token};
@@ -221,6 +222,72 @@ fn what_is_written_in_pieces_arrives_whole_and_an_end_without_close_notify_is_an
             Ok(written == LENGTH)
         });
         drive(&mut stream, |stream| Ok(stream.read(&mut [0; 100])? == 0));
+        drop(stream);
+        server.join(());
+    });
+}
+
+#[test]
+fn an_end_behind_the_last_bytes_needs_no_event() {
+    on_each(|backend| {
+        let authority = Authority::new();
+        let (told, all_is_there) = mpsc::channel();
+        let server = authority.certify("127.0.0.1").serve(move |mut stream| {
+            let head = switching(&read_request(&mut stream));
+            stream.write_all(head.as_bytes()).unwrap();
+            stream.read_exact(&mut [0; 2]).unwrap();
+            stream.write_all(b"the last bytes").unwrap();
+            // Of TLS, and not of TCP: the socket stays open both ways.
+            stream.shutdown().unwrap();
+            told.send(()).unwrap();
+            wait_for_end(stream.get_mut());
+        });
+        let url = format!("wss://127.0.0.1:{}/", server.port);
+        let stream = dial(&url, &trusting(&authority, backend), LONG).unwrap_or_else(|failure| panic!("{failure:?}"));
+        let stream = stream.stream;
+        let mut buf = [0; 100];
+        while stream.has_more() {
+            assert_eq!(stream.read(&mut buf).unwrap_err().kind(), ErrorKind::WouldBlock);
+        }
+        assert_eq!(stream.write(b"go").unwrap(), 2);
+        all_is_there.recv_timeout(LONG).unwrap();
+        let n = stream.read(&mut buf).unwrap();
+        assert_eq!(&buf[..n], b"the last bytes");
+        assert!(stream.has_more(), "who waits for an event now waits for nothing");
+        assert_eq!(stream.read(&mut buf).unwrap(), 0);
+        drop(stream);
+        server.join(());
+    });
+}
+
+#[test]
+fn a_short_read_has_taken_all_there_was() {
+    on_each(|backend| {
+        // What a socket takes before anybody reads.
+        const LENGTH: usize = 60_000;
+        let authority = Authority::new();
+        let (told, all_is_there) = mpsc::channel();
+        let server = authority.certify("127.0.0.1").serve(move |mut stream| {
+            let head = switching(&read_request(&mut stream));
+            stream.write_all(head.as_bytes()).unwrap();
+            stream.write_all(&pattern(LENGTH)).unwrap();
+            told.send(()).unwrap();
+            wait_for_end(&mut stream);
+        });
+        let url = format!("wss://127.0.0.1:{}/", server.port);
+        let Connected { stream, leftover, .. } =
+            dial(&url, &trusting(&authority, backend), LONG).unwrap_or_else(|failure| panic!("{failure:?}"));
+        all_is_there.recv_timeout(LONG).unwrap();
+        // Buffers that end within records, at their end, and beyond: as long as each comes back full, there may be more.
+        let mut received = leftover;
+        for size in [1, 100, 16 << 10, 1000, 5000, 7, 256 << 10] {
+            let mut buf = vec![0; size];
+            let n = stream.read(&mut buf).unwrap();
+            received.extend_from_slice(&buf[..n]);
+            assert_eq!(n == size, stream.has_more(), "{n} of {size}");
+        }
+        assert!(received == pattern(LENGTH));
+        assert_eq!(stream.read(&mut [0; 1]).unwrap_err().kind(), ErrorKind::WouldBlock);
         drop(stream);
         server.join(());
     });
