@@ -51,6 +51,9 @@ mod protocol;
 mod python;
 /// What is sent while there is no connection.
 mod queueing;
+/// TLS with real counterparts: OpenSSL's server, nginx.
+#[cfg(feature = "__tls")]
+mod real_tls;
 /// Connecting again after a loss.
 mod reconnect;
 /// `Sender` with a full queue, an empty one, and without a connection.

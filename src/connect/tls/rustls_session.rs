@@ -270,6 +270,8 @@ fn certificate_reason(problem: &CertificateError, server_name: &ServerName<'_>) 
             let advice = format!(": it is not for `{name}`; TlsConfig::server_name can expect another name");
             ("name mismatch".into(), advice)
         }
+        // webpki's word for a server that shows the certificate of an authority, as self-signed ones often are.
+        other if other.to_string().contains("CaUsedAsEndEntity") => ("self-signed certificate".into(), TRUST.into()),
         other => (other.to_string(), String::new()),
     }
 }
