@@ -66,6 +66,10 @@ impl SServer {
 
     fn close(&mut self, app: Running) {
         self.program.write(Frame::close(1000, "").encode());
+        // The client's, with a code and masked.
+        self.program.find("Close frame", |output| output.windows(2).any(|head| head == [0x88, 0x82]).then_some(()));
+        // Ends the connection, as a server should then.
+        self.program.write("Q\n");
         app.expect_close(clean(ClosedBy::Peer, 1000, ""));
         app.end_in_order();
     }
