@@ -3,12 +3,12 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use ::rustls::client::WebPkiServerVerifier;
 use ::rustls::crypto::{CryptoProvider, ring};
 use ::rustls::pki_types::pem::PemObject;
-use ::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use ::rustls::pki_types::{CertificateDer, PrivateKeyDer, TrustAnchor};
 use ::rustls::{ClientConfig, KeyLog, RootCertStore, SupportedProtocolVersion, version};
 
 use super::material;
@@ -60,7 +60,7 @@ fn verifier(config: &TlsConfig, provider: Arc<CryptoProvider>) -> Result<Verifie
     let chains = match config.accept_invalid_certs {
         true => None,
         false => {
-            let roots = Arc::new(roots(config, &handed_in)?);
+            let roots = roots(config, &handed_in)?;
             let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
             Some(verifier.map_err(|error| Error::invalid("TlsConfig", error.to_string()))?)
         }
@@ -68,28 +68,41 @@ fn verifier(config: &TlsConfig, provider: Arc<CryptoProvider>) -> Result<Verifie
     Ok(Verifier { chains, handed_in, any_name: config.accept_invalid_hostnames, algorithms })
 }
 
-fn roots(config: &TlsConfig, handed_in: &[CertificateDer<'static>]) -> Result<RootCertStore, Error> {
+fn roots(config: &TlsConfig, handed_in: &[CertificateDer<'static>]) -> Result<Arc<RootCertStore>, Error> {
+    if handed_in.is_empty() && !config.only_these_roots && !config.bundled_roots {
+        return native_roots();
+    }
     let mut store = RootCertStore::empty();
     // Each has been found fit to be a root when it was read.
     store.add_parsable_certificates(handed_in.iter().cloned());
     if config.only_these_roots {
-        return Ok(store);
-    }
-    #[cfg(feature = "rustls-webpki-roots")]
-    if config.bundled_roots {
-        store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        return Ok(store);
+        return Ok(Arc::new(store));
     }
     if config.bundled_roots {
-        return Err(Error::invalid(
-            "TlsConfig::bundled_roots",
-            "this program was built without roots: enable the feature `rustls-webpki-roots` of websocket-app",
-        ));
+        store.extend(bundled_roots()?);
+        return Ok(Arc::new(store));
+    }
+    // Some may be enough: those handed in.
+    match native_roots() {
+        Ok(roots) => store.extend(roots.roots.iter().cloned()),
+        Err(_) if !store.is_empty() => {}
+        Err(error) => return Err(error),
+    }
+    Ok(Arc::new(store))
+}
+
+/// The operating system's roots: read when they are wanted, and shared as long as they are, since there are many.
+fn native_roots() -> Result<Arc<RootCertStore>, Error> {
+    static SHARED: Mutex<Weak<RootCertStore>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(roots) = shared.upgrade() {
+        return Ok(roots);
     }
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
         log::debug!(target: crate::connect::LOG, "some of the operating system's roots cannot be read: {error}");
     }
+    let mut store = RootCertStore::empty();
     store.add_parsable_certificates(found.certs);
     if store.is_empty() {
         let why = found.errors.first().map_or_else(String::new, |error| format!(" ({error})"));
@@ -101,7 +114,22 @@ fn roots(config: &TlsConfig, handed_in: &[CertificateDer<'static>]) -> Result<Ro
             ),
         ));
     }
+    let store = Arc::new(store);
+    *shared = Arc::downgrade(&store);
     Ok(store)
+}
+
+#[cfg(feature = "rustls-webpki-roots")]
+fn bundled_roots() -> Result<impl Iterator<Item = TrustAnchor<'static>>, Error> {
+    Ok(webpki_roots::TLS_SERVER_ROOTS.iter().cloned())
+}
+
+#[cfg(not(feature = "rustls-webpki-roots"))]
+fn bundled_roots() -> Result<[TrustAnchor<'static>; 0], Error> {
+    Err(Error::invalid(
+        "TlsConfig::bundled_roots",
+        "this program was built without roots: enable the feature `rustls-webpki-roots` of websocket-app",
+    ))
 }
 
 fn root_certificates(root: &Material) -> Result<Vec<CertificateDer<'static>>, Error> {
