@@ -5,9 +5,11 @@
 
 use std::time::Duration;
 
+use crate::cookies::Cookies;
 use crate::deflate::Deflate;
 use crate::error::Error;
 use crate::reconnect::Reconnect;
+use crate::route::Route;
 use crate::tls::TlsConfig;
 
 /// Whether a program may wait this long for each thing; what it may take and hold.
@@ -18,6 +20,10 @@ pub(crate) struct Config {
     pub(crate) subprotocols: Vec<String>,
     pub(crate) origin: Option<String>,
     pub(crate) cookie: Option<String>,
+    /// Where those that servers set are to be kept.
+    pub(crate) cookies: Option<Cookies>,
+    pub(crate) host: Option<String>,
+    pub(crate) route: Route,
     pub(crate) tls: TlsConfig,
     pub(crate) connect_timeout: Duration,
     pub(crate) close_timeout: Duration,
@@ -40,6 +46,9 @@ impl Default for Config {
             subprotocols: Vec::new(),
             origin: None,
             cookie: None,
+            cookies: None,
+            host: None,
+            route: Route::default(),
             tls: TlsConfig::default(),
             connect_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(10),
@@ -85,6 +94,10 @@ impl Config {
         if let Some(Err((what, problem))) = self.compression.as_ref().map(Deflate::check) {
             return Err(Error::invalid(what, problem));
         }
+        if self.cookies.is_some() {
+            Cookies::check()?;
+        }
+        self.route.check(self.reconnect.is_some())?;
         self.reconnect.as_ref().map_or(Ok(()), Reconnect::check)
     }
 }
@@ -95,8 +108,8 @@ macro_rules! option_methods {
         /// Adds a header to the opening request, such as `Authorization`. May be called again, for the same name too.
         ///
         /// The headers of the handshake itself (`Upgrade`, `Connection`, `Sec-WebSocket-*`) cannot be set: use
-        /// [`subprotocols`](Self::subprotocols) for `Sec-WebSocket-Protocol`. `Host` replaces the URL's. A wrong name or
-        /// value is the error of the run. Defaults to none.
+        /// [`subprotocols`](Self::subprotocols) for `Sec-WebSocket-Protocol`. A wrong name or value is the error of the run.
+        /// Defaults to none.
         pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
             self.config.headers.push((name.into(), value.into()));
             self
@@ -121,10 +134,92 @@ macro_rules! option_methods {
             self
         }
 
+        /// Keeps the cookies that the server sets with its answer to the upgrade, one that refuses it included, and sends them
+        /// back with the requests of later connections (RFC 6265): a session that survives reconnecting. A kept cookie replaces
+        /// one of the same name that was given with [`cookie`](Self::cookie). They are kept in memory, as long as the app is.
+        /// Needs the feature `cookies`. Defaults to `false`: a cookie may identify its user.
+        pub fn keep_cookies(mut self, keep: bool) -> Self {
+            self.config.cookies = keep.then($crate::cookies::Cookies::default);
+            self
+        }
+
+        /// Sends this in the `Host` header, for a server that goes by its name at another address than the URL's. TLS still
+        /// checks the certificate against the URL's host: [`TlsConfig::server_name`](crate::TlsConfig::server_name) changes
+        /// that. Defaults to the URL's host, with its port unless that is the default one (RFC 6455 §4.1).
+        pub fn host(mut self, host: impl Into<String>) -> Self {
+            self.config.host = Some(host.into());
+            self
+        }
+
         /// Says how `wss://` URLs are secured: extra roots, a client identity, a ready-made connector.
         /// Defaults to the operating system's trusted roots.
         pub fn tls(mut self, tls: $crate::TlsConfig) -> Self {
             self.config.tls = tls;
+            self
+        }
+
+        /// Looks hosts up with a closure instead of the operating system's resolver: from its name and port to its addresses,
+        /// the preferred one first. They are tried as RFC 8305 has it, both families in turns. Called on a thread of its own
+        /// for each attempt to connect, so it may block; when it takes too long it is left alone, and a later attempt may call
+        /// it meanwhile. Not called for a URL with an IP address. Defaults to the operating system's.
+        ///
+        /// ```no_run
+        /// use std::net::SocketAddr;
+        ///
+        /// websocket_app::WebSocketApp::new("ws://device.example:8080/")
+        ///     .resolver(|_host, port| Ok([SocketAddr::from(([192, 0, 2, 7], port))]))
+        ///     .run_forever()?;
+        /// # Ok::<(), websocket_app::Error>(())
+        /// ```
+        pub fn resolver<A: IntoIterator<Item = ::std::net::SocketAddr>>(
+            mut self,
+            resolve: impl Fn(&str, u16) -> ::std::io::Result<A> + Send + Sync + 'static,
+        ) -> Self {
+            let resolve = move |host: &str, port| resolve(host, port).map(|addresses| addresses.into_iter().collect());
+            self.config.route.resolver = Some(::std::sync::Arc::new(resolve));
+            self
+        }
+
+        /// Connects with a closure instead of looking up and TCP: from the URL's host and port to a connected
+        /// [`Socket`](crate::Socket), or what becomes one: a `TcpStream`, a `UnixStream`, a [`Transport`](crate::Transport) of
+        /// your own. TLS, for `wss://`, and the upgrade go over it.
+        ///
+        /// Called on a thread of its own for each attempt to connect, so it may block; when it takes longer than
+        /// [`connect_timeout`](Self::connect_timeout), or the app is closed, it is left alone and what it returns is dropped.
+        /// Defaults to none.
+        ///
+        /// ```no_run
+        /// use std::net::TcpStream;
+        ///
+        /// websocket_app::WebSocketApp::new("ws://server.example/")
+        ///     .connector(|host, port| {
+        ///         println!("connecting to {host}:{port} by way of a gateway");
+        ///         TcpStream::connect(("gateway.example", 9000))
+        ///     })
+        ///     .run_forever()?;
+        /// # Ok::<(), websocket_app::Error>(())
+        /// ```
+        pub fn connector<S: Into<$crate::Socket>>(
+            mut self,
+            connect: impl Fn(&str, u16) -> ::std::io::Result<S> + Send + Sync + 'static,
+        ) -> Self {
+            let connect = move |host: &str, port| connect(host, port).map(Into::into);
+            self.config.route.connector = Some(::std::sync::Arc::new(connect));
+            self
+        }
+
+        /// Uses a socket that is connected already: a `TcpStream`, a `UnixStream`, a [`Transport`](crate::Transport) of your
+        /// own. The URL's host is then only what the server and its certificate are asked for. It serves one connection, so
+        /// reconnecting needs [`connector`](Self::connector) instead. Defaults to none.
+        pub fn socket(mut self, socket: impl Into<$crate::Socket>) -> Self {
+            self.config.route.socket = Some($crate::route::ReadyMade::new(socket.into()));
+            self
+        }
+
+        /// Sets options of the TCP socket: keepalive, buffer sizes, the address or interface to connect from. Defaults to
+        /// those of [`SocketOptions::new`](crate::SocketOptions::new).
+        pub fn socket_options(mut self, options: $crate::SocketOptions) -> Self {
+            self.config.route.options = options;
             self
         }
 

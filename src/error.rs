@@ -171,7 +171,7 @@ impl fmt::Display for InvalidInput {
 pub enum Phase {
     /// Looking up the host's addresses.
     Resolve,
-    /// Connecting by TCP.
+    /// Connecting by TCP, a Unix socket, or the program's own connector.
     Connect,
     /// The TLS handshake.
     Tls,

@@ -136,6 +136,24 @@
 //! What is sent meanwhile is [`SendError::NotConnected`], unless
 //! [`queue_while_disconnected`](WebSocketApp::queue_while_disconnected) keeps it for the next connection.
 //!
+//! # Connecting
+//!
+//! A URL is `ws://`, `wss://`, or that of a Unix socket: `ws+unix:/path/to.sock:/uri` (`wss+unix:` with TLS), where the
+//! server is asked for `localhost`. A host with several addresses is tried at all of them, IPv6 and IPv4 in turns, each a
+//! quarter of a second after the one before, until one connects (RFC 8305).
+//!
+//! | to | there is |
+//! |---|---|
+//! | look hosts up in a way of your own | [`resolver`](WebSocketApp::resolver) |
+//! | set keepalive, buffer sizes, the address or interface to connect from | [`socket_options`](WebSocketApp::socket_options) |
+//! | connect in a way of your own, over anything that can be waited for | [`connector`](WebSocketApp::connector), with a [`Transport`] |
+//! | use a socket that is connected already | [`socket`](WebSocketApp::socket) |
+//! | ask for another host than the URL's | [`host`](WebSocketApp::host) |
+//! | send back the cookies that the server sets | [`keep_cookies`](WebSocketApp::keep_cookies) |
+//!
+//! Whatever it is, it ends with [`connect_timeout`](WebSocketApp::connect_timeout), and `close()` ends it at once: a resolver
+//! or connector that hangs is left alone.
+//!
 //! # Errors
 //!
 //! [`Error`] says whose fault it is, which is what a program that tries again wants to know:
@@ -174,6 +192,7 @@
 //! | `native-tls-vendored` | no | the same with an OpenSSL of its own, built from source | minutes to build, with perl and make; its security updates are up to you |
 //! | `rustls` | no | `wss://` through rustls with the operating system's roots, and `TlsConfig::rustls` for a ready-made configuration | a C compiler to build (ring's cryptography), some 15 crates |
 //! | `rustls-webpki-roots` | no | Mozilla's roots within the program, for [`TlsConfig::bundled_roots`] | roots as old as the build |
+//! | `cookies` | no | [`keep_cookies`](WebSocketApp::keep_cookies): cookies that outlast a connection | ten more dependencies |
 //! | `deflate` | yes | compression of messages ([`Deflate`], RFC 7692), for apps that ask for it | zlib in Rust, two crates |
 //!
 //! Both TLS libraries may be compiled in; [`TlsConfig::backend`] chooses between them. Without a TLS feature a `wss://` URL is an [`Error::Invalid`] that names the feature. A feature never changes what code that
@@ -187,6 +206,11 @@ mod close;
 mod config;
 mod connect;
 mod connection;
+#[cfg(feature = "cookies")]
+mod cookies;
+#[cfg(not(feature = "cookies"))]
+#[path = "cookies_none.rs"]
+mod cookies;
 mod deadline;
 mod deflate;
 mod error;
@@ -198,6 +222,8 @@ pub mod fuzzing;
 mod message;
 mod protocol;
 mod reconnect;
+mod route;
+mod socket;
 mod tls;
 
 pub use app::{AppHandle, CallbackResult, Callbacks, Event, EventLoop, RenewalResult, WebSocketApp};
@@ -210,6 +236,7 @@ pub use error::{Error, Headers, InvalidInput, LimitError, Phase, ProtocolError, 
 pub use event_loop::{CallbackError, Handler};
 pub use message::{Fragment, Message, Outgoing, OwnedMessage};
 pub use reconnect::{Cause, Reconnect};
+pub use socket::{Socket, SocketOptions, Transport};
 pub use tls::{TlsBackend, TlsConfig, TlsVersion};
 
 /// The README's examples are tested with the documentation's.

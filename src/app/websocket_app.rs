@@ -49,7 +49,7 @@ pub struct WebSocketApp<H = Callbacks> {
 }
 
 impl WebSocketApp {
-    /// Describes a connection to a `ws://` or `wss://` URL. Never fails: a bad URL is the error of the run.
+    /// Describes a connection to a `ws://`, `wss://` or `ws+unix:` URL. Never fails: a bad URL is the error of the run.
     ///
     /// User info in the URL is sent as Basic authorization. A URL with a fragment is wrong (RFC 6455 §3).
     pub fn new(url: impl Into<String>) -> Self {

@@ -61,7 +61,7 @@ struct Ended {
 }
 
 impl WebSocket {
-    /// Connects to a `ws://` or `wss://` URL with the default options.
+    /// Connects to a `ws://`, `wss://` or `ws+unix:` URL with the default options.
     ///
     /// # Errors
     ///

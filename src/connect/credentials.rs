@@ -24,7 +24,7 @@ pub(super) fn basic_auth(url: &Url) -> Result<Option<String>, Error> {
 }
 
 /// RFC 3986 §2.1. A `%` that is not followed by two digits stands for itself, as browsers have it.
-fn percent_decode(text: &str) -> Vec<u8> {
+pub(super) fn percent_decode(text: &str) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {

@@ -58,13 +58,13 @@ impl Handshake {
         self.extensions.as_deref()
     }
 
-    /// Gives this end's address, or `None` if the connection was gone before it could be asked for.
+    /// Gives this end's address, or `None` if it is not TCP, or the connection was gone before it could be asked for.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.local_addr
     }
 
-    /// Gives the server's address, or that of what stands before it, or `None` if the connection was gone before it could
-    /// be asked for.
+    /// Gives the server's address, or that of what stands before it, or `None` if it is not TCP, or the connection was gone
+    /// before it could be asked for.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.peer_addr
     }

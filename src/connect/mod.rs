@@ -1,13 +1,14 @@
 //! Turns a URL and options into an open connection: a non-blocking [`Stream`] and the server's [`Handshake`].
 //!
-//! Straight-line code with one deadline: look up, TCP, TLS, upgrade, each in its own file. It blocks, so it runs on a
+//! Straight-line code with one deadline: dial, TLS, upgrade, each in its own file. It blocks, so it runs on a
 //! short-lived thread, or on the caller's thread for the blocking client; never on an event loop. That thread owns
 //! everything in here but [`Cancel`], through which any thread ends it at once.
 //!
 //! ```text
 //! URL, Config → target, request, tls::Connector     checked before any socket
-//!               resolve → tcp (race) → tls → upgrade (response, body) → Connected
-//!               └─────────── waiter: deadline, cancel ──────────────┘
+//!               dial: resolve → tcp (race)
+//!                     unix, or the program's own → tls → upgrade (response, body) → Connected
+//!               └──────────────── waiter: deadline, cancel ─────────────────┘
 //! ```
 //!
 //! Apart from its neighbours because nothing here lives longer than the handshake, save the [`Stream`] it hands over.
@@ -17,6 +18,8 @@
 
 mod body;
 mod credentials;
+mod dial;
+mod elsewhere;
 #[cfg(fuzzing)]
 #[allow(missing_docs)]
 pub(crate) mod fuzzing;
@@ -33,6 +36,9 @@ mod tls;
 #[cfg(not(feature = "__tls"))]
 #[path = "tls/none.rs"]
 mod tls;
+#[cfg(unix)]
+mod unix;
+mod unix_url;
 mod upgrade;
 mod waiter;
 
@@ -67,10 +73,8 @@ pub(crate) struct Connected {
 pub(crate) fn connect(target: &Target, timeout: Duration, cancel: &Cancel) -> Result<Connected, Failure> {
     let mut waiter = Waiter::new(target.peer(), timeout, cancel)?;
     log::debug!(target: LOG, "connecting to {}", target.url());
-    let addresses = resolve::resolve(&target.host, target.port, &mut waiter)?;
-    let tcp = tcp::connect(&addresses, &mut waiter)?;
-    log::debug!(target: LOG, "{}: connected by TCP", target.peer());
-    let mut stream = Stream::tcp(tcp);
+    let mut stream = Stream::plain(dial::dial(target, &mut waiter)?);
+    log::debug!(target: LOG, "{}: connected", target.peer());
     if let Some(connector) = &target.tls {
         stream = connector.handshake(stream, &mut waiter)?;
     }

@@ -5,14 +5,25 @@ use url::{Position, Url};
 
 use super::credentials::basic_auth;
 use crate::config::Config;
+use crate::cookies::Cookies;
 use crate::deflate::Deflate;
-use crate::error::Error;
+use crate::error::{Error, Headers};
 
 /// The opening request but for its key, which is new each time. Holds credentials: it is never shown or logged.
 pub(super) struct Request {
     before_key: Vec<u8>,
+    /// Up to the empty line that ends the head.
     after_key: Vec<u8>,
+    /// What the program set, and where the server's are kept. Without the latter, the former is in `after_key`.
+    cookie: Option<String>,
+    cookies: Option<KeptCookies>,
     pub(super) offer: Offer,
+}
+
+/// The app's cookies, and the URL that decides which of them are for this server.
+struct KeptCookies {
+    cookies: Cookies,
+    url: Url,
 }
 
 /// What the server may choose from.
@@ -30,11 +41,14 @@ impl Request {
         }
         check_repeated(config)?;
         check_value("origin", config.origin.as_deref().unwrap_or_default())?;
+        if let Some(host) = &config.host {
+            check_host("host", host)?;
+        }
         check_value("cookie", config.cookie.as_deref().unwrap_or_default())?;
         check_subprotocols(&config.subprotocols)?;
 
         let mut head = format!("GET {} HTTP/1.1\r\n", &url[Position::BeforePath..Position::AfterQuery]).into_bytes();
-        match header(config, "Host") {
+        match config.host.as_deref().or(header(config, "Host")) {
             Some(host) => push_field(&mut head, "Host", host),
             // Without the port where it is the scheme's default (RFC 7230 §5.4).
             None => push_field(&mut head, "Host", &url[Position::BeforeHost..Position::AfterPort]),
@@ -54,7 +68,8 @@ impl Request {
         if let Some(origin) = &config.origin {
             push_field(&mut tail, "Origin", origin);
         }
-        if let Some(cookie) = &config.cookie {
+        let cookies = config.cookies.clone().map(|cookies| KeptCookies { cookies, url: url.clone() });
+        if let (Some(cookie), None) = (&config.cookie, &cookies) {
             push_field(&mut tail, "Cookie", cookie);
         }
         if let (Some(basic), None) = (basic_auth(url)?, header(config, "Authorization")) {
@@ -63,15 +78,28 @@ impl Request {
         for (name, value) in config.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("Host")) {
             push_field(&mut tail, name, value);
         }
-        tail.extend_from_slice(b"\r\n");
 
         let offer = Offer { subprotocols: config.subprotocols.clone(), deflate: config.compression.clone() };
-        Ok(Request { before_key: head, after_key: tail, offer })
+        Ok(Request { before_key: head, after_key: tail, cookie: config.cookie.clone(), cookies, offer })
     }
 
-    /// Gives what goes over the wire, for one connection's key.
+    /// Gives what goes over the wire, for one connection's key, with the cookies that were set up to now.
     pub(super) fn to_bytes(&self, key: &str) -> Vec<u8> {
-        [&self.before_key, key.as_bytes(), &self.after_key].concat()
+        let mut bytes = [&self.before_key, key.as_bytes(), &self.after_key].concat();
+        if let Some(kept) = &self.cookies
+            && let Some(cookie) = kept.cookies.header(&kept.url, self.cookie.as_deref())
+        {
+            push_field(&mut bytes, "Cookie", &cookie);
+        }
+        bytes.extend_from_slice(b"\r\n");
+        bytes
+    }
+
+    /// Keeps the cookies that a response to it sets, if they are wanted.
+    pub(super) fn keep_cookies(&self, headers: &Headers) {
+        if let Some(kept) = &self.cookies {
+            kept.cookies.store(&kept.url, headers);
+        }
     }
 }
 
@@ -103,9 +131,18 @@ fn check_header(name: &str, value: &str) -> Result<(), Error> {
     if let Some(advice) = reserved(name) {
         return Err(Error::invalid(format!("header({name:?})"), advice));
     }
-    check_value(&format!("header({name:?})"), value)?;
-    if name.eq_ignore_ascii_case("Host") && (value.is_empty() || value.contains([' ', '\t', ','])) {
-        return Err(Error::invalid(format!("header({name:?})"), "must be one host, with its port if it has one"));
+    let what = format!("header({name:?})");
+    match name.eq_ignore_ascii_case("Host") {
+        true => check_host(&what, value),
+        false => check_value(&what, value),
+    }
+}
+
+/// RFC 7230 §5.4.
+fn check_host(what: &str, host: &str) -> Result<(), Error> {
+    check_value(what, host)?;
+    if host.is_empty() || host.contains([' ', '\t', ',', '/', '@']) {
+        return Err(Error::invalid(what, "must be one host, with its port if it has one"));
     }
     Ok(())
 }
@@ -139,11 +176,14 @@ fn reserved(name: &str) -> Option<&'static str> {
 
 fn check_repeated(config: &Config) -> Result<(), Error> {
     let count = |wanted: &str| config.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(wanted)).count();
+    // RFC 6265 §5.4: one Cookie header at most.
+    let keeps = config.cookies.as_ref().map(|_| "keep_cookies(true)");
+    let cookie = config.cookie.as_ref().map(|_| "cookie(…)").or(keeps);
     for (name, by_option) in [
-        ("Host", None),
+        ("Host", config.host.as_ref().map(|_| "host(…)")),
         ("Authorization", None),
         ("Origin", config.origin.as_ref().map(|_| "origin(…)")),
-        ("Cookie", config.cookie.as_ref().map(|_| "cookie(…)")),
+        ("Cookie", cookie),
     ] {
         match (count(name), by_option) {
             (1.., Some(option)) => {

@@ -1,49 +1,38 @@
-//! Turns the URL's host into socket addresses.
-//!
-//! The operating system's resolver knows no deadline, so a detached thread asks it and wakes the connecting thread, which
-//! never waits for it beyond its own deadline. The result crosses in a channel; a lookup nobody waits for any more ends
-//! whenever the resolver gives up.
+//! Turns the URL's host into socket addresses, through the operating system's resolver or the program's own.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::mpsc;
-use std::thread;
 
 use url::Host;
 
+use super::elsewhere::ask;
 use super::waiter::{Failure, Waiter};
 use crate::error::{Error, Phase};
+use crate::route::Resolver;
 
 /// Gives at least one address.
-pub(super) fn resolve(host: &Host, port: u16, waiter: &mut Waiter<'_>) -> Result<Vec<SocketAddr>, Failure> {
+pub(super) fn resolve(
+    host: &Host,
+    port: u16,
+    resolver: Option<&Resolver>,
+    waiter: &mut Waiter<'_>,
+) -> Result<Vec<SocketAddr>, Failure> {
     let name = match host {
         Host::Ipv4(address) => return Ok(vec![(*address, port).into()]),
         Host::Ipv6(address) => return Ok(vec![(*address, port).into()]),
         Host::Domain(name) => name.clone(),
     };
-    look_up(waiter, move || Ok((name.as_str(), port).to_socket_addrs()?.collect()))
+    match resolver.cloned() {
+        Some(resolver) => look_up(waiter, move || resolver(&name, port)),
+        None => look_up(waiter, move || Ok((name.as_str(), port).to_socket_addrs()?.collect())),
+    }
 }
 
 fn look_up(
     waiter: &mut Waiter<'_>,
-    ask: impl FnOnce() -> io::Result<Vec<SocketAddr>> + Send + 'static,
+    resolver: impl FnOnce() -> io::Result<Vec<SocketAddr>> + Send + 'static,
 ) -> Result<Vec<SocketAddr>, Failure> {
-    let (answer, answers) = mpsc::sync_channel(1);
-    let waker = waiter.waker();
-    let resolver = thread::Builder::new().name("ws-resolve".into()).spawn(move || {
-        // Both fail only when nobody waits any more.
-        let _ = answer.send(ask());
-        let _ = waker.wake();
-    });
-    resolver.map_err(|source| Error::system("a thread to look a name up", source))?;
-    let answer = loop {
-        waiter.check(Phase::Resolve)?;
-        match answers.try_recv() {
-            Ok(answer) => break answer,
-            Err(_) => waiter.wait(Phase::Resolve, None)?,
-        }
-    };
-    let problem = match answer {
+    let problem = match ask(waiter, Phase::Resolve, resolver)? {
         Ok(addresses) if !addresses.is_empty() => {
             log::debug!(target: super::LOG, "{} has the addresses {addresses:?}", waiter.peer());
             return Ok(addresses);
@@ -59,6 +48,7 @@ fn look_up(
 #[cfg(test)]
 mod tests {
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+    use std::sync::Arc;
     use std::time::Duration;
 
     use super::super::waiter::Cancel;
@@ -74,7 +64,7 @@ mod tests {
             (Host::Ipv4(Ipv4Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::LOCALHOST)),
             (Host::Ipv6(Ipv6Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)),
         ] {
-            assert_eq!(resolve(&host, 1, &mut waiter).unwrap_or_default(), [SocketAddr::new(ip, 1)]);
+            assert_eq!(resolve(&host, 1, None, &mut waiter).unwrap_or_default(), [SocketAddr::new(ip, 1)]);
         }
     }
 
@@ -82,7 +72,7 @@ mod tests {
     fn localhost_is_looked_up() {
         let cancel = Cancel::new();
         let mut waiter = Waiter::new("localhost:1", LONG, &cancel).unwrap_or_else(|e| panic!("{e:?}"));
-        let addresses = resolve(&Host::Domain("localhost".into()), 1, &mut waiter).unwrap_or_default();
+        let addresses = resolve(&Host::Domain("localhost".into()), 1, None, &mut waiter).unwrap_or_default();
         assert!(!addresses.is_empty() && addresses.iter().all(|a| a.ip().is_loopback()), "{addresses:?}");
     }
 
@@ -99,33 +89,15 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_resolver_outlasts_neither_the_deadline_nor_a_cancel() {
-        let (release, released) = mpsc::channel::<()>();
-        let silent = move || {
-            let _ = released.recv();
-            Ok(Vec::new())
-        };
+    fn the_programs_own_resolver_is_asked_for_names_only() {
         let cancel = Cancel::new();
-        let mut waiter = Waiter::new("slow:1", Duration::from_millis(20), &cancel).unwrap_or_else(|e| panic!("{e:?}"));
-        let late = look_up(&mut waiter, silent);
-        assert!(matches!(late, Err(Failure::Error(Error::Timeout { phase: Phase::Resolve, .. }))), "{late:?}");
-        drop((release, waiter));
-
-        let (release, released) = mpsc::channel::<()>();
-        let (asked, was_asked) = mpsc::channel();
-        let canceller = cancel.clone();
-        let canceller = thread::spawn(move || {
-            let _ = was_asked.recv();
-            canceller.cancel();
+        let mut waiter = Waiter::new("peer:1", LONG, &cancel).unwrap_or_else(|e| panic!("{e:?}"));
+        let resolver: Resolver = Arc::new(|host, port| {
+            assert_eq!(host, "somewhere.example");
+            Ok(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))])
         });
-        let mut waiter = Waiter::new("slow:1", LONG, &cancel).unwrap_or_else(|e| panic!("{e:?}"));
-        let cancelled = look_up(&mut waiter, move || {
-            let _ = asked.send(());
-            let _ = released.recv();
-            Ok(Vec::new())
-        });
-        assert!(matches!(cancelled, Err(Failure::Cancelled)), "{cancelled:?}");
-        drop(release);
-        canceller.join().unwrap();
+        let mut resolve = |host| resolve(&host, 7, Some(&resolver), &mut waiter).unwrap_or_default();
+        assert_eq!(resolve(Host::Domain("somewhere.example".into())), ["127.0.0.1:7".parse().unwrap()]);
+        assert_eq!(resolve(Host::Ipv6(Ipv6Addr::LOCALHOST)), ["[::1]:7".parse().unwrap()]);
     }
 }

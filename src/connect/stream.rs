@@ -1,17 +1,17 @@
 //! [`Stream`]: the bytes of a connection, plain or within TLS, never blocking.
 //!
-//! Reader and writer are on different threads. Plain TCP needs no common lock: the operating system lets both use one
-//! socket. TLS is a layer over another stream, and has a lock of its own.
+//! Reader and writer are on different threads. A plain socket needs no common lock: the operating system lets both use it
+//! at once. TLS is a layer over another stream, and has a lock of its own.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Registry, Token};
+use mio::{Interest, Registry, Token};
 
 #[cfg(feature = "__tls")]
 use super::tls::Layer;
+use crate::socket::Socket;
 
 /// A connected socket, within TLS where the URL is `wss://`.
 ///
@@ -20,14 +20,14 @@ use super::tls::Layer;
 pub(crate) struct Stream(Kind);
 
 enum Kind {
-    Tcp(TcpStream),
+    Plain(Socket),
     #[cfg(feature = "__tls")]
     Tls(Box<Layer>),
 }
 
 impl Stream {
-    pub(super) fn tcp(tcp: TcpStream) -> Self {
-        Stream(Kind::Tcp(tcp))
+    pub(super) fn plain(socket: Socket) -> Self {
+        Stream(Kind::Plain(socket))
     }
 
     #[cfg(feature = "__tls")]
@@ -41,7 +41,7 @@ impl Stream {
     /// next read.
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         match &self.0 {
-            Kind::Tcp(tcp) => (&mut &*tcp).read(buf),
+            Kind::Plain(socket) => socket.read(buf),
             #[cfg(feature = "__tls")]
             Kind::Tls(layer) => layer.read(buf),
         }
@@ -51,7 +51,7 @@ impl Stream {
     /// not given yet, or an end or an error was met behind those that were.
     pub(crate) fn has_more(&self) -> bool {
         match &self.0 {
-            Kind::Tcp(_) => false,
+            Kind::Plain(_) => false,
             #[cfg(feature = "__tls")]
             Kind::Tls(layer) => layer.has_more(),
         }
@@ -63,7 +63,7 @@ impl Stream {
     /// many bytes, before anything else is.
     pub(crate) fn write(&self, buf: &[u8]) -> io::Result<usize> {
         match &self.0 {
-            Kind::Tcp(tcp) => (&mut &*tcp).write(buf),
+            Kind::Plain(socket) => socket.write(buf),
             #[cfg(feature = "__tls")]
             Kind::Tls(layer) => layer.write(buf),
         }
@@ -77,13 +77,10 @@ impl Stream {
         registry.deregister(self.socket_mut())
     }
 
-    /// Ends our direction, as well as can be done without waiting: close_notify (RFC 8446 §6.1), then TCP's end.
+    /// Ends our direction, as well as can be done without waiting: close_notify (RFC 8446 §6.1), then the socket's end.
     pub(crate) fn shutdown(&self) {
-        // An error means that the other side was quicker.
         match &self.0 {
-            Kind::Tcp(tcp) => {
-                let _ = tcp.shutdown(Shutdown::Write);
-            }
+            Kind::Plain(socket) => socket.shutdown(Shutdown::Write),
             #[cfg(feature = "__tls")]
             Kind::Tls(layer) => layer.shutdown(),
         }
@@ -91,54 +88,34 @@ impl Stream {
 
     /// Ends both directions at once: a reader gets an end, the peer gets a reset if it goes on sending.
     pub(crate) fn abort(&self) {
-        // An error means that the other side was quicker.
-        let _ = self.socket().shutdown(Shutdown::Both);
+        self.socket().shutdown(Shutdown::Both);
     }
 
     /// Waits until there is room to write, or something is wrong, or the time is over. For the blocking client, in which no
-    /// event loop tells; waits on a duplicate of the socket, since the original is registered elsewhere.
+    /// event loop tells.
     pub(crate) fn wait_writable(&self, timeout: Duration) -> io::Result<()> {
-        let mut socket = duplicate(self.socket())?;
-        let mut poll = Poll::new()?;
-        poll.registry().register(&mut socket, Token(0), Interest::WRITABLE)?;
-        match poll.poll(&mut Events::with_capacity(1), Some(timeout)) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
-            _ => Ok(()),
-        }
+        self.socket().handle()?.wait_writable(timeout)
     }
 
-    /// Gives the local and the peer's address, where the operating system still knows them.
+    /// Gives the local and the peer's address, where it is TCP and the operating system still knows them.
     pub(super) fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
-        let socket = self.socket();
-        (socket.local_addr().ok(), socket.peer_addr().ok())
+        self.socket().addresses()
     }
 
     /// The socket below all layers.
-    fn socket(&self) -> &TcpStream {
+    fn socket(&self) -> &Socket {
         match &self.0 {
-            Kind::Tcp(tcp) => tcp,
+            Kind::Plain(socket) => socket,
             #[cfg(feature = "__tls")]
             Kind::Tls(layer) => layer.below().socket(),
         }
     }
 
-    fn socket_mut(&mut self) -> &mut TcpStream {
+    fn socket_mut(&mut self) -> &mut Socket {
         match &mut self.0 {
-            Kind::Tcp(tcp) => tcp,
+            Kind::Plain(socket) => socket,
             #[cfg(feature = "__tls")]
             Kind::Tls(layer) => layer.below_mut().socket_mut(),
         }
     }
-}
-
-#[cfg(unix)]
-fn duplicate(tcp: &TcpStream) -> io::Result<TcpStream> {
-    use std::os::fd::AsFd;
-    Ok(TcpStream::from_std(tcp.as_fd().try_clone_to_owned()?.into()))
-}
-
-#[cfg(windows)]
-fn duplicate(tcp: &TcpStream) -> io::Result<TcpStream> {
-    use std::os::windows::io::AsSocket;
-    Ok(TcpStream::from_std(tcp.as_socket().try_clone_to_owned()?.into()))
 }

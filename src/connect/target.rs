@@ -1,12 +1,20 @@
 //! Turns a URL and the options into a [`Target`]: everything about a connection that can be checked before a socket is
 //! opened, checked. Reads certificate files and otherwise does no I/O; a target never changes, so threads may share it.
 
+use std::borrow::Cow;
+#[cfg(unix)]
+use std::path::PathBuf;
+
 use url::{Host, ParseError, Position, Url};
 
 use super::request::Request;
 use super::tls::Connector;
+#[cfg(unix)]
+use super::unix;
+use super::unix_url::{self, UnixUrl};
 use crate::config::Config;
 use crate::error::Error;
+use crate::route::Route;
 
 /// Longer URLs are refused: common servers take no request line beyond 8 KiB.
 const MAX_URL: usize = 8 << 10;
@@ -18,33 +26,58 @@ pub(crate) struct Target {
     /// `None` for `ws://`.
     pub(super) tls: Option<Connector>,
     pub(super) request: Request,
+    pub(super) endpoint: Endpoint,
+    pub(super) route: Route,
     peer: Box<str>,
     url: Box<str>,
+}
+
+/// What kind of socket the URL names.
+pub(super) enum Endpoint {
+    /// That of its host and port.
+    Tcp,
+    /// A file. Host and port are then what is asked for there.
+    #[cfg(unix)]
+    Unix(PathBuf),
 }
 
 impl Target {
     /// Checks the URL, the headers, the subprotocols and the TLS options. Errors show no credential.
     pub(crate) fn new(url: &str, config: &Config) -> Result<Self, Error> {
-        let parsed = parse(url).map_err(|problem| Error::invalid(format!("URL {}", shown(url)), problem))?;
+        let invalid = |problem: String| Error::invalid(format!("URL {}", shown(url)), problem);
+        let Located { endpoint, url: asked, socket } = locate(url).map_err(invalid)?;
+        if let (Some(option), true) = (config.route.own(), socket.is_some()) {
+            return Err(invalid(format!("says where to connect, and {option} does: keep one")));
+        }
+        let parsed = parse(&asked).map_err(invalid)?;
         let (Some(host), Some(port)) = (parsed.host(), parsed.port_or_known_default()) else {
-            return Err(Error::invalid(format!("URL {}", shown(url)), NO_HOST));
+            return Err(invalid(NO_HOST.into()));
         };
         let request = Request::new(&parsed, config)?;
         let tls = match parsed.scheme() {
             "wss" => Some(Connector::new(&host, &config.tls)?),
             _ => None,
         };
+        let (peer, before_path) = match socket {
+            Some(socket) => (socket.clone(), format!("{}+unix:{socket}:", parsed.scheme())),
+            None => (
+                format!("{host}:{port}"),
+                format!("{}://{}", parsed.scheme(), &parsed[Position::BeforeHost..Position::BeforePath]),
+            ),
+        };
         Ok(Target {
             host: host.to_owned(),
             port,
             tls,
             request,
-            peer: format!("{host}:{port}").into(),
-            url: format!("{}://{}", parsed.scheme(), &parsed[Position::BeforeHost..Position::AfterPath]).into(),
+            endpoint,
+            route: config.route.clone(),
+            peer: peer.into(),
+            url: format!("{before_path}{}", parsed.path()).into(),
         })
     }
 
-    /// Names the server in messages: host and port.
+    /// Names the server in messages: host and port, or the path of a Unix socket.
     pub(crate) fn peer(&self) -> &str {
         &self.peer
     }
@@ -53,6 +86,36 @@ impl Target {
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
+}
+
+/// What a URL says about where to connect.
+struct Located<'a> {
+    endpoint: Endpoint,
+    /// What is asked for there.
+    url: Cow<'a, str>,
+    /// How a Unix socket is shown.
+    socket: Option<String>,
+}
+
+fn locate(url: &str) -> Result<Located<'_>, String> {
+    match unix_url::split(url) {
+        None => Ok(Located { endpoint: Endpoint::Tcp, url: url.into(), socket: None }),
+        Some(split) => locate_unix(split?),
+    }
+}
+
+#[cfg(unix)]
+fn locate_unix(url: UnixUrl) -> Result<Located<'static>, String> {
+    use std::os::unix::ffi::OsStringExt;
+    let path = PathBuf::from(std::ffi::OsString::from_vec(url.path));
+    unix::check(&path)?;
+    let socket = Some(path.to_string_lossy().escape_debug().to_string());
+    Ok(Located { endpoint: Endpoint::Unix(path), url: url.url.into(), socket })
+}
+
+#[cfg(not(unix))]
+fn locate_unix(_: UnixUrl) -> Result<Located<'static>, String> {
+    Err("is for a Unix socket, which this operating system does not have for us: use ws://".into())
 }
 
 const NO_HOST: &str = "names no host: it should look like ws://host/path";
@@ -149,6 +212,33 @@ mod tests {
             let target = target(url).unwrap();
             assert_eq!((target.peer(), target.url()), (peer, shown), "{url}");
             assert!(target.tls.is_none());
+        }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_unix_url_says_which_socket_and_what_to_ask_for() {
+        let target = target("ws+unix:/run/a%20b.sock:/chat?token=secret").unwrap();
+        assert_eq!((target.peer(), target.url()), ("/run/a b.sock", "ws+unix:/run/a b.sock:/chat"));
+        assert!(matches!(&target.endpoint, Endpoint::Unix(path) if path == &PathBuf::from("/run/a b.sock")));
+        let request = String::from_utf8(target.request.to_bytes("KEY")).unwrap();
+        assert!(request.starts_with("GET /chat?token=secret HTTP/1.1\r\nHost: localhost\r\n"), "{request}");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_unix_url_that_cannot_be_used() {
+        let long = format!("ws+unix:/{}", "x".repeat(200));
+        for (url, says) in [
+            ("ws+unix:", "names no socket"),
+            ("ws+unix:/a%00b.sock", "NUL"),
+            ("ws+unix:/a.sock:/chat#top", "fragment"),
+            ("ws+unix:/a.sock:/a b", "white space"),
+            (long.as_str(), "201 bytes, too long"),
+        ] {
+            let error =
+                super::Target::new(url, &Config::default()).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.contains(says), "{url:?}: {error:?}");
         }
     }
 

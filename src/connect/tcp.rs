@@ -7,20 +7,32 @@ use std::time::Instant;
 
 use mio::Interest;
 use mio::net::TcpStream;
+use socket2::{Domain, Protocol, Socket, Type};
 
 use super::race::{Race, Step};
 use super::waiter::{Failure, SOCKET, Waiter};
 use crate::error::{Error, Phase};
+use crate::socket::SocketOptions;
 
 /// Gives the first socket to connect, registered with the waiter for reading and writing. The others are closed.
 /// There is at least one address.
-pub(super) fn connect(addresses: &[SocketAddr], waiter: &mut Waiter<'_>) -> Result<TcpStream, Failure> {
-    let mut race = Race::new(addresses, Instant::now());
+pub(super) fn connect(
+    addresses: &[SocketAddr],
+    options: &SocketOptions,
+    waiter: &mut Waiter<'_>,
+) -> Result<TcpStream, Failure> {
+    let suitable: Vec<SocketAddr> = addresses.iter().copied().filter(|address| options.suit(address)).collect();
+    if suitable.is_empty() {
+        let problem = "the host has no address of the family of the socket option bind_address";
+        let problem = io::Error::new(ErrorKind::AddrNotAvailable, problem);
+        return Err(Error::network(Phase::Connect, waiter.peer(), problem).into());
+    }
+    let mut race = Race::new(&suitable, Instant::now());
     let mut attempts: Vec<(SocketAddr, TcpStream)> = Vec::new();
     let mut failures: Vec<(SocketAddr, io::Error)> = Vec::new();
     loop {
         match race.step(Instant::now()) {
-            Step::Start(address) => match start(address, waiter) {
+            Step::Start(address) => match start(address, options, waiter) {
                 Ok(stream) => attempts.push((address, stream)),
                 Err(error) => {
                     race.failed(Instant::now());
@@ -48,13 +60,28 @@ pub(super) fn connect(addresses: &[SocketAddr], waiter: &mut Waiter<'_>) -> Resu
     }
 }
 
-fn start(address: SocketAddr, waiter: &Waiter<'_>) -> io::Result<TcpStream> {
+fn start(address: SocketAddr, options: &SocketOptions, waiter: &Waiter<'_>) -> io::Result<TcpStream> {
     log::debug!(target: super::LOG, "{}: trying {address}", waiter.peer());
-    let mut stream = TcpStream::connect(address)?;
-    // Messages are written whole, so Nagle's algorithm could only delay them. Best effort: without it, it still works.
-    let _ = stream.set_nodelay(true);
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    options.apply(&socket, &address)?;
+    match socket.connect(&address.into()) {
+        Err(error) if !is_under_way(&error) => return Err(error),
+        _ => {}
+    }
+    let mut stream = TcpStream::from_std(socket.into());
     waiter.registry().register(&mut stream, SOCKET, Interest::READABLE | Interest::WRITABLE)?;
     Ok(stream)
+}
+
+#[cfg(unix)]
+fn is_under_way(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EINPROGRESS)
+}
+
+#[cfg(windows)]
+fn is_under_way(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::WouldBlock
 }
 
 /// Tells how an attempt ended, or `None` while it is under way.
@@ -103,7 +130,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let cancel = Cancel::new();
         let mut waiter = waiter(&cancel);
-        let stream = connect(&[refused(), listener.local_addr().unwrap()], &mut waiter).unwrap();
+        let stream = connect(&[refused(), listener.local_addr().unwrap()], &SocketOptions::new(), &mut waiter).unwrap();
         assert_eq!(stream.peer_addr().unwrap(), listener.local_addr().unwrap());
         assert!(stream.nodelay().unwrap());
     }
@@ -115,7 +142,8 @@ mod tests {
         let cancel = Cancel::new();
         let mut waiter = waiter(&cancel);
         let began = Instant::now();
-        let stream = connect(&[dead.address(), listener.local_addr().unwrap()], &mut waiter).unwrap();
+        let stream =
+            connect(&[dead.address(), listener.local_addr().unwrap()], &SocketOptions::new(), &mut waiter).unwrap();
         assert_eq!(stream.peer_addr().unwrap(), listener.local_addr().unwrap());
         assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     }
@@ -124,13 +152,13 @@ mod tests {
     fn when_all_fail_the_error_says_how_many_were_tried() {
         let cancel = Cancel::new();
         let mut waiter = waiter(&cancel);
-        let lost = connect(&[refused(), refused()], &mut waiter);
+        let lost = connect(&[refused(), refused()], &SocketOptions::new(), &mut waiter);
         let Err(Failure::Error(Error::Network { phase: Phase::Connect, source, .. })) = lost else {
             panic!("{lost:?}")
         };
         assert_eq!(source.kind(), ErrorKind::ConnectionRefused);
         assert!(source.to_string().contains("2 addresses"), "{source}");
-        let lost = connect(&[refused()], &mut waiter);
+        let lost = connect(&[refused()], &SocketOptions::new(), &mut waiter);
         let Err(Failure::Error(Error::Network { source, .. })) = lost else { panic!("{lost:?}") };
         assert!(source.raw_os_error().is_some(), "{source:?}");
     }

@@ -36,6 +36,7 @@ pub(super) fn upgrade(target: &Target, stream: &Stream, waiter: &mut Waiter<'_>)
     let key = generate_key();
     send(&target.request.to_bytes(&key), stream, waiter)?;
     let (head, leftover) = read_head(stream, waiter)?;
+    target.request.keep_cookies(&head.headers);
     if head.status != 101 {
         let body = read_body(&head, &leftover, stream, waiter)?;
         let url = target.url().to_owned();

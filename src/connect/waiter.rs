@@ -114,6 +114,12 @@ impl<'a> Waiter<'a> {
         self.waker.clone()
     }
 
+    /// Tells how long until the deadline, or `None` where there is none.
+    #[cfg(unix)]
+    pub(super) fn time_left(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
     /// Fails when the connect was cancelled or its time is over.
     pub(super) fn check(&self, phase: Phase) -> Result<(), Failure> {
         if self.cancel.is_cancelled() {

@@ -1,9 +1,11 @@
 //! Wrong URLs, options, headers and certificate files: an error that names what is wrong, before any socket is opened and
 //! any callback called.
 
+use std::io;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use websocket_app::{Error, WebSocketApp};
+use websocket_app::{Error, Reconnect, SocketOptions, WebSocketApp};
 
 use crate::failure::Failure;
 use crate::peer::Bystander;
@@ -41,6 +43,51 @@ fn urls() {
         is_refused(|| WebSocketApp::new(url.clone()), naming);
     }
     nobody.saw_nobody();
+}
+
+#[cfg(unix)]
+#[test]
+fn urls_of_unix_sockets() {
+    let long = format!("ws+unix:/{}:/", "x".repeat(200));
+    for (url, naming) in [
+        ("ws+unix:", "names no socket"),
+        ("ws+unix://host/a.sock", "has a host"),
+        ("ws+unix:/a.sock:/#top", "fragment"),
+        (long.as_str(), "too long"),
+    ] {
+        is_refused(|| WebSocketApp::new(url), naming);
+    }
+    is_refused(|| WebSocketApp::new("ws+unix:/a.sock").connector(|_, _| tcp_to_nobody()), "connector(…)");
+}
+
+#[test]
+fn ways_to_connect_that_contradict_each_other() {
+    let nobody = Bystander::new();
+    let app = || at(&nobody);
+    let reconnect = || Reconnect::fixed(Duration::from_secs(1));
+    let nodelay = SocketOptions::new().nodelay(false);
+    is_refused(|| with_socket(app()).connector(|_, _| tcp_to_nobody()), "socket(…) and connector(…)");
+    is_refused(|| with_socket(app()).reconnect(reconnect()), "connector(…) gives a new one");
+    is_refused(|| app().connector(|_, _| tcp_to_nobody()).resolver(|_, _| Ok([])), "resolver(…) with connector(…)");
+    is_refused(|| with_socket(app()).socket_options(nodelay.clone()), "socket_options(…) with socket(…)");
+    is_refused(|| app().socket_options(SocketOptions::new().keepalive_retries(3)), "keepalive");
+    is_refused(|| app().host("a.example").header("Host", "b.example"), "host(…)");
+    is_refused(|| app().host("a.example/path"), "one host");
+    #[cfg(feature = "cookies")]
+    is_refused(|| app().keep_cookies(true).header("Cookie", "a=b"), "keep_cookies(true)");
+    #[cfg(not(feature = "cookies"))]
+    is_refused(|| app().keep_cookies(true), "feature `cookies`");
+    nobody.saw_nobody();
+}
+
+fn tcp_to_nobody() -> io::Result<TcpStream> {
+    unreachable!("it is refused before that")
+}
+
+/// With a socket that leads nowhere in particular.
+fn with_socket(app: WebSocketApp) -> WebSocketApp {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    app.socket(TcpStream::connect(listener.local_addr().unwrap()).unwrap())
 }
 
 #[test]

@@ -32,6 +32,8 @@ mod blocking;
 mod compression;
 /// The callback contract, a module for each promise.
 mod contract;
+/// Other ways to connect: Unix sockets, the program's own sockets and resolver, socket options.
+mod dialing;
 /// Many apps on one thread.
 mod event_loop;
 /// `events()`, `every()`, and the handle of a spawned app.

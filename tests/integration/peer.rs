@@ -199,6 +199,10 @@ impl FullBacklog {
         FullBacklog { _waiting: waiting.collect(), listener }
     }
 
+    pub(crate) fn addr(&self) -> SocketAddr {
+        addr_of(&self.listener)
+    }
+
     pub(crate) fn url(&self) -> String {
         url_of(&self.listener)
     }
@@ -214,13 +218,21 @@ impl RefusedPort {
         RefusedPort(socket)
     }
 
+    pub(crate) fn addr(&self) -> SocketAddr {
+        addr_of(&self.0)
+    }
+
     pub(crate) fn url(&self) -> String {
         url_of(&self.0)
     }
 }
 
 fn url_of(socket: &Socket) -> String {
-    format!("ws://{}/", socket.local_addr().unwrap().as_socket().expect("an IPv4 address"))
+    format!("ws://{}/", addr_of(socket))
+}
+
+fn addr_of(socket: &Socket) -> SocketAddr {
+    socket.local_addr().unwrap().as_socket().expect("an IPv4 address")
 }
 
 fn bind() -> TcpListener {

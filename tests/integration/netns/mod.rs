@@ -10,6 +10,7 @@ use websocket_app::{ClosedBy, Phase, Reconnect, SendError, WebSocketApp};
 
 use self::namespace::{Namespace, Server};
 use crate::failure::{Failure, clean, ending, lost, unanswered};
+use crate::peer::Peer;
 use crate::recorder::Call;
 use crate::running::{Running, run};
 use crate::watchdog::{Gate, Task, Watchdog};
@@ -148,6 +149,37 @@ fn looks_a_name_up() {
     app.sender.close();
     app.expect_close(unanswered());
     app.end_in_order();
+}
+
+/// In the namespace, where a name's preferred addresses are IPv6 ones that lead nowhere (RFC 8305).
+#[test]
+fn addresses_that_are_silent_cost_a_quarter_of_a_second() {
+    if namespace::is_role("app") {
+        return connects_by_the_other_family();
+    }
+    let watchdog = Watchdog::new();
+    let Some(namespace) = Namespace::new() else { return };
+    if !namespace.give_a_name_with_dead_ipv6("both.example") {
+        return;
+    }
+    namespace.run_test("netns::addresses_that_are_silent_cost_a_quarter_of_a_second", "app");
+    drop(watchdog);
+}
+
+fn connects_by_the_other_family() {
+    let peer = Peer::start(|listener| listener.open().answer_close());
+    let url = format!("ws://both.example:{}/", peer.addr().port());
+    let began = Instant::now();
+    let app = run(WebSocketApp::new(url));
+    app.expect_open();
+    let took = began.elapsed();
+    // Had it begun with IPv4, it would have taken nothing; had it not gone on to IPv4, minutes.
+    assert!(took >= Duration::from_millis(250), "{took:?}");
+    assert!(took < Duration::from_millis(250) + SLACK, "{took:?}");
+    let peer_addr = app.sender.handshake().and_then(|handshake| handshake.peer_addr());
+    assert_eq!(peer_addr, Some(peer.addr()));
+    assert_eq!(namespace::attempts_by_ipv6(), 0, "the others are closed");
+    closes(app);
 }
 
 /// Runs in the namespace as [`Server`], and does nothing as a test.

@@ -58,10 +58,7 @@ impl Namespace {
         match namespace.make() {
             Ok(()) => Some(namespace),
             Err(why) => {
-                let test = thread::current().name().unwrap_or("a test").to_owned();
-                let note = format!("no network namespaces here, so {test} is skipped: {why}\n");
-                // Past the harness, which keeps what a passing test prints to itself.
-                io::stderr().write_all(note.as_bytes()).unwrap();
+                is_skipped("no network namespaces here", &why);
                 None
             }
         }
@@ -117,6 +114,24 @@ impl Namespace {
         UdpSocket::bind((self.here, 53)).unwrap()
     }
 
+    /// Gives a name several addresses: the preferred ones are IPv6, and what is sent there disappears; the last is the
+    /// namespace itself. Says why it cannot, where there is no IPv6.
+    pub(super) fn give_a_name_with_dead_ipv6(&self, name: &str) -> bool {
+        if !Path::new("/proc/net/if_inet6").exists() {
+            is_skipped("no IPv6 here", "/proc/net/if_inet6 is missing");
+            return false;
+        }
+        // For documentation (RFC 3849), and yet preferred to IPv4 (RFC 6724), as an address that leads somewhere would be.
+        self.ip("addr add 2001:db8::1/64 dev eth0 nodad");
+        for dead in ["2001:db8::2", "2001:db8::3"] {
+            self.ip(&format!("neigh add {dead} lladdr 02:00:00:00:00:02 dev eth0 nud permanent"));
+        }
+        fs::create_dir_all(self.settings()).unwrap();
+        let hosts = format!("2001:db8::2 {name}\n2001:db8::3 {name}\n{} {name}\n", Ipv4Addr::LOCALHOST);
+        fs::write(self.settings().join("hosts"), hosts).unwrap();
+        true
+    }
+
     /// Where iproute2 finds the files of `/etc` that differ in the namespace.
     fn settings(&self) -> PathBuf {
         Path::new("/etc/netns").join(&self.name)
@@ -163,6 +178,20 @@ impl Drop for Namespace {
         // Not empty where somebody else has some.
         let _others = self.settings().parent().map(fs::remove_dir);
     }
+}
+
+/// Counts the sockets of this process's namespace that are connecting by IPv6.
+pub(super) fn attempts_by_ipv6() -> usize {
+    const SYN_SENT: &str = "02";
+    let sockets = fs::read_to_string("/proc/self/net/tcp6").unwrap();
+    sockets.lines().skip(1).filter(|line| line.split_whitespace().nth(3) == Some(SYN_SENT)).count()
+}
+
+fn is_skipped(what: &str, why: &str) {
+    let test = thread::current().name().unwrap_or("a test").to_owned();
+    let note = format!("{what}, so {test} is skipped: {why}\n");
+    // Past the harness, which keeps what a passing test prints to itself.
+    io::stderr().write_all(note.as_bytes()).unwrap();
 }
 
 fn ip(line: &str) -> Result<String, String> {

@@ -1,0 +1,21 @@
+//! What stands in for cookies where the feature is not compiled in: nothing is kept, and asking for it is an error.
+
+use url::Url;
+
+use crate::error::{Error, Headers};
+
+#[derive(Clone, Default)]
+pub(crate) struct Cookies;
+
+impl Cookies {
+    pub(crate) fn check() -> Result<(), Error> {
+        let problem = "this program was built without cookies: enable the feature `cookies` of websocket-app";
+        Err(Error::invalid("keep_cookies(true)", problem))
+    }
+
+    pub(crate) fn store(&self, _url: &Url, _headers: &Headers) {}
+
+    pub(crate) fn header(&self, _url: &Url, given: Option<&str>) -> Option<String> {
+        given.map(str::to_owned)
+    }
+}

@@ -1,0 +1,72 @@
+//! [`Route`]: what a program put in the place of looking up and TCP. A leaf: plain data and the program's own closures, used
+//! on the threads that connect.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::Error;
+use crate::socket::{Socket, SocketOptions};
+
+/// Gives the addresses of a host, with the port.
+pub(crate) type Resolver = Arc<dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
+
+/// Gives a connected socket to a host's port.
+pub(crate) type Connector = Arc<dyn Fn(&str, u16) -> io::Result<Socket> + Send + Sync>;
+
+/// How to get to the server.
+#[derive(Clone, Default)]
+pub(crate) struct Route {
+    pub(crate) socket: Option<ReadyMade>,
+    pub(crate) connector: Option<Connector>,
+    pub(crate) resolver: Option<Resolver>,
+    pub(crate) options: SocketOptions,
+}
+
+impl Route {
+    /// Refuses what contradicts itself. `reconnects`: whether there may be a second connection.
+    pub(crate) fn check(&self, reconnects: bool) -> Result<(), Error> {
+        self.options.check()?;
+        if self.socket.is_some() && self.connector.is_some() {
+            return Err(Error::invalid("socket(…) and connector(…)", "each decides what to connect with: keep one"));
+        }
+        if self.socket.is_some() && reconnects {
+            return Err(Error::invalid("socket(…) with reconnect(…)", ONLY_ONE));
+        }
+        let Some(own) = self.own() else { return Ok(()) };
+        let unused = "has no effect: no address is looked up, and no TCP socket made";
+        if self.resolver.is_some() {
+            return Err(Error::invalid(format!("resolver(…) with {own}"), unused));
+        }
+        if self.options != SocketOptions::default() {
+            return Err(Error::invalid(format!("socket_options(…) with {own}"), unused));
+        }
+        Ok(())
+    }
+
+    /// Names the option that says where to connect, if there is one.
+    pub(crate) fn own(&self) -> Option<&'static str> {
+        match (&self.socket, &self.connector) {
+            (Some(_), _) => Some("socket(…)"),
+            (None, Some(_)) => Some("connector(…)"),
+            (None, None) => None,
+        }
+    }
+}
+
+const ONLY_ONE: &str = "a socket is good for one connection: connector(…) gives a new one to each";
+
+/// A socket that was connected before, for the first who comes. The lock is held to take it out.
+#[derive(Clone)]
+pub(crate) struct ReadyMade(Arc<Mutex<Option<Socket>>>);
+
+impl ReadyMade {
+    pub(crate) fn new(socket: Socket) -> Self {
+        ReadyMade(Arc::new(Mutex::new(Some(socket))))
+    }
+
+    pub(crate) fn take(&self) -> Result<Socket, Error> {
+        let socket = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        socket.ok_or_else(|| Error::invalid("socket(…)", ONLY_ONE))
+    }
+}

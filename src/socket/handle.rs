@@ -1,0 +1,87 @@
+//! What a poll waits for in place of a socket that is not the poll's own: where the two operating systems differ.
+
+use std::io;
+use std::time::Duration;
+
+use mio::event::Source;
+use mio::{Events, Interest, Poll, Registry, Token};
+
+pub(super) use system::AsHandle;
+pub(crate) use system::Handle;
+
+impl Handle {
+    /// Waits until there is room to write, or something is wrong, or the time is over.
+    pub(crate) fn wait_writable(mut self, timeout: Duration) -> io::Result<()> {
+        let mut poll = Poll::new()?;
+        poll.registry().register(&mut self, Token(0), Interest::WRITABLE)?;
+        match poll.poll(&mut Events::with_capacity(1), Some(timeout)) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(unix)]
+mod system {
+    pub(crate) use std::os::fd::AsFd as AsHandle;
+    use std::os::fd::{AsRawFd, RawFd};
+
+    use mio::unix::SourceFd;
+
+    use super::{Interest, Registry, Source, Token, io};
+
+    /// A descriptor, which its owner keeps open while this is registered.
+    pub(crate) struct Handle(RawFd);
+
+    impl Handle {
+        pub(crate) fn of(socket: &(impl AsHandle + ?Sized)) -> io::Result<Self> {
+            Ok(Handle(socket.as_fd().as_raw_fd()))
+        }
+    }
+
+    impl Source for Handle {
+        fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+            SourceFd(&self.0).register(registry, token, interest)
+        }
+
+        fn reregister(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+            SourceFd(&self.0).reregister(registry, token, interest)
+        }
+
+        fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+            SourceFd(&self.0).deregister(registry)
+        }
+    }
+}
+
+#[cfg(windows)]
+mod system {
+    pub(crate) use std::os::windows::io::AsSocket as AsHandle;
+
+    use mio::net::TcpStream;
+
+    use super::{Interest, Registry, Source, Token, io};
+
+    /// A duplicate of the socket: a poll takes sockets of its own make only.
+    pub(crate) struct Handle(TcpStream);
+
+    impl Handle {
+        pub(crate) fn of(socket: &(impl AsHandle + ?Sized)) -> io::Result<Self> {
+            Ok(Handle(TcpStream::from_std(socket.as_socket().try_clone_to_owned()?.into())))
+        }
+    }
+
+    impl Source for Handle {
+        fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+            self.0.register(registry, token, interest)
+        }
+
+        fn reregister(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+            self.0.reregister(registry, token, interest)
+        }
+
+        fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+            self.0.deregister(registry)
+        }
+    }
+}

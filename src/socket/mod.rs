@@ -1,0 +1,154 @@
+//! [`Socket`]: a connected byte stream that an event loop can wait for, whatever is below: TCP, a Unix socket, or a
+//! [`Transport`] of the program's own. A leaf: it is opened, and secured, elsewhere.
+
+mod handle;
+mod options;
+mod system;
+mod transport;
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+
+use mio::event::Source;
+use mio::net::TcpStream;
+#[cfg(unix)]
+use mio::net::UnixStream;
+use mio::{Interest, Registry, Token};
+use socket2::SockRef;
+
+use handle::Handle;
+pub use options::SocketOptions;
+use transport::Custom;
+pub use transport::Transport;
+
+/// A connected byte stream: made from a [`TcpStream`](std::net::TcpStream), from a Unix socket's stream, or from a
+/// [`Transport`] of your own.
+///
+/// A stream of the standard library becomes non-blocking when it is used, and its clones with it.
+pub struct Socket(Kind);
+
+enum Kind {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+    Custom(Custom),
+}
+
+impl From<std::net::TcpStream> for Socket {
+    fn from(tcp: std::net::TcpStream) -> Self {
+        Socket::tcp(TcpStream::from_std(tcp))
+    }
+}
+
+#[cfg(unix)]
+impl From<std::os::unix::net::UnixStream> for Socket {
+    fn from(unix: std::os::unix::net::UnixStream) -> Self {
+        Socket(Kind::Unix(UnixStream::from_std(unix)))
+    }
+}
+
+impl<T: Transport> From<T> for Socket {
+    fn from(transport: T) -> Self {
+        Socket(Kind::Custom(Custom::new(transport)))
+    }
+}
+
+impl Socket {
+    pub(crate) fn tcp(tcp: TcpStream) -> Self {
+        Socket(Kind::Tcp(tcp))
+    }
+
+    /// Makes a socket that came from the program fit for an event loop. A [`Transport`] promises that it is.
+    pub(crate) fn prepare(&self) -> io::Result<()> {
+        match &self.0 {
+            Kind::Tcp(tcp) => SockRef::from(tcp).set_nonblocking(true),
+            #[cfg(unix)]
+            Kind::Unix(unix) => SockRef::from(unix).set_nonblocking(true),
+            Kind::Custom(_) => Ok(()),
+        }
+    }
+
+    /// Reads what is there. Zero is the end of the stream; a short count means that no more is there.
+    pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        match &self.0 {
+            Kind::Tcp(tcp) => (&mut &*tcp).read(buf),
+            #[cfg(unix)]
+            Kind::Unix(unix) => (&mut &*unix).read(buf),
+            Kind::Custom(custom) => custom.read(buf),
+        }
+    }
+
+    /// Writes what there is room for. A short count, or `WouldBlock`, means that the socket is full.
+    pub(crate) fn write(&self, buf: &[u8]) -> io::Result<usize> {
+        match &self.0 {
+            Kind::Tcp(tcp) => (&mut &*tcp).write(buf),
+            #[cfg(unix)]
+            Kind::Unix(unix) => (&mut &*unix).write(buf),
+            Kind::Custom(custom) => custom.write(buf),
+        }
+    }
+
+    /// Ends one direction or both.
+    pub(crate) fn shutdown(&self, how: Shutdown) {
+        // An error means that the other side was quicker.
+        let _ = match &self.0 {
+            Kind::Tcp(tcp) => tcp.shutdown(how),
+            #[cfg(unix)]
+            Kind::Unix(unix) => unix.shutdown(how),
+            Kind::Custom(custom) => custom.shutdown(how),
+        };
+    }
+
+    /// Gives the local and the peer's address, where it is TCP and the operating system still knows them.
+    pub(crate) fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
+        match &self.0 {
+            Kind::Tcp(tcp) => (tcp.local_addr().ok(), tcp.peer_addr().ok()),
+            _ => (None, None),
+        }
+    }
+
+    /// Gives what another poll can wait for: the socket is registered with one already.
+    pub(crate) fn handle(&self) -> io::Result<Handle> {
+        match &self.0 {
+            Kind::Tcp(tcp) => Handle::of(tcp),
+            #[cfg(unix)]
+            Kind::Unix(unix) => Handle::of(unix),
+            Kind::Custom(custom) => custom.handle(),
+        }
+    }
+
+    fn source(&mut self) -> &mut dyn Source {
+        match &mut self.0 {
+            Kind::Tcp(tcp) => tcp,
+            #[cfg(unix)]
+            Kind::Unix(unix) => unix,
+            Kind::Custom(custom) => custom,
+        }
+    }
+}
+
+impl Source for Socket {
+    fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        self.source().register(registry, token, interest)
+    }
+
+    fn reregister(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        self.source().reregister(registry, token, interest)
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        self.source().deregister(registry)
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.0 {
+            Kind::Tcp(_) => "Socket(TCP)",
+            #[cfg(unix)]
+            Kind::Unix(_) => "Socket(Unix)",
+            Kind::Custom(_) => "Socket(Transport)",
+        })
+    }
+}

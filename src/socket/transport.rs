@@ -1,0 +1,153 @@
+//! [`Transport`], which a program implements, and what makes one fit for the event loop.
+
+use std::io;
+use std::net::Shutdown;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use mio::event::Source;
+use mio::{Interest, Registry, Token};
+
+use super::handle::{AsHandle, Handle};
+
+/// A connected byte stream of the program's own: what [`connector`](crate::WebSocketApp::connector) may return, for whatever
+/// is neither TCP nor a Unix socket.
+///
+/// It has a descriptor that the operating system can wait for (`AsFd`; on Windows a socket, `AsSocket`), and it never
+/// blocks. Reading and writing happen on different threads at the same time, so both take `&self`: where they share state,
+/// that needs a lock, which must not be held while waiting.
+///
+/// ```
+/// # #[cfg(unix)] mod counted {
+/// use std::io::{self, Read, Write};
+/// use std::net::{Shutdown, TcpStream};
+/// use std::os::fd::{AsFd, BorrowedFd};
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+///
+/// use websocket_app::{Transport, WebSocketApp};
+///
+/// /// Counts what is received.
+/// struct Counted(TcpStream, Arc<AtomicUsize>);
+///
+/// impl Transport for Counted {
+///     fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+///         let n = (&self.0).read(buf)?;
+///         self.1.fetch_add(n, Ordering::Relaxed);
+///         Ok(n)
+///     }
+///
+///     fn write(&self, buf: &[u8]) -> io::Result<usize> {
+///         (&self.0).write(buf)
+///     }
+///
+///     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+///         self.0.shutdown(how)
+///     }
+/// }
+///
+/// impl AsFd for Counted {
+///     fn as_fd(&self) -> BorrowedFd<'_> {
+///         self.0.as_fd()
+///     }
+/// }
+///
+/// pub fn app(received: Arc<AtomicUsize>) -> WebSocketApp {
+///     WebSocketApp::new("ws://gateway.example/").connector(move |host, port| {
+///         let tcp = TcpStream::connect((host, port))?;
+///         tcp.set_nonblocking(true)?;
+///         Ok(Counted(tcp, received.clone()))
+///     })
+/// }
+/// # }
+/// ```
+pub trait Transport: AsHandle + Send + Sync + 'static {
+    /// Reads what is there, into a buffer that is never empty. Zero is the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// Of kind [`WouldBlock`](io::ErrorKind::WouldBlock) when there is nothing: it is then read again once the descriptor has
+    /// become readable. Any other ends the connection.
+    fn read(&self, buf: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes what there is room for, one byte at least.
+    ///
+    /// # Errors
+    ///
+    /// Of kind [`WouldBlock`](io::ErrorKind::WouldBlock) when there is no room: the same bytes are then written again once the
+    /// descriptor has become writable. Any other ends the connection.
+    fn write(&self, buf: &[u8]) -> io::Result<usize>;
+
+    /// Ends one direction, or both: a thread that reads gets an end, and the peer is told. Must not wait.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is gone already; that is no problem.
+    fn shutdown(&self, how: Shutdown) -> io::Result<()>;
+}
+
+/// A transport and its place in a poll.
+pub(super) struct Custom {
+    transport: Box<dyn Transport>,
+    registered: Option<Handle>,
+}
+
+impl Custom {
+    pub(super) fn new(transport: impl Transport) -> Self {
+        Custom { transport: Box::new(transport), registered: None }
+    }
+
+    /// Reads until nothing is there: of what stayed behind no event would tell. An error after that shows at the next read.
+    pub(super) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buf.len() {
+            match guarded(|| self.transport.read(&mut buf[filled..])) {
+                Ok(0) => break,
+                Ok(n) => filled += n.min(buf.len() - filled),
+                Err(_) if filled > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+
+    pub(super) fn write(&self, buf: &[u8]) -> io::Result<usize> {
+        match guarded(|| self.transport.write(buf)) {
+            // Whoever writes would try for ever.
+            Ok(0) if !buf.is_empty() => Err(io::ErrorKind::WriteZero.into()),
+            written => written.map(|n| n.min(buf.len())),
+        }
+    }
+
+    pub(super) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        guarded(|| self.transport.shutdown(how))
+    }
+
+    pub(super) fn handle(&self) -> io::Result<Handle> {
+        Handle::of(self.transport.as_ref())
+    }
+}
+
+/// A panic of the program's own code must not be that of the event loop, which may carry other apps.
+fn guarded<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err(io::Error::other("the transport panicked")))
+}
+
+impl Source for Custom {
+    fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        let mut handle = self.handle()?;
+        handle.register(registry, token, interest)?;
+        self.registered = Some(handle);
+        Ok(())
+    }
+
+    fn reregister(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        match &mut self.registered {
+            Some(handle) => handle.reregister(registry, token, interest),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        self.registered.take().map_or(Ok(()), |mut handle| handle.deregister(registry))
+    }
+}

@@ -1,0 +1,297 @@
+use std::io;
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use websocket_app::{Close, Message, Phase, Reconnect, WebSocket, WebSocketApp};
+
+use super::{close_ends_it, echo, talks};
+use crate::failure::{Failure, lost};
+use crate::frame::Frame;
+use crate::peer::Peer;
+use crate::running::run;
+use crate::watchdog::{Gate, within};
+
+/// What a URL says when nobody is to look it up.
+const NOWHERE: &str = "ws://nowhere.invalid/";
+
+#[test]
+fn a_ready_made_tcp_stream() {
+    let peer = Peer::start(echo);
+    talks(WebSocketApp::new(NOWHERE).socket(TcpStream::connect(peer.addr()).unwrap()));
+}
+
+#[cfg(feature = "__tls")]
+#[test]
+fn a_ready_made_tcp_stream_gets_tls_for_the_urls_host() {
+    crate::tls::on_each(|backend| {
+        let peer = Peer::start_tls(backend, echo);
+        talks(peer.app().socket(TcpStream::connect(peer.addr()).unwrap()));
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_ready_made_unix_stream() {
+    use std::os::unix::net::UnixStream;
+
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    theirs.set_read_timeout(Some(crate::watchdog::PATIENCE)).unwrap();
+    let server = crate::watchdog::Task::start("a server", move || {
+        let mut server = tungstenite::accept(theirs).unwrap();
+        let hello = server.read().unwrap();
+        server.send(hello).unwrap();
+        while server.read().is_ok() {}
+    });
+    talks(WebSocketApp::new(NOWHERE).socket(ours));
+    server.join();
+}
+
+#[test]
+fn a_ready_made_socket_of_the_blocking_client() {
+    let peer = Peer::start(echo);
+    let tcp = TcpStream::connect(peer.addr()).unwrap();
+    let ours = tcp.local_addr().unwrap();
+    within("the client", move || {
+        let mut ws = WebSocket::builder(NOWHERE).socket(tcp).connect().unwrap();
+        assert_eq!(ws.handshake().local_addr(), Some(ours));
+        ws.send("hello").unwrap();
+        assert_eq!(ws.recv().unwrap(), Message::Text("hello"));
+        ws.close().unwrap();
+    });
+}
+
+#[test]
+fn a_ready_made_socket_is_good_for_one_connection() {
+    let peer = Peer::start(|listener| listener.open().stay_silent());
+    let app = run(WebSocketApp::new(NOWHERE).socket(TcpStream::connect(peer.addr()).unwrap()));
+    app.expect_open();
+    app.sender.reconnect();
+    app.close();
+    let Failure::Invalid(what, problem) = app.failure() else { panic!("another connection, of what?") };
+    assert!(what == "socket(…)" && problem.contains("connector(…)"), "{what}: {problem}");
+    app.expect_close(lost());
+    app.end_given_up();
+}
+
+#[test]
+fn a_connector_is_called_for_each_connection() {
+    let peer = Peer::start(|listener| {
+        listener.open().close(1012, "restart");
+        echo(listener);
+    });
+    let (addr, calls) = (peer.addr(), Arc::new(AtomicU32::new(0)));
+    let called = Arc::clone(&calls);
+    let app = WebSocketApp::new("ws://somewhere.invalid:8080/").connector(move |host, port| {
+        assert_eq!((host, port), ("somewhere.invalid", 8080));
+        called.fetch_add(1, Ordering::SeqCst);
+        TcpStream::connect(addr)
+    });
+    let app = run(app.reconnect(Reconnect::fixed(Duration::from_millis(1))));
+    app.expect_open();
+    app.close();
+    app.expect_reconnect();
+    app.sender.send("hello").unwrap();
+    app.expect_text("hello");
+    app.sender.close();
+    app.close();
+    app.end_in_order();
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn a_connector_that_fails_fails_the_attempt() {
+    let app = WebSocketApp::new(NOWHERE)
+        .connector(|_, _| -> io::Result<TcpStream> { Err(io::Error::other("the gateway is asleep")) });
+    let error = within("run_forever", || app.run_forever()).unwrap_err();
+    assert_eq!(error.to_string(), "connecting to nowhere.invalid:80: the gateway is asleep");
+}
+
+#[test]
+fn a_connector_that_panics_ends_the_run() {
+    let app = run(WebSocketApp::new(NOWHERE).connector(|_, _| -> io::Result<TcpStream> { panic!("on purpose") }));
+    assert!(matches!(app.failure(), Failure::Panicked(_)));
+    app.expect_close(lost());
+    app.end_given_up();
+}
+
+#[test]
+fn a_connector_that_hangs_holds_up_neither_the_deadline_nor_close() {
+    let (_release, released) = mpsc::channel::<()>();
+    let (released, busy) = (Arc::new(std::sync::Mutex::new(released)), Gate::new());
+    let hangs = |busy: Gate| {
+        let released = Arc::clone(&released);
+        WebSocketApp::new(NOWHERE).connector(move |_, _| -> io::Result<TcpStream> {
+            busy.open();
+            let _until_the_test_is_over = released.lock().map(|released| released.recv());
+            Err(io::ErrorKind::TimedOut.into())
+        })
+    };
+    let timeout = Duration::from_millis(50);
+    let app = run(hangs(Gate::new()).connect_timeout(timeout));
+    app.expect_failure(Failure::Timeout(Phase::Connect, timeout));
+    app.expect_close(lost());
+    app.end_given_up();
+    close_ends_it(hangs(busy.clone()), &busy);
+}
+
+/// What comes late is closed, so that the server is not left with a client that says nothing.
+#[test]
+fn what_a_late_connector_returns_is_closed() {
+    let peer = Peer::start(|listener| listener.accept().expect_end());
+    let (addr, late) = (peer.addr(), Gate::new());
+    let over = late.clone();
+    let timeout = Duration::from_millis(50);
+    let app = WebSocketApp::new(NOWHERE).connect_timeout(timeout).connector(move |_, _| {
+        over.wait();
+        TcpStream::connect(addr)
+    });
+    let app = run(app);
+    app.expect_failure(Failure::Timeout(Phase::Connect, timeout));
+    app.expect_close(lost());
+    app.end_given_up();
+    late.open();
+}
+
+#[cfg(unix)]
+mod transport {
+    use std::io::{Read, Write};
+    use std::net::Shutdown;
+    use std::os::fd::{AsFd, BorrowedFd};
+
+    use websocket_app::ClosedBy::Us;
+    use websocket_app::{EventLoop, State, Transport};
+
+    use super::*;
+    use crate::failure::clean;
+    use crate::watchdog::wait_until;
+
+    /// TCP that takes and gives a few bytes at a time, as if they had to be unpacked. Some it cannot stand.
+    struct Crumbs(TcpStream);
+
+    impl Transport for Crumbs {
+        fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+            let mut next = [0; POISON.len()];
+            let poison = matches!(self.0.peek(&mut next), Ok(n) if n == next.len()) && next == POISON;
+            assert!(!poison, "on purpose");
+            let few = buf.len().min(100);
+            (&self.0).read(&mut buf[..few])
+        }
+
+        fn write(&self, buf: &[u8]) -> io::Result<usize> {
+            (&self.0).write(&buf[..buf.len().min(300)])
+        }
+
+        fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+            self.0.shutdown(how)
+        }
+    }
+
+    /// A frame with a reserved opcode, long enough not to come about by chance within TLS.
+    const POISON: [u8; 10] = *b"\x8f\x08!poison!";
+
+    impl AsFd for Crumbs {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            self.0.as_fd()
+        }
+    }
+
+    fn crumbs(peer: &Peer) -> Crumbs {
+        let tcp = TcpStream::connect(peer.addr()).unwrap();
+        tcp.set_nonblocking(true).unwrap();
+        Crumbs(tcp)
+    }
+
+    #[test]
+    fn an_app_talks_over_one() {
+        let peer = Peer::start(echo);
+        talks(WebSocketApp::new(NOWHERE).socket(crumbs(&peer)));
+    }
+
+    #[cfg(feature = "__tls")]
+    #[test]
+    fn tls_goes_over_one_too() {
+        crate::tls::on_each(|backend| {
+            let peer = Peer::start_tls(backend, echo);
+            talks(peer.app().socket(crumbs(&peer)));
+        });
+    }
+
+    #[test]
+    fn long_messages_go_both_ways() {
+        long_messages(Peer::start(long_echo));
+    }
+
+    #[cfg(feature = "__tls")]
+    #[test]
+    fn long_messages_go_both_ways_over_tls() {
+        crate::tls::on_each(|backend| {
+            long_messages(Peer::start_tls(backend, long_echo));
+        });
+    }
+
+    const LONG: usize = 3 << 20;
+
+    fn long_echo(listener: &crate::peer::Listener) {
+        let mut client = listener.open_with_small_buffer();
+        client.expect(Frame::binary(vec![1; LONG]));
+        client.send(Frame::binary(vec![2; LONG]));
+        client.answer_close();
+    }
+
+    fn long_messages(peer: Peer) {
+        let builder = WebSocket::builder(peer.url()).tls(peer.tls()).socket(crumbs(&peer));
+        within("the client", move || -> Close {
+            let mut ws = builder.connect().unwrap();
+            ws.send(vec![1; LONG]).unwrap();
+            assert_eq!(ws.recv().unwrap(), Message::Binary(&vec![2; LONG]));
+            ws.close().unwrap()
+        });
+    }
+
+    #[test]
+    fn an_apps_long_messages_go_both_ways() {
+        let peer = Peer::start(long_echo);
+        let app = run(WebSocketApp::new(NOWHERE).socket(crumbs(&peer)));
+        app.expect_open();
+        app.sender.send(vec![1; LONG]).unwrap();
+        app.expect_binary(&vec![2; LONG]);
+        app.sender.close();
+        app.expect_close(clean(Us, 1000, ""));
+        app.end_in_order();
+    }
+
+    #[test]
+    fn its_panic_costs_this_connection_and_no_other() {
+        let poisons = Peer::start(|listener| {
+            let mut client = listener.open();
+            client.expect_text("hello");
+            client.write(POISON);
+        });
+        let other = Peer::start(echo);
+        let apps = EventLoop::new().unwrap();
+        let goes_on = apps.add(other.app().on_message(|ws, _| ws.close())).unwrap();
+        wait_until("it is open", || goes_on.sender().state() == State::Open);
+        let app = WebSocketApp::new(NOWHERE).socket(crumbs(&poisons)).on_open(|ws| ws.send("hello"));
+        let app = apps.add(app).unwrap();
+        let error = within("join", || app.join()).unwrap_err();
+        assert!(error.to_string().contains("the transport panicked"), "{error}");
+        goes_on.sender().send("hello").unwrap();
+        within("join", || goes_on.join()).unwrap();
+    }
+
+    #[test]
+    fn its_end_is_seen() {
+        let peer = Peer::start(|listener| {
+            let mut client = listener.open();
+            client.send(Frame::text("last words"));
+        });
+        let app = run(WebSocketApp::new(NOWHERE).socket(crumbs(&peer)));
+        app.expect_open();
+        app.expect_text("last words");
+        app.expect_failure(Failure::Network(Phase::Open));
+        app.expect_close(lost());
+        app.end_given_up();
+    }
+}
