@@ -70,7 +70,8 @@ pub enum Error {
     },
     /// A callback returned this error. The connection goes on.
     Callback(Arc<dyn StdError + Send + Sync>),
-    /// A callback panicked with this message. The run is over.
+    /// A callback panicked with this message, or what else of the program's is called on the event loop, such as its logger.
+    /// The run is over.
     Panicked(Box<str>),
     /// The connection was closed while, or before, something was asked of it.
     Closed(Box<Close>),

@@ -93,7 +93,7 @@
 //! | 4 | A Close frame from the peer is no error: `on_close` only. Everything else gives an `on_error` first: a refused connection, DNS, TLS, a rejected upgrade, a timeout, a reset, an end of stream without a Close frame, a violation of the protocol. |
 //! | 5 | The last callback of a run is always an `on_close` with `reconnect_in: None`, also when no connection was ever opened. Failed attempts while reconnecting give one `on_error` each, with the attempt's number and the delay ([`Error::Attempt`]). (A URL or option that is wrong is found before the run: no callback at all.) |
 //! | 6 | `close()` is final and may be called anywhere and any time: before running, in every phase of connecting, while waiting to reconnect (which ends at once), in any callback, while a send waits for room. It never leads to a reconnect. Messages that were queued go out before the Close frame, messages that arrive before the peer's are still delivered, and `on_close` comes within [`close_timeout`](WebSocketApp::close_timeout), however dead the peer is. |
-//! | 7 | An `Err` from a callback goes to `on_error` right after it, and the connection goes on. A panic is caught: Close 1011 to the peer, `on_error`, `on_close`, and the run returns [`Error::Panicked`]. An error or a panic within `on_error` or `on_close` ends the run. The process never dies of it. |
+//! | 7 | An `Err` from a callback goes to `on_error` right after it, and the connection goes on. A panic is caught: Close 1011 to the peer, `on_error` (also with what was kept and not sent), `on_close`, and the run returns [`Error::Panicked`]. An error or a panic within `on_error` or `on_close` ends the run. The process never dies of it. |
 //! | 8 | A callback that takes long does not cost the connection: meanwhile the server's pings are answered, the keepalive does not fire falsely, a Close from the peer is answered, and other apps on the same [`EventLoop`] run on. What arrives waits for its turn, in order and bounded by [`max_receive_buffer`](WebSocketApp::max_receive_buffer); then reading pauses. |
 //! | 9 | `run_forever` and `join` return `Ok(Close)` when either side closed in order, and `Err` when the app gave up on an error. |
 //!
@@ -179,6 +179,7 @@
 //! | target | level | what |
 //! |---|---|---|
 //! | `websocket_app` | error | an error for which no `on_error` is set |
+//! | `websocket_app` | warn | how many messages were not sent, where `on_error` could not be handed them since it had failed |
 //! | `websocket_app` | debug | how each run ended |
 //! | `websocket_app::connect` | debug | the phases of connecting: addresses, attempts, the server's status |
 //! | `websocket_app::connection` | debug | the peer's Close frame |

@@ -22,7 +22,7 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// A connection is made again after it was lost, after the peer closed it, and after an attempt failed; never after
 /// `close()` or a panic in a callback. What cannot get better by itself is not tried again: a bad URL, a certificate that is
 /// not trusted, an HTTP status 4xx other than 408, 425 and 429; [`retry_if`](Self::retry_if) decides otherwise. A server's
-/// `Retry-After`, in seconds, is waited for, up to an hour.
+/// `Retry-After` is waited for, up to an hour.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -210,11 +210,17 @@ impl Backoff {
     }
 }
 
-/// What a refusal's `Retry-After` header asks for (RFC 9110 §10.2.3), in its form as a number of seconds.
+/// What a refusal's `Retry-After` header asks for (RFC 9110 §10.2.3): a number of seconds, or a date. That is counted from
+/// the response's own `Date`, so that it does not matter how wrong either clock is.
 fn retry_after(cause: Cause<'_>) -> Option<Duration> {
     let Cause::Error(Error::Rejected(rejection)) = cause else { return None };
-    let seconds = rejection.headers.get("retry-after")?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
+    let date = |value: &str| httpdate::parse_http_date(value.trim()).ok();
+    let asked = rejection.headers.get("retry-after")?;
+    let wait = match asked.trim().parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => date(asked)?.duration_since(date(rejection.headers.get("date")?)?).ok()?,
+    };
+    Some(wait.min(LONGEST_RETRY_AFTER))
 }
 
 #[cfg(test)]
@@ -235,13 +241,13 @@ mod tests {
     }
 
     fn rejected(status: u16, retry_after: Option<&str>) -> Error {
-        let headers = retry_after.map(|value| ("retry-after".to_owned(), value.to_owned()));
-        Error::Rejected(Box::new(Rejection {
-            url: "ws://host/".into(),
-            status,
-            headers: Headers::new(headers.into_iter().collect()),
-            body: Vec::new(),
-        }))
+        refused(status, retry_after.map(|value| ("Retry-After", value)).as_slice())
+    }
+
+    fn refused(status: u16, headers: &[(&str, &str)]) -> Error {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let (url, headers) = ("ws://host/".into(), Headers::new(headers.collect()));
+        Error::Rejected(Box::new(Rejection { url, status, headers, body: Vec::new() }))
     }
 
     /// The delays of a run whose every attempt fails with this error, up to ten.
@@ -299,6 +305,24 @@ mod tests {
     fn retry_after_is_waited_for() {
         assert_eq!(delays(Reconnect::fixed(SECOND).max_attempts(2), &rejected(503, Some("2"))), [2 * SECOND]);
         assert_eq!(delays(Reconnect::fixed(SECOND).max_attempts(2), &rejected(503, Some("soon"))), [SECOND]);
+    }
+
+    #[test]
+    fn a_date_is_waited_for_by_the_servers_own_clock() {
+        let policy = || Reconnect::fixed(SECOND).max_attempts(2);
+        let date = ("Date", "Sun, 06 Nov 1994 08:49:37 GMT");
+        let until = |value| refused(503, &[date, ("Retry-After", value)]);
+        assert_eq!(delays(policy(), &until("Sun, 06 Nov 1994 08:50:07 GMT")), [30 * SECOND]);
+        // The two forms that are obsolete (RFC 9110 §5.6.7).
+        assert_eq!(delays(policy(), &until("Sunday, 06-Nov-94 08:50:07 GMT")), [30 * SECOND]);
+        assert_eq!(delays(policy(), &until("Sun Nov  6 08:50:07 1994")), [30 * SECOND]);
+        assert_eq!(delays(policy(), &until("Sat, 06 Nov 2094 08:49:37 GMT")), [LONGEST_RETRY_AFTER]);
+        for past in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:00 GMT", "Sun, 31 Feb 1994 08:50:07 GMT"]
+        {
+            assert_eq!(delays(policy(), &until(past)), [SECOND], "{past}");
+        }
+        // Without the server's time a date says nothing.
+        assert_eq!(delays(policy(), &rejected(503, Some("Sat, 06 Nov 2094 08:49:37 GMT"))), [SECOND]);
     }
 
     #[test]

@@ -44,13 +44,13 @@ impl EventLoop {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a bad URL or option, before any socket is opened. What goes wrong later is the result of
-    /// [`AppHandle::join`].
+    /// [`Error::Invalid`] for a bad URL or option, before any socket is opened; [`Error::System`] or
+    /// [`Error::Panicked`] when the loop has failed. What goes wrong later is the result of [`AppHandle::join`].
     pub fn add<H: Handler>(&self, app: WebSocketApp<H>) -> Result<AppHandle, Error> {
         let sender = app.sender();
         let (start, result) = app.prepare()?;
         if let Some(running) = &self.running {
-            running.add(start);
+            running.add(start)?;
         }
         Ok(AppHandle::new(sender, result))
     }
@@ -59,7 +59,8 @@ impl EventLoop {
     ///
     /// # Errors
     ///
-    /// [`Error::System`] when the operating system failed the loop.
+    /// [`Error::System`] when the operating system failed the loop, [`Error::Panicked`] when something else than a callback
+    /// panicked on it, such as the program's logger. Every app has been told so.
     pub fn join(mut self) -> Result<(), Error> {
         match self.running.take() {
             Some(running) => {

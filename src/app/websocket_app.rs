@@ -180,7 +180,8 @@ impl<H: Handler> WebSocketApp<H> {
     /// `on_reconnect` has returned: what that callback sends goes before them. What is too much is
     /// [`SendError::QueueFull`](crate::SendError::QueueFull). What gets older than `max_age` is reported to `on_error` as
     /// [`SendError::Expired`](crate::SendError::Expired), and what is left at the end of the run as
-    /// [`SendError::NotConnected`](crate::SendError::NotConnected), each with the message. A message that was handed to the
+    /// [`SendError::NotConnected`](crate::SendError::NotConnected), each with the message, also when a callback panicked; where
+    /// `on_error` or `on_close` itself ended the run, the log tells how many. A message that was handed to the
     /// operating system may still be lost with the connection: only the server's answer tells.
     pub fn queue_while_disconnected(self, bytes: usize, max_age: Duration) -> Self {
         self.sender.outbound().keep(bytes, max_age);
@@ -265,7 +266,7 @@ impl<H: Handler> WebSocketApp<H> {
         let sender = self.sender();
         let (start, result) = self.prepare()?;
         let running = Running::start("websocket-app")?;
-        running.add(start);
+        running.add(start)?;
         running.close();
         Ok(AppHandle::new(sender, result))
     }

@@ -283,6 +283,8 @@ impl WebSocket {
         if rang {
             self.doorbell.answer(&mut Vec::new());
             let note = self.sender.outbound().take_note();
+            // What the peer sent before it went away says more than a failed write.
+            self.readable |= note.write_error.is_some();
             if let Some(Step::Over(error)) = self.receiver.on_note(note, Instant::now()) {
                 self.over(error);
             }

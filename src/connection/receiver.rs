@@ -33,6 +33,11 @@ impl Reader {
         // Zeroed by the operating system, and not in memory before it is used.
         Reader { buffer: vec![0; READ_BUFFER], batch: Batch::default() }
     }
+
+    /// Whether it holds more than reading mostly needs: a large message made it grow.
+    pub(crate) fn is_large(&self) -> bool {
+        self.batch.arena.is_large() || self.buffer.len() > READ_BUFFER
+    }
 }
 
 /// What came of a read.
@@ -81,6 +86,9 @@ pub(crate) struct Receiver {
     peer: Box<str>,
     /// Whether the end of the stream, or an error, was announced: then reading goes on until it is met.
     hung_up: bool,
+    /// What the first write that failed failed with. What the peer sent before is read all the same, its Close above all; then
+    /// this is why the connection is over, since the operating system tells each cause once.
+    write_error: Option<io::Error>,
     /// The peer did something wrong: nothing that it sends is looked at any more.
     violated: bool,
 }
@@ -109,6 +117,7 @@ impl Receiver {
             close_timeout: config.close_timeout,
             peer: peer.into(),
             hung_up: false,
+            write_error: None,
             violated: false,
         }
     }
@@ -183,8 +192,9 @@ impl Receiver {
         if note.close {
             self.closing.on_local_close(now, self.close_timeout);
         }
-        if note.write_error.is_some() {
+        if let Some(error) = note.write_error {
             self.hung_up = true;
+            self.write_error.get_or_insert(error);
         }
         None
     }
@@ -373,6 +383,8 @@ impl Receiver {
 
     fn read_failed(&mut self, error: io::Error) -> Step {
         match error.kind() {
+            // All has been read that had come, and no more will be written.
+            io::ErrorKind::WouldBlock if self.write_error.is_some() => self.ended(None),
             io::ErrorKind::WouldBlock => Step::Empty,
             io::ErrorKind::Interrupted => Step::Received { more: true },
             _ => self.ended(Some(error)),
@@ -396,7 +408,7 @@ impl Receiver {
             Outcome::Unanswered => Phase::Closing,
             Outcome::Lost => Phase::Open,
         };
-        let source = error.unwrap_or_else(|| {
+        let source = self.write_error.take().or(error).unwrap_or_else(|| {
             io::Error::new(io::ErrorKind::UnexpectedEof, "the peer ended the stream without a Close frame")
         });
         Step::Over(Some(Error::network(phase, &self.peer, source)))

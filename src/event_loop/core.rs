@@ -9,9 +9,10 @@
 //! [`Core::step`] stops at every call to a callback, so that the loop can be handed on while it runs: see `seat`. The lists
 //! are in here and not on a stack, so whoever gets the core goes on where it was.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,10 @@ const INBOX: Token = Token(usize::MAX - 1);
 /// How many events one poll takes; more wait for the next.
 const EVENTS: usize = 256;
 
+/// How long a loop that reads nothing keeps a reader that a large message made grow: long enough that a conversation of such
+/// messages, with pauses, goes on in the same memory.
+const SPARED: Duration = Duration::from_secs(1);
+
 /// What other threads leave for the loop.
 pub(crate) struct Inbox {
     letters: Mutex<Letters>,
@@ -43,11 +48,24 @@ struct Letters {
     done: Vec<Done>,
     /// No more apps will come: when the last is over, so is the loop.
     closed: bool,
+    /// Why the loop is over before its time: nobody opens letters any more.
+    failed: Option<Error>,
+    /// Then, by token, the apps whose callback was busy: it ends them when it returns.
+    left: BTreeMap<usize, Session>,
 }
 
 impl Inbox {
-    pub(crate) fn add(&self, app: Start) {
-        self.put(|letters| letters.apps.push(app));
+    /// Leaves an app for the loop, unless that has failed.
+    pub(crate) fn add(&self, app: Start) -> Result<(), Error> {
+        let refused = self.put(|letters| match &letters.failed {
+            Some(error) => Some((error.clone(), app)),
+            None => {
+                letters.apps.push(app);
+                None
+            }
+        });
+        // An app that is refused is dropped here, and not under the lock: what its callbacks hold is the program's.
+        refused.map_or(Ok(()), |(error, _app)| Err(error))
     }
 
     pub(crate) fn close(&self) {
@@ -55,7 +73,17 @@ impl Inbox {
     }
 
     pub(super) fn bring_back(&self, done: Done) {
-        self.put(|letters| letters.done.push(done));
+        let left = self.put(|letters| match letters.left.remove(&done.token.0) {
+            Some(session) => Some((session, done)),
+            None => {
+                letters.done.push(done);
+                None
+            }
+        });
+        if let Some((mut session, done)) = left {
+            session.done(done.dispatcher, done.connection, done.result);
+            session.wind_up();
+        }
     }
 
     /// Makes whoever runs the loop look up.
@@ -63,9 +91,14 @@ impl Inbox {
         self.doorbell.ring(INBOX);
     }
 
-    fn put(&self, change: impl FnOnce(&mut Letters)) {
-        change(&mut self.letters.lock().unwrap_or_else(PoisonError::into_inner));
+    fn put<T>(&self, change: impl FnOnce(&mut Letters) -> T) -> T {
+        let result = change(&mut self.lock());
         self.ring();
+        result
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Letters> {
+        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -79,6 +112,8 @@ pub(super) struct Core {
     timers: Timers,
     /// Away with a batch while its callbacks run; made anew when needed before it is back.
     reader: Option<Box<Reader>>,
+    /// Until when a reader that has grown is kept, unless there is something to read before.
+    spared_until: Option<Instant>,
     callable: VecDeque<Token>,
     /// Who has more calls after one that has returned. They come after the next poll, so that an app that works off what has
     /// waited for it does not keep the loop from pings and the others.
@@ -112,6 +147,7 @@ impl Core {
             free: Vec::new(),
             timers: Timers::default(),
             reader: None,
+            spared_until: None,
             callable: VecDeque::new(),
             callable_later: Vec::new(),
             rung: VecDeque::new(),
@@ -171,7 +207,10 @@ impl Core {
 
     /// Sleeps until a socket, a thread or a deadline wants something.
     pub(super) fn wait(&mut self) -> Result<(), Error> {
-        let deadline = self.timers.next();
+        if self.spared_until.is_none() && self.reader.as_ref().is_some_and(|reader| reader.is_large()) {
+            self.spared_until = Some(Instant::now() + SPARED);
+        }
+        let deadline = self.timers.next().into_iter().chain(self.spared_until).min();
         let before = deadline.map(|_| Instant::now());
         let timeout = if !self.readable.is_empty() || !self.callable_later.is_empty() {
             Some(Duration::ZERO)
@@ -191,6 +230,9 @@ impl Core {
         // A poll that is full may have left events for the next: then the deadlines wait for that.
         if let Some(before) = before.filter(|_| self.events.iter().count() < EVENTS) {
             self.polled = before;
+        }
+        if self.spared_until.is_some_and(|until| until <= self.polled) {
+            (self.reader, self.spared_until) = (None, None);
         }
         self.callable.extend(self.callable_later.drain(..));
         self.turns = self.readable.len();
@@ -237,12 +279,12 @@ impl Core {
     }
 
     fn open_letters(&mut self) {
-        let letters = {
-            let mut letters = self.inbox.letters.lock().unwrap_or_else(PoisonError::into_inner);
+        let (apps, done) = {
+            let mut letters = self.inbox.lock();
             self.closed |= letters.closed;
-            std::mem::take(&mut *letters)
+            (std::mem::take(&mut letters.apps), std::mem::take(&mut letters.done))
         };
-        for app in letters.apps {
+        for app in apps {
             let index = self.free.pop().unwrap_or(self.sessions.len());
             let session = Session::start(Token(index), &self.inbox.doorbell, app);
             if index == self.sessions.len() {
@@ -252,8 +294,32 @@ impl Core {
             }
             self.touched(Token(index));
         }
-        for done in letters.done {
+        for done in done {
             self.done(done);
+        }
+    }
+
+    /// Ends every app, since the loop cannot go on: `on_error` says why, `on_close` that it is over. The callbacks are called
+    /// here and now; those of an app that is busy in one, when that returns.
+    pub(super) fn fail(self: Box<Self>, error: &Error) {
+        let Core { inbox, mut sessions, .. } = *self;
+        let (apps, returned) = {
+            let mut letters = inbox.lock();
+            letters.failed = Some(error.clone());
+            (std::mem::take(&mut letters.apps), std::mem::take(&mut letters.done))
+        };
+        for done in returned {
+            if let Some(Some(session)) = sessions.get_mut(done.token.0) {
+                session.done(done.dispatcher, done.connection, done.result);
+            }
+        }
+        // They come after all others, which keep their tokens.
+        sessions.extend(apps.into_iter().map(|app| Some(Session::stillborn(&inbox.doorbell, app))));
+        for (token, session) in sessions.into_iter().enumerate() {
+            let Some(session) = session else { continue };
+            // What made the loop fail may be met again here. The other apps are to hear of it all the same.
+            let ended = catch_unwind(AssertUnwindSafe(|| end_untimely(session, token, &inbox, error)));
+            ended.unwrap_or_else(std::mem::forget);
         }
     }
 
@@ -262,6 +328,7 @@ impl Core {
         let Some(token) = self.readable.pop_front() else { return };
         let Some(Some(session)) = self.sessions.get_mut(token.0) else { return };
         session.is_readable = false;
+        self.spared_until = None;
         let reader = self.reader.get_or_insert_with(|| Box::new(Reader::new()));
         if session.on_readable(reader) {
             queue(&mut self.readable, session, token);
@@ -291,6 +358,22 @@ impl Core {
         }
         self.timers.set(token.0, session.next_deadline());
     }
+}
+
+fn end_untimely(mut session: Session, token: usize, inbox: &Inbox, error: &Error) {
+    session.lose(error);
+    if session.is_called() {
+        let mut letters = inbox.lock();
+        // The call may have returned a moment ago.
+        let Some(at) = letters.done.iter().position(|done| done.token.0 == token) else {
+            letters.left.insert(token, session);
+            return;
+        };
+        let done = letters.done.swap_remove(at);
+        drop(letters);
+        session.done(done.dispatcher, done.connection, done.result);
+    }
+    session.wind_up();
 }
 
 /// Gives a connection its turn to read, once.

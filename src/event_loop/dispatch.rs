@@ -36,17 +36,22 @@ pub(super) enum Call {
     Reopen,
     /// What is in the reader's batch.
     Batch,
-    /// Items that arrived while a callback was busy, the bytes they are in, and how many bytes that holds.
-    Backlog {
-        batch: Batch,
-        bytes: Vec<u8>,
-        size: usize,
-    },
+    /// Items that arrived while a callback was busy. Boxed, since every app keeps room for some calls.
+    Backlog(Box<Backlog>),
     Periodic(usize),
     Error(Error),
     Close(Close),
     /// Not for a callback, but for the session when all before it has been handed out.
     Fail(End),
+}
+
+/// What waits for a busy callback.
+pub(super) struct Backlog {
+    pub(super) batch: Batch,
+    /// The bytes that the items are in.
+    pub(super) bytes: Vec<u8>,
+    /// How many bytes it holds, all in all.
+    pub(super) size: usize,
 }
 
 /// A call on its way: all that it needs, so that nothing is shared while it runs.
@@ -81,16 +86,20 @@ pub(super) enum Stopped {
 impl Job {
     pub(super) fn run(self) -> Done {
         let Job { token, connection, call, mut dispatcher, reader } = self;
-        let result = match call {
+        let run = AssertUnwindSafe(|| match call {
             Call::Open => dispatcher.opening(|handler, _, sender| handler.on_open(sender)),
             Call::Reopen => dispatcher.opening(|handler, _, sender| handler.on_reconnect(sender)),
             Call::Batch => reader.as_deref().map_or(Ok(()), |reader| dispatcher.batch(&reader.batch, &reader.buffer)),
-            Call::Backlog { batch, bytes, .. } => dispatcher.batch(&batch, &bytes),
+            Call::Backlog(backlog) => dispatcher.batch(&backlog.batch, &backlog.bytes),
             Call::Periodic(i) => dispatcher.call(|_, periodic, sender| (periodic[i].callback)(sender)),
             Call::Error(error) => dispatcher.error(&error),
             Call::Close(close) => dispatcher.close(&close),
             Call::Fail(_) => Ok(()),
-        };
+        });
+        // Callbacks are guarded one by one; here it is what they returned, or panicked with, that panics as it is dropped or
+        // shown. That too ends this app and no other.
+        let result =
+            catch_unwind(run).unwrap_or_else(|payload| Err(Stopped::Fatal { error: panicked(payload), report: false }));
         Done { token, connection, dispatcher, reader, result }
     }
 }
@@ -196,8 +205,14 @@ impl Dispatcher {
         let _scope = CallbackScope::enter();
         let (handler, periodic, sender) = (self.handler.as_mut(), self.periodic.as_mut_slice(), &self.sender);
         // After a panic the handler sees no more than what reports the end, as a `Mutex` that is poisoned can be opened.
-        catch_unwind(AssertUnwindSafe(|| callback(handler, periodic, sender)))
-            .map_err(|payload| Error::Panicked(panic_message(payload.as_ref()).into()))
+        catch_unwind(AssertUnwindSafe(|| callback(handler, periodic, sender))).map_err(panicked)
+    }
+}
+
+/// An app that nobody runs any more, whatever the reason, is over for its senders.
+impl Drop for Dispatcher {
+    fn drop(&mut self) {
+        self.sender.outbound().forsake();
     }
 }
 
@@ -228,6 +243,14 @@ fn hand_out(item: &Item, payload: &[u8], handler: &mut dyn Handler, sender: &Sen
         Kind::Pong => handler.on_pong(sender, payload)?,
     }
     Ok(())
+}
+
+/// Turns what was panicked with into an error.
+pub(super) fn panicked(payload: Box<dyn Any + Send>) -> Error {
+    let error = Error::Panicked(panic_message(payload.as_ref()).into());
+    // It may be anything, also what panics when it is dropped.
+    catch_unwind(AssertUnwindSafe(|| drop(payload))).unwrap_or_else(std::mem::forget);
+    error
 }
 
 pub(super) fn panic_message(payload: &(dyn Any + Send)) -> &str {

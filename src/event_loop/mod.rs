@@ -33,7 +33,7 @@ pub(crate) use session::Start;
 /// Runs one app on the calling thread, to its end.
 pub(crate) fn run(app: Start) -> Result<(), Error> {
     let (core, inbox) = Core::new()?;
-    inbox.add(app);
+    inbox.add(app)?;
     inbox.close();
     seat::run(core, &inbox)
 }
@@ -53,8 +53,8 @@ impl Running {
         Ok(Running { inbox, thread })
     }
 
-    pub(crate) fn add(&self, app: Start) {
-        self.inbox.add(app);
+    pub(crate) fn add(&self, app: Start) -> Result<(), Error> {
+        self.inbox.add(app)
     }
 
     /// No more apps will be added: the loop ends with the last.

@@ -5,16 +5,20 @@
 //! what arrives for the busy app waits. The owner, when it returns, asks for the core, and gets it at the stand-in's next
 //! turn. A stand-in whose own call takes too long is stood in for in the same way.
 //!
+//! Whoever has the core when the loop fails ends the apps, and the owner returns why: no app is left hanging.
+//!
 //! ```text
 //!   owner     ─ poll ─ step ─┐ callback ............................... ┌ step ─ poll ─
 //!   seat                     └ core ─ ─ ─┐                     ┌ core ─ ┘
 //!   stand-in                             └ poll ─ step ─ poll ─┘
 //! ```
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use super::core::{Core, Inbox};
+use super::dispatch::panicked;
 use super::monitor;
 use crate::error::Error;
 
@@ -34,27 +38,24 @@ struct State {
     wanted: bool,
     /// A stand-in took the core; the owner has not had it back yet.
     stood_in: bool,
-    /// A stand-in failed, and the core with it.
-    lost: bool,
+    /// The loop failed while a stand-in had the core, which is gone.
+    failed: Option<Error>,
 }
 
 /// Runs the loop to its end on this thread, its owner.
 pub(super) fn run(core: Box<Core>, inbox: &Arc<Inbox>) -> Result<(), Error> {
     let seat = Arc::new(Seat { state: Mutex::default(), given: Condvar::new(), inbox: Arc::clone(inbox) });
-    let _watch = monitor::watch(&seat)?;
-    let mut core = core;
-    loop {
-        match core.step() {
-            Some(job) => {
-                seat.put(core);
-                let done = job.run();
-                core = seat.take_back()?;
-                core.done(done);
-            }
-            None if core.is_finished() => return Ok(()),
-            None => core.wait()?,
-        }
+    let mut core = Some(core);
+    let result = monitor::watch(&seat).and_then(|_watch| guarded(|| seat.run(&mut core)));
+    if let (Err(error), Some(core)) = (&result, core) {
+        core.fail(error);
     }
+    result
+}
+
+/// Runs the loop; a panic becomes an error. No callback can make it do that, a logger can.
+fn guarded<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| Err(panicked(payload)))
 }
 
 impl Seat {
@@ -62,9 +63,31 @@ impl Seat {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, core: Box<Core>) {
+    /// Runs the loop on its owner's thread. The core is left where it is at hand, also by a panic.
+    fn run(&self, at_hand: &mut Option<Box<Core>>) -> Result<(), Error> {
+        while let Some(core) = at_hand {
+            match core.step() {
+                Some(job) => {
+                    self.put(at_hand.take());
+                    let done = job.run();
+                    match self.take_back() {
+                        Ok(core) => at_hand.insert(core).done(done),
+                        Err(error) => {
+                            self.inbox.bring_back(done);
+                            return Err(error);
+                        }
+                    }
+                }
+                None if core.is_finished() => break,
+                None => core.wait()?,
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&self, core: Option<Box<Core>>) {
         let mut state = self.lock();
-        state.core = Some(core);
+        state.core = core;
         state.stays += 1;
         if state.wanted {
             // A stand-in found a call to make before it saw that the owner is back.
@@ -88,9 +111,8 @@ impl Seat {
                 (state.wanted, state.stood_in) = (false, false);
                 return Ok(core);
             }
-            if state.lost {
-                let source = std::io::Error::other("the thread that stood in for a busy one failed");
-                return Err(Error::system("the event loop", source));
+            if let Some(error) = &state.failed {
+                return Err(error.clone());
             }
             state = self.given.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -120,61 +142,48 @@ impl Seat {
             }
             let Some(core) = state.core.take() else { return };
             state.stood_in = true;
-            core
+            Some(core)
         };
+        let result = guarded(|| self.run_for_owner(&mut core));
+        if let (Err(error), Some(core)) = (result, core) {
+            core.fail(&error);
+            self.lock().failed = Some(error);
+            self.given.notify_all();
+        }
+    }
+
+    /// Runs the loop until its owner is back. The core is left where it is at hand, also by a panic.
+    fn run_for_owner(&self, at_hand: &mut Option<Box<Core>>) -> Result<(), Error> {
         log::debug!(target: "websocket_app::event_loop", "a callback is slow: another thread stands in");
-        let _guard = LostOnPanic(self);
-        loop {
-            match core.step() {
-                Some(job) => {
-                    self.put(core);
-                    let done = job.run();
-                    let mut state = self.lock();
-                    // The owner may be back, or another stand-in be at it: then only the call's end is ours to tell.
-                    let goes_on = state.stood_in && !state.wanted;
-                    match state.core.take_if(|_| goes_on) {
-                        Some(taken) => core = taken,
-                        None => {
-                            drop(state);
-                            self.inbox.bring_back(done);
-                            return;
-                        }
-                    }
-                    drop(state);
-                    core.done(done);
+        while let Some(core) = at_hand {
+            if let Some(job) = core.step() {
+                self.put(at_hand.take());
+                let done = job.run();
+                *at_hand = self.go_on();
+                match at_hand {
+                    Some(core) => core.done(done),
+                    None => self.inbox.bring_back(done),
                 }
-                None => {
-                    let mut state = self.lock();
-                    if state.wanted || core.is_finished() {
-                        state.core = Some(core);
-                        state.stays += 1;
-                        self.given.notify_all();
-                        return;
-                    }
-                    drop(state);
-                    if let Err(error) = core.wait() {
-                        log::error!(target: "websocket_app::event_loop", "{error}");
-                        self.lose();
-                        return;
-                    }
-                }
+                continue;
             }
+            let mut state = self.lock();
+            if state.wanted || core.is_finished() {
+                state.core = at_hand.take();
+                state.stays += 1;
+                self.given.notify_all();
+                break;
+            }
+            drop(state);
+            core.wait()?;
         }
+        Ok(())
     }
 
-    fn lose(&self) {
-        self.lock().lost = true;
-        self.given.notify_all();
-    }
-}
-
-/// Tells the owner when a stand-in panics, which no callback can make it do.
-struct LostOnPanic<'a>(&'a Seat);
-
-impl Drop for LostOnPanic<'_> {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.0.lose();
-        }
+    /// Takes the core back after a call, unless the owner is back, or another stand-in is at it: then only the call's end is
+    /// left to tell.
+    fn go_on(&self) -> Option<Box<Core>> {
+        let mut state = self.lock();
+        let goes_on = state.stood_in && !state.wanted;
+        state.core.take_if(|_| goes_on)
     }
 }

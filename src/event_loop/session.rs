@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Sender as Channel;
 use mio::{Interest, Registry, Token};
 
-use super::dispatch::{Call, Dispatcher, Job, Stopped};
+use super::dispatch::{Backlog, Call, Dispatcher, Job, Stopped};
 use super::recipe::Recipe;
 use crate::close::{Close, ClosedBy, close_code};
 use crate::connect::{Cancel, Connected, Failure, Target};
@@ -61,8 +61,10 @@ pub(super) struct Session {
     periodic: Vec<Tick>,
     /// What the peer did wrong, once it has been told.
     failure: Option<Error>,
-    /// What a callback ended the run with. From then on only `on_close` is called.
+    /// What a callback ended the run with. From then on only `on_close` is called, and `on_error` with what was not sent.
     fatal: Option<Error>,
+    /// It was `on_error` or `on_close`: then `on_error` is not called either.
+    is_mute: bool,
     result: Channel<Result<Close, Error>>,
     /// Something happened that makes reading worth while, though no event says so.
     pub(super) wants_read: bool,
@@ -102,15 +104,25 @@ type Outcome = Result<(Connected, Arc<Target>), Failure>;
 impl Session {
     /// Begins the run.
     pub(super) fn start(token: Token, doorbell: &Arc<Doorbell>, start: Start) -> Self {
+        let mut session = Session::new(token, doorbell, start);
+        session.outbound.attach(doorbell, token);
+        session.dial();
+        session
+    }
+
+    /// An app that the loop has failed before it began.
+    pub(super) fn stillborn(doorbell: &Arc<Doorbell>, start: Start) -> Self {
+        Session::new(Token(0), doorbell, start)
+    }
+
+    fn new(token: Token, doorbell: &Arc<Doorbell>, start: Start) -> Self {
         let Start { recipe, dispatcher, result } = start;
-        let outbound = Arc::clone(dispatcher.sender().outbound());
-        outbound.attach(doorbell, token);
-        let mut session = Session {
+        Session {
             token,
             doorbell: Arc::clone(doorbell),
             backoff: Backoff::new(recipe.config().reconnect.clone()),
             recipe: Arc::new(recipe),
-            outbound,
+            outbound: Arc::clone(dispatcher.sender().outbound()),
             phase: Phase::Waiting { until: Instant::now() },
             has_been_open: false,
             in_pieces: dispatcher.wants_fragments(),
@@ -122,13 +134,12 @@ impl Session {
             paused: false,
             failure: None,
             fatal: None,
+            is_mute: false,
             result,
             wants_read: false,
             is_readable: false,
             is_callable: false,
-        };
-        session.dial();
-        session
+        }
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
@@ -161,8 +172,8 @@ impl Session {
         };
         let reader = match &call {
             Call::Batch => reader.take(),
-            Call::Backlog { size, .. } => {
-                self.backlog -= size;
+            Call::Backlog(backlog) => {
+                self.backlog -= backlog.size;
                 None
             }
             Call::Periodic(i) => {
@@ -193,9 +204,9 @@ impl Session {
     /// and another come.
     fn bad_text(&mut self, of: u64, violation: ProtocolError) {
         self.calls.retain(|(connection, call)| {
-            let dropped = *connection == of && matches!(call, Call::Batch | Call::Backlog { .. });
-            if let (true, Call::Backlog { size, .. }) = (dropped, call) {
-                self.backlog -= size;
+            let dropped = *connection == of && matches!(call, Call::Batch | Call::Backlog(_));
+            if let (true, Call::Backlog(backlog)) = (dropped, call) {
+                self.backlog -= backlog.size;
             }
             !dropped
         });
@@ -241,14 +252,35 @@ impl Session {
 
     /// Forgets the app, and tells whoever waits for it. What the callbacks hold is dropped before that.
     pub(super) fn finish(self) {
-        let Session { phase, fatal, dispatcher, result: channel, .. } = self;
+        let Session { phase, fatal, dispatcher, recipe, backoff, result: channel, .. } = self;
         let Phase::Over(Some(result)) = phase else { return };
-        let dropped = catch_unwind(AssertUnwindSafe(|| drop(dispatcher)));
-        if dropped.is_err() {
+        if catch_unwind(AssertUnwindSafe(|| drop((dispatcher, recipe, backoff)))).is_err() {
             log::error!(target: "websocket_app", "what a callback holds panicked while it was dropped");
         }
         // Nobody has to wait for it.
         let _ = channel.send(fatal.map_or(result, Err));
+    }
+
+    /// The loop has failed, and ends the run. What has been read and not been handed out is gone with it.
+    pub(super) fn lose(&mut self, error: &Error) {
+        self.calls.retain(|(_, call)| !matches!(call, Call::Batch | Call::Periodic(_) | Call::Fail(_)));
+        if !matches!(self.phase, Phase::Over(_)) {
+            self.over(Some(error.clone()), Close::without_frame(ClosedBy::Lost));
+        }
+    }
+
+    /// Whether a callback is being called.
+    pub(super) fn is_called(&self) -> bool {
+        self.dispatcher.is_none()
+    }
+
+    /// Calls what is still to be called, here and now: there is no loop any more that would.
+    pub(super) fn wind_up(mut self) {
+        while let Some(job) = self.take_job(&mut None) {
+            let done = job.run();
+            self.done(done.dispatcher, done.connection, done.result);
+        }
+        self.finish();
     }
 
     /// The doorbell rang: a thread wants something, or an attempt to connect has come to its end. Returns whether to come
@@ -377,9 +409,13 @@ impl Session {
         let batch = std::mem::take(&mut reader.batch);
         let bytes = reader.buffer[..batch.end_in_buffer()].to_vec();
         // With what keeping it takes, so that a flood of empty messages is bounded too.
-        let size = bytes.len() + batch.arena.len() + batch.items.len() * size_of::<Item>() + size_of::<Call>();
+        let size = bytes.len()
+            + batch.arena.len()
+            + batch.items.len() * size_of::<Item>()
+            + size_of::<Call>()
+            + size_of::<Backlog>();
         self.backlog += size;
-        self.tell(Call::Backlog { batch, bytes, size });
+        self.tell(Call::Backlog(Box::new(Backlog { batch, bytes, size })));
     }
 
     /// Starts an attempt to connect on a thread of its own.
@@ -445,12 +481,16 @@ impl Session {
         Ok(())
     }
 
-    /// A callback ended the run: the peer is told, nothing but `on_close` is called any more.
+    /// A callback ended the run: the peer is told, and no more is called than `on_error`, with this and with what was not
+    /// sent, and `on_close`.
     fn end_run(&mut self, error: Error, report: bool) {
+        if !report {
+            self.mute();
+        }
         if self.fatal.is_some() {
             return;
         }
-        self.calls.retain(|(_, call)| matches!(call, Call::Close(_)));
+        self.calls.retain(|(_, call)| matches!(call, Call::Close(_)) || is_unsent(call));
         self.backlog = 0;
         if report {
             self.calls.push_front((self.connection, Call::Error(error.clone())));
@@ -569,20 +609,42 @@ impl Session {
 
     /// What has waited for a connection for too long is given back.
     fn report_expired(&mut self, now: Instant) {
-        for Kept { is_text, payload, since, .. } in self.outbound.expire(now) {
-            let age = now.saturating_duration_since(since);
-            let message = Some(OwnedMessage::from_parts(is_text, payload));
-            self.tell(Call::Error(Error::Send(SendError::Expired { message, age })));
-        }
+        let expired = self.outbound.expire(now);
+        self.hand_back(expired, |message, since| SendError::Expired {
+            message,
+            age: now.saturating_duration_since(since),
+        });
     }
 
     /// What was to be sent and never will be is given back.
     fn report_unsent(&mut self) {
-        for Kept { is_text, payload, .. } in self.outbound.take_unsent() {
+        let unsent = self.outbound.take_unsent();
+        self.hand_back(unsent, |message, _| SendError::NotConnected { message });
+    }
+
+    fn hand_back(&mut self, unsent: Vec<Kept>, why: impl Fn(Option<OwnedMessage>, Instant) -> SendError) {
+        if self.is_mute {
+            self.log_unsent(unsent.len());
+            return;
+        }
+        for Kept { is_text, payload, since } in unsent {
             let message = Some(OwnedMessage::from_parts(is_text, payload));
-            if self.fatal.is_none() {
-                self.tell(Call::Error(Error::Send(SendError::NotConnected { message })));
-            }
+            self.tell(Call::Error(Error::Send(why(message, since))));
+        }
+    }
+
+    /// `on_error` is not to be called any more: of the messages that it should have been handed, the log tells.
+    fn mute(&mut self) {
+        self.is_mute = true;
+        let before = self.calls.len();
+        self.calls.retain(|(_, call)| !is_unsent(call));
+        self.log_unsent(before - self.calls.len());
+    }
+
+    fn log_unsent(&self, messages: usize) {
+        if messages > 0 {
+            let peer = self.recipe.peer();
+            log::warn!(target: "websocket_app", "{peer}: messages not sent, and no on_error to hand them to: {messages}");
         }
     }
 
@@ -591,4 +653,9 @@ impl Session {
             tick.next = None;
         }
     }
+}
+
+/// Whether it hands a message back that was not sent.
+fn is_unsent(call: &Call) -> bool {
+    matches!(call, Call::Error(Error::Send(_)))
 }

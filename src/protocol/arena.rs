@@ -51,13 +51,18 @@ impl Arena {
         self.used = self.used.min(len);
     }
 
+    /// Whether it has grown beyond what may be kept for good.
+    pub(crate) fn is_large(&self) -> bool {
+        self.bytes.len() > KEPT
+    }
+
     pub(crate) fn is_allocated(&self) -> bool {
         !self.bytes.is_empty()
     }
 
     /// Forgets the contents, and gives back an allocation that one large message needed long ago.
     pub(crate) fn clear(&mut self) {
-        if self.used > KEPT || self.bytes.len() <= KEPT {
+        if self.used > KEPT || !self.is_large() {
             self.too_large = 0;
         } else {
             self.too_large += 1;

@@ -73,9 +73,9 @@ impl Assembly {
     }
 
     pub(super) fn begin(&mut self, text: bool, compressed: bool, batch: &mut Batch) {
-        if !self.arena.is_allocated() && batch.arena.len() == 0 {
+        if !self.arena.is_allocated() {
             // What the reader has to spare; it comes back with the finished message, so an idle connection holds none.
-            self.arena = std::mem::take(&mut batch.arena);
+            self.arena = batch.take_spare();
         }
         self.utf8 = Utf8::default();
         self.message = Some(Arriving { text, compressed, frames: 0, start: self.arena.len(), begun: false });
@@ -133,12 +133,16 @@ impl Assembly {
         if !batch.uses_arena() {
             return;
         }
-        batch.arena = std::mem::take(&mut self.arena);
-        if let Some(message) = &mut self.message {
-            if !self.in_pieces {
-                self.arena.extend(&batch.arena.bytes()[message.start..]);
+        // Nothing of this batch lies in the batch's own: it takes what an unfinished message has so far, or is spare.
+        std::mem::swap(&mut batch.arena, &mut self.arena);
+        match &mut self.message {
+            None => batch.give_spare(std::mem::take(&mut self.arena)),
+            Some(message) => {
+                if !self.in_pieces {
+                    self.arena.extend(&batch.arena.bytes()[message.start..]);
+                }
+                message.start = 0;
             }
-            message.start = 0;
         }
     }
 

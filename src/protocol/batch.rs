@@ -79,6 +79,8 @@ impl From<ProtocolError> for End {
 pub(crate) struct Batch {
     pub(crate) items: Vec<Item>,
     pub(crate) arena: Arena,
+    /// Another one, empty, for the next message that needs one.
+    spare: Arena,
     pub(crate) end: Option<End>,
     /// No more is to be added, though there is room for items.
     full: bool,
@@ -93,6 +95,7 @@ impl Batch {
     pub(crate) fn clear(&mut self) {
         self.items.clear();
         self.arena.clear();
+        self.spare.clear();
         self.end = None;
         self.assembled.clear();
         self.full = false;
@@ -106,6 +109,20 @@ impl Batch {
 
     pub(crate) fn set_full(&mut self) {
         self.full = true;
+    }
+
+    /// Gives an empty arena, one that has been allocated if there is one.
+    pub(super) fn take_spare(&mut self) -> Arena {
+        if self.spare.is_allocated() || self.arena.len() > 0 {
+            return std::mem::take(&mut self.spare);
+        }
+        std::mem::take(&mut self.arena)
+    }
+
+    pub(super) fn give_spare(&mut self, arena: Arena) {
+        if arena.is_allocated() {
+            self.spare = arena;
+        }
     }
 
     /// Adds an item that lies whole in the read buffer.

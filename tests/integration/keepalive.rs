@@ -134,6 +134,52 @@ fn a_peer_that_sends_one_long_frame_slowly_is_alive() {
     }
 }
 
+/// It answers every ping, so the keepalive has nothing to say.
+#[test]
+fn a_peer_that_pongs_and_says_nothing_else_is_lost_after_idle_timeout() {
+    let peer = Peer::start(|listener| {
+        let mut client = listener.open();
+        client.send(Frame::text("the last"));
+        while let Ok(ping) = client.try_read_frame() {
+            let _gone = client.try_write(Frame::pong(ping.payload).encode());
+        }
+    });
+    let app = run(peer.app().ping_interval(INTERVAL).idle_timeout(6 * INTERVAL));
+    app.expect_open();
+    app.expect_text("the last");
+    let mut pongs = 0;
+    let failure = loop {
+        match app.next() {
+            Call::Pong(_) => pongs += 1,
+            Call::Error(failure) => break failure,
+            call => panic!("{call:?}"),
+        }
+    };
+    assert_eq!(failure, Failure::Timeout(Phase::Open, 6 * INTERVAL));
+    assert!(pongs > 0, "it was to be idle, not dead");
+    app.expect_close(lost());
+    app.end_given_up();
+}
+
+#[test]
+fn a_peer_that_says_something_every_so_often_is_not_idle() {
+    const MESSAGES: usize = 15;
+    let peer = Peer::start(|listener| {
+        let mut client = listener.open();
+        for i in 0..MESSAGES {
+            client.expect_ping();
+            client.send(Frame::text(i.to_string()));
+        }
+        finish(client);
+    });
+    // All together take longer than the timeout.
+    let app = run(peer.app().ping_interval(2 * INTERVAL).idle_timeout(20 * INTERVAL));
+    app.expect_open();
+    (0..MESSAGES).for_each(|i| app.expect_text(&i.to_string()));
+    app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+    app.end_in_order();
+}
+
 /// Closes, whether or not one more ping was on its way.
 fn finish(mut client: Connection) {
     client.send(Frame::close(1000, ""));

@@ -10,6 +10,8 @@ mod connection;
 mod failure;
 /// Frames, right and wrong.
 mod frame;
+/// What the library writes to the log.
+mod logged;
 /// Several connections at a time: peers that serve them, apps that share an event loop.
 mod many;
 /// The scripted raw peer.

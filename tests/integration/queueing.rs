@@ -1,18 +1,249 @@
 //! `queue_while_disconnected`: what is sent while there is no connection goes over the next one, in order.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use websocket_app::{ClosedBy, OwnedMessage, Phase, Reconnect, SendError, State};
+use websocket_app::{ClosedBy, OwnedMessage, Phase, Reconnect, SendError, State, WebSocketApp};
 
-use crate::failure::{Failure, clean, lost};
+use crate::failure::{Failure, clean, lost, unanswered};
 use crate::frame::Frame;
-use crate::peer::Peer;
-use crate::recorder::Call;
-use crate::running::{run, run_with};
+use crate::logged;
+use crate::peer::{FullBacklog, Peer};
+use crate::recorder::{Call, Recorder};
+use crate::running::{Running, run, run_with};
 use crate::watchdog::{Gate, wait_until};
 
 const SOON: Duration = Duration::from_millis(10);
 const HOUR: Duration = Duration::from_secs(3600);
+
+/// More than the kernel's buffers hold.
+const LARGE: usize = 16 << 20;
+
+#[test]
+fn what_is_sent_before_the_run_waits_for_the_connection_in_order() {
+    let peer = Peer::start(|listener| {
+        let mut client = listener.open();
+        ["hello", "one", "two", "three"].into_iter().for_each(|text| client.expect_text(text));
+        client.close(1000, "");
+    });
+    let app = peer.app().queue_while_disconnected(100, HOUR);
+    let sender = app.sender();
+    sender.send("one").unwrap();
+    sender.send_timeout("two", HOUR).unwrap();
+    sender.try_send("three").unwrap();
+    assert_eq!(sender.buffered_amount(), 11);
+    let app = run_with(app, |ws, call| if *call == Call::Open { Ok(ws.send("hello")?) } else { Ok(()) });
+    app.expect_open();
+    app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+    assert_eq!((sender.buffered_amount(), sender.stats().messages_sent), (0, 4));
+    app.end_in_order();
+}
+
+#[test]
+fn what_was_not_wholly_written_to_the_lost_connection_goes_over_the_next_before_what_came_later() {
+    let begun = Gate::new();
+    let has_begun = begun.clone();
+    let peer = Peer::start(move |listener| {
+        let mut first = listener.open();
+        first.expect_text("written");
+        has_begun.wait();
+        first.reset();
+        let mut second = listener.open();
+        second.expect(Frame::binary(vec![7; LARGE]));
+        second.expect_text("behind it");
+        second.expect_text("sent while there was no connection");
+        second.close(1000, "");
+    });
+    let policy = Reconnect::fixed(Duration::from_millis(100)).max_attempts(2);
+    let app = peer.app().reconnect(policy).queue_while_disconnected(2 * LARGE, HOUR).max_send_buffer(2 * LARGE);
+    let app = run(app);
+    app.expect_open();
+    app.sender.send("written").unwrap();
+    app.sender.flush(crate::watchdog::PATIENCE).unwrap();
+    app.sender.send(vec![7; LARGE]).unwrap();
+    app.sender.send("behind it").unwrap();
+    assert!(app.sender.buffered_amount() > 0, "the kernel does not take all of it");
+    begun.open();
+    wait_until("it is lost", || app.sender.state() != State::Open);
+    app.sender.send("sent while there was no connection").unwrap();
+    app.expect_failure(Failure::Network(Phase::Open));
+    app.expect_close_for_now(lost());
+    app.expect_reconnect();
+    app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+    app.end_in_order();
+}
+
+#[test]
+fn what_does_not_fit_comes_back_at_once() {
+    let silent = FullBacklog::new();
+    let app = run(WebSocketApp::new(silent.url()).queue_while_disconnected(8, HOUR).send_timeout(HOUR));
+    wait_until("it connects", || app.sender.state() == State::Connecting);
+    app.sender.send("fits").unwrap();
+    app.sender.send("in").unwrap();
+    let message = Some(OwnedMessage::Text("not".into()));
+    assert_eq!(app.sender.send(String::from("not")), Err(SendError::QueueFull { message, limit: 8 }));
+    assert_eq!(app.sender.send("not"), Err(SendError::QueueFull { message: None, limit: 8 }));
+    app.sender.send([1, 2]).unwrap();
+    app.sender.close();
+    assert_eq!(app.sender.send("late"), Err(SendError::NotConnected { message: None }));
+    expect_unsent(&app, [text("fits"), text("in"), OwnedMessage::Binary(vec![1, 2])]);
+    app.expect_close(unanswered());
+    app.end_in_order();
+}
+
+#[test]
+fn what_gets_too_old_is_reported_with_the_message() {
+    let max_age = Duration::from_millis(50);
+    let silent = FullBacklog::new();
+    let app = run(WebSocketApp::new(silent.url()).connect_timeout(HOUR).queue_while_disconnected(100, max_age));
+    for round in 0..2 {
+        for i in 0..2 {
+            app.sender.send(format!("{round} {i}")).unwrap();
+        }
+        for i in 0..2 {
+            expect_expired(&app, &format!("{round} {i}"), max_age);
+        }
+        assert_eq!(app.sender.buffered_amount(), 0);
+    }
+    app.sender.close();
+    app.expect_close(unanswered());
+    app.end_in_order();
+}
+
+#[test]
+fn what_got_too_old_does_not_go_over_the_next_connection() {
+    let max_age = Duration::from_millis(50);
+    let peer = Peer::start(|listener| {
+        let mut client = listener.open();
+        client.expect_text("fresh");
+        client.close(1000, "");
+    });
+    let app = peer.app().queue_while_disconnected(100, max_age);
+    let sender = app.sender();
+    sender.send("stale").unwrap();
+    std::thread::sleep(max_age);
+    let app = run_with(app, |ws, call| if *call == Call::Open { Ok(ws.send("fresh")?) } else { Ok(()) });
+    // Found too old before the connection was there, or when it was.
+    let calls = [app.next(), app.next()];
+    let expired = |call: &&Call| {
+        matches!(call, Call::Error(Failure::Send(SendError::Expired { message: Some(message), age }))
+        if *message == text("stale") && *age >= max_age)
+    };
+    assert!(calls.iter().find(expired).is_some() && calls.contains(&Call::Open), "{calls:?}");
+    app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+    app.end_in_order();
+}
+
+/// Nothing is silently dropped: what was kept when a callback panics is handed to `on_error` after the panic itself.
+#[test]
+fn what_is_kept_when_a_callback_panics_is_handed_back_before_the_last_close() {
+    let (app, sent, _) = is_lost_while_a_callback_is_busy(HOUR, "on_message");
+    app.sender.send("kept").unwrap();
+    app.sender.send([1]).unwrap();
+    sent.open();
+    app.expect_failure(Failure::Panicked("as it should".into()));
+    app.expect_close_for_now(lost());
+    expect_unsent(&app, [text("kept"), OwnedMessage::Binary(vec![1])]);
+    app.expect_close(unanswered());
+    assert_eq!(app.end(), Err(Failure::Panicked("as it should".into())));
+}
+
+/// The same for what had got too old by then, and was to be reported when the callback returned.
+#[test]
+fn what_is_too_old_when_a_callback_panics_is_handed_back_too() {
+    let max_age = Duration::from_millis(20);
+    let (app, sent, _) = is_lost_while_a_callback_is_busy(max_age, "on_message");
+    app.sender.send("too old").unwrap();
+    wait_until("it is too old", || app.sender.buffered_amount() == 0);
+    app.sender.send("kept").unwrap();
+    sent.open();
+    app.expect_failure(Failure::Panicked("as it should".into()));
+    let mut left = vec!["too old", "kept"];
+    let mut closed = 0;
+    while closed < 2 {
+        match app.next() {
+            Call::Close(_) => closed += 1,
+            // The second may have become too old meanwhile.
+            Call::Error(Failure::Send(
+                SendError::Expired { message: Some(message), .. } | SendError::NotConnected { message: Some(message) },
+            )) => assert_eq!(message, text(left.remove(0))),
+            call => panic!("{call:?}"),
+        }
+    }
+    assert!(left.is_empty(), "nobody heard of {left:?}");
+    assert_eq!(app.end(), Err(Failure::Panicked("as it should".into())));
+}
+
+/// Where it was `on_error` itself that failed, there is only the log to tell.
+#[test]
+fn what_is_kept_when_on_error_fails_is_counted_in_the_log() {
+    logged::listen();
+    let (app, sent, addr) = is_lost_while_a_callback_is_busy(HOUR, "on_error");
+    app.expect_failure(Failure::Network(Phase::Open));
+    app.sender.send("kept").unwrap();
+    app.sender.send("as well").unwrap();
+    sent.open();
+    app.expect_close_for_now(lost());
+    app.expect_close(unanswered());
+    assert_eq!(app.end(), Err(Failure::Panicked("as it should".into())));
+    let lines = logged::about(&addr.to_string());
+    assert!(
+        lines.iter().any(|line| line.ends_with("messages not sent, and no on_error to hand them to: 2")),
+        "{lines:?}"
+    );
+}
+
+/// Runs an app whose connection is lost while this callback is busy, which panics when the gate is opened.
+fn is_lost_while_a_callback_is_busy(max_age: Duration, callback: &'static str) -> (Running, Gate, SocketAddr) {
+    let (begun, sent) = (Gate::new(), Gate::new());
+    let (is_busy, may_end) = (begun.clone(), sent.clone());
+    let peer = Peer::start(move |listener| {
+        let mut client = listener.open();
+        client.send(Frame::text("work"));
+        if callback == "on_message" {
+            is_busy.wait();
+        }
+        client.reset();
+    });
+    let app = peer.app().reconnect(Reconnect::fixed(HOUR)).queue_while_disconnected(100, max_age);
+    let app = run_with(app, move |_, call| {
+        let name = match call {
+            Call::Message(_) => "on_message",
+            Call::Error(Failure::Network(_)) => "on_error",
+            _ => return Ok(()),
+        };
+        if name == callback {
+            begun.open();
+            may_end.wait();
+            panic!("as it should");
+        }
+        Ok(())
+    });
+    app.expect_open();
+    app.expect_text("work");
+    wait_until("it is lost", || app.sender.state() == State::Waiting);
+    (app, sent, peer.addr())
+}
+
+fn text(text: &str) -> OwnedMessage {
+    OwnedMessage::Text(text.to_owned())
+}
+
+/// Each of these is handed back, in this order, since it will never be sent.
+fn expect_unsent<const N: usize>(app: &Recorder, messages: [OwnedMessage; N]) {
+    for message in messages {
+        app.expect_failure(Failure::Send(SendError::NotConnected { message: Some(message) }));
+    }
+}
+
+fn expect_expired(app: &Recorder, message: &str, max_age: Duration) {
+    match app.failure() {
+        Failure::Send(SendError::Expired { message: Some(expired), age }) => {
+            assert!(expired == text(message) && age >= max_age, "{expired:?}, {age:?}");
+        }
+        failure => panic!("{failure:?}"),
+    }
+}
 
 #[test]
 fn what_is_sent_while_the_peer_closes_goes_over_the_next_connection() {

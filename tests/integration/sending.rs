@@ -106,6 +106,32 @@ fn flush_waits_until_nothing_is_buffered() {
     app.end_in_order();
 }
 
+/// What is sent to a peer that does not read is counted to the byte, headers and masks included.
+#[test]
+fn buffered_amount_is_exact() {
+    let peer = Peer::start(never_reads);
+    let app = run(peer.app().max_send_buffer(32 << 20));
+    app.expect_open();
+    (0..16).for_each(|_| app.sender.send(vec![7; 1 << 20]).unwrap());
+    for (payload, frame) in [(0, 6), (1, 7), (125, 131), (126, 134), (65_535, 65_543), (65_536, 65_550)] {
+        // A kernel that is full may take more a little later, but not for ever.
+        let added = || {
+            let before = app.sender.buffered_amount();
+            app.sender.try_send(vec![0; payload]).unwrap();
+            app.sender.buffered_amount().checked_sub(before)
+        };
+        let is_exact = std::iter::repeat_with(added).take(100).any(|added| added == Some(frame));
+        assert!(is_exact, "a payload of {payload} bytes is a frame of {frame}");
+    }
+    app.sender.ping([0; 10]).unwrap();
+    let (limit, before) = (32 << 20, app.sender.buffered_amount());
+    assert!(before > 1 << 20 && before < limit, "{before}");
+    let error = until_refused(|data| app.sender.try_send(data));
+    assert_eq!(error.into_message(), Some(OwnedMessage::Binary(vec![0; CHUNK])));
+    assert!(app.sender.buffered_amount() <= limit);
+    gives_up_closing(app);
+}
+
 #[test]
 fn a_message_longer_than_the_queue_goes_when_nothing_else_waits() {
     let peer = Peer::start(|listener| {

@@ -130,6 +130,20 @@ impl Outbound {
         self.progress.notify_all();
     }
 
+    /// Nobody runs the app any more, though its run may not be over.
+    pub(crate) fn forsake(&self) {
+        let mut guard = self.lock();
+        if guard.state == State::Closed {
+            return;
+        }
+        guard.state = State::Closed;
+        (guard.stream, guard.doorbell) = (None, None);
+        if let Some(cancel) = guard.cancel.take() {
+            cancel.cancel();
+        }
+        self.progress.notify_all();
+    }
+
     /// Takes what has waited for a connection for too long.
     pub(crate) fn expire(&self, now: Instant) -> Vec<Kept> {
         self.lock().backlog.as_mut().map_or_else(Vec::new, |backlog| backlog.expire(now))

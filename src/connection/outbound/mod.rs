@@ -209,11 +209,12 @@ impl Outbound {
             Err(NoRoom::Waits(guard)) => return keep_waiting(guard, message),
             Err(no_room) => return Err(no_room.into_error(message)),
         };
-        let mut compressed = None;
+        let (mut compressed, mut prepared_from) = (None, None);
         if let Some(deflater) = deflater.as_mut().and_then(|deflater| deflater.as_mut()) {
             // Without the lock that the reading thread needs: compressing takes its time. What was there to send at before
             // may be gone after, and so may the room be, by as much as one message for each thread.
             drop(guard);
+            prepared_from = Some(Instant::now());
             compressed = Some(deflater.compress(message.payload.bytes()));
             guard = self.lock();
             if guard.state != State::Open {
@@ -230,8 +231,10 @@ impl Outbound {
             payload = Payload::Owned(bytes);
         }
         let guard = match &compressed {
-            Some(compressed) => self.enqueue(guard, Head::of(is_text).compressed(), &Payload::Borrowed(compressed)),
-            None => self.enqueue(guard, Head::of(is_text), &payload),
+            Some(compressed) => {
+                self.enqueue(guard, Head::of(is_text).compressed(), &Payload::Borrowed(compressed), prepared_from)
+            }
+            None => self.enqueue(guard, Head::of(is_text), &payload, None),
         };
         let driven = self.drive(guard, wait).map(drop).map_err(NoRoom::into_unwritten);
         if let (Some(compressed), Some(deflater)) =
@@ -264,7 +267,7 @@ impl Outbound {
         if head == Head::PING {
             guard.stats.pings_sent += 1;
         }
-        let guard = self.enqueue(guard, head, &Payload::Borrowed(payload));
+        let guard = self.enqueue(guard, head, &Payload::Borrowed(payload), None);
         self.drive(guard, Wait::Default).map(drop).map_err(NoRoom::into_unwritten)
     }
 

@@ -70,11 +70,18 @@ impl Direct<'_> {
 }
 
 impl Outbound {
-    /// Queues a frame for which there is room, and writes it, or has it written.
-    pub(super) fn enqueue<'a>(&'a self, mut guard: Lock<'a>, head: Head, payload: &Payload<'_>) -> Lock<'a> {
+    /// Queues a frame for which there is room, and writes it, or has it written. Where it took time to make its payload,
+    /// `prepared_from` says since when: that time is no pause of the sender's.
+    pub(super) fn enqueue<'a>(
+        &'a self,
+        mut guard: Lock<'a>,
+        head: Head,
+        payload: &Payload<'_>,
+        prepared_from: Option<Instant>,
+    ) -> Lock<'a> {
         let bytes = payload.bytes();
         let idle = !guard.writing && !guard.blocked && guard.staged.is_done() && guard.queue.is_empty();
-        let started = Instant::now();
+        let started = prepared_from.unwrap_or_else(Instant::now);
         let small = bytes.len() <= PIECE / 2;
         let streaming = guard.is_streaming(started) && small;
 
@@ -98,7 +105,7 @@ impl Outbound {
             Payload::Borrowed(bytes) => guard.queue.push_large(head, Bytes::copy_from_slice(bytes)),
         }
         if streaming && guard.queue.len() < PIECE {
-            guard.last_send = Some(started);
+            guard.last_send = Some(prepared_from.map_or(started, |_| Instant::now()));
             self.pending.store(true, Ordering::Release);
             if !guard.writing && !guard.flush_asked && !guard.blocked {
                 guard.flush_asked = true;
@@ -109,7 +116,7 @@ impl Outbound {
         if !guard.blocked {
             guard = self.write(guard, direct);
         }
-        guard.last_send = Some(if streaming { started } else { Instant::now() });
+        guard.last_send = Some(if streaming && prepared_from.is_none() { started } else { Instant::now() });
         guard
     }
 
@@ -186,7 +193,8 @@ impl Outbound {
                 }
                 Err(error) => {
                     guard.blocked = true;
-                    guard.write_error = Some(error);
+                    // The first tells why; those after it only that the stream is closed.
+                    guard.write_error.get_or_insert(error);
                     break true;
                 }
             }

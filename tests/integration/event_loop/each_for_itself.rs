@@ -97,6 +97,32 @@ fn a_panic_in_one_apps_callback_ends_that_app_only() {
     join(event_loop);
 }
 
+/// What is panicked with may panic itself, when it is dropped.
+#[test]
+fn a_panic_upon_a_panic_ends_that_app_only() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("upon a panic");
+        }
+    }
+    let event_loop = EventLoop::new().unwrap();
+    let echo = echo_peer(2);
+    let other = add(&event_loop, echo.app());
+    other.expect_open();
+    let app = add_with(&event_loop, echo.app(), |_, call| match call {
+        Call::Open => std::panic::panic_any(Bomb),
+        _ => Ok(()),
+    });
+    app.expect_open();
+    assert!(matches!(app.failure(), Failure::Panicked(_)));
+    while !matches!(app.next(), Call::Close(_)) {}
+    assert!(matches!(app.end(), Err(Failure::Panicked(_))));
+    other.echoes("still here");
+    other.close();
+    join(event_loop);
+}
+
 #[test]
 fn an_app_that_cannot_connect_fails_alone() {
     let event_loop = EventLoop::new().unwrap();

@@ -29,6 +29,8 @@ fn a_flood_on_one_connection_starves_neither_the_messages_nor_the_timers_of_99_o
         others.iter().for_each(|app| assert_eq!(next_but_ticks(app), Call::text(&round.to_string())));
     }
     others.iter().for_each(|app| app.expect(Call::Timer));
+    // All at once, and not one after the other while their peers wait.
+    others.iter().for_each(|app| app.sender.close());
     others.into_iter().for_each(close_timed);
     flood.stop();
     join(event_loop);

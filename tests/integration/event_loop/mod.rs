@@ -4,8 +4,12 @@
 mod coming_and_going;
 /// Reconnects, timers, panics and failures of one app are no other's.
 mod each_for_itself;
+/// A loop that fails tells every app.
+mod failing;
 /// What is busy leaves room for the others.
 mod fair;
+/// What it holds while nothing happens.
+mod idle;
 
 use crate::many::Added;
 use crate::recorder::Call;

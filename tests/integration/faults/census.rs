@@ -27,8 +27,11 @@ pub(crate) fn alone(test: &str, work: impl FnOnce(&mut Census)) {
     let mut child = Command::new(env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(ALONE, test)
-        // One arena, so that memory that is given back is used again.
+        // One arena, so that memory that is given back is used again; and what is large goes back to the system at once, as
+        // it does by default until the first such block is given back.
         .env("MALLOC_ARENA_MAX", "1")
+        .env("MALLOC_MMAP_THRESHOLD_", "131072")
+        .env("MALLOC_TRIM_THRESHOLD_", "131072")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -100,11 +103,35 @@ impl Census {
         self.memory = memory();
     }
 
-    /// Fails if there is more memory in use than when it had warmed up.
+    /// Does the same again and again until it takes no more memory than the time before; fails if it always does. Once, it
+    /// may: there is much that is made once and kept, and where memory is given back in another order, gaps are left.
+    pub(crate) fn memory_settles(&mut self, what: &str, mut work: impl FnMut(&Self)) {
+        const COURSES: u32 = 5;
+        let mut courses = Vec::new();
+        for _ in 0..COURSES {
+            let before = memory();
+            work(self);
+            let (Some(before), Some(now)) = (before, memory()) else { return };
+            courses.push(now >> 10);
+            if now <= before + SLACK {
+                eprintln!("KiB in memory after each course: {courses:?}, {what}");
+                return;
+            }
+        }
+        panic!("memory grows, {what}: KiB after each course {courses:?}");
+    }
+
+    /// Fails unless there is no more memory in use than when it had warmed up, now or soon.
     pub(crate) fn memory_is_back(&self, after: &str) {
-        if let (Some(before), Some(now)) = (self.memory, memory()) {
-            eprintln!("memory: {} KiB, then {} KiB after {after}", before >> 10, now >> 10);
-            assert!(now <= before + SLACK, "after {after}: {now} bytes in memory, where there were {before}");
+        let deadline = Instant::now() + PATIENCE;
+        while let (Some(before), Some(now)) = (self.memory, memory()) {
+            if now <= before + SLACK {
+                eprintln!("memory: {} KiB, then {} KiB after {after}", before >> 10, now >> 10);
+                return;
+            }
+            let late = Instant::now() > deadline;
+            assert!(!late, "after {after}: {now} bytes in memory, where there were {before}");
+            thread::sleep(Duration::from_millis(10));
         }
     }
 }

@@ -4,7 +4,7 @@
 //! What counts those is the process, so these tests run in one of their own: see `census`.
 
 /// What is left in this process: threads, file descriptors, memory.
-mod census;
+pub(crate) mod census;
 /// The contract, checked of a run whose course nobody knows.
 mod course;
 /// What the proxy does to one connection.

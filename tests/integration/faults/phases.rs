@@ -1,5 +1,5 @@
 //! Every fault at every moment of a connection, over ws and wss: what the app is told, that the next connection is fine,
-//! and that nothing is left.
+//! and that nothing is left, memory included.
 
 use std::panic::resume_unwind;
 use std::thread;
@@ -77,7 +77,11 @@ fn chop() {
     census::alone("faults::phases::chop", |census| every_moment(Fault::Chop, census));
 }
 
-fn every_moment(fault: Fault, census: &Census) {
+fn every_moment(fault: Fault, census: &mut Census) {
+    census.memory_settles(&format!("{fault:?} at every moment"), |census| once_at_every_moment(fault, census));
+}
+
+fn once_at_every_moment(fault: Fault, census: &Census) {
     let cases = SCHEMES.iter().flat_map(|scheme| Moment::ALL.map(|moment| Case { scheme: *scheme, fault, moment }));
     let cases = cases.filter(|case| case.scheme.is_some() || case.moment != Moment::MidHandshake);
     if !fault.is_silent() {

@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use websocket_app::{CallbackError, ClosedBy, Handler, Phase, Sender, WebSocketApp};
@@ -11,7 +12,7 @@ use crate::failure::{Failure, clean, lost};
 use crate::frame::Frame;
 use crate::peer::{Listener, Peer, RefusedPort};
 use crate::running::run;
-use crate::watchdog::within;
+use crate::watchdog::{Gate, within};
 
 #[test]
 fn a_lost_connection_is_made_again_as_often_as_it_is_lost() {
@@ -183,10 +184,12 @@ fn on_open_is_called_again_where_there_is_no_on_reconnect() {
 #[test]
 fn a_connection_that_lasted_starts_the_count_again() {
     let uptime = Duration::from_millis(50);
+    let lasted = Gate::new();
+    let has_lasted = lasted.clone();
     let peer = Peer::start(move |listener| {
         drop(listener.open());
-        let mut lasting = listener.open();
-        lasting.is_silent_for(2 * uptime);
+        let lasting = listener.open();
+        has_lasted.wait();
         drop(lasting);
         listener.open().answer_close();
     });
@@ -198,6 +201,9 @@ fn a_connection_that_lasted_starts_the_count_again() {
         // The first may have lasted too, on a slow machine.
         assert!(attempt == 1 || (reconnects, attempt) == (1, 2), "attempt {attempt} comes after a lasting connection");
         app.expect_reconnect();
+        // Counted from here, where the app is known to be connected.
+        thread::sleep(uptime);
+        lasted.open();
     }
     app.sender.close();
     app.expect_close(clean(ClosedBy::Us, 1000, ""));

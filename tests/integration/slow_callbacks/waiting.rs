@@ -13,7 +13,7 @@ use crate::frame::Frame;
 use crate::peer::Peer;
 use crate::recorder::Call;
 use crate::running::{run_in_fragments, run_with};
-use crate::watchdog::PATIENCE;
+use crate::watchdog::{PATIENCE, wait_until};
 
 #[test]
 fn messages_pings_and_pongs_wait_in_the_order_of_the_wire() {
@@ -152,6 +152,8 @@ fn bounded(start: impl Fn(Script) -> Peer) {
     let app = run_with(peer.app().max_receive_buffer(LIMIT), work.hook());
     app.expect_open();
     app.expect_text(WORK);
+    // The peer may have filled the kernel's buffers before we have read what we will.
+    wait_until("the limit is reached", || app.sender.stats().bytes_received as usize >= LIMIT);
     let stalled_at = settled(|| written.load(Ordering::SeqCst));
     assert!(stalled_at < COUNT, "the peer has written everything");
     let waiting = app.sender.stats().bytes_received as usize;
