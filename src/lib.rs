@@ -187,13 +187,16 @@
 //!
 //! # Features
 //!
-//! | feature | default | what it brings |
-//! |---|---|---|
-//! | `native-tls` | yes | `wss://` through the operating system's TLS (OpenSSL, Schannel, Security.framework), and [`TlsConfig::native_tls`] for a ready-made connector |
-//! | `cookies` | no | [`keep_cookies`](WebSocketApp::keep_cookies): cookies that outlast a connection |
-//! | `deflate` | yes | compression of messages ([`Deflate`], RFC 7692), for apps that ask for it |
+//! | feature | default | what it brings | what it costs |
+//! |---|---|---|---|
+//! | `native-tls` | yes | `wss://` through the operating system's TLS (OpenSSL, Schannel, Security.framework), and [`TlsConfig::native_tls`] for a ready-made connector | on Linux OpenSSL's headers to build and its library to run |
+//! | `native-tls-vendored` | no | the same with an OpenSSL of its own, built from source | minutes to build, with perl and make; its security updates are up to you |
+//! | `rustls` | no | `wss://` through rustls with the operating system's roots, and `TlsConfig::rustls` for a ready-made configuration | a C compiler to build (ring's cryptography), some 15 crates |
+//! | `rustls-webpki-roots` | no | Mozilla's roots within the program, for [`TlsConfig::bundled_roots`] | roots as old as the build |
+//! | `cookies` | no | [`keep_cookies`](WebSocketApp::keep_cookies): cookies that outlast a connection | ten more dependencies |
+//! | `deflate` | yes | compression of messages ([`Deflate`], RFC 7692), for apps that ask for it | zlib in Rust, two crates |
 //!
-//! Without a TLS feature a `wss://` URL is an [`Error::Invalid`] that names the feature. A feature never changes what code that
+//! Both TLS libraries may be compiled in; [`TlsConfig::backend`] chooses between them. Without a TLS feature a `wss://` URL is an [`Error::Invalid`] that names the feature. A feature never changes what code that
 //! does not use it does. The crate has no `unsafe` code.
 
 #![forbid(unsafe_code)]
@@ -236,7 +239,7 @@ pub use event_loop::{CallbackError, Handler};
 pub use message::{Fragment, Message, Outgoing, OwnedMessage};
 pub use reconnect::{Cause, Reconnect};
 pub use socket::{Socket, SocketOptions, Transport};
-pub use tls::TlsConfig;
+pub use tls::{TlsBackend, TlsConfig, TlsVersion};
 
 /// The README's examples are tested with the documentation's.
 #[cfg(doctest)]

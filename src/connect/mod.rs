@@ -5,27 +5,16 @@
 //! everything in here but [`Cancel`], through which any thread ends it at once.
 //!
 //! ```text
-//! URL, Config → target, request, native_options     checked before any socket
+//! URL, Config → target, request, tls::Connector     checked before any socket
 //!               dial: resolve → tcp (race)
-//!                     unix, or the program's own → tls_native → upgrade (response, body) → Connected
-//!               └──────────────── waiter: deadline, cancel ─────────────────────────┘
+//!                     unix, or the program's own → tls → upgrade (response, body) → Connected
+//!               └──────────────── waiter: deadline, cancel ─────────────────┘
 //! ```
 //!
 //! Apart from its neighbours because nothing here lives longer than the handshake, save the [`Stream`] it hands over.
 //!
 //! Logs to the target `websocket_app::connect` what is tried, at debug level: hosts, addresses and paths. Never user info,
 //! queries, headers or bodies, in which credentials travel.
-
-#[cfg(feature = "native-tls")]
-mod native_options;
-#[cfg(feature = "native-tls")]
-mod tls_native;
-#[cfg(feature = "native-tls")]
-use tls_native as tls;
-#[cfg(not(feature = "native-tls"))]
-mod tls_none;
-#[cfg(not(feature = "native-tls"))]
-use tls_none as tls;
 
 mod body;
 mod credentials;
@@ -42,6 +31,11 @@ mod response;
 mod stream;
 mod target;
 mod tcp;
+#[cfg(feature = "__tls")]
+mod tls;
+#[cfg(not(feature = "__tls"))]
+#[path = "tls/none.rs"]
+mod tls;
 #[cfg(unix)]
 mod unix;
 mod unix_url;
@@ -66,10 +60,11 @@ use waiter::Waiter;
 /// The log target, part of the documented contract.
 const LOG: &str = "websocket_app::connect";
 
-/// An open connection. Nobody waits on its stream yet: register it, and take `leftover` for the first bytes read.
+/// An open connection. Nobody waits on its stream yet: register it, take `leftover` for the first bytes read, and read once
+/// without waiting for an event.
 pub(crate) struct Connected {
     pub(crate) stream: Stream,
-    /// What the server sent right behind its response: the first frames. Nothing else was taken off the socket.
+    /// What was read behind the server's response: the first frames.
     pub(crate) leftover: Vec<u8>,
     pub(crate) handshake: Handshake,
 }
@@ -78,12 +73,11 @@ pub(crate) struct Connected {
 pub(crate) fn connect(target: &Target, timeout: Duration, cancel: &Cancel) -> Result<Connected, Failure> {
     let mut waiter = Waiter::new(target.peer(), timeout, cancel)?;
     log::debug!(target: LOG, "connecting to {}", target.url());
-    let socket = dial::dial(target, &mut waiter)?;
+    let mut stream = Stream::plain(dial::dial(target, &mut waiter)?);
     log::debug!(target: LOG, "{}: connected", target.peer());
-    let mut stream = match &target.tls {
-        Some(connector) => connector.handshake(socket, &mut waiter)?,
-        None => Stream::plain(socket),
-    };
+    if let Some(connector) = &target.tls {
+        stream = connector.handshake(stream, &mut waiter)?;
+    }
     let upgraded = upgrade::upgrade(target, &stream, &mut waiter)?;
     let (local_addr, peer_addr) = stream.addresses();
     stream.deregister(waiter.registry()).map_err(|source| Error::network(Phase::Upgrade, target.peer(), source))?;

@@ -243,14 +243,14 @@ mod tests {
     }
 
     #[test]
-    #[cfg(feature = "native-tls")]
+    #[cfg(feature = "__tls")]
     fn wss_has_its_own_default_port() {
         let target = target("wss://example.com/").unwrap();
         assert!(target.peer() == "example.com:443" && target.tls.is_some());
     }
 
     #[test]
-    #[cfg(not(feature = "native-tls"))]
+    #[cfg(not(feature = "__tls"))]
     fn wss_without_tls_names_the_feature() {
         let error = target("wss://example.com/").err().map(|error| error.to_string()).unwrap_or_default();
         assert!(error.contains("feature `native-tls`"), "{error}");

@@ -21,7 +21,7 @@ mod recorder;
 /// An app that runs with its callbacks recorded.
 mod running;
 /// The scripted peer over TLS.
-#[cfg(feature = "native-tls")]
+#[cfg_attr(not(feature = "__tls"), allow(dead_code))]
 mod tls;
 /// Bounds on every wait.
 mod watchdog;
@@ -55,6 +55,9 @@ mod protocol;
 mod python;
 /// What is sent while there is no connection.
 mod queueing;
+/// TLS with real counterparts: OpenSSL's server, nginx.
+#[cfg(feature = "__tls")]
+mod real_tls;
 /// Connecting again after a loss.
 mod reconnect;
 /// `Sender` with a full queue, an empty one, and without a connection.

@@ -1,7 +1,7 @@
 //! What the tests of connecting share: a scripted server on a thread of its own, bounded waiting, and an address that
 //! never answers.
 
-#[cfg(feature = "native-tls")]
+#[cfg(feature = "__tls")]
 pub(super) mod tls;
 
 use std::io::{BufRead, BufReader, Read, Write};

@@ -28,7 +28,7 @@ fn a_silent_address_times_out_while_connecting() {
 }
 
 #[test]
-#[cfg(feature = "native-tls")]
+#[cfg(feature = "__tls")]
 fn a_silent_server_times_out_in_the_tls_handshake() {
     let server = Server::start(|mut stream| wait_for_end(&mut stream));
     let phase = phase_of_timeout(&format!("wss://127.0.0.1:{}/", server.port));
@@ -111,7 +111,7 @@ fn a_cancel_ends_connecting_at_once() {
 }
 
 #[test]
-#[cfg(feature = "native-tls")]
+#[cfg(feature = "__tls")]
 fn a_cancel_ends_the_tls_handshake_at_once() {
     use std::io::Read;
 
