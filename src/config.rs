@@ -35,6 +35,7 @@ pub(crate) struct Config {
     pub(crate) max_fragments: usize,
     pub(crate) max_send_buffer: usize,
     pub(crate) max_receive_buffer: usize,
+    pub(crate) busy_poll: Duration,
     pub(crate) reconnect: Option<Reconnect>,
     pub(crate) compression: Option<Deflate>,
 }
@@ -60,6 +61,7 @@ impl Default for Config {
             idle_timeout: None,
             max_send_buffer: 16 << 20,
             max_receive_buffer: 16 << 20,
+            busy_poll: Duration::ZERO,
             reconnect: None,
             compression: None,
         }
@@ -105,6 +107,14 @@ impl Config {
 /// The chained option methods, for a type with a field `config: Config`.
 macro_rules! option_methods {
     () => {
+        /// Spins for so long before each sleep, asking for news again and again: an answer within that time does not wait for
+        /// the operating system to wake the thread up. Takes a whole processor for microseconds, so it is for those who have
+        /// one to spare. On an `EventLoop` the longest time of its apps counts for all. Defaults to zero: it sleeps at once.
+        pub fn busy_poll(mut self, spin: ::std::time::Duration) -> Self {
+            self.config.busy_poll = spin;
+            self
+        }
+
         /// Adds a header to the opening request, such as `Authorization`. May be called again, for the same name too.
         ///
         /// The headers of the handshake itself (`Upgrade`, `Connection`, `Sec-WebSocket-*`) cannot be set: use

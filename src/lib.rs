@@ -202,6 +202,7 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod busy_poll;
 mod client;
 mod close;
 mod config;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::builder::WebSocketBuilder;
+use crate::busy_poll;
 use crate::close::{Close, ClosedBy, close_code};
 use crate::config::Config;
 use crate::connect::{Cancel, Failure, Handshake, Target, connect};
@@ -43,6 +44,7 @@ pub struct WebSocket {
     /// Which item of the reader's batch comes next.
     next: usize,
     poll: Poll,
+    busy_poll: Duration,
     events: Events,
     doorbell: Arc<Doorbell>,
     /// Whether the socket may have more to read without the poll saying so again.
@@ -112,6 +114,7 @@ impl WebSocket {
             reader: Reader::new(),
             next: 0,
             poll,
+            busy_poll: config.busy_poll,
             events: Events::with_capacity(4),
             doorbell,
             readable: true,
@@ -262,7 +265,7 @@ impl WebSocket {
             true => Some(Duration::ZERO),
             false => next.map(|next| next.saturating_duration_since(now)),
         };
-        match self.poll.poll(&mut self.events, timeout) {
+        match busy_poll::poll(&mut self.poll, &mut self.events, timeout, self.busy_poll) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => return Ok(()),
             Err(error) => return Err(Error::system("news of sockets", error)),

@@ -21,6 +21,7 @@ use mio::{Events, Poll, Token, Waker};
 use super::dispatch::{Done, Job};
 use super::session::{Session, Start};
 use super::timers::Timers;
+use crate::busy_poll;
 use crate::connection::{Doorbell, Reader};
 use crate::error::Error;
 
@@ -123,6 +124,8 @@ pub(super) struct Core {
     /// Who may have more to read. One read each, then the poll again, so that a flood on one does not starve the others.
     readable: VecDeque<Token>,
     turns: usize,
+    /// The longest of the apps'.
+    busy_poll: Duration,
     /// Whose senders are in the middle of a stream of messages.
     streaming: Vec<Token>,
     /// The time before the latest poll. Deadlines are kept by it: everything that came in before one is then read before
@@ -154,6 +157,7 @@ impl Core {
             answered: Vec::new(),
             readable: VecDeque::new(),
             turns: 0,
+            busy_poll: Duration::ZERO,
             streaming: Vec::new(),
             polled: Instant::now(),
         });
@@ -221,7 +225,7 @@ impl Core {
         } else {
             deadline.zip(before).map(|(deadline, before)| deadline.saturating_duration_since(before))
         };
-        match self.poll.poll(&mut self.events, timeout) {
+        match busy_poll::poll(&mut self.poll, &mut self.events, timeout, self.busy_poll) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                 return Err(Error::system("the event loop's events", error));
             }
@@ -287,6 +291,7 @@ impl Core {
         for app in apps {
             let index = self.free.pop().unwrap_or(self.sessions.len());
             let session = Session::start(Token(index), &self.inbox.doorbell, app);
+            self.busy_poll = self.busy_poll.max(session.busy_poll());
             if index == self.sessions.len() {
                 self.sessions.push(Some(session));
             } else {
@@ -352,7 +357,11 @@ impl Core {
             self.timers.set(token.0, None);
             self.free.push(token.0);
             if let Some(session) = slot.take() {
+                let busy = session.busy_poll();
                 session.finish();
+                if !busy.is_zero() {
+                    self.busy_poll = self.sessions.iter().flatten().map(Session::busy_poll).max().unwrap_or_default();
+                }
             }
             return;
         }

@@ -154,6 +154,10 @@ impl Session {
         }
     }
 
+    pub(super) fn busy_poll(&self) -> Duration {
+        self.recipe.config().busy_poll
+    }
+
     /// Whether there is something to tell, and someone there to be told.
     pub(super) fn has_job(&self) -> bool {
         !self.calls.is_empty() && self.dispatcher.is_some()

@@ -29,6 +29,8 @@ mod watchdog;
 // The tests.
 /// The blocking `WebSocket`.
 mod blocking;
+/// Spinning before sleeping.
+mod busy_poll;
 /// permessage-deflate (RFC 7692) from outside.
 #[cfg(feature = "deflate")]
 mod compression;
