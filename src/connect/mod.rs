@@ -60,10 +60,11 @@ use waiter::Waiter;
 /// The log target, part of the documented contract.
 const LOG: &str = "websocket_app::connect";
 
-/// An open connection. Nobody waits on its stream yet: register it, and take `leftover` for the first bytes read.
+/// An open connection. Nobody waits on its stream yet: register it, take `leftover` for the first bytes, and read before
+/// waiting for an event: none tells of what a TLS session has already taken off the socket.
 pub(crate) struct Connected {
     pub(crate) stream: Stream,
-    /// What the server sent right behind its response: the first frames. Nothing else was taken off the socket.
+    /// What the server sent right behind its response: the first frames.
     pub(crate) leftover: Vec<u8>,
     pub(crate) handshake: Handshake,
 }
@@ -75,10 +76,10 @@ pub(crate) fn connect(target: &Target, timeout: Duration, cancel: &Cancel) -> Re
     let addresses = resolve::resolve(&target.host, target.port, &mut waiter)?;
     let tcp = tcp::connect(&addresses, &mut waiter)?;
     log::debug!(target: LOG, "{}: connected by TCP", target.peer());
-    let mut stream = match &target.tls {
-        Some(connector) => connector.handshake(tcp, &mut waiter)?,
-        None => Stream::tcp(tcp),
-    };
+    let mut stream = Stream::tcp(tcp);
+    if let Some(connector) = &target.tls {
+        stream = connector.handshake(stream, &mut waiter)?;
+    }
     let upgraded = upgrade::upgrade(target, &stream, &mut waiter)?;
     let (local_addr, peer_addr) = stream.addresses();
     stream.deregister(waiter.registry()).map_err(|source| Error::network(Phase::Upgrade, target.peer(), source))?;

@@ -15,7 +15,8 @@ use mio::{Events, Interest, Poll, Registry, Token, event::Source};
 #[cfg(feature = "native-tls")]
 use super::tls_native::{Session, explain_late};
 
-/// A connected socket, with its TLS session where the URL is `wss://`.
+/// A connected socket, with its TLS session where the URL is `wss://`. Within a TLS session with a proxy there is another
+/// stream of this type: layers stack, and the common case of none or one pays nothing for it.
 ///
 /// mio's registration is edge-triggered: after an event, read or write until the call would block or comes back short.
 pub(crate) struct Stream(Kind);
@@ -80,28 +81,26 @@ impl Stream {
             Kind::NativeTls(session) => {
                 let mut session = lock(session);
                 let _ = session.shutdown();
-                let _ = session.get_ref().tcp().shutdown(Shutdown::Write);
+                session.get_ref().below().shutdown();
             }
         }
     }
 
     /// Ends both directions at once: a reader gets an end, the peer gets a reset if it goes on sending.
     pub(crate) fn abort(&self) {
-        let _ = match &self.0 {
-            Kind::Tcp(tcp) => tcp.shutdown(Shutdown::Both),
+        match &self.0 {
+            Kind::Tcp(tcp) => {
+                let _ = tcp.shutdown(Shutdown::Both);
+            }
             #[cfg(feature = "native-tls")]
-            Kind::NativeTls(session) => lock(session).get_ref().tcp().shutdown(Shutdown::Both),
-        };
+            Kind::NativeTls(session) => lock(session).get_ref().below().abort(),
+        }
     }
 
     /// Waits until there is room to write, or something is wrong, or the time is over. For the blocking client, in which no
     /// event loop tells; waits on a duplicate of the socket, since the original is registered elsewhere.
     pub(crate) fn wait_writable(&self, timeout: Duration) -> io::Result<()> {
-        let mut socket = match &self.0 {
-            Kind::Tcp(tcp) => duplicate(tcp)?,
-            #[cfg(feature = "native-tls")]
-            Kind::NativeTls(session) => duplicate(lock(session).get_ref().tcp())?,
-        };
+        let mut socket = self.duplicate()?;
         let mut poll = Poll::new()?;
         poll.registry().register(&mut socket, Token(0), Interest::WRITABLE)?;
         match poll.poll(&mut Events::with_capacity(1), Some(timeout)) {
@@ -110,31 +109,30 @@ impl Stream {
         }
     }
 
-    /// Counts the bytes that were taken off the socket and not read yet. No event will tell of them.
-    pub(super) fn buffered(&self) -> usize {
-        match &self.0 {
-            Kind::Tcp(_) => 0,
-            // An error can only mean that the session is of no use any more, which the next read says better.
-            #[cfg(feature = "native-tls")]
-            Kind::NativeTls(session) => lock(session).buffered_read_size().unwrap_or(0),
-        }
-    }
-
     /// Gives the local and the peer's address, where the operating system still knows them.
     pub(super) fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
-        let both = |tcp: &TcpStream| (tcp.local_addr().ok(), tcp.peer_addr().ok());
         match &self.0 {
-            Kind::Tcp(tcp) => both(tcp),
+            Kind::Tcp(tcp) => (tcp.local_addr().ok(), tcp.peer_addr().ok()),
             #[cfg(feature = "native-tls")]
-            Kind::NativeTls(session) => both(lock(session).get_ref().tcp()),
+            Kind::NativeTls(session) => lock(session).get_ref().below().addresses(),
         }
     }
 
-    fn source(&mut self) -> &mut impl Source {
+    fn source(&mut self) -> &mut dyn Source {
         match &mut self.0 {
             Kind::Tcp(tcp) => tcp,
             #[cfg(feature = "native-tls")]
-            Kind::NativeTls(session) => session.get_mut().unwrap_or_else(PoisonError::into_inner).get_mut().tcp_mut(),
+            Kind::NativeTls(session) => {
+                session.get_mut().unwrap_or_else(PoisonError::into_inner).get_mut().below_mut().source()
+            }
+        }
+    }
+
+    fn duplicate(&self) -> io::Result<TcpStream> {
+        match &self.0 {
+            Kind::Tcp(tcp) => duplicate(tcp),
+            #[cfg(feature = "native-tls")]
+            Kind::NativeTls(session) => lock(session).get_ref().below().duplicate(),
         }
     }
 }

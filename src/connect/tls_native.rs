@@ -8,7 +8,6 @@ use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use mio::net::TcpStream;
 use native_tls::{HandshakeError, TlsConnector, TlsStream};
 use url::Host;
 
@@ -35,10 +34,11 @@ impl Connector {
         Ok(Connector { connector: native_options::connector(config)?, server_name })
     }
 
-    /// Takes a connected socket that is registered with the waiter.
-    pub(super) fn handshake(&self, tcp: TcpStream, waiter: &mut Waiter<'_>) -> Result<Stream, Failure> {
+    /// Takes a connected stream that is registered with the waiter: a socket, or a TLS session with a proxy, in which this
+    /// one then travels.
+    pub(super) fn handshake(&self, below: Stream, waiter: &mut Waiter<'_>) -> Result<Stream, Failure> {
         let seen = Arc::new(Seen::default());
-        let transport = Transport { tcp, seen: seen.clone() };
+        let transport = Transport { below, seen: seen.clone() };
         let mut attempt = self.connector.connect(&self.server_name, transport);
         loop {
             match attempt {
@@ -55,9 +55,9 @@ impl Connector {
     }
 }
 
-/// The socket below a TLS session, which notes what the session's own errors do not tell.
+/// What is below a TLS session; notes what the session's own errors do not tell.
 pub(super) struct Transport {
-    tcp: TcpStream,
+    below: Stream,
     /// Shared with the connecting thread: a failed handshake drops the session and its transport.
     seen: Arc<Seen>,
 }
@@ -70,15 +70,15 @@ struct Seen {
 }
 
 impl Transport {
-    pub(super) fn tcp(&self) -> &TcpStream {
-        &self.tcp
+    pub(super) fn below(&self) -> &Stream {
+        &self.below
     }
 
-    pub(super) fn tcp_mut(&mut self) -> &mut TcpStream {
-        &mut self.tcp
+    pub(super) fn below_mut(&mut self) -> &mut Stream {
+        &mut self.below
     }
 
-    /// Tells whether the socket has reached its end. Without a close_notify, TLS libraries call that an error of their own
+    /// Tells whether what is below has reached its end. Without a close_notify, TLS libraries call that an error of their own
     /// kind, each a different one.
     pub(super) fn ended(&self) -> bool {
         self.seen.ended.load(Ordering::Relaxed)
@@ -87,7 +87,7 @@ impl Transport {
 
 impl Read for Transport {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.tcp.read(buf)?;
+        let n = self.below.read(buf)?;
         if n == 0 && !buf.is_empty() {
             self.seen.ended.store(true, Ordering::Relaxed);
         } else if n > 0 {
@@ -99,11 +99,12 @@ impl Read for Transport {
 
 impl Write for Transport {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.tcp.write(buf)
+        self.below.write(buf)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.tcp.flush()
+        // Nothing below keeps what it has taken.
+        Ok(())
     }
 }
 
@@ -111,7 +112,9 @@ impl Write for Transport {
 fn explain(error: native_tls::Error, seen: &Seen, server_name: &str, peer: &str) -> Error {
     // RFC 8446 §5.1: whatever TLS answers with has one of these content types.
     if seen.first_byte.get().is_some_and(|byte| !(20..=23).contains(byte)) {
-        let text = "the server does not speak TLS on this port: is the URL's scheme meant to be ws://?".to_owned();
+        let text =
+            "the server does not speak TLS on this port: is the URL's scheme meant to be ws:// (for a proxy, http://)?"
+                .to_owned();
         return Error::Tls { peer: peer.into(), source: Arc::new(Explained { text, source: error.into() }) };
     }
     if let Some(io) = io_cause(&error) {

@@ -1,6 +1,5 @@
 //! What stands in for TLS where no TLS feature is compiled in: a connector that cannot exist.
 
-use mio::net::TcpStream;
 use url::Host;
 
 use super::stream::Stream;
@@ -13,12 +12,12 @@ pub(super) enum Connector {}
 impl Connector {
     pub(super) fn new(host: &Host<&str>, _config: &TlsConfig) -> Result<Self, Error> {
         Err(Error::invalid(
-            format!("wss://{host}"),
+            format!("TLS with {host}"),
             "this program was built without TLS: enable the feature `native-tls` of websocket-app",
         ))
     }
 
-    pub(super) fn handshake(&self, _tcp: TcpStream, _waiter: &mut Waiter<'_>) -> Result<Stream, Failure> {
+    pub(super) fn handshake(&self, _below: Stream, _waiter: &mut Waiter<'_>) -> Result<Stream, Failure> {
         match *self {}
     }
 }

@@ -35,7 +35,7 @@ pub(super) struct Upgraded {
 pub(super) fn upgrade(target: &Target, stream: &Stream, waiter: &mut Waiter<'_>) -> Result<Upgraded, Failure> {
     let key = generate_key();
     send(&target.request.to_bytes(&key), stream, waiter)?;
-    let (head, mut leftover) = read_head(stream, waiter)?;
+    let (head, leftover) = read_head(stream, waiter)?;
     if head.status != 101 {
         let body = read_body(&head, &leftover, stream, waiter)?;
         let url = target.url().to_owned();
@@ -46,14 +46,6 @@ pub(super) fn upgrade(target: &Target, stream: &Stream, waiter: &mut Waiter<'_>)
     let accepted = head
         .accept(&derive_accept_key(key.as_bytes()), &target.request.offer)
         .map_err(|problem| refused(problem, waiter))?;
-    // Nothing may stay behind in the TLS session, where no event of the socket would tell of it.
-    let hidden = stream.buffered();
-    if hidden > 0 {
-        let start = leftover.len();
-        leftover.resize(start + hidden, 0);
-        let n = waiter.retry(Phase::Upgrade, || stream.read(&mut leftover[start..]))?;
-        leftover.truncate(start + n);
-    }
     Ok(Upgraded { head, accepted, leftover })
 }
 

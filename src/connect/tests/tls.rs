@@ -131,8 +131,7 @@ fn nothing_stays_hidden_in_the_session() {
     let url = format!("wss://127.0.0.1:{}/", server.port);
     let Connected { mut stream, leftover: mut bytes, .. } =
         dial(&url, &authority.trusted(), LONG).unwrap_or_else(|failure| panic!("{failure:?}"));
-    assert!(!bytes.is_empty(), "the first record had frames");
-    // Driven by events alone: what the session hid, none would tell of.
+    // Whatever of the frames the session has already taken off the socket, no event tells of.
     drive(&mut stream, |stream| {
         let mut buf = [0; 5_000];
         match stream.read(&mut buf) {
@@ -185,7 +184,6 @@ fn drive(stream: &mut Stream, mut step: impl FnMut(&Stream) -> std::io::Result<b
     let mut poll = Poll::new().unwrap();
     let mut events = Events::with_capacity(8);
     stream.register(poll.registry(), Token(0), Interest::READABLE | Interest::WRITABLE).unwrap();
-    poll.poll(&mut events, Some(LONG)).unwrap();
     loop {
         match step(stream) {
             Ok(true) => break,
