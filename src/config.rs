@@ -19,6 +19,8 @@ pub(crate) struct Config {
     pub(crate) origin: Option<String>,
     pub(crate) cookie: Option<String>,
     pub(crate) tls: TlsConfig,
+    pub(crate) proxy: ProxyChoice,
+    pub(crate) proxy_tls: TlsConfig,
     pub(crate) connect_timeout: Duration,
     pub(crate) close_timeout: Duration,
     pub(crate) send_timeout: Duration,
@@ -33,6 +35,16 @@ pub(crate) struct Config {
     pub(crate) compression: Option<Deflate>,
 }
 
+/// Which proxy to go through, if any.
+#[derive(Clone)]
+pub(crate) enum ProxyChoice {
+    /// What the environment's variables say for the URL.
+    Environment,
+    None,
+    /// This one, which may hold credentials.
+    Url(String),
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -41,6 +53,8 @@ impl Default for Config {
             origin: None,
             cookie: None,
             tls: TlsConfig::default(),
+            proxy: ProxyChoice::Environment,
+            proxy_tls: TlsConfig::default(),
             connect_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(10),
             send_timeout: Duration::from_secs(30),
@@ -128,7 +142,39 @@ macro_rules! option_methods {
             self
         }
 
-        /// Limits looking up, TCP, TLS and upgrade together. Defaults to 10 s: a server that is up answers within one.
+        /// Goes through this proxy, whatever the environment says: `http://` (CONNECT, RFC 9110 §9.3.6, for `ws://` too),
+        /// `https://` (the same, within TLS), `socks4://`, `socks4a://`, `socks5://` (RFC 1928) or `socks5h://`, with
+        /// `user:password@` before the host where it wants them.
+        ///
+        /// `socks4a`, `socks5h` and the HTTP ones leave it to the proxy to look up the server's name; the other two look it up here.
+        /// Without a scheme it is `http://`; without a port 80, 443 for `https://`, 1080 for SOCKS. A URL that is wrong is the
+        /// error of the run, a proxy's refusal [`Error::Proxy`](crate::Error::Proxy).
+        ///
+        /// Defaults to what the environment says, as curl reads it: `ws_proxy` or else `http_proxy` for `ws://`, `wss_proxy` or
+        /// else `https_proxy` for `wss://`, or else `all_proxy`; each in capitals where it is not set so (but `HTTP_PROXY` not
+        /// where `REQUEST_METHOD` is set: to a CGI program it comes from the request). None for hosts in `no_proxy`: names, which
+        /// stand for all names below them too, addresses and networks (`10.0.0.0/8`), with `:port` if for one port only,
+        /// separated by commas; `*` for all. See [`no_proxy`](Self::no_proxy).
+        pub fn proxy(mut self, url: impl Into<String>) -> Self {
+            self.config.proxy = $crate::config::ProxyChoice::Url(url.into());
+            self
+        }
+
+        /// Goes through no proxy, whatever the environment says. Defaults to what the environment says: see
+        /// [`proxy`](Self::proxy).
+        pub fn no_proxy(mut self) -> Self {
+            self.config.proxy = $crate::config::ProxyChoice::None;
+            self
+        }
+
+        /// Says how TLS with an `https://` proxy is secured; [`tls`](Self::tls) is for the server alone. Defaults to the
+        /// operating system's trusted roots.
+        pub fn proxy_tls(mut self, tls: $crate::TlsConfig) -> Self {
+            self.config.proxy_tls = tls;
+            self
+        }
+
+        /// Limits looking up, TCP, proxy, TLS and upgrade together. Defaults to 10 s: a server that is up answers within one.
         pub fn connect_timeout(mut self, timeout: ::std::time::Duration) -> Self {
             self.config.connect_timeout = timeout;
             self

@@ -46,6 +46,9 @@ pub enum Error {
         /// What the TLS library said.
         source: Arc<dyn StdError + Send + Sync>,
     },
+    /// The proxy opened no way to the server: it wants a password, does not allow the server, cannot reach it, or is no
+    /// proxy.
+    Proxy(Box<ProxyRefusal>),
     /// The server answered the upgrade with another status than 101: 403, 404, a redirect.
     Rejected(Box<Rejection>),
     /// The server's answer to the upgrade is not one that RFC 6455 §4.1 allows, or not HTTP at all.
@@ -110,6 +113,7 @@ impl fmt::Display for Error {
             }
             Error::Timeout { phase, peer, after } => write!(f, "{phase} {peer}: not done within {after:?}"),
             Error::Tls { peer, source } => write!(f, "TLS handshake with {peer}: {source}"),
+            Error::Proxy(refusal) => refusal.fmt(f),
             Error::Rejected(rejection) => rejection.fmt(f),
             Error::Upgrade { peer, problem } => write!(f, "WebSocket upgrade by {peer}: {problem}"),
             Error::Protocol(violation) => write!(f, "the peer broke the WebSocket protocol: {violation}"),
@@ -173,6 +177,8 @@ pub enum Phase {
     Resolve,
     /// Connecting by TCP.
     Connect,
+    /// Asking a proxy for a way to the server.
+    Proxy,
     /// The TLS handshake.
     Tls,
     /// The HTTP request that becomes a WebSocket.
@@ -188,11 +194,35 @@ impl fmt::Display for Phase {
         f.write_str(match self {
             Phase::Resolve => "looking up",
             Phase::Connect => "connecting to",
+            Phase::Proxy => "asking",
             Phase::Tls => "TLS handshake with",
             Phase::Upgrade => "WebSocket upgrade by",
             Phase::Open => "connected to",
             Phase::Closing => "closing the connection to",
         })
+    }
+}
+
+/// What a proxy said instead of opening a way to the server: see [`Error::Proxy`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProxyRefusal {
+    /// The proxy's URL, without credentials.
+    pub proxy: String,
+    /// The host and port that it was asked for.
+    pub destination: String,
+    /// The HTTP status, or the code of the SOCKS reply. `None` where there was no such: the answer was something else, or no
+    /// way to authenticate suits both sides.
+    pub reply: Option<u16>,
+    /// What that means, and what to try.
+    pub problem: String,
+    /// Whether it may get better by itself.
+    pub(crate) temporary: bool,
+}
+
+impl fmt::Display for ProxyRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the proxy {} opened no way to {}: {}", self.proxy, self.destination, self.problem)
     }
 }
 

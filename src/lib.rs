@@ -144,6 +144,7 @@
 //! |---|---|---|
 //! | yours | [`Invalid`](Error::Invalid) | no |
 //! | the network's | [`Network`](Error::Network), [`Timeout`](Error::Timeout), each with its [`Phase`] | often |
+//! | the proxy's | [`Proxy`](Error::Proxy), with its status | unless it wants a password or forbids the server |
 //! | the server's | [`Tls`](Error::Tls), [`Rejected`](Error::Rejected), [`Upgrade`](Error::Upgrade), [`Protocol`](Error::Protocol) | seldom; a `Rejection` has status and headers |
 //! | any of these, while reconnecting | [`Attempt`](Error::Attempt), with the number and the delay | it is being tried |
 //! | our limits' | [`Limit`](Error::Limit) | no: raise the limit |
@@ -203,7 +204,7 @@ pub use close::{Close, ClosedBy, close_code};
 pub use connect::Handshake;
 pub use connection::{Sender, State, Stats};
 pub use deflate::Deflate;
-pub use error::{Error, Headers, InvalidInput, LimitError, Phase, ProtocolError, Rejection, SendError};
+pub use error::{Error, Headers, InvalidInput, LimitError, Phase, ProtocolError, ProxyRefusal, Rejection, SendError};
 pub use event_loop::{CallbackError, Handler};
 pub use message::{Fragment, Message, Outgoing, OwnedMessage};
 pub use reconnect::{Cause, Reconnect};

@@ -1,6 +1,6 @@
 //! Turns a URL and options into an open connection: a non-blocking [`Stream`] and the server's [`Handshake`].
 //!
-//! Straight-line code with one deadline: look up, TCP, TLS, upgrade, each in its own file. It blocks, so it runs on a
+//! Straight-line code with one deadline: look up, TCP, proxy, TLS, upgrade, each in its own file. It blocks, so it runs on a
 //! short-lived thread, or on the caller's thread for the blocking client; never on an event loop. That thread owns
 //! everything in here but [`Cancel`], through which any thread ends it at once.
 //!
@@ -32,6 +32,7 @@ mod credentials;
 #[allow(missing_docs)]
 pub(crate) mod fuzzing;
 mod handshake;
+mod proxy;
 mod race;
 mod request;
 mod resolve;
@@ -73,10 +74,13 @@ pub(crate) struct Connected {
 pub(crate) fn connect(target: &Target, timeout: Duration, cancel: &Cancel) -> Result<Connected, Failure> {
     let mut waiter = Waiter::new(target.peer(), timeout, cancel)?;
     log::debug!(target: LOG, "connecting to {}", target.url());
-    let addresses = resolve::resolve(&target.host, target.port, &mut waiter)?;
-    let tcp = tcp::connect(&addresses, &mut waiter)?;
-    log::debug!(target: LOG, "{}: connected by TCP", target.peer());
-    let mut stream = Stream::tcp(tcp);
+    let mut stream = match &target.proxy {
+        None => {
+            let addresses = resolve::resolve(&target.host, target.port, &mut waiter)?;
+            tcp::connect(&addresses, &mut waiter)?
+        }
+        Some(proxy) => proxy.open(&target.host, target.port, &mut waiter)?,
+    };
     if let Some(connector) = &target.tls {
         stream = connector.handshake(stream, &mut waiter)?;
     }

@@ -3,6 +3,7 @@
 
 use url::{Host, ParseError, Position, Url};
 
+use super::proxy::Proxy;
 use super::request::Request;
 use super::tls::Connector;
 use crate::config::Config;
@@ -17,13 +18,14 @@ pub(crate) struct Target {
     pub(super) port: u16,
     /// `None` for `ws://`.
     pub(super) tls: Option<Connector>,
+    pub(super) proxy: Option<Proxy>,
     pub(super) request: Request,
     peer: Box<str>,
     url: Box<str>,
 }
 
 impl Target {
-    /// Checks the URL, the headers, the subprotocols and the TLS options. Errors show no credential.
+    /// Checks the URL, the headers, the subprotocols, the TLS options and the proxy, which the environment may name. Errors show no credential.
     pub(crate) fn new(url: &str, config: &Config) -> Result<Self, Error> {
         let parsed = parse(url).map_err(|problem| Error::invalid(format!("URL {}", shown(url)), problem))?;
         let (Some(host), Some(port)) = (parsed.host(), parsed.port_or_known_default()) else {
@@ -38,6 +40,7 @@ impl Target {
             host: host.to_owned(),
             port,
             tls,
+            proxy: Proxy::choose(config, parsed.scheme(), &host, port)?,
             request,
             peer: format!("{host}:{port}").into(),
             url: format!("{}://{}", parsed.scheme(), &parsed[Position::BeforeHost..Position::AfterPath]).into(),
@@ -110,7 +113,7 @@ fn ipv6_without_brackets(rest: &str) -> bool {
 
 /// Shows a URL that may be no URL at all, and may have credentials anywhere before its last `@`, in its query and in its
 /// fragment. Where it cannot be told which of them comes first, nothing but the scheme is shown.
-fn shown(url: &str) -> String {
+pub(super) fn shown(url: &str) -> String {
     // Enough to recognise it by.
     const SHOWN: usize = 100;
     let (scheme, rest) = url.split_once("://").filter(|(scheme, _)| is_scheme(scheme)).unwrap_or(("", url));

@@ -34,7 +34,7 @@ pub(super) struct Upgraded {
 
 pub(super) fn upgrade(target: &Target, stream: &Stream, waiter: &mut Waiter<'_>) -> Result<Upgraded, Failure> {
     let key = generate_key();
-    send(&target.request.to_bytes(&key), stream, waiter)?;
+    waiter.send(Phase::Upgrade, &target.request.to_bytes(&key), stream)?;
     let (head, leftover) = read_head(stream, waiter)?;
     if head.status != 101 {
         let body = read_body(&head, &leftover, stream, waiter)?;
@@ -47,14 +47,6 @@ pub(super) fn upgrade(target: &Target, stream: &Stream, waiter: &mut Waiter<'_>)
         .accept(&derive_accept_key(key.as_bytes()), &target.request.offer)
         .map_err(|problem| refused(problem, waiter))?;
     Ok(Upgraded { head, accepted, leftover })
-}
-
-fn send(mut bytes: &[u8], stream: &Stream, waiter: &mut Waiter<'_>) -> Result<(), Failure> {
-    while !bytes.is_empty() {
-        let written = waiter.retry(Phase::Upgrade, || stream.write(bytes))?;
-        bytes = &bytes[written..];
-    }
-    Ok(())
 }
 
 /// Reads up to the end of the final response's head, and gives what was read beyond.

@@ -2,6 +2,8 @@
 
 /// Each phase times out by name and ends at once when cancelled.
 mod phases;
+/// What proxies answer, and what goes through them.
+mod proxy;
 /// Certificates, and what TLS does to the bytes.
 #[cfg(feature = "native-tls")]
 mod tls;

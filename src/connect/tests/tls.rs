@@ -180,7 +180,7 @@ fn reading_and_writing_need_no_exclusive_access() {
 }
 
 /// Calls `step` until it says that it is done, and waits for an event whenever it would block.
-fn drive(stream: &mut Stream, mut step: impl FnMut(&Stream) -> std::io::Result<bool>) {
+pub(super) fn drive(stream: &mut Stream, mut step: impl FnMut(&Stream) -> std::io::Result<bool>) {
     let mut poll = Poll::new().unwrap();
     let mut events = Events::with_capacity(8);
     stream.register(poll.registry(), Token(0), Interest::READABLE | Interest::WRITABLE).unwrap();
@@ -199,7 +199,7 @@ fn drive(stream: &mut Stream, mut step: impl FnMut(&Stream) -> std::io::Result<b
 }
 
 /// Bytes that differ from their neighbours, so that a lost or repeated piece shows.
-fn pattern(length: usize) -> Vec<u8> {
+pub(super) fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|i| (i % 251) as u8).collect()
 }
 
