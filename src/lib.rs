@@ -71,7 +71,7 @@
 //! # Threads
 //!
 //! An app has one thread that reads and calls back: the caller's in `run_forever`, that of its `EventLoop`, or one of its own. Connecting (looking
-//! up, TCP, TLS, upgrade) is done on a short-lived thread beside it, so that `close()` ends that too. An idle connection
+//! up, TCP, proxy, TLS, upgrade) is done on a short-lived thread beside it, so that `close()` ends that too. An idle connection
 //! wakes up for its timers alone.
 //!
 //! A [`Sender`] is a handle to the connection: cheap to clone, `Send + Sync`, with methods that take `&self`. Every callback gets

@@ -14,6 +14,8 @@ mod frame;
 mod many;
 /// The scripted raw peer.
 mod peer;
+/// Programs of other people, started by tests.
+mod program;
 /// The recorder of callbacks that must end exhausted.
 mod recorder;
 /// An app that runs with its callbacks recorded.
@@ -47,6 +49,9 @@ mod keepalive;
 mod netns;
 /// RFC 6455 from outside.
 mod protocol;
+/// Real proxies, and the environment that names them.
+#[cfg(unix)]
+mod proxy;
 /// A real server: Python's `websockets`.
 mod python;
 /// What is sent while there is no connection.
