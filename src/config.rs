@@ -21,6 +21,7 @@ pub(crate) struct Config {
     pub(crate) tls: TlsConfig,
     pub(crate) proxy: ProxyChoice,
     pub(crate) proxy_tls: TlsConfig,
+    pub(crate) max_redirects: u32,
     pub(crate) connect_timeout: Duration,
     pub(crate) close_timeout: Duration,
     pub(crate) send_timeout: Duration,
@@ -55,6 +56,7 @@ impl Default for Config {
             tls: TlsConfig::default(),
             proxy: ProxyChoice::Environment,
             proxy_tls: TlsConfig::default(),
+            max_redirects: 0,
             connect_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(10),
             send_timeout: Duration::from_secs(30),
@@ -171,6 +173,21 @@ macro_rules! option_methods {
         /// operating system's trusted roots.
         pub fn proxy_tls(mut self, tls: $crate::TlsConfig) -> Self {
             self.config.proxy_tls = tls;
+            self
+        }
+
+        /// Follows up to so many redirects (HTTP statuses 301, 302, 303, 307 and 308) each time it connects, to `http://` and
+        /// `https://` as to `ws://` and `wss://`, all within [`connect_timeout`](Self::connect_timeout). Never from `wss://` to
+        /// `ws://`.
+        ///
+        /// Another origin (scheme, host or port) gets no credentials: not the URL's user info, not the cookie, no header that the
+        /// program set but `User-Agent`, no client certificate (unless a ready-made connector has it). The subprotocols are
+        /// offered to it.
+        ///
+        /// Defaults to 0: a redirect is [`Error::Rejected`](crate::Error::Rejected), and so is one that is not followed, with the
+        /// reason.
+        pub fn max_redirects(mut self, redirects: u32) -> Self {
+            self.config.max_redirects = redirects;
             self
         }
 

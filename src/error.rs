@@ -238,6 +238,8 @@ pub struct Rejection {
     pub headers: Headers,
     /// The beginning of the response's body, 64 KiB of it at most.
     pub body: Vec<u8>,
+    /// Why a redirect was not followed, where `max_redirects` asks for that.
+    pub not_followed: Option<String>,
 }
 
 impl fmt::Display for Rejection {
@@ -245,6 +247,9 @@ impl fmt::Display for Rejection {
         write!(f, "{} refused the upgrade with HTTP status {}", self.url, self.status)?;
         if let (300..400, Some(location)) = (self.status, self.headers.get("location")) {
             write!(f, ", it redirects to {}", excerpt(location.split(['?', '#']).next().unwrap_or_default()))?;
+        }
+        if let Some(why) = &self.not_followed {
+            write!(f, ", which is not followed: {}", excerpt(why))?;
         }
         match excerpt(&String::from_utf8_lossy(&self.body)).as_str() {
             "" => Ok(()),
@@ -485,6 +490,7 @@ mod tests {
             status: 302,
             headers: Headers::new(vec![("Location".into(), "/new".into())]),
             body: vec![b'x'; 1000],
+            not_followed: None,
         };
         let shown = rejection.to_string();
         assert!(shown.contains("302") && shown.contains("redirects to /new"), "{shown}");

@@ -244,6 +244,7 @@ mod tests {
             status,
             headers: Headers::new(headers.into_iter().collect()),
             body: Vec::new(),
+            not_followed: None,
         }))
     }
 

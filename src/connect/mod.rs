@@ -7,6 +7,7 @@
 //! ```text
 //! URL, Config → target, request, native_options     checked before any socket
 //!               resolve → tcp (race) → tls_native → upgrade (response, body) → Connected
+//!               └────────── redirect: from the beginning, elsewhere ─────────┘
 //!               └────────────── waiter: deadline, cancel ──────────────────┘
 //! ```
 //!
@@ -34,6 +35,7 @@ pub(crate) mod fuzzing;
 mod handshake;
 mod proxy;
 mod race;
+mod redirect;
 mod request;
 mod resolve;
 mod response;
@@ -68,23 +70,42 @@ pub(crate) struct Connected {
     /// What the server sent right behind its response: the first frames.
     pub(crate) leftover: Vec<u8>,
     pub(crate) handshake: Handshake,
+    /// Names the server in messages: another one than the target's, if it sent us there.
+    pub(crate) peer: Box<str>,
 }
 
-/// Connects, within `timeout` for all phases together. Blocks the calling thread until then or until `cancel`.
+/// Connects, within `timeout` for all phases together and all redirects. Blocks the calling thread until then or until
+/// `cancel`.
 pub(crate) fn connect(target: &Target, timeout: Duration, cancel: &Cancel) -> Result<Connected, Failure> {
     let mut waiter = Waiter::new(target.peer(), timeout, cancel)?;
+    let mut redirected: Option<Target> = None;
+    loop {
+        let target = redirected.as_ref().unwrap_or(target);
+        match open(target, &mut waiter) {
+            Err(Failure::Error(Error::Rejected(rejection))) => {
+                let next = redirect::follow(target.redirects.as_ref(), rejection)?;
+                log::debug!(target: LOG, "{}: redirected to {}", target.peer(), next.url());
+                waiter.set_peer(next.peer());
+                redirected = Some(next);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn open(target: &Target, waiter: &mut Waiter<'_>) -> Result<Connected, Failure> {
     log::debug!(target: LOG, "connecting to {}", target.url());
     let mut stream = match &target.proxy {
         None => {
-            let addresses = resolve::resolve(&target.host, target.port, &mut waiter)?;
-            tcp::connect(&addresses, &mut waiter)?
+            let addresses = resolve::resolve(&target.host, target.port, waiter)?;
+            tcp::connect(&addresses, waiter)?
         }
-        Some(proxy) => proxy.open(&target.host, target.port, &mut waiter)?,
+        Some(proxy) => proxy.open(&target.host, target.port, waiter)?,
     };
     if let Some(connector) = &target.tls {
-        stream = connector.handshake(stream, &mut waiter)?;
+        stream = connector.handshake(stream, waiter)?;
     }
-    let upgraded = upgrade::upgrade(target, &stream, &mut waiter)?;
+    let upgraded = upgrade::upgrade(target, &stream, waiter)?;
     let (local_addr, peer_addr) = stream.addresses();
     stream.deregister(waiter.registry()).map_err(|source| Error::network(Phase::Upgrade, target.peer(), source))?;
     log::debug!(target: LOG, "{}: open", target.peer());
@@ -97,5 +118,5 @@ pub(crate) fn connect(target: &Target, timeout: Duration, cancel: &Cancel) -> Re
         local_addr,
         peer_addr,
     };
-    Ok(Connected { stream, leftover: upgraded.leftover, handshake })
+    Ok(Connected { stream, leftover: upgraded.leftover, handshake, peer: target.peer().into() })
 }

@@ -4,6 +4,7 @@
 use url::{Host, ParseError, Position, Url};
 
 use super::proxy::Proxy;
+use super::redirect::Redirects;
 use super::request::Request;
 use super::tls::Connector;
 use crate::config::Config;
@@ -20,6 +21,7 @@ pub(crate) struct Target {
     pub(super) tls: Option<Connector>,
     pub(super) proxy: Option<Proxy>,
     pub(super) request: Request,
+    pub(super) redirects: Option<Redirects>,
     peer: Box<str>,
     url: Box<str>,
 }
@@ -42,6 +44,7 @@ impl Target {
             tls,
             proxy: Proxy::choose(config, parsed.scheme(), &host, port)?,
             request,
+            redirects: Redirects::new(&parsed, config),
             peer: format!("{host}:{port}").into(),
             url: format!("{}://{}", parsed.scheme(), &parsed[Position::BeforeHost..Position::AfterPath]).into(),
         })

@@ -37,11 +37,13 @@ pub(super) fn upgrade(target: &Target, stream: &Stream, waiter: &mut Waiter<'_>)
     waiter.send(Phase::Upgrade, &target.request.to_bytes(&key), stream)?;
     let (head, leftover) = read_head(stream, waiter)?;
     if head.status != 101 {
-        let body = read_body(&head, &leftover, stream, waiter)?;
-        let url = target.url().to_owned();
-        return Err(
-            Error::Rejected(Box::new(Rejection { url, status: head.status, headers: head.headers, body })).into()
-        );
+        let body = match &target.redirects {
+            Some(redirects) if redirects.wants(head.status, &head.headers) => Vec::new(),
+            _ => read_body(&head, &leftover, stream, waiter)?,
+        };
+        let Head { status, headers, .. } = head;
+        let rejection = Rejection { url: target.url().into(), status, headers, body, not_followed: None };
+        return Err(Error::Rejected(Box::new(rejection)).into());
     }
     let accepted = head
         .accept(&derive_accept_key(key.as_bytes()), &target.request.offer)

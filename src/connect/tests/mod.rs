@@ -4,6 +4,8 @@
 mod phases;
 /// What proxies answer, and what goes through them.
 mod proxy;
+/// Where redirects lead, and what goes there.
+mod redirects;
 /// Certificates, and what TLS does to the bytes.
 #[cfg(feature = "native-tls")]
 mod tls;
