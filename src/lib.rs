@@ -136,6 +136,13 @@
 //! What is sent meanwhile is [`SendError::NotConnected`], unless
 //! [`queue_while_disconnected`](WebSocketApp::queue_while_disconnected) keeps it for the next connection.
 //!
+//! # Proxies and redirects
+//!
+//! A connection goes through the proxy that [`proxy`](WebSocketApp::proxy) names, HTTP or SOCKS, or else the environment
+//! (`http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`), which [`no_proxy`](WebSocketApp::no_proxy) ignores. TLS goes through it
+//! to the server: a proxy sees no more than the server's name. Redirects are followed where
+//! [`max_redirects`](WebSocketApp::max_redirects) says so. All of it is within [`connect_timeout`](WebSocketApp::connect_timeout).
+//!
 //! # Errors
 //!
 //! [`Error`] says whose fault it is, which is what a program that tries again wants to know:

@@ -54,6 +54,23 @@ fn a_password_in_a_url_is_never_shown() {
 }
 
 #[test]
+fn proxies() {
+    let nobody = Bystander::new();
+    for (url, naming) in [
+        ("", "names no host"),
+        ("ftp://127.0.0.1", "none of http, https, socks4"),
+        ("http://127.0.0.1:99999", "port"),
+        ("socks4://user:secret@127.0.0.1", "no passwords"),
+    ] {
+        is_refused(|| at(&nobody).proxy(url), naming);
+        assert!(!at(&nobody).proxy(url).run_forever().unwrap_err().to_string().contains("secret"));
+    }
+    #[cfg(not(feature = "native-tls"))]
+    is_refused(|| at(&nobody).proxy("https://127.0.0.1"), "native-tls");
+    nobody.saw_nobody();
+}
+
+#[test]
 fn headers() {
     let nobody = Bystander::new();
     for (name, value, naming) in [

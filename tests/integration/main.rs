@@ -58,6 +58,8 @@ mod python;
 mod queueing;
 /// Connecting again after a loss.
 mod reconnect;
+/// Redirects, followed where an app asks for that.
+mod redirects;
 /// `Sender` with a full queue, an empty one, and without a connection.
 mod sending;
 /// A slow callback does not cost the connection.

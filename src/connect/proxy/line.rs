@@ -117,3 +117,42 @@ impl Line for Script<'_> {
         Ok(())
     }
 }
+
+/// Whatever a proxy sends, a protocol takes a bounded part of it, ends, and says something.
+#[cfg(test)]
+mod tests {
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+
+    use super::super::{Destination, http, socks};
+    use super::*;
+
+    #[test]
+    fn no_answer_does_harm() {
+        // The bytes that mean something to one protocol or another, more often than not.
+        const TELLING: &[u8] = b"\0\x01\x02\x03\x04\x05\x5a\xff\r\n\r\nHTTP/1.1 200 ";
+        let mut rng = StdRng::seed_from_u64(7);
+        for _ in 0..50_000 {
+            let length = rng.random_range(0..40);
+            let byte = |rng: &mut StdRng| match rng.random_range(0..4) {
+                0 => rng.random(),
+                _ => TELLING[rng.random_range(0..TELLING.len())],
+            };
+            let answers: Vec<u8> = (0..length).map(|_| byte(&mut rng)).collect();
+            let destination = Destination::Name("host", 80);
+            for protocol in 0..3 {
+                let mut line = Script { sent: Vec::new(), answers: &answers };
+                let result = match protocol {
+                    0 => http::connect(&mut line, &destination, None),
+                    1 => socks::socks4(&mut line, &destination, None),
+                    _ => socks::socks5(&mut line, &destination, None),
+                };
+                match result {
+                    Err(Stop::Refused(refusal)) => assert!(!refusal.problem.is_empty(), "{answers:?}"),
+                    Err(Stop::Failed(_)) => {}
+                    Ok(()) => assert!(line.answers.len() < answers.len(), "{answers:?}"),
+                }
+            }
+        }
+    }
+}

@@ -18,6 +18,7 @@ mod line;
 mod socks;
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 
 use url::Host;
@@ -73,28 +74,32 @@ impl Proxy {
     pub(super) fn open(&self, host: &Host, port: u16, waiter: &mut Waiter<'_>) -> Result<Stream, Failure> {
         let server = waiter.peer().to_owned();
         let destinations = self.destinations(host, port, waiter)?;
-        waiter.set_peer(&self.peer);
         log::debug!(target: super::LOG, "{server}: going through the proxy {}", self.address);
+        waiter.set_peer(&self.peer);
+        let stream = self.open_first(&destinations, waiter)?;
+        waiter.set_peer(&server);
+        Ok(stream)
+    }
+
+    /// Asks for one after the other until the proxy reaches it. There is at least one.
+    fn open_first(&self, destinations: &[Destination<'_>], waiter: &mut Waiter<'_>) -> Result<Stream, Failure> {
         let addresses = resolve(&self.address.host, self.address.port, waiter)?;
-        for (i, destination) in destinations.iter().enumerate() {
+        let mut rest = destinations;
+        loop {
+            let (destination, others) = rest.split_first().expect("there is at least one, and the last one returns");
             match self.tunnel(&addresses, destination, waiter) {
-                Ok(stream) => {
-                    waiter.set_peer(&server);
-                    return Ok(stream);
-                }
-                Err(Stop::Refused(refusal)) if refusal.unreachable && i + 1 < destinations.len() => {
-                    log::debug!(target: super::LOG, "{server} at {destination}: {}", refusal.problem);
+                Ok(stream) => return Ok(stream),
+                Err(Stop::Refused(refusal)) if refusal.unreachable && !others.is_empty() => {
+                    log::debug!(target: super::LOG, "{destination}, by {}: {}", self.peer, refusal.problem);
+                    rest = others;
                 }
                 Err(Stop::Refused(refusal)) => return Err(self.refused(refusal, destination).into()),
                 Err(Stop::Failed(failure)) => return Err(failure),
             }
         }
-        let problem =
-            format!("it has no IPv4 address, which is all that {} reaches: socks5:// reaches more", self.address);
-        Err(Error::network(Phase::Resolve, &server, std::io::Error::new(std::io::ErrorKind::NotFound, problem)).into())
     }
 
-    /// What to ask for, one after the other: the name, where the proxy looks it up, or the addresses that it is given here.
+    /// What to ask for, at least one: the name, where the proxy looks it up, or the addresses that it is given here.
     fn destinations<'a>(
         &self,
         host: &'a Host,
@@ -106,7 +111,14 @@ impl Proxy {
         }
         let addresses = resolve(host, port, waiter)?.into_iter();
         let reached = addresses.filter(|address| address.is_ipv4() || self.address.scheme.reaches_ipv6());
-        Ok(reached.map(Destination::Address).collect())
+        let destinations: Vec<_> = reached.map(Destination::Address).collect();
+        if destinations.is_empty() {
+            let problem =
+                format!("no IPv4 address, which is all that {} reaches: socks5:// reaches more", self.address);
+            let problem = io::Error::new(io::ErrorKind::NotFound, problem);
+            return Err(Error::network(Phase::Resolve, waiter.peer(), problem).into());
+        }
+        Ok(destinations)
     }
 
     fn tunnel(
@@ -155,5 +167,46 @@ fn as_ref(host: &Host) -> Host<&str> {
         Host::Domain(name) => Host::Domain(name),
         Host::Ipv4(address) => Host::Ipv4(*address),
         Host::Ipv6(address) => Host::Ipv6(*address),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::super::testing::{Server, waiter};
+    use super::super::waiter::Cancel;
+    use super::*;
+
+    /// Asks for two addresses of a proxy that gives these replies, and tells how often it was asked.
+    fn ask_for_two(replies: &'static [u8]) -> Result<(), Failure> {
+        let server = Server::taking(replies.len(), |i, mut stream| {
+            stream.read_exact(&mut [0; 3]).unwrap();
+            stream.write_all(&[5, 0]).unwrap();
+            let mut request = [0; 10];
+            stream.read_exact(&mut request).unwrap();
+            assert_eq!(request[4..8], [10, 0, 0, i as u8 + 1]);
+            stream.write_all(&[5, replies[i], 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
+        });
+        let url = format!("socks5://127.0.0.1:{}", server.port);
+        let config = Config { proxy: ProxyChoice::Url(url), ..Config::default() };
+        let proxy = Proxy::choose(&config, "ws", &Host::Domain("server.example"), 80).unwrap().unwrap();
+        let destinations = ["10.0.0.1:80", "10.0.0.2:80"].map(|address| Destination::Address(address.parse().unwrap()));
+        let cancel = Cancel::new();
+        let result = proxy.open_first(&destinations, &mut waiter(&cancel)).map(drop);
+        server.join(result)
+    }
+
+    #[test]
+    fn another_address_is_asked_for_where_one_cannot_be_reached() {
+        assert!(ask_for_two(&[0]).is_ok());
+        assert!(ask_for_two(&[4, 0]).is_ok());
+        // The rules of the proxy, which are not about the address alone.
+        for (replies, of) in [(&[2][..], "10.0.0.1:80: SOCKS5 reply 2"), (&[3, 5], "10.0.0.2:80: SOCKS5 reply 5")] {
+            match ask_for_two(replies) {
+                Err(Failure::Error(error)) => assert!(error.to_string().contains(of), "{error}"),
+                other => panic!("{other:?}"),
+            }
+        }
     }
 }

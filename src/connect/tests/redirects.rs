@@ -51,7 +51,9 @@ fn every_redirect_is_followed_to_where_it_leads() {
         assert_eq!(*connected.peer, format!("127.0.0.1:{}", last.port));
         assert_eq!(connected.handshake.peer_addr().map(|address| address.port()), Some(last.port));
         drop(connected);
-        first.join(middle.join(last.join(())));
+        last.join(());
+        middle.join(());
+        first.join(());
     }
 }
 
@@ -71,7 +73,8 @@ fn a_redirect_within_the_origin_keeps_the_credentials_and_one_out_of_it_loses_th
     assert!(!request.contains("secret") && !request.contains("Authorization"), "{request}");
     assert!(request.contains("User-Agent: test") && request.contains("Sec-WebSocket-Protocol: v1"), "{request}");
     drop(connected);
-    first.join(last.join(()));
+    last.join(());
+    first.join(());
 
     // Two connections to one port.
     let server = Server::taking(2, |i, mut stream| {
@@ -143,7 +146,8 @@ fn what_fails_behind_a_redirect_names_who_failed() {
     let (first, port) = (redirecting(302, &format!("ws://127.0.0.1:{}/", last.port)), last.port);
     let error = text(dial(&format!("ws://127.0.0.1:{}/", first.port), &following(5), LONG));
     assert!(error.starts_with(&format!("WebSocket upgrade by 127.0.0.1:{port}: the server hung up")), "{error}");
-    first.join(last.join(()));
+    last.join(());
+    first.join(());
 }
 
 #[test]
@@ -161,7 +165,8 @@ fn the_time_and_a_cancel_are_for_all_of_it() {
     });
     let first = redirecting(302, &format!("ws://127.0.0.1:{}/", silent.port));
     cancel_with(&format!("ws://127.0.0.1:{}/", first.port), &following(1), &reached);
-    first.join(silent.join(()));
+    silent.join(());
+    first.join(());
 }
 
 #[cfg(feature = "native-tls")]
@@ -190,6 +195,7 @@ mod secure {
         let first = redirecting(301, &format!("https://127.0.0.1:{}/", last.port));
         let result = dial(&format!("ws://127.0.0.1:{}/", first.port), &config, LONG);
         assert!(result.is_ok(), "{}", text(result));
-        first.join(last.join(()));
+        last.join(());
+        first.join(());
     }
 }

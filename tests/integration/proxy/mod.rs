@@ -6,14 +6,16 @@ mod environment;
 mod programs;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use websocket_app::{ClosedBy, Error, ProxyRefusal, WebSocket, WebSocketApp};
+use websocket_app::{ClosedBy, Error, ProxyRefusal, Reconnect, WebSocket, WebSocketApp};
 
 use self::programs::{dante, microsocks, squid, tinyproxy, twisted};
-use crate::failure::clean;
+use crate::failure::{Failure, clean, lost, unanswered};
 use crate::frame::Frame;
 use crate::peer::{Peer, RefusedPort};
 use crate::running::run;
+use crate::watchdog::Gate;
 
 /// An echo that counts: it takes this many clients, one after the other.
 fn echo(clients: usize) -> Peer {
@@ -122,6 +124,46 @@ fn twisted_lets_us_through_by_socks_4_and_4a() {
     converses(WebSocketApp::new(by_name(&peer)).proxy(format!("socks4a://{addr}")), addr);
     let nobody = RefusedPort::new();
     assert_eq!(refusal(&nobody.url(), format!("socks4a://{addr}")).reply, Some(91));
+}
+
+#[test]
+fn close_ends_the_wait_for_a_proxy_at_once() {
+    let asked = Gate::new();
+    let proxy = Peer::start({
+        let asked = asked.clone();
+        move |listener| {
+            let mut client = listener.accept();
+            client.read_request();
+            asked.open();
+            client.stay_silent();
+        }
+    });
+    let app = WebSocketApp::new("ws://server.invalid/").proxy(format!("http://{}", proxy.addr()));
+    let app = run(app.connect_timeout(Duration::from_secs(3600)));
+    asked.wait();
+    app.sender.close();
+    app.expect_close(unanswered());
+    app.end_in_order();
+}
+
+#[test]
+fn a_wrong_password_is_not_tried_again_and_a_proxy_in_trouble_is() {
+    let proxy = Peer::start(|listener| {
+        for status in [503, 407] {
+            let mut client = listener.accept();
+            client.read_request();
+            client.write(format!("HTTP/1.1 {status} x\r\n\r\n"));
+            client.expect_end();
+        }
+        listener.saw_nobody_else();
+    });
+    let app = WebSocketApp::new("ws://server.invalid/").proxy(format!("http://alice:land@{}", proxy.addr()));
+    let soon = Duration::from_millis(1);
+    let app = run(app.reconnect(Reconnect::fixed(soon)));
+    app.expect_failure(Failure::Attempt(1, Some(soon), Box::new(Failure::Proxy(Some(503)))));
+    app.expect_failure(Failure::Attempt(2, None, Box::new(Failure::Proxy(Some(407)))));
+    app.expect_close(lost());
+    app.end_given_up();
 }
 
 #[test]
