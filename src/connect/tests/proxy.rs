@@ -96,12 +96,14 @@ fn an_answer_may_come_byte_by_byte() {
         stream.set_nodelay(true).unwrap();
         welcome(&mut stream);
         b"\x05\0\0\x03\x05proxy\0\0HTTP/1.1 403 x\r\n\r\n".iter().for_each(|byte| stream.write_all(&[*byte]).unwrap());
+        wait_for_end(&mut stream);
     });
     assert!(text(result).contains("HTTP status 403"));
     let result = connect("http", |mut stream| {
         stream.set_nodelay(true).unwrap();
         read_request(&mut stream);
         b"HTTP/1.0 200 OK\r\n\r\nHTTP/1.1 403 x\r\n\r\n".iter().for_each(|byte| stream.write_all(&[*byte]).unwrap());
+        wait_for_end(&mut stream);
     });
     assert!(text(result).contains("HTTP status 403"));
 }
