@@ -5,7 +5,8 @@
 //! cargo run --release --example load_client -- LIB WORKLOAD N SIZE PORT
 //! ```
 //!
-//! LIB is `ours` (`ws://127.0.0.1:PORT`) or `ours-native-tls` (`wss://localhost:PORT`, any certificate). SIZE is a
+//! LIB is `ours` (`ws://127.0.0.1:PORT`), or `ours-native-tls` or `ours-rustls`, if that feature is on (`wss://localhost:PORT`,
+//! any certificate). SIZE is a
 //! message's length in bytes, N their number. The server has `/echo`, `/flood?n=N&size=SIZE`, which waits for a message
 //! and then sends N, and `/sink?n=N`, which answers the last of N messages with one of its own. WORKLOAD is one of:
 //!
@@ -24,9 +25,11 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use websocket_app::{AppHandle, CallbackError, Handler, Message, Sender, TlsConfig, WebSocket, WebSocketApp};
+use websocket_app::{
+    AppHandle, CallbackError, Handler, Message, Sender, TlsBackend, TlsConfig, WebSocket, WebSocketApp,
+};
 
-const USAGE: &str = "usage: load_client ours|ours-native-tls rtt|brtt|xrtt|recv|send|xsend N SIZE PORT";
+const USAGE: &str = "usage: load_client ours|ours-native-tls|ours-rustls rtt|brtt|xrtt|recv|send|xsend N SIZE PORT";
 
 type Outcome = Result<Report, Box<dyn Error>>;
 
@@ -58,7 +61,7 @@ impl Job {
         let (n, size, port): (usize, usize, u16) = (n.parse()?, size.parse()?, port.parse()?);
         let origin = match lib.as_str() {
             "ours" => format!("ws://127.0.0.1:{port}"),
-            "ours-native-tls" => format!("wss://localhost:{port}"),
+            "ours-native-tls" | "ours-rustls" => format!("wss://localhost:{port}"),
             _ => return Err(USAGE.into()),
         };
         let url = match work.as_str() {
@@ -95,7 +98,8 @@ impl Job {
     }
 
     fn tls(&self) -> TlsConfig {
-        TlsConfig::new().danger_accept_invalid_certs(true)
+        let backend = if self.lib == "ours-rustls" { TlsBackend::Rustls } else { TlsBackend::NativeTls };
+        TlsConfig::new().backend(backend).danger_accept_invalid_certs(true)
     }
 
     /// Runs a handler that measures and reports by itself.

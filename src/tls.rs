@@ -2,11 +2,17 @@
 
 use std::fmt;
 use std::path::PathBuf;
+#[cfg(feature = "rustls")]
+use std::sync::Arc;
+
+#[cfg(feature = "__tls")]
+use crate::error::Error;
 
 /// What to trust and who to be in TLS.
 ///
 /// Nothing is read or parsed before the run begins: a file that is missing or a certificate that is none is the error of
-/// the run, before any socket is opened.
+/// the run, before any socket is opened. Every option means the same with either library ([`TlsBackend`]); what one of them
+/// cannot do is an error of that kind too, and says which can.
 ///
 /// ```no_run
 /// use websocket_app::{TlsConfig, WebSocketApp};
@@ -24,14 +30,56 @@ pub struct TlsConfig {
     pub(crate) server_name: Option<String>,
     pub(crate) accept_invalid_certs: bool,
     pub(crate) accept_invalid_hostnames: bool,
+    pub(crate) min_version: TlsVersion,
+    pub(crate) pins: Vec<String>,
+    pub(crate) bundled_roots: bool,
+    pub(crate) key_log: Option<PathBuf>,
+    pub(crate) backend: Option<TlsBackend>,
     #[cfg(feature = "native-tls")]
     pub(crate) native_tls: Option<native_tls::TlsConnector>,
+    #[cfg(feature = "rustls")]
+    pub(crate) rustls: Option<Arc<rustls::ClientConfig>>,
+}
+
+/// The library that does TLS.
+///
+/// Both are always known by name; choosing one that is not compiled in is an error that names the feature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TlsBackend {
+    /// `native-tls`: the operating system's library, OpenSSL, Schannel or Security.framework (feature `native-tls`).
+    NativeTls,
+    /// rustls, which is written in Rust and the same everywhere, with ring's cryptography (feature `rustls`). It trusts the
+    /// operating system's roots, as the other one does.
+    Rustls,
+}
+
+impl TlsBackend {
+    /// The feature that brings it.
+    #[cfg(feature = "__tls")]
+    pub(crate) fn feature(self) -> &'static str {
+        match self {
+            TlsBackend::NativeTls => "native-tls",
+            TlsBackend::Rustls => "rustls",
+        }
+    }
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246).
+    #[default]
+    Tls12,
+    /// TLS 1.3 (RFC 8446).
+    Tls13,
 }
 
 /// A certificate or key: its bytes, or the file they are in.
 #[derive(Clone)]
 // Without a TLS feature it is never read: `wss://` is refused before that.
-#[cfg_attr(not(feature = "native-tls"), allow(dead_code))]
+#[cfg_attr(not(feature = "__tls"), allow(dead_code))]
 pub(crate) enum Material {
     Bytes(Vec<u8>),
     File(PathBuf),
@@ -39,6 +87,7 @@ pub(crate) enum Material {
 
 /// Who this client is.
 #[derive(Clone)]
+// Rustls reads no archives, so it needs no password.
 #[cfg_attr(not(feature = "native-tls"), allow(dead_code))]
 pub(crate) enum Identity {
     Pkcs12 { archive: Material, password: String },
@@ -113,12 +162,114 @@ impl TlsConfig {
         self
     }
 
-    /// Uses a ready-made connector, which then decides everything but the server's name. Setting roots, an identity or a
-    /// `danger_` switch here as well is an error. Defaults to one made from the other options.
+    /// Accepts only servers whose certificate has this key, or one of several: call it again for each. Everything else about
+    /// the certificate must be right as well, unless a `danger_` switch says otherwise.
+    ///
+    /// A pin is `sha256/` and the Base64 of the SHA-256 of the certificate's SubjectPublicKeyInfo, as curl and RFC 7469 have
+    /// it. It is the server's own certificate that counts, not one further up. Checked before anything is sent to the
+    /// server. Defaults to none: any trusted certificate will do.
+    pub fn pin(mut self, pin: impl Into<String>) -> Self {
+        self.pins.push(pin.into());
+        self
+    }
+
+    /// Refuses servers that speak only older versions. Defaults to TLS 1.2: those before it are retired (RFC 8996).
+    pub fn min_version(mut self, version: TlsVersion) -> Self {
+        self.min_version = version;
+        self
+    }
+
+    /// Trusts Mozilla's root certificates, as they were when this program was built, instead of the operating system's: for
+    /// systems that have none. Needs rustls and the feature `rustls-webpki-roots`. Defaults to `false`: an operating system
+    /// takes roots back that prove bad, and a program does not.
+    pub fn bundled_roots(mut self, bundled: bool) -> Self {
+        self.bundled_roots = bundled;
+        self
+    }
+
+    /// Appends the keys of every session to this file, in the NSS key log format that Wireshark reads (`SSLKEYLOGFILE` in
+    /// other programs; the environment is never asked here). Whoever has the file can read what was said. Needs rustls.
+    /// Defaults to none.
+    pub fn key_log_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.key_log = Some(path.into());
+        self
+    }
+
+    /// Chooses the library that does TLS. Defaults to that of a ready-made configuration where there is one, else to
+    /// `native-tls` where that is compiled in, else to rustls: so another crate's wish for a feature changes nothing here.
+    pub fn backend(mut self, backend: TlsBackend) -> Self {
+        self.backend = Some(backend);
+        self
+    }
+
+    /// Uses a ready-made connector of `native-tls`, which then decides everything but the server's name and the pins.
+    /// Setting anything else here as well is an error. Defaults to one made from the other options.
     #[cfg(feature = "native-tls")]
     pub fn native_tls(mut self, connector: native_tls::TlsConnector) -> Self {
         self.native_tls = Some(connector);
         self
+    }
+
+    /// Uses a ready-made configuration of rustls, which then decides everything but the server's name and the pins.
+    /// Setting anything else here as well is an error. Defaults to one made from the other options.
+    #[cfg(feature = "rustls")]
+    pub fn rustls(mut self, config: impl Into<Arc<rustls::ClientConfig>>) -> Self {
+        self.rustls = Some(config.into());
+        self
+    }
+
+    /// Checks what goes together, and tells which library is to do it.
+    #[cfg(feature = "__tls")]
+    pub(crate) fn chosen_backend(&self) -> Result<TlsBackend, Error> {
+        if self.only_these_roots && !self.accept_invalid_certs && self.roots.is_empty() {
+            return Err(Error::invalid(
+                "TlsConfig::only_these_roots(true)",
+                "trusts nobody without a root: add one with root_certificate or root_certificate_file",
+            ));
+        }
+        let Some((option, ready_made)) = self.ready_made()? else {
+            let default = if cfg!(feature = "native-tls") { TlsBackend::NativeTls } else { TlsBackend::Rustls };
+            return Ok(self.backend.unwrap_or(default));
+        };
+        if self.backend.is_some_and(|backend| backend != ready_made) {
+            return Err(Error::invalid(option, "is for the other library than TlsConfig::backend chooses"));
+        }
+        let others = !self.roots.is_empty()
+            || self.only_these_roots
+            || self.identity.is_some()
+            || self.accept_invalid_certs
+            || self.accept_invalid_hostnames
+            || self.bundled_roots
+            || self.key_log.is_some()
+            || self.min_version != TlsVersion::default();
+        match others {
+            true => Err(Error::invalid(
+                option,
+                "is ready-made, and decides roots, identity, versions and danger_ switches itself: set them when making it",
+            )),
+            false => Ok(ready_made),
+        }
+    }
+
+    /// Finds what was handed in ready-made, and for which library.
+    #[cfg(feature = "__tls")]
+    fn ready_made(&self) -> Result<Option<(&'static str, TlsBackend)>, Error> {
+        let (mut native, mut rustls) = (None, None);
+        #[cfg(feature = "native-tls")]
+        if self.native_tls.is_some() {
+            native = Some(("TlsConfig::native_tls", TlsBackend::NativeTls));
+        }
+        #[cfg(feature = "rustls")]
+        if self.rustls.is_some() {
+            rustls = Some(("TlsConfig::rustls", TlsBackend::Rustls));
+        }
+        match (native.take(), rustls.take()) {
+            (Some(_), Some(_)) => Err(Error::invalid(
+                "TlsConfig::rustls",
+                "cannot be had together with TlsConfig::native_tls: one does it",
+            )),
+            (native, rustls) => Ok(native.or(rustls)),
+        }
     }
 }
 
@@ -130,6 +281,11 @@ impl fmt::Debug for TlsConfig {
             .field("only_these_roots", &self.only_these_roots)
             .field("identity", &self.identity.is_some())
             .field("server_name", &self.server_name)
+            .field("min_version", &self.min_version)
+            .field("pins", &self.pins)
+            .field("bundled_roots", &self.bundled_roots)
+            .field("key_log", &self.key_log)
+            .field("backend", &self.backend)
             .field("accept_invalid_certs", &self.accept_invalid_certs)
             .field("accept_invalid_hostnames", &self.accept_invalid_hostnames)
             .finish_non_exhaustive()

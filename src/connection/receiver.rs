@@ -148,7 +148,7 @@ impl Receiver {
                         self.heard();
                         let full = kept + read == reader.buffer.len();
                         self.decode(reader, kept + read);
-                        return Step::Received { more: full || self.overfull || self.hung_up };
+                        return Step::Received { more: full || self.overfull || self.may_read_on() };
                     }
                     other => other,
                 };
@@ -163,7 +163,7 @@ impl Receiver {
                 self.inbound.filled(read, &mut reader.batch);
                 self.settle(reader);
                 // What was announced may all have fitted in; the next read tells.
-                Step::Received { more: read == space || self.hung_up }
+                Step::Received { more: read == space || self.may_read_on() }
             }
             Err(error) => self.read_failed(error),
         }
@@ -267,6 +267,11 @@ impl Receiver {
         let told = self.outbound.close_is_written();
         self.stream.shutdown();
         self.closing.close(told)
+    }
+
+    /// Whether there may be more to read behind a short read, which no event will tell of.
+    fn may_read_on(&self) -> bool {
+        self.hung_up || self.stream.has_more()
     }
 
     /// Puts the undecoded bytes at the start of the read buffer and tells how many they are.

@@ -16,10 +16,12 @@ fn talks_and_closes() {
     talks(Peer::start(talks_back));
 }
 
-#[cfg(feature = "native-tls")]
+#[cfg(feature = "__tls")]
 #[test]
 fn talks_and_closes_over_tls() {
-    talks(Peer::start_tls(talks_back));
+    crate::tls::on_each(|backend| {
+        talks(Peer::start_tls(backend, talks_back));
+    });
 }
 
 fn talks_back(listener: &crate::peer::Listener) {
@@ -142,10 +144,12 @@ fn another_thread_sends_while_recv_blocks() {
     sends_while_receiving(Peer::start(echoes_a_hundred));
 }
 
-#[cfg(feature = "native-tls")]
+#[cfg(feature = "__tls")]
 #[test]
 fn another_thread_sends_while_recv_blocks_over_tls() {
-    sends_while_receiving(Peer::start_tls(echoes_a_hundred));
+    crate::tls::on_each(|backend| {
+        sends_while_receiving(Peer::start_tls(backend, echoes_a_hundred));
+    });
 }
 
 fn echoes_a_hundred(listener: &crate::peer::Listener) {

@@ -215,7 +215,7 @@ impl Connection {
     }
 
     /// Waits for some bytes, whatever they are: the client has begun to talk.
-    #[cfg(feature = "native-tls")]
+    #[cfg(feature = "__tls")]
     pub(crate) fn read_something(&mut self) {
         self.try_read_bytes(1).expect("the client begins to talk");
     }

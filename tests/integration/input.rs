@@ -101,6 +101,23 @@ fn a_password_in_a_url_is_never_shown() {
 }
 
 #[test]
+fn proxies() {
+    let nobody = Bystander::new();
+    for (url, naming) in [
+        ("", "names no host"),
+        ("ftp://127.0.0.1", "none of http, https, socks4"),
+        ("http://127.0.0.1:99999", "port"),
+        ("socks4://user:secret@127.0.0.1", "no passwords"),
+    ] {
+        is_refused(|| at(&nobody).proxy(url), naming);
+        assert!(!at(&nobody).proxy(url).run_forever().unwrap_err().to_string().contains("secret"));
+    }
+    #[cfg(not(feature = "native-tls"))]
+    is_refused(|| at(&nobody).proxy("https://127.0.0.1"), "native-tls");
+    nobody.saw_nobody();
+}
+
+#[test]
 fn headers() {
     let nobody = Bystander::new();
     for (name, value, naming) in [
@@ -195,7 +212,7 @@ fn the_largest_values_are_not_too_large() {
     }
 }
 
-#[cfg(not(feature = "native-tls"))]
+#[cfg(not(feature = "__tls"))]
 #[test]
 fn wss_without_a_tls_feature() {
     let nobody = Bystander::new();
@@ -203,7 +220,7 @@ fn wss_without_a_tls_feature() {
     nobody.saw_nobody();
 }
 
-#[cfg(feature = "native-tls")]
+#[cfg(feature = "__tls")]
 #[test]
 fn certificates() {
     use websocket_app::TlsConfig;
@@ -221,25 +238,28 @@ fn certificates() {
     let valid = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap().cert.pem();
     let certificate = file("certificate.pem", valid.as_bytes());
     let broken_pem = valid.replace("MII", "!!!");
-    for (tls, naming) in [
-        (TlsConfig::new().root_certificate_file(&missing), "missing.pem"),
-        (TlsConfig::new().root_certificate_file(&empty), "empty.pem"),
-        (TlsConfig::new().root_certificate_file(&text), "text.pem"),
-        (TlsConfig::new().root_certificate_file(&folder), "certificates-of-input"),
-        (TlsConfig::new().root_certificate(b"garbage"), "root_certificate"),
-        (TlsConfig::new().root_certificate(b""), "root_certificate"),
-        (TlsConfig::new().root_certificate([0x30, 0x82, 0, 1, 0]), "root_certificate"),
-        (TlsConfig::new().root_certificate(broken_pem), "root_certificate"),
-        (TlsConfig::new().identity_pem_files(&certificate, &missing), "missing.pem"),
-        (TlsConfig::new().identity_pem_files(&certificate, &no_key), "no-key.pem"),
-        (TlsConfig::new().identity_pem_files(&text, &certificate), "text.pem"),
-        (TlsConfig::new().identity_pem(valid.as_str(), "no key"), "identity_pem"),
-        (TlsConfig::new().identity_pkcs12(b"garbage", "secret"), "identity_pkcs12"),
-        (TlsConfig::new().only_these_roots(true), "only_these_roots"),
-    ] {
-        println!("{naming}");
-        is_refused(|| WebSocketApp::new(format!("wss://{}/", nobody.addr())).tls(tls.clone()), naming);
-    }
+    crate::tls::on_each(|backend| {
+        let new = || TlsConfig::new().backend(backend);
+        for (tls, naming) in [
+            (new().root_certificate_file(&missing), "missing.pem"),
+            (new().root_certificate_file(&empty), "empty.pem"),
+            (new().root_certificate_file(&text), "text.pem"),
+            (new().root_certificate_file(&folder), "certificates-of-input"),
+            (new().root_certificate(b"garbage"), "root_certificate"),
+            (new().root_certificate(b""), "root_certificate"),
+            (new().root_certificate([0x30, 0x82, 0, 1, 0]), "root_certificate"),
+            (new().root_certificate(broken_pem.as_str()), "root_certificate"),
+            (new().identity_pem_files(&certificate, &missing), "missing.pem"),
+            (new().identity_pem_files(&certificate, &no_key), "no-key.pem"),
+            (new().identity_pem_files(&text, &certificate), "text.pem"),
+            (new().identity_pem(valid.as_str(), "no key"), "identity_pem"),
+            (new().identity_pkcs12(b"garbage", "secret"), "identity_pkcs12"),
+            (new().only_these_roots(true), "only_these_roots"),
+        ] {
+            println!("{naming}");
+            is_refused(|| WebSocketApp::new(format!("wss://{}/", nobody.addr())).tls(tls.clone()), naming);
+        }
+    });
     nobody.saw_nobody();
 }
 

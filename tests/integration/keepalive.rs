@@ -42,10 +42,12 @@ fn a_silent_peer_is_dead() {
     is_found_dead(&Peer::start(|listener| listener.open().stay_silent()));
 }
 
-#[cfg(feature = "native-tls")]
+#[cfg(feature = "__tls")]
 #[test]
 fn a_silent_peer_is_dead_over_tls() {
-    is_found_dead(&Peer::start_tls(|listener| listener.open().stay_silent()));
+    crate::tls::on_each(|backend| {
+        is_found_dead(&Peer::start_tls(backend, |listener| listener.open().stay_silent()));
+    });
 }
 
 #[test]

@@ -16,12 +16,14 @@ mod logged;
 mod many;
 /// The scripted raw peer.
 mod peer;
+/// Programs of other people, started by tests.
+mod program;
 /// The recorder of callbacks that must end exhausted.
 mod recorder;
 /// An app that runs with its callbacks recorded.
 mod running;
 /// The scripted peer over TLS.
-#[cfg(feature = "native-tls")]
+#[cfg_attr(not(feature = "__tls"), allow(dead_code))]
 mod tls;
 /// Bounds on every wait.
 mod watchdog;
@@ -51,12 +53,20 @@ mod keepalive;
 mod netns;
 /// RFC 6455 from outside.
 mod protocol;
+/// Real proxies, and the environment that names them.
+#[cfg(unix)]
+mod proxy;
 /// A real server: Python's `websockets`.
 mod python;
 /// What is sent while there is no connection.
 mod queueing;
+/// TLS with real counterparts: OpenSSL's server, nginx.
+#[cfg(feature = "__tls")]
+mod real_tls;
 /// Connecting again after a loss.
 mod reconnect;
+/// Redirects, followed where an app asks for that.
+mod redirects;
 /// `Sender` with a full queue, an empty one, and without a connection.
 mod sending;
 /// A slow callback does not cost the connection.

@@ -13,7 +13,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
 use socket2::{Domain, SockRef, Socket, Type};
-use websocket_app::{TlsConfig, WebSocketApp};
+use websocket_app::{TlsBackend, TlsConfig, WebSocketApp};
 
 use crate::connection::{Connection, Io};
 use crate::watchdog::{Gate, PATIENCE, Task, Watchdog};
@@ -37,11 +37,11 @@ impl Peer {
         Peer::with("ws", TlsConfig::new(), Box::new(|tcp| Ok(Box::new(tcp))), script)
     }
 
-    /// A server for `wss://` with a certificate of its own.
-    #[cfg(feature = "native-tls")]
-    pub(crate) fn start_tls(script: impl FnOnce(&Listener) + Send + 'static) -> Self {
+    /// A server for `wss://` with a certificate of its own, and a client that has this library do it.
+    #[cfg_attr(not(feature = "__tls"), allow(dead_code))]
+    pub(crate) fn start_tls(backend: TlsBackend, script: impl FnOnce(&Listener) + Send + 'static) -> Self {
         let (secure, tls) = crate::tls::server();
-        Peer::with("wss", tls, secure, script)
+        Peer::with("wss", tls.backend(backend), secure, script)
     }
 
     fn with(
@@ -108,7 +108,7 @@ impl Listener {
     }
 
     /// Accepts a connection whose TLS handshake fails, because the client does not trust the certificate.
-    #[cfg(feature = "native-tls")]
+    #[cfg(feature = "__tls")]
     pub(crate) fn expect_no_agreement(&self) {
         let (tcp, _) = self.listener.accept().expect("a client connects in time");
         tcp.set_read_timeout(Some(PATIENCE)).unwrap();

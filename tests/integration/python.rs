@@ -4,7 +4,7 @@
 /// permessage-deflate with each combination of its parameters.
 #[cfg(feature = "deflate")]
 mod compression;
-mod servers;
+pub(crate) mod servers;
 
 use websocket_app::{ClosedBy, OwnedMessage, Phase};
 
@@ -258,31 +258,34 @@ fn the_server_sees_an_ipv6_address_in_brackets() {
     assert!(request.contains(&format!("Host: {}", server.authority)), "{request}");
 }
 
-#[cfg(feature = "native-tls")]
+#[cfg(feature = "__tls")]
 mod certificates {
     use super::*;
+    use crate::tls::on_each;
 
     #[test]
     fn of_an_unknown_authority_are_refused() {
         let Some(servers) = Servers::shared() else { return };
         let _watchdog = Watchdog::new();
-        refuses(&servers.secure("untrusted"));
+        on_each(|backend| refuses(&servers.secure("untrusted", backend)));
     }
 
     #[test]
     fn for_another_name_are_refused() {
         let Some(servers) = Servers::shared() else { return };
         let _watchdog = Watchdog::new();
-        refuses(&servers.secure("other_name"));
+        on_each(|backend| refuses(&servers.secure("other_name", backend)));
     }
 
     #[test]
     fn for_the_name_that_is_expected_are_accepted() {
         let Some(servers) = Servers::shared() else { return };
         let _watchdog = Watchdog::new();
-        let app = run(servers.secure("other_name").named("other.example").app("/echo"));
-        app.expect_open();
-        close(app);
+        on_each(|backend| {
+            let app = run(servers.secure("other_name", backend).named("other.example").app("/echo"));
+            app.expect_open();
+            close(app);
+        });
     }
 
     fn refuses(server: &Server) {

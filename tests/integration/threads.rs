@@ -14,10 +14,12 @@ fn eight_threads_send_ten_thousand_messages_each_while_the_server_sends_as_many(
     eight_threads(Peer::start(eight_threads_script));
 }
 
-#[cfg(feature = "native-tls")]
+#[cfg(feature = "__tls")]
 #[test]
 fn eight_threads_over_tls() {
-    eight_threads(Peer::start_tls(eight_threads_script));
+    crate::tls::on_each(|backend| {
+        eight_threads(Peer::start_tls(backend, eight_threads_script));
+    });
 }
 
 const THREADS: usize = 8;
@@ -70,10 +72,12 @@ fn messages_of_every_size_from_many_threads_arrive_whole() {
     every_size(Peer::start(every_size_script));
 }
 
-#[cfg(feature = "native-tls")]
+#[cfg(feature = "__tls")]
 #[test]
 fn messages_of_every_size_over_tls() {
-    every_size(Peer::start_tls(every_size_script));
+    crate::tls::on_each(|backend| {
+        every_size(Peer::start_tls(backend, every_size_script));
+    });
 }
 
 const SENDERS: u8 = 4;

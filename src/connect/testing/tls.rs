@@ -4,11 +4,20 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use native_tls::{TlsAcceptor, TlsStream};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, PublicKeyData, date_time_ymd,
+};
 
 use super::Server;
-use crate::config::Config;
-use crate::tls::TlsConfig;
+use crate::tls::TlsBackend;
+
+/// The libraries that are compiled in: a test of TLS is run with each.
+pub(crate) const BACKENDS: &[TlsBackend] = &[
+    #[cfg(feature = "native-tls")]
+    TlsBackend::NativeTls,
+    #[cfg(feature = "rustls")]
+    TlsBackend::Rustls,
+];
 
 /// A root of trust of our own.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -38,6 +47,11 @@ impl Authority {
         self.0.der().to_vec()
     }
 
+    /// The certificate's SubjectPublicKeyInfo.
+    pub(crate) fn public_key_info(&self) -> Vec<u8> {
+        self.0.key().subject_public_key_info()
+    }
+
     pub(crate) fn certify(&self, name: &str) -> Certified {
         self.sign(CertificateParams::new([name.to_owned()]).unwrap())
     }
@@ -52,11 +66,6 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         Certified { certificate: params.signed_by(&key, &self.0).unwrap().pem(), key: key.serialize_pem() }
     }
-
-    /// Options that trust this authority and no other.
-    pub(crate) fn trusted(&self) -> Config {
-        Config { tls: TlsConfig::new().root_certificate(self.pem()).only_these_roots(true), ..Config::default() }
-    }
 }
 
 impl Certified {
@@ -65,6 +74,8 @@ impl Certified {
         let identity = native_tls::Identity::from_pkcs8(self.certificate.as_bytes(), self.key.as_bytes()).unwrap();
         let acceptor = TlsAcceptor::new(identity).unwrap();
         Server::start(move |tcp| {
+            // What was written is on its way.
+            tcp.set_nodelay(true).unwrap();
             if let Ok(stream) = acceptor.accept(tcp) {
                 script(stream);
             }

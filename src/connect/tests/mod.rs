@@ -2,8 +2,12 @@
 
 /// Each phase times out by name and ends at once when cancelled.
 mod phases;
+/// What proxies answer, and what goes through them.
+mod proxy;
+/// Where redirects lead, and what goes there.
+mod redirects;
 /// Certificates, and what TLS does to the bytes.
-#[cfg(feature = "native-tls")]
+#[cfg(feature = "__tls")]
 mod tls;
 /// What servers answer to the opening request.
 mod upgrade;

@@ -1,14 +1,15 @@
 use std::io::{ErrorKind, Read, Write};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token};
 
-use super::super::testing::tls::Authority;
+use super::super::testing::tls::{Authority, BACKENDS};
 use super::super::testing::{LONG, Server, dial, read_request, switching, text, wait_for_end};
 use super::super::{Connected, Failure, Stream};
 use crate::config::Config;
 use crate::error::{Error, Phase};
-use crate::tls::TlsConfig;
+use crate::tls::{TlsBackend, TlsConfig};
 
 /// Opens the WebSocket and waits for the client's end.
 fn accept(mut stream: impl Read + Write) {
@@ -32,48 +33,79 @@ fn with(tls: TlsConfig) -> Config {
     Config { tls, ..Config::default() }
 }
 
+/// Runs a test with each library.
+pub(super) fn on_each(test: impl Fn(TlsBackend)) {
+    for &backend in BACKENDS {
+        println!("with {backend:?}");
+        test(backend);
+    }
+}
+
+/// Options that trust this authority and no other.
+pub(super) fn trusting(authority: &Authority, backend: TlsBackend) -> Config {
+    with(TlsConfig::new().backend(backend).root_certificate(authority.pem()).only_these_roots(true))
+}
+
 #[test]
 fn a_trusted_server_opens_by_name_and_by_address() {
-    let authority = Authority::new();
-    for name in ["localhost", "127.0.0.1"] {
-        let connected = connect(&authority, name, name, &authority.trusted());
-        assert!(connected.is_ok_and(|connected| connected.handshake.status() == 101), "{name}");
-    }
+    on_each(|backend| {
+        let authority = Authority::new();
+        for name in ["localhost", "127.0.0.1"] {
+            let connected = connect(&authority, name, name, &trusting(&authority, backend));
+            assert!(connected.is_ok_and(|connected| connected.handshake.status() == 101), "{name}");
+        }
+    });
 }
 
 #[test]
 fn a_certificate_that_is_not_trusted_says_why_and_what_to_do() {
-    let (authority, other) = (Authority::new(), Authority::new());
-    for (host, config, says) in [
-        ("127.0.0.1", other.trusted(), "root_certificate_file"),
-        ("127.0.0.1", Config::default(), "root_certificate_file"),
-        ("example.com", authority.trusted(), "it is not for `127.0.0.1`"),
-    ] {
-        let result = connect(&authority, host, "127.0.0.1", &config);
-        assert!(matches!(result, Err(Failure::Error(Error::Tls { .. }))), "{says}");
-        let error = text(result);
-        assert!(error.contains("the server's certificate is not accepted") && error.contains(says), "{error}");
-    }
-    let expired = authority.certify_until_2020("127.0.0.1").serve(accept);
-    let error = text(expired.connect_tls(&authority.trusted()));
-    assert!(error.contains("not accepted: certificate has expired"), "{error}");
+    on_each(|backend| {
+        let (authority, other) = (Authority::new(), Authority::new());
+        for (host, config, says) in [
+            ("127.0.0.1", trusting(&other, backend), "root_certificate_file"),
+            ("127.0.0.1", with(TlsConfig::new().backend(backend)), "root_certificate_file"),
+            ("example.com", trusting(&authority, backend), "it is not for `127.0.0.1`"),
+        ] {
+            let result = connect(&authority, host, "127.0.0.1", &config);
+            assert!(matches!(result, Err(Failure::Error(Error::Tls { .. }))), "{says}");
+            let error = text(result);
+            assert!(error.contains("the server's certificate is not accepted") && error.contains(says), "{error}");
+        }
+        let expired = authority.certify_until_2020("127.0.0.1").serve(accept);
+        let error = text(expired.connect_tls(&trusting(&authority, backend)));
+        assert!(error.contains("not accepted: certificate has expired"), "{error}");
+    });
 }
 
 #[test]
 fn options_change_what_is_accepted() {
+    on_each(|backend| {
+        let authority = Authority::new();
+        let root = || TlsConfig::new().backend(backend).root_certificate(authority.der());
+        for (host, tls) in [
+            ("other.example", root().server_name("other.example")),
+            ("other.example", root().danger_accept_invalid_hostnames(true)),
+            (
+                "other.example",
+                TlsConfig::new()
+                    .backend(backend)
+                    .danger_accept_invalid_certs(true)
+                    .danger_accept_invalid_hostnames(true),
+            ),
+            ("127.0.0.1", TlsConfig::new().backend(backend).danger_accept_invalid_certs(true)),
+            ("127.0.0.1", root().root_certificate(Authority::new().pem() + &authority.pem()).only_these_roots(true)),
+        ] {
+            let shown = format!("{tls:?}");
+            let connected = connect(&authority, host, "127.0.0.1", &with(tls));
+            assert!(connected.is_ok(), "{host}, {shown}: {:?}", connected.err());
+        }
+    });
+}
+
+#[test]
+#[cfg(feature = "native-tls")]
+fn a_ready_made_native_tls_connector_is_used() {
     let authority = Authority::new();
-    let root = || TlsConfig::new().root_certificate(authority.der());
-    for (host, tls) in [
-        ("other.example", root().server_name("other.example")),
-        ("other.example", root().danger_accept_invalid_hostnames(true)),
-        ("other.example", TlsConfig::new().danger_accept_invalid_certs(true).danger_accept_invalid_hostnames(true)),
-        ("127.0.0.1", TlsConfig::new().danger_accept_invalid_certs(true)),
-        ("127.0.0.1", root().root_certificate(Authority::new().pem() + &authority.pem()).only_these_roots(true)),
-    ] {
-        let shown = format!("{tls:?}");
-        let connected = connect(&authority, host, "127.0.0.1", &with(tls));
-        assert!(connected.is_ok(), "{host}, {shown}: {:?}", connected.err());
-    }
     let mut ready_made = native_tls::TlsConnector::builder();
     ready_made.add_root_certificate(native_tls::Certificate::from_der(&authority.der()).unwrap());
     let tls = TlsConfig::new().native_tls(ready_made.build().unwrap()).server_name("other.example");
@@ -81,33 +113,51 @@ fn options_change_what_is_accepted() {
 }
 
 #[test]
+#[cfg(feature = "rustls")]
+fn a_ready_made_rustls_configuration_is_used() {
+    let authority = Authority::new();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(authority.der().into()).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let ready_made =
+        rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let ready_made = ready_made.with_root_certificates(roots).with_no_client_auth();
+    let tls = TlsConfig::new().rustls(ready_made).server_name("other.example");
+    assert!(connect(&authority, "other.example", "127.0.0.1", &with(tls)).is_ok());
+}
+
+#[test]
 fn a_server_without_tls_is_told_by_its_answer() {
-    let server = Server::start(|mut stream| {
-        let _ = stream.read(&mut [0; 1024]);
-        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+    on_each(|backend| {
+        let server = Server::start(|mut stream| {
+            let _ = stream.read(&mut [0; 1024]);
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        });
+        let error = text(server.connect_tls(&with(TlsConfig::new().backend(backend))));
+        assert!(error.contains("does not speak TLS on this port") && error.contains("ws://"), "{error}");
     });
-    let error = text(server.connect_tls(&Config::default()));
-    assert!(error.contains("does not speak TLS on this port") && error.contains("ws://"), "{error}");
 }
 
 #[test]
 fn a_server_that_hangs_up_is_a_network_error_of_the_tls_handshake() {
-    let server = Server::start(|mut stream| {
-        // All of it, or the end would be a reset.
-        let mut header = [0; 5];
-        stream.read_exact(&mut header).unwrap();
-        let mut hello = vec![0; usize::from(u16::from_be_bytes([header[3], header[4]]))];
-        stream.read_exact(&mut hello).unwrap();
+    on_each(|backend| {
+        let server = Server::start(|mut stream| {
+            // All of it, or the end would be a reset.
+            let mut header = [0; 5];
+            stream.read_exact(&mut header).unwrap();
+            let mut hello = vec![0; usize::from(u16::from_be_bytes([header[3], header[4]]))];
+            stream.read_exact(&mut hello).unwrap();
+        });
+        let result = server.connect_tls(&with(TlsConfig::new().backend(backend)));
+        assert!(matches!(result, Err(Failure::Error(Error::Network { phase: Phase::Tls, .. }))));
+        assert!(text(result).contains("hung up without an answer"));
+        let reset = Server::start(|mut stream| {
+            // Closing with unread bytes is a reset.
+            stream.read_exact(&mut [0]).unwrap();
+        });
+        let result = reset.connect_tls(&with(TlsConfig::new().backend(backend)));
+        assert!(matches!(result, Err(Failure::Error(Error::Network { phase: Phase::Tls, .. }))));
     });
-    let result = server.connect_tls(&Config::default());
-    assert!(matches!(result, Err(Failure::Error(Error::Network { phase: Phase::Tls, .. }))));
-    assert!(text(result).contains("hung up without an answer"));
-    let reset = Server::start(|mut stream| {
-        // Closing with unread bytes is a reset.
-        stream.read_exact(&mut [0]).unwrap();
-    });
-    let result = reset.connect_tls(&Config::default());
-    assert!(matches!(result, Err(Failure::Error(Error::Network { phase: Phase::Tls, .. }))));
 }
 
 #[test]
@@ -119,57 +169,128 @@ fn a_tls_server_on_a_ws_url_is_told_by_its_answer() {
 
 #[test]
 fn nothing_stays_hidden_in_the_session() {
-    const FRAMES: usize = 100_000;
-    let authority = Authority::new();
-    let server = authority.certify("127.0.0.1").serve(|mut stream| {
-        // Head and frames as one write, so that a record begins with the one and ends with the other.
-        let mut bytes = switching(&read_request(&mut stream)).into_bytes();
-        bytes.extend(pattern(FRAMES));
-        stream.write_all(&bytes).unwrap();
-        wait_for_end(&mut stream);
+    on_each(|backend| {
+        const FRAMES: usize = 100_000;
+        let authority = Authority::new();
+        let server = authority.certify("127.0.0.1").serve(|mut stream| {
+            // Head and frames as one write, so that a record begins with the one and ends with the other.
+            let mut bytes = switching(&read_request(&mut stream)).into_bytes();
+            bytes.extend(pattern(FRAMES));
+            stream.write_all(&bytes).unwrap();
+            wait_for_end(&mut stream);
+        });
+        let url = format!("wss://127.0.0.1:{}/", server.port);
+        let Connected { mut stream, leftover: mut bytes, .. } =
+            dial(&url, &trusting(&authority, backend), LONG).unwrap_or_else(|failure| panic!("{failure:?}"));
+        assert!(!bytes.is_empty(), "the first record had frames");
+        // Driven by events alone: what the session hid, none would tell of.
+        drive(&mut stream, |stream| {
+            let mut buf = [0; 5_000];
+            match stream.read(&mut buf) {
+                Ok(n) => bytes.extend_from_slice(&buf[..n]),
+                Err(error) => return Err(error),
+            }
+            Ok(bytes.len() >= FRAMES)
+        });
+        assert_eq!(bytes, pattern(FRAMES));
+        drop(stream);
+        server.join(());
     });
-    let url = format!("wss://127.0.0.1:{}/", server.port);
-    let Connected { mut stream, leftover: mut bytes, .. } =
-        dial(&url, &authority.trusted(), LONG).unwrap_or_else(|failure| panic!("{failure:?}"));
-    assert!(!bytes.is_empty(), "the first record had frames");
-    // Driven by events alone: what the session hid, none would tell of.
-    drive(&mut stream, |stream| {
-        let mut buf = [0; 5_000];
-        match stream.read(&mut buf) {
-            Ok(n) => bytes.extend_from_slice(&buf[..n]),
-            Err(error) => return Err(error),
-        }
-        Ok(bytes.len() >= FRAMES)
-    });
-    assert_eq!(bytes, pattern(FRAMES));
-    drop(stream);
-    server.join(());
 }
 
 #[test]
 fn what_is_written_in_pieces_arrives_whole_and_an_end_without_close_notify_is_an_end() {
-    const LENGTH: usize = 8 << 20;
-    let authority = Authority::new();
-    let server = authority.certify("127.0.0.1").serve(|mut stream| {
-        let head = switching(&read_request(&mut stream));
-        stream.write_all(head.as_bytes()).unwrap();
-        let mut received = vec![0; LENGTH];
-        stream.read_exact(&mut received).unwrap();
+    on_each(|backend| {
+        const LENGTH: usize = 8 << 20;
+        let authority = Authority::new();
+        let server = authority.certify("127.0.0.1").serve(|mut stream| {
+            let head = switching(&read_request(&mut stream));
+            stream.write_all(head.as_bytes()).unwrap();
+            let mut received = vec![0; LENGTH];
+            stream.read_exact(&mut received).unwrap();
+            assert!(received == pattern(LENGTH));
+            // Hangs up without a word of TLS.
+            stream.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
+            wait_for_end(stream.get_mut());
+        });
+        let url = format!("wss://127.0.0.1:{}/", server.port);
+        let mut stream =
+            dial(&url, &trusting(&authority, backend), LONG).unwrap_or_else(|failure| panic!("{failure:?}")).stream;
+        let (bytes, mut written) = (pattern(LENGTH), 0);
+        drive(&mut stream, |stream| {
+            written += stream.write(&bytes[written..])?;
+            Ok(written == LENGTH)
+        });
+        drive(&mut stream, |stream| Ok(stream.read(&mut [0; 100])? == 0));
+        drop(stream);
+        server.join(());
+    });
+}
+
+#[test]
+fn an_end_behind_the_last_bytes_needs_no_event() {
+    on_each(|backend| {
+        let authority = Authority::new();
+        let (told, all_is_there) = mpsc::channel();
+        let server = authority.certify("127.0.0.1").serve(move |mut stream| {
+            let head = switching(&read_request(&mut stream));
+            stream.write_all(head.as_bytes()).unwrap();
+            stream.read_exact(&mut [0; 2]).unwrap();
+            stream.write_all(b"the last bytes").unwrap();
+            // Of TLS, and not of TCP: the socket stays open both ways.
+            stream.shutdown().unwrap();
+            told.send(()).unwrap();
+            wait_for_end(stream.get_mut());
+        });
+        let url = format!("wss://127.0.0.1:{}/", server.port);
+        let stream = dial(&url, &trusting(&authority, backend), LONG).unwrap_or_else(|failure| panic!("{failure:?}"));
+        let stream = stream.stream;
+        let mut buf = [0; 100];
+        while stream.has_more() {
+            assert_eq!(stream.read(&mut buf).unwrap_err().kind(), ErrorKind::WouldBlock);
+        }
+        assert_eq!(stream.write(b"go").unwrap(), 2);
+        all_is_there.recv_timeout(LONG).unwrap();
+        let n = stream.read(&mut buf).unwrap();
+        assert_eq!(&buf[..n], b"the last bytes");
+        assert!(stream.has_more(), "who waits for an event now waits for nothing");
+        assert_eq!(stream.read(&mut buf).unwrap(), 0);
+        drop(stream);
+        server.join(());
+    });
+}
+
+#[test]
+fn a_short_read_has_taken_all_there_was() {
+    on_each(|backend| {
+        // What a socket takes before anybody reads.
+        const LENGTH: usize = 60_000;
+        let authority = Authority::new();
+        let (told, all_is_there) = mpsc::channel();
+        let server = authority.certify("127.0.0.1").serve(move |mut stream| {
+            let head = switching(&read_request(&mut stream));
+            stream.write_all(head.as_bytes()).unwrap();
+            stream.write_all(&pattern(LENGTH)).unwrap();
+            told.send(()).unwrap();
+            wait_for_end(&mut stream);
+        });
+        let url = format!("wss://127.0.0.1:{}/", server.port);
+        let Connected { stream, leftover, .. } =
+            dial(&url, &trusting(&authority, backend), LONG).unwrap_or_else(|failure| panic!("{failure:?}"));
+        all_is_there.recv_timeout(LONG).unwrap();
+        // Buffers that end within records, at their end, and beyond: as long as each comes back full, there may be more.
+        let mut received = leftover;
+        for size in [1, 100, 16 << 10, 1000, 5000, 7, 256 << 10] {
+            let mut buf = vec![0; size];
+            let n = stream.read(&mut buf).unwrap();
+            received.extend_from_slice(&buf[..n]);
+            assert_eq!(n == size, stream.has_more(), "{n} of {size}");
+        }
         assert!(received == pattern(LENGTH));
-        // Hangs up without a word of TLS.
-        stream.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
-        wait_for_end(stream.get_mut());
+        assert_eq!(stream.read(&mut [0; 1]).unwrap_err().kind(), ErrorKind::WouldBlock);
+        drop(stream);
+        server.join(());
     });
-    let url = format!("wss://127.0.0.1:{}/", server.port);
-    let mut stream = dial(&url, &authority.trusted(), LONG).unwrap_or_else(|failure| panic!("{failure:?}")).stream;
-    let (bytes, mut written) = (pattern(LENGTH), 0);
-    drive(&mut stream, |stream| {
-        written += stream.write(&bytes[written..])?;
-        Ok(written == LENGTH)
-    });
-    drive(&mut stream, |stream| Ok(stream.read(&mut [0; 100])? == 0));
-    drop(stream);
-    server.join(());
 }
 
 #[test]
@@ -181,11 +302,10 @@ fn reading_and_writing_need_no_exclusive_access() {
 }
 
 /// Calls `step` until it says that it is done, and waits for an event whenever it would block.
-fn drive(stream: &mut Stream, mut step: impl FnMut(&Stream) -> std::io::Result<bool>) {
+pub(super) fn drive(stream: &mut Stream, mut step: impl FnMut(&Stream) -> std::io::Result<bool>) {
     let mut poll = Poll::new().unwrap();
     let mut events = Events::with_capacity(8);
     stream.register(poll.registry(), Token(0), Interest::READABLE | Interest::WRITABLE).unwrap();
-    poll.poll(&mut events, Some(LONG)).unwrap();
     loop {
         match step(stream) {
             Ok(true) => break,
@@ -201,7 +321,7 @@ fn drive(stream: &mut Stream, mut step: impl FnMut(&Stream) -> std::io::Result<b
 }
 
 /// Bytes that differ from their neighbours, so that a lost or repeated piece shows.
-fn pattern(length: usize) -> Vec<u8> {
+pub(super) fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|i| (i % 251) as u8).collect()
 }
 

@@ -14,7 +14,7 @@ mod row4_lost;
 /// A connection that never opens is an error: refused, silent, not a WebSocket.
 mod row4_never_opened;
 /// The same over TLS: certificates, silence, plain servers.
-#[cfg(feature = "native-tls")]
+#[cfg(feature = "__tls")]
 mod row4_tls;
 /// `close()` in every callback and at any time of an open connection: final, and nothing is lost.
 mod row6_close;

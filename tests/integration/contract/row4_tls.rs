@@ -2,111 +2,137 @@
 
 use std::time::Duration;
 
-use websocket_app::{ClosedBy, Phase, TlsConfig, WebSocketApp};
+use websocket_app::{ClosedBy, Phase, TlsBackend, TlsConfig, WebSocketApp};
 
 use crate::connection::Connection;
 use crate::failure::{Failure, clean, lost};
 use crate::frame::Frame;
 use crate::peer::Peer;
 use crate::running::run;
+use crate::tls::on_each;
 
 /// Short, because it is waited for, and long enough for a TLS handshake before the silence.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 #[test]
 fn a_trusted_certificate_opens() {
-    let peer = Peer::start_tls(|listener| {
-        let mut client = listener.open();
-        client.send(Frame::text("hidden"));
-        client.close(1000, "");
+    on_each(|backend| {
+        let peer = Peer::start_tls(backend, |listener| {
+            let mut client = listener.open();
+            client.send(Frame::text("hidden"));
+            client.close(1000, "");
+        });
+        let app = run(peer.app());
+        app.expect_open();
+        app.expect_text("hidden");
+        app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+        app.end_in_order();
     });
-    let app = run(peer.app());
-    app.expect_open();
-    app.expect_text("hidden");
-    app.expect_close(clean(ClosedBy::Peer, 1000, ""));
-    app.end_in_order();
 }
 
 #[test]
 fn a_certificate_that_nobody_trusts() {
-    let peer = Peer::start_tls(|listener| listener.expect_no_agreement());
-    let failure = failure(WebSocketApp::new(peer.url()));
-    assert!(matches!(&failure, Failure::Tls(why) if why.contains("localhost")), "{failure:?}");
+    on_each(|backend| {
+        let peer = Peer::start_tls(backend, |listener| listener.expect_no_agreement());
+        let failure = failure(WebSocketApp::new(peer.url()).tls(TlsConfig::new().backend(backend)));
+        assert!(matches!(&failure, Failure::Tls(why) if why.contains("localhost")), "{failure:?}");
+    });
 }
 
 #[test]
 fn a_certificate_for_another_name() {
-    let peer = Peer::start_tls(|listener| listener.expect_no_agreement());
-    let failure = failure(WebSocketApp::new(format!("wss://{}/", peer.addr())).tls(peer.tls()));
-    assert!(matches!(failure, Failure::Tls(_)), "{failure:?}");
+    on_each(|backend| {
+        let peer = Peer::start_tls(backend, |listener| listener.expect_no_agreement());
+        let failure = failure(WebSocketApp::new(format!("wss://{}/", peer.addr())).tls(peer.tls()));
+        assert!(matches!(failure, Failure::Tls(_)), "{failure:?}");
+    });
 }
 
 #[test]
 fn the_expected_name_and_the_dangers_can_be_chosen() {
-    let choices: [fn(TlsConfig) -> TlsConfig; 3] = [
-        |tls| tls.server_name("localhost"),
-        |tls| tls.danger_accept_invalid_hostnames(true),
-        |_| TlsConfig::new().danger_accept_invalid_certs(true).danger_accept_invalid_hostnames(true),
-    ];
-    for choose in choices {
-        let peer = Peer::start_tls(|listener| listener.open().close(1000, ""));
-        let app = run(WebSocketApp::new(format!("wss://{}/", peer.addr())).tls(choose(peer.tls())));
-        app.expect_open();
-        app.expect_close(clean(ClosedBy::Peer, 1000, ""));
-        app.end_in_order();
-    }
+    on_each(|backend| {
+        let choices: [fn(TlsConfig, TlsBackend) -> TlsConfig; 3] = [
+            |tls, _| tls.server_name("localhost"),
+            |tls, _| tls.danger_accept_invalid_hostnames(true),
+            |_, backend| {
+                TlsConfig::new()
+                    .backend(backend)
+                    .danger_accept_invalid_certs(true)
+                    .danger_accept_invalid_hostnames(true)
+            },
+        ];
+        for choose in choices {
+            let peer = Peer::start_tls(backend, |listener| listener.open().close(1000, ""));
+            let app = run(WebSocketApp::new(format!("wss://{}/", peer.addr())).tls(choose(peer.tls(), backend)));
+            app.expect_open();
+            app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+            app.end_in_order();
+        }
+    });
 }
 
 #[test]
 fn silence_in_the_tls_handshake() {
-    let peer = Peer::start(|listener| listener.accept().stay_silent());
-    let app = wss(&peer).connect_timeout(TIMEOUT);
-    assert_eq!(failure(app), Failure::Timeout(Phase::Tls, TIMEOUT));
+    on_each(|backend| {
+        let peer = Peer::start(|listener| listener.accept().stay_silent());
+        let app = wss(&peer, backend).connect_timeout(TIMEOUT);
+        assert_eq!(failure(app), Failure::Timeout(Phase::Tls, TIMEOUT));
+    });
 }
 
 #[test]
 fn silence_after_the_tls_handshake() {
-    let peer = Peer::start_tls(|listener| listener.accept().stay_silent());
-    assert_eq!(failure(peer.app().connect_timeout(TIMEOUT)), Failure::Timeout(Phase::Upgrade, TIMEOUT));
+    on_each(|backend| {
+        let peer = Peer::start_tls(backend, |listener| listener.accept().stay_silent());
+        assert_eq!(failure(peer.app().connect_timeout(TIMEOUT)), Failure::Timeout(Phase::Upgrade, TIMEOUT));
+    });
 }
 
 #[test]
 fn a_reset_in_the_tls_handshake() {
-    let peer = Peer::start(|listener| {
-        let mut client = listener.accept();
-        client.read_something();
-        client.reset();
+    on_each(|backend| {
+        let peer = Peer::start(|listener| {
+            let mut client = listener.accept();
+            client.read_something();
+            client.reset();
+        });
+        assert_eq!(failure(wss(&peer, backend)), Failure::Network(Phase::Tls));
     });
-    assert_eq!(failure(wss(&peer)), Failure::Network(Phase::Tls));
 }
 
 #[test]
 fn a_server_without_tls() {
-    let peer = Peer::start(|listener| {
-        let mut client = listener.accept();
-        client.read_something();
-        client.write("HTTP/1.1 400 Bad Request\r\n\r\n");
-        client.stay_silent();
+    on_each(|backend| {
+        let peer = Peer::start(|listener| {
+            let mut client = listener.accept();
+            client.read_something();
+            client.write("HTTP/1.1 400 Bad Request\r\n\r\n");
+            client.stay_silent();
+        });
+        let failure = failure(wss(&peer, backend));
+        assert!(matches!(failure, Failure::Tls(_) | Failure::Upgrade(_)), "{failure:?}");
     });
-    let failure = failure(wss(&peer));
-    assert!(matches!(failure, Failure::Tls(_) | Failure::Upgrade(_)), "{failure:?}");
 }
 
 #[test]
 fn the_end_of_a_tls_stream_is_a_lost_connection() {
-    for ending in [drop, Connection::reset, |mut client: Connection| client.write(&Frame::text("half").encode()[..3])] {
-        let peer = Peer::start_tls(move |listener| ending(listener.open()));
-        let app = run(peer.app());
-        app.expect_open();
-        app.expect_failure(Failure::Network(Phase::Open));
-        app.expect_close(lost());
-        app.end_given_up();
-    }
+    on_each(|backend| {
+        for ending in
+            [drop, Connection::reset, |mut client: Connection| client.write(&Frame::text("half").encode()[..3])]
+        {
+            let peer = Peer::start_tls(backend, move |listener| ending(listener.open()));
+            let app = run(peer.app());
+            app.expect_open();
+            app.expect_failure(Failure::Network(Phase::Open));
+            app.expect_close(lost());
+            app.end_given_up();
+        }
+    });
 }
 
 /// Talks TLS to a peer that does not.
-fn wss(peer: &Peer) -> WebSocketApp {
-    WebSocketApp::new(format!("wss://localhost:{}/", peer.addr().port())).tls(peer.tls())
+fn wss(peer: &Peer, backend: TlsBackend) -> WebSocketApp {
+    WebSocketApp::new(format!("wss://localhost:{}/", peer.addr().port())).tls(peer.tls().backend(backend))
 }
 
 fn failure(app: WebSocketApp) -> Failure {

@@ -110,11 +110,13 @@ fn queued_messages_go_out_before_the_close_frame() {
     goes_out_first(Peer::start(reads_the_queue(read_now.clone())), &read_now);
 }
 
-#[cfg(feature = "native-tls")]
+#[cfg(feature = "__tls")]
 #[test]
 fn queued_messages_go_out_before_the_close_frame_over_tls() {
-    let read_now = Gate::new();
-    goes_out_first(Peer::start_tls(reads_the_queue(read_now.clone())), &read_now);
+    crate::tls::on_each(|backend| {
+        let read_now = Gate::new();
+        goes_out_first(Peer::start_tls(backend, reads_the_queue(read_now.clone())), &read_now);
+    });
 }
 
 const QUEUED: usize = 64;

@@ -49,7 +49,7 @@ fn by_the_handle_of_a_spawned_app() {
     assert_eq!(within("join", || app.join()).map(|close| ending(&close)).unwrap(), unanswered());
 }
 
-#[cfg(feature = "native-tls")]
+#[cfg(feature = "__tls")]
 #[test]
 fn in_the_tls_handshake() {
     closes_when(|url| url.replace("ws://", "wss://"), Connection::read_something);

@@ -77,15 +77,17 @@ fn a_peer_that_stops_reading() {
     is_given_up(app);
 }
 
-#[cfg(feature = "native-tls")]
+#[cfg(feature = "__tls")]
 #[test]
 fn a_peer_that_stops_reading_tls() {
-    let peer = Peer::start_tls(stops_reading);
-    let app = run(small_queue(&peer));
-    app.expect_open();
-    fill(&app.sender);
-    app.sender.close();
-    is_given_up(app);
+    crate::tls::on_each(|backend| {
+        let peer = Peer::start_tls(backend, stops_reading);
+        let app = run(small_queue(&peer));
+        app.expect_open();
+        fill(&app.sender);
+        app.sender.close();
+        is_given_up(app);
+    });
 }
 
 #[test]

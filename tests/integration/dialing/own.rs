@@ -11,6 +11,8 @@ use crate::failure::{Failure, lost};
 use crate::frame::Frame;
 use crate::peer::Peer;
 use crate::running::run;
+#[cfg(feature = "__tls")]
+use crate::tls::on_each;
 use crate::watchdog::{Gate, within};
 
 /// What a URL says when nobody is to look it up.
@@ -22,11 +24,13 @@ fn a_ready_made_tcp_stream() {
     talks(WebSocketApp::new(NOWHERE).socket(TcpStream::connect(peer.addr()).unwrap()));
 }
 
-#[cfg(feature = "native-tls")]
+#[cfg(feature = "__tls")]
 #[test]
 fn a_ready_made_tcp_stream_gets_tls_for_the_urls_host() {
-    let peer = Peer::start_tls(echo);
-    talks(peer.app().socket(TcpStream::connect(peer.addr()).unwrap()));
+    on_each(|backend| {
+        let peer = Peer::start_tls(backend, echo);
+        talks(peer.app().socket(TcpStream::connect(peer.addr()).unwrap()));
+    });
 }
 
 #[cfg(unix)]
@@ -207,11 +211,13 @@ mod transport {
         talks(WebSocketApp::new(NOWHERE).socket(crumbs(&peer)));
     }
 
-    #[cfg(feature = "native-tls")]
+    #[cfg(feature = "__tls")]
     #[test]
     fn tls_goes_over_one_too() {
-        let peer = Peer::start_tls(echo);
-        talks(peer.app().socket(crumbs(&peer)));
+        on_each(|backend| {
+            let peer = Peer::start_tls(backend, echo);
+            talks(peer.app().socket(crumbs(&peer)));
+        });
     }
 
     #[test]
@@ -219,10 +225,10 @@ mod transport {
         long_messages(Peer::start(long_echo));
     }
 
-    #[cfg(feature = "native-tls")]
+    #[cfg(feature = "__tls")]
     #[test]
     fn long_messages_go_both_ways_over_tls() {
-        long_messages(Peer::start_tls(long_echo));
+        on_each(|backend| long_messages(Peer::start_tls(backend, long_echo)));
     }
 
     const LONG: usize = 3 << 20;

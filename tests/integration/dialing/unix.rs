@@ -25,12 +25,14 @@ fn an_app_talks_through_one() {
     talks(WebSocketApp::new(door.url("ws+unix", "/")));
 }
 
-#[cfg(feature = "native-tls")]
+#[cfg(feature = "__tls")]
 #[test]
 fn tls_goes_through_one_too() {
-    let peer = Peer::start_tls(echo);
-    let door = Door::to(peer.addr());
-    talks(WebSocketApp::new(door.url("wss+unix", "/")).tls(peer.tls()));
+    crate::tls::on_each(|backend| {
+        let peer = Peer::start_tls(backend, echo);
+        let door = Door::to(peer.addr());
+        talks(WebSocketApp::new(door.url("wss+unix", "/")).tls(peer.tls()));
+    });
 }
 
 #[test]

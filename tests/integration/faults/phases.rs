@@ -10,7 +10,7 @@ use websocket_app::{ClosedBy, OwnedMessage, Phase, Reconnect, WebSocketApp};
 use super::census::{self, Census};
 use super::link::{Fault, When};
 use super::proxy::Proxy;
-use super::server::{Moment, NEWS, SCHEMES, Server, WELCOME};
+use super::server::{Moment, NEWS, SCHEMES, Scheme, Server, WELCOME};
 use crate::failure::{Ending, Failure, clean, ending, lost, unanswered};
 use crate::recorder::{Call, Recorder};
 use crate::running::run_with;
@@ -82,8 +82,8 @@ fn every_moment(fault: Fault, census: &mut Census) {
 }
 
 fn once_at_every_moment(fault: Fault, census: &Census) {
-    let cases = SCHEMES.iter().flat_map(|secure| Moment::ALL.map(|moment| Case { secure: *secure, fault, moment }));
-    let cases = cases.filter(|case| case.secure || case.moment != Moment::MidHandshake);
+    let cases = SCHEMES.iter().flat_map(|scheme| Moment::ALL.map(|moment| Case { scheme: *scheme, fault, moment }));
+    let cases = cases.filter(|case| case.scheme.is_some() || case.moment != Moment::MidHandshake);
     if !fault.is_silent() {
         for case in cases {
             case.holds();
@@ -101,7 +101,7 @@ fn once_at_every_moment(fault: Fault, census: &Census) {
 
 #[derive(Clone, Copy, Debug)]
 struct Case {
-    secure: bool,
+    scheme: Scheme,
     fault: Fault,
     moment: Moment,
 }
@@ -141,7 +141,7 @@ impl Told {
 }
 
 /// Runs an app through it.
-fn one(Case { secure, fault, moment }: Case, limits: Limits) -> Vec<Told> {
+fn one(Case { scheme, fault, moment }: Case, limits: Limits) -> Vec<Told> {
     let proxy = Proxy::start();
     let order = proxy.order();
     let when = match moment {
@@ -151,7 +151,7 @@ fn one(Case { secure, fault, moment }: Case, limits: Limits) -> Vec<Told> {
         _ => When::Told(order.clone()),
     };
     proxy.plan([Some((fault, when))].into());
-    let server = Server::start(secure, Some((moment, order)));
+    let server = Server::start(scheme, Some((moment, order)));
     proxy.lead_to(server.peer.addr());
 
     let mut app =
@@ -245,13 +245,13 @@ fn expected(case: Case, limits: Limits) -> Vec<Told> {
 }
 
 /// What the first connection fails with.
-fn failure(Case { secure, fault, moment }: Case, limits: Limits) -> Option<Failure> {
+fn failure(Case { scheme, fault, moment }: Case, limits: Limits) -> Option<Failure> {
     let phase = match moment {
         _ if fault.is_harmless() => return None,
         // What was to come has come; what the app sends is not missed.
         Moment::Closed => return None,
         Moment::MidClose | Moment::Closing if fault == Fault::SwallowUp => return None,
-        Moment::FirstByte if secure => Phase::Tls,
+        Moment::FirstByte if scheme.is_some() => Phase::Tls,
         // In TLS 1.2, which is what the server speaks, it takes another answer from the app.
         Moment::MidHandshake => Phase::Tls,
         // What the app has to send for it has passed already.

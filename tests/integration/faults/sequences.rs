@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+#[cfg(feature = "__tls")]
+use websocket_app::TlsBackend;
 use websocket_app::{Close, EventLoop, OwnedMessage, Reconnect, Sender, WebSocketApp};
 
 use super::census::{self, Census};
 use super::course::Course;
 use super::link::{Fault, When};
 use super::proxy::{Plan, Proxy};
-use super::server::{PLEASE_CLOSE, Server, WELCOME};
+use super::server::{PLEASE_CLOSE, Scheme, Server, WELCOME};
 use super::way::unknown_name;
 use crate::failure::Failure;
 use crate::peer::{FullBacklog, RefusedPort};
@@ -51,16 +53,24 @@ enum End {
 
 #[test]
 fn over_ws() {
-    census::alone("faults::sequences::over_ws", |census| sequences(false, census));
+    census::alone("faults::sequences::over_ws", |census| sequences(None, census));
 }
 
 #[cfg(feature = "native-tls")]
 #[test]
 fn over_wss() {
-    census::alone("faults::sequences::over_wss", |census| sequences(true, census));
+    let scheme = Some(TlsBackend::NativeTls);
+    census::alone("faults::sequences::over_wss", |census| sequences(scheme, census));
 }
 
-fn sequences(secure: bool, census: &mut Census) {
+#[cfg(feature = "rustls")]
+#[test]
+fn over_wss_by_rustls() {
+    let scheme = Some(TlsBackend::Rustls);
+    census::alone("faults::sequences::over_wss_by_rustls", |census| sequences(scheme, census));
+}
+
+fn sequences(scheme: Scheme, census: &mut Census) {
     let number = |name| env::var(name).ok().map(|value| value.parse::<u64>().expect("a number"));
     let asked = number("WEBSOCKET_APP_TEST_SEED");
     let first = asked.unwrap_or_else(|| rand::rng().random_range(0..u64::from(u32::MAX)));
@@ -68,7 +78,7 @@ fn sequences(secure: bool, census: &mut Census) {
     for seed in first..first + count {
         let (census, done) = (&mut *census, seed - first);
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            one(secure, seed);
+            one(scheme, seed);
             census.nothing_is_left("the sequence");
             if done == count / WARM {
                 census.has_warmed_up();
@@ -82,7 +92,7 @@ fn sequences(secure: bool, census: &mut Census) {
     census.memory_is_back(&format!("{count} sequences from seed {first}"));
 }
 
-fn one(secure: bool, seed: u64) {
+fn one(scheme: Scheme, seed: u64) {
     let mut rng = StdRng::seed_from_u64(seed);
     let steps: Vec<Step> = (0..rng.random_range(1..=6)).map(|_| step(&mut rng)).collect();
     let end = match rng.random_range(0..8) {
@@ -99,7 +109,7 @@ fn one(secure: bool, seed: u64) {
         _ => None,
     });
     proxy.plan(faults.collect::<Plan>());
-    let server = Server::start(secure, None);
+    let server = Server::start(scheme, None);
     proxy.lead_to(server.peer.addr());
     let (refused, silent) = (RefusedPort::new(), FullBacklog::new());
 

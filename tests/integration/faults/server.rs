@@ -5,6 +5,8 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use websocket_app::TlsBackend;
+
 use super::proxy::Order;
 use crate::connection::Connection;
 use crate::frame::{CLOSE, Frame, PING, PONG, TEXT};
@@ -53,8 +55,16 @@ impl Moment {
     ];
 }
 
-/// Whether the server is to speak TLS.
-pub(super) const SCHEMES: &[bool] = if cfg!(feature = "native-tls") { &[false, true] } else { &[false] };
+/// Whether the server is to speak TLS, and which library does it for the client.
+pub(super) type Scheme = Option<TlsBackend>;
+
+pub(super) const SCHEMES: &[Scheme] = &[
+    None,
+    #[cfg(feature = "native-tls")]
+    Some(TlsBackend::NativeTls),
+    #[cfg(feature = "rustls")]
+    Some(TlsBackend::Rustls),
+];
 
 /// What the server says first.
 pub(super) const WELCOME: &str = "welcome";
@@ -75,7 +85,7 @@ pub(super) struct Server {
 
 impl Server {
     /// Starts a server that has the order carried out at this moment of its first connection.
-    pub(super) fn start(secure: bool, mut moment: Option<(Moment, Order)>) -> Self {
+    pub(super) fn start(scheme: Scheme, mut moment: Option<(Moment, Order)>) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let ends = Arc::clone(&over);
         let script = move |listener: &Listener| {
@@ -87,12 +97,9 @@ impl Server {
                 };
             }
         };
-        #[cfg(feature = "native-tls")]
-        let peer = if secure { Peer::start_tls(script) } else { Peer::start(script) };
-        #[cfg(not(feature = "native-tls"))]
-        let peer = {
-            assert!(!secure, "there is no TLS");
-            Peer::start(script)
+        let peer = match scheme {
+            None => Peer::start(script),
+            Some(backend) => Peer::start_tls(backend, script),
         };
         Server { peer, over }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use websocket_app::{ClosedBy, Phase, Reconnect, WebSocketApp};
 
 use super::census;
-use super::server::{SCHEMES, Server, WELCOME};
+use super::server::{SCHEMES, Scheme, Server, WELCOME};
 use crate::failure::{Failure, clean};
 use crate::peer::{FullBacklog, RefusedPort};
 use crate::recorder::Call;
@@ -24,16 +24,16 @@ pub(super) fn unknown_name() -> String {
 #[test]
 fn nobody_knows_nobody_listens_nobody_answers() {
     census::alone("faults::way::nobody_knows_nobody_listens_nobody_answers", |census| {
-        for &secure in SCHEMES {
-            one(secure);
+        for &scheme in SCHEMES {
+            one(scheme);
             census.nothing_is_left("a way to the server");
         }
     });
 }
 
-fn one(secure: bool) {
+fn one(scheme: Scheme) {
     let (refused, silent) = (RefusedPort::new(), FullBacklog::new());
-    let server = Server::start(secure, None);
+    let server = Server::start(scheme, None);
     let url = server.peer.url();
     let mut way = vec![unknown_name(), refused.url(), silent.url()].into_iter();
     let app = run(WebSocketApp::new(url.clone())

@@ -24,10 +24,13 @@ fn sixteen_mebibytes_both_ways() {
     is_echoed(Peer::start, vec![16 << 20]);
 }
 
-#[cfg(feature = "native-tls")]
+#[cfg(feature = "__tls")]
 #[test]
 fn the_same_over_tls() {
-    is_echoed(Peer::start_tls, vec![0, 1, 125, 126, 127, 16_383, 16_384, 16_385, 65_535, 65_536, 1 << 20, 4 << 20]);
+    for &backend in crate::tls::BACKENDS {
+        let lengths = vec![0, 1, 125, 126, 127, 16_383, 16_384, 16_385, 65_535, 65_536, 1 << 20, 4 << 20];
+        is_echoed(|script| Peer::start_tls(backend, script), lengths);
+    }
 }
 
 #[test]
@@ -179,7 +182,7 @@ fn everything_that_can_be_sent_is_the_right_kind() {
 }
 
 /// The peer sends text and binary of these lengths, the app sends them back from its callback, and both compare.
-fn is_echoed(start: fn(EchoScript) -> Peer, lengths: Vec<usize>) {
+fn is_echoed(start: impl FnOnce(EchoScript) -> Peer, lengths: Vec<usize>) {
     let sent = lengths.clone();
     let peer = start(Box::new(move |listener| {
         let mut client = listener.open();

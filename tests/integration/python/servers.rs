@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::{env, thread};
 
-use websocket_app::{TlsConfig, WebSocketApp};
+use websocket_app::{TlsBackend, TlsConfig, WebSocketApp};
 
+use crate::tls::BACKENDS;
 use crate::watchdog::Task;
 
 /// The running servers. One process serves the tests that run at the same time, and ends with the last of them.
@@ -78,9 +79,7 @@ impl Servers {
     /// The plain server and, where TLS is compiled in, the one with the good certificate.
     pub(super) fn good(&self) -> Vec<Server> {
         let mut good = vec![self.plain()];
-        if cfg!(feature = "native-tls") {
-            good.push(self.secure("trusted"));
-        }
+        good.extend(BACKENDS.iter().map(|&backend| self.secure("trusted", backend)));
         good
     }
 
@@ -101,9 +100,10 @@ impl Servers {
         Some(Server { authority, scheme: "ws", tls: TlsConfig::new() })
     }
 
-    /// The server with the certificate of this name.
-    pub(super) fn secure(&self, name: &str) -> Server {
-        Server { authority: format!("localhost:{}", self.ports[name]), scheme: "wss", tls: self.tls.clone() }
+    /// The server with the certificate of this name, for a client that has this library do it.
+    pub(super) fn secure(&self, name: &str, backend: TlsBackend) -> Server {
+        let tls = self.tls.clone().backend(backend);
+        Server { authority: format!("localhost:{}", self.ports[name]), scheme: "wss", tls }
     }
 }
 
@@ -127,18 +127,18 @@ impl Server {
     }
 
     /// Expects the certificate to be for another name than the URL's.
-    #[cfg(feature = "native-tls")]
+    #[cfg(feature = "__tls")]
     pub(super) fn named(self, name: &str) -> Server {
         Server { tls: self.tls.server_name(name), ..self }
     }
 }
 
-fn script(name: &str) -> PathBuf {
+pub(crate) fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(name)
 }
 
 /// Gives the path of a Python that has the packages the server needs, or why there is none.
-fn environment() -> Result<String, String> {
+pub(crate) fn environment() -> Result<String, String> {
     let made = Command::new("python3")
         .arg(script("environment.py"))
         .arg(Path::new(env!("CARGO_TARGET_TMPDIR")).join("python"))
@@ -166,7 +166,7 @@ fn read_ports(stdout: ChildStdout) -> HashMap<String, u16> {
 
 /// Writes `trusted.pem`, for this machine; `other_name.pem`, for another; `untrusted.pem`, by another authority. Each has
 /// the certificate and its key.
-#[cfg(feature = "native-tls")]
+#[cfg(feature = "__tls")]
 fn write_certificates(folder: &Path) -> TlsConfig {
     use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair};
 
@@ -198,7 +198,7 @@ fn write_certificates(folder: &Path) -> TlsConfig {
     TlsConfig::new().root_certificate(root)
 }
 
-#[cfg(not(feature = "native-tls"))]
+#[cfg(not(feature = "__tls"))]
 fn write_certificates(_folder: &Path) -> TlsConfig {
     TlsConfig::new()
 }

@@ -39,18 +39,20 @@ fn while_open_the_peer_is_told_and_another_connection_made() {
     }
 }
 
-#[cfg(feature = "native-tls")]
+#[cfg(feature = "__tls")]
 #[test]
 fn over_tls_too() {
-    let peer = Peer::start_tls(|listener| {
-        listener.open().expect(Frame::close(1000, ""));
-        listener.open().answer_close();
+    crate::tls::on_each(|backend| {
+        let peer = Peer::start_tls(backend, |listener| {
+            listener.open().expect(Frame::close(1000, ""));
+            listener.open().answer_close();
+        });
+        let app = run(peer.app());
+        app.expect_open();
+        app.sender.reconnect();
+        is_made_anew(&app);
+        end(app);
     });
-    let app = run(peer.app());
-    app.expect_open();
-    app.sender.reconnect();
-    is_made_anew(&app);
-    end(app);
 }
 
 #[test]

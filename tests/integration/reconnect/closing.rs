@@ -108,11 +108,16 @@ fn while_the_next_attempt_waits_for_its_response() {
     });
 }
 
-#[cfg(feature = "native-tls")]
+#[cfg(feature = "__tls")]
 #[test]
 fn while_the_next_attempt_waits_for_its_response_over_tls() {
-    ends_when(Peer::start_tls, |client| {
-        client.read_request();
+    crate::tls::on_each(|backend| {
+        ends_when(
+            |script| Peer::start_tls(backend, script),
+            |client| {
+                client.read_request();
+            },
+        );
     });
 }
 
@@ -188,7 +193,7 @@ fn a_connection_lost_while_closing_is_not_made_again() {
 
 type Script = Box<dyn FnOnce(&Listener) + Send>;
 
-fn ends_when(start: fn(Script) -> Peer, reached: impl Fn(&mut Connection) + Copy + Send + 'static) {
+fn ends_when(start: impl Fn(Script) -> Peer, reached: impl Fn(&mut Connection) + Copy + Send + 'static) {
     for end in ENDS {
         let gate = Gate::new();
         let here = gate.clone();

@@ -36,21 +36,23 @@ fn a_lost_connection_is_made_again_as_often_as_it_is_lost() {
     app.end_in_order();
 }
 
-#[cfg(feature = "native-tls")]
+#[cfg(feature = "__tls")]
 #[test]
 fn over_tls_too() {
-    let peer = Peer::start_tls(|listener| {
-        listener.open().reset();
-        listener.open().answer_close();
+    crate::tls::on_each(|backend| {
+        let peer = Peer::start_tls(backend, |listener| {
+            listener.open().reset();
+            listener.open().answer_close();
+        });
+        let app = run(peer.app().reconnect(soon()));
+        app.expect_open();
+        app.expect_failure(Failure::Network(Phase::Open));
+        assert_eq!(app.expect_close_for_now(lost()), (SHORT, 2));
+        app.expect_reconnect();
+        app.sender.close();
+        app.expect_close(clean(ClosedBy::Us, 1000, ""));
+        app.end_in_order();
     });
-    let app = run(peer.app().reconnect(soon()));
-    app.expect_open();
-    app.expect_failure(Failure::Network(Phase::Open));
-    assert_eq!(app.expect_close_for_now(lost()), (SHORT, 2));
-    app.expect_reconnect();
-    app.sender.close();
-    app.expect_close(clean(ClosedBy::Us, 1000, ""));
-    app.end_in_order();
 }
 
 #[test]

@@ -112,18 +112,21 @@ fn an_endless_retry_after_is_an_hour_and_can_be_closed() {
     app.end_in_order();
 }
 
-#[cfg(feature = "native-tls")]
+#[cfg(feature = "__tls")]
 #[test]
 fn a_certificate_that_is_not_trusted_is_one_attempt() {
-    let peer = Peer::start_tls(|listener| {
-        listener.expect_no_agreement();
-        listener.saw_nobody_else();
+    crate::tls::on_each(|backend| {
+        let peer = Peer::start_tls(backend, |listener| {
+            listener.expect_no_agreement();
+            listener.saw_nobody_else();
+        });
+        let app =
+            run(WebSocketApp::new(peer.url()).tls(websocket_app::TlsConfig::new().backend(backend)).reconnect(soon()));
+        let (retry_in, why) = app.failed_attempt(1);
+        assert!(retry_in.is_none() && matches!(why, Failure::Tls(_)), "{why:?}");
+        app.expect_close(lost());
+        app.end_given_up();
     });
-    let app = run(WebSocketApp::new(peer.url()).reconnect(soon()));
-    let (retry_in, why) = app.failed_attempt(1);
-    assert!(retry_in.is_none() && matches!(why, Failure::Tls(_)), "{why:?}");
-    app.expect_close(lost());
-    app.end_given_up();
 }
 
 #[test]

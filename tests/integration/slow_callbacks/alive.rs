@@ -19,11 +19,13 @@ fn a_ping_every_100_ms_is_answered_while_a_callback_sleeps_3_s() {
     pings_are_answered(Peer::start(pinging(&work)), &work);
 }
 
-#[cfg(feature = "native-tls")]
+#[cfg(feature = "__tls")]
 #[test]
 fn a_ping_every_100_ms_is_answered_over_tls() {
-    let work = Work::lasting(Duration::from_secs(1));
-    pings_are_answered(Peer::start_tls(pinging(&work)), &work);
+    crate::tls::on_each(|backend| {
+        let work = Work::lasting(Duration::from_secs(1));
+        pings_are_answered(Peer::start_tls(backend, pinging(&work)), &work);
+    });
 }
 
 fn pinging(work: &Work) -> impl FnOnce(&Listener) + Send + 'static {

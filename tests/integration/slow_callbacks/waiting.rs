@@ -126,15 +126,17 @@ fn what_waits_is_bounded_and_then_the_peer_has_to_wait() {
     bounded(Peer::start);
 }
 
-#[cfg(feature = "native-tls")]
+#[cfg(feature = "__tls")]
 #[test]
 fn what_waits_is_bounded_over_tls() {
-    bounded(Peer::start_tls);
+    crate::tls::on_each(|backend| {
+        bounded(|script| Peer::start_tls(backend, script));
+    });
 }
 
 type Script = Box<dyn FnOnce(&crate::peer::Listener) + Send>;
 
-fn bounded(start: fn(Script) -> Peer) {
+fn bounded(start: impl Fn(Script) -> Peer) {
     let work = Work::default();
     let written = Arc::new(AtomicUsize::new(0));
     let (for_peer, counter) = (work.clone(), Arc::clone(&written));

@@ -5,7 +5,6 @@ use url::Host;
 use super::stream::Stream;
 use super::waiter::{Failure, Waiter};
 use crate::error::Error;
-use crate::socket::Socket;
 use crate::tls::TlsConfig;
 
 pub(super) enum Connector {}
@@ -13,12 +12,12 @@ pub(super) enum Connector {}
 impl Connector {
     pub(super) fn new(host: &Host<&str>, _config: &TlsConfig) -> Result<Self, Error> {
         Err(Error::invalid(
-            format!("wss://{host}"),
-            "this program was built without TLS: enable the feature `native-tls` of websocket-app",
+            format!("TLS with {host}"),
+            "this program was built without TLS: enable the feature `native-tls` or `rustls` of websocket-app",
         ))
     }
 
-    pub(super) fn handshake(&self, _socket: Socket, _waiter: &mut Waiter<'_>) -> Result<Stream, Failure> {
+    pub(super) fn handshake(&self, _below: Stream, _waiter: &mut Waiter<'_>) -> Result<Stream, Failure> {
         match *self {}
     }
 }

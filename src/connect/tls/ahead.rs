@@ -1,0 +1,146 @@
+//! [`Ahead`]: ciphertext taken off the socket and not decrypted yet.
+//!
+//! The socket is read in large pieces, many records at a time, into a buffer that belongs to the thread. A connection keeps
+//! only what is left over, the beginning of a record as a rule, so that an idle one holds nothing.
+
+use std::cell::RefCell;
+use std::io;
+
+/// One read of the socket: four records of the greatest length, the point from which more does not pay.
+const SIZE: usize = 64 << 10;
+
+/// No handshake message is longer than 64 KiB, which the TLS libraries see to, and none takes more than this in records.
+const LIMIT: usize = 256 << 10;
+
+/// How many buffers a thread keeps: one, and another for TLS within TLS.
+const KEPT: usize = 2;
+
+thread_local! {
+    static BUFFERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+#[derive(Default)]
+pub(super) struct Ahead {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Ahead {
+    /// Moves what is left over into a buffer with room behind it.
+    pub(super) fn borrow_buffer(&mut self) {
+        if self.bytes.len() >= SIZE {
+            return;
+        }
+        let buffer = BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_else(|| vec![0; SIZE]);
+        let left = std::mem::replace(self, Ahead { bytes: buffer, start: 0, end: 0 });
+        self.end = left.waiting().len();
+        self.bytes[..self.end].copy_from_slice(left.waiting());
+    }
+
+    /// Gives the buffer back to the thread, and keeps what is left over.
+    pub(super) fn return_buffer(&mut self) {
+        let left = Ahead { bytes: self.waiting().to_vec(), start: 0, end: self.waiting().len() };
+        let Ahead { bytes: buffer, .. } = std::mem::replace(self, left);
+        if buffer.len() == SIZE {
+            BUFFERS.with_borrow_mut(|buffers| {
+                if buffers.len() < KEPT {
+                    buffers.push(buffer);
+                }
+            });
+        }
+    }
+
+    pub(super) fn waiting(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    #[cfg(feature = "rustls")]
+    pub(super) fn waiting_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..self.end]
+    }
+
+    /// Takes off the front what was decrypted.
+    pub(super) fn consume(&mut self, n: usize) {
+        self.start += n;
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
+    /// Gives the room for the next read. A TLS library that goes on wanting more without taking anything is an error.
+    pub(super) fn room(&mut self) -> io::Result<&mut [u8]> {
+        if self.start > 0 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        if self.end == self.bytes.len() {
+            if self.end >= LIMIT {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "a TLS message has no end"));
+            }
+            self.bytes.resize((self.end * 2).clamp(SIZE, LIMIT), 0);
+        }
+        Ok(&mut self.bytes[self.end..])
+    }
+
+    pub(super) fn filled(&mut self, n: usize) {
+        self.end += n;
+    }
+}
+
+#[cfg(feature = "native-tls")]
+impl io::Read for Ahead {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = buf.len().min(self.waiting().len());
+        buf[..n].copy_from_slice(&self.waiting()[..n]);
+        self.consume(n);
+        Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(ahead: &mut Ahead, bytes: &[u8]) {
+        ahead.room().unwrap()[..bytes.len()].copy_from_slice(bytes);
+        ahead.filled(bytes.len());
+    }
+
+    #[test]
+    fn what_is_left_over_is_all_that_a_connection_keeps() {
+        let mut ahead = Ahead::default();
+        ahead.borrow_buffer();
+        put(&mut ahead, b"record, and the next");
+        ahead.consume(8);
+        ahead.return_buffer();
+        assert_eq!((ahead.waiting(), ahead.bytes.capacity()), (&b"and the next"[..], 12));
+        ahead.borrow_buffer();
+        put(&mut ahead, b" one");
+        assert_eq!(ahead.waiting(), b"and the next one");
+        ahead.consume(16);
+        ahead.return_buffer();
+        assert_eq!((ahead.waiting(), ahead.bytes.capacity()), (&b""[..], 0));
+    }
+
+    #[test]
+    fn a_thread_keeps_few_buffers() {
+        let mut many: Vec<Ahead> = (0..10).map(|_| Ahead::default()).collect();
+        many.iter_mut().for_each(Ahead::borrow_buffer);
+        many.iter_mut().for_each(Ahead::return_buffer);
+        assert_eq!(BUFFERS.with_borrow(Vec::len), KEPT);
+    }
+
+    #[test]
+    fn room_ends_somewhere() {
+        let mut ahead = Ahead::default();
+        ahead.borrow_buffer();
+        for size in [SIZE, SIZE, SIZE * 2] {
+            assert_eq!(ahead.room().unwrap().len(), size);
+            ahead.filled(size);
+        }
+        assert!(ahead.room().is_err());
+        ahead.consume(1);
+        assert_eq!(ahead.room().unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,128 @@
+//! [`Layer`]: a TLS session over a [`Stream`], itself read and written like one.
+//!
+//! The session is one state for both directions, so it has a lock. The lock is held for a call, whose reads and writes of
+//! the socket do not block, and never while waiting: who waits for the socket, waits without it.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::ahead::Ahead;
+use super::outgoing::Outgoing;
+use super::session::Session;
+use crate::connect::stream::Stream;
+
+pub(in crate::connect) struct Layer {
+    below: Stream,
+    state: Mutex<State>,
+    /// What the last read left behind, no event will tell of. Only the reader asks and sets.
+    more: AtomicBool,
+}
+
+struct State {
+    session: Session,
+    incoming: Ahead,
+    outgoing: Outgoing,
+    /// Nothing more will come.
+    ended: bool,
+    /// What went wrong behind the bytes that the last read gave.
+    failed: Option<io::Error>,
+}
+
+impl Layer {
+    /// Begins where the handshake has ended, with what came behind it.
+    pub(super) fn new(below: Stream, session: Session, mut incoming: Ahead, outgoing: Outgoing) -> Self {
+        incoming.return_buffer();
+        let state = State { session, incoming, outgoing, ended: false, failed: None };
+        Layer { below, state: Mutex::new(state), more: AtomicBool::new(true) }
+    }
+
+    /// Gives what the session runs over. Its bytes are ciphertext.
+    pub(in crate::connect) fn below(&self) -> &Stream {
+        &self.below
+    }
+
+    pub(in crate::connect) fn below_mut(&mut self) -> &mut Stream {
+        &mut self.below
+    }
+
+    pub(in crate::connect) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut state = self.lock();
+        state.incoming.borrow_buffer();
+        let mut length = 0;
+        let result = state.read(&self.below, buf, &mut length);
+        state.incoming.return_buffer();
+        let (more, result) = match result {
+            Ok(more) => (more, Ok(length)),
+            Err(error) if length == 0 => (false, Err(error)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => (false, Ok(length)),
+            Err(error) => {
+                state.failed = Some(error);
+                (true, Ok(length))
+            }
+        };
+        self.more.store(more, Ordering::Relaxed);
+        result
+    }
+
+    pub(in crate::connect) fn has_more(&self) -> bool {
+        self.more.load(Ordering::Relaxed)
+    }
+
+    pub(in crate::connect) fn write(&self, buf: &[u8]) -> io::Result<usize> {
+        let State { session, incoming, outgoing, .. } = &mut *self.lock();
+        outgoing.write(buf, |bytes| self.below.write(bytes), |bytes, out| session.encrypt(bytes, incoming, out))
+    }
+
+    pub(in crate::connect) fn shutdown(&self) {
+        let State { session, incoming, outgoing, .. } = &mut *self.lock();
+        session.close_notify(incoming, outgoing.bytes());
+        // As well as can be done without waiting.
+        let _ = outgoing.flush(|bytes| self.below.write(bytes));
+        self.below.shutdown();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic within the TLS library may leave the session unusable, which its next call reports: nothing to add here.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Fills `buf` from as many records as it takes, counting in `length`. Gives whether another read has something to do
+    /// that no event will tell of: an end, or that `buf` is full.
+    fn read(&mut self, below: &Stream, buf: &mut [u8], length: &mut usize) -> io::Result<bool> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        let mut drained = false;
+        loop {
+            let said = self.outgoing.len();
+            let decrypted = self.session.decrypt(&mut self.incoming, self.outgoing.bytes(), &mut buf[*length..]);
+            *length += decrypted.length;
+            if self.outgoing.len() > said {
+                // An alert, or new keys. What does not fit goes with the next write; if the socket is broken, that finds out.
+                let _ = self.outgoing.flush(|bytes| below.write(bytes));
+            }
+            if let Some(error) = decrypted.error {
+                return Err(error);
+            }
+            self.ended |= decrypted.closed;
+            if self.ended || *length == buf.len() {
+                return Ok(true);
+            }
+            // A short read has emptied the socket, and an event will tell of what comes from now on. With nothing to give,
+            // look again all the same: the socket's end, if that was behind it, has been told of already.
+            if drained && *length > 0 {
+                return Ok(false);
+            }
+            let room = self.incoming.room()?;
+            let (size, n) = (room.len(), below.read(room)?);
+            self.incoming.filled(n);
+            // An end without close_notify is an end: WebSocket's own Close frame tells an orderly one from a cut
+            // (RFC 6455 §7.1.5).
+            self.ended = n == 0;
+            drained = n < size && !below.has_more();
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Certificates and keys as they are handed in, bytes or files, PEM or DER: reads them, and says what is wrong with them
+//! before a TLS library does, whose words are less helpful. The only file that reads certificate files.
+
+use std::borrow::Cow;
+use std::fs;
+
+use crate::error::Error;
+use crate::tls::Material;
+
+/// What was read, and what it is called in an error.
+pub(super) struct Named<'a> {
+    pub(super) what: String,
+    pub(super) bytes: Cow<'a, [u8]>,
+}
+
+impl Named<'_> {
+    pub(super) fn invalid(&self, problem: impl Into<String>) -> Error {
+        Error::invalid(self.what.as_str(), problem.into())
+    }
+
+    pub(super) fn is_pem(&self) -> bool {
+        contains(&self.bytes, PEM)
+    }
+}
+
+/// Reads a root: PEM with at least one certificate, or else what should be DER.
+pub(super) fn root(root: &Material) -> Result<Named<'_>, Error> {
+    let root = read(describe("root_certificate", root), root)?;
+    if root.is_pem() && !contains(&root.bytes, PEM_CERTIFICATE) {
+        return Err(root.invalid("is PEM, but without a CERTIFICATE block"));
+    }
+    Ok(root)
+}
+
+/// Reads a client certificate with its chain, in PEM.
+pub(super) fn chain(certificates: &Material) -> Result<Named<'_>, Error> {
+    let chain = read(describe("identity_pem", certificates), certificates)?;
+    if !contains(&chain.bytes, PEM_CERTIFICATE) {
+        return Err(chain.invalid("the certificate must be PEM, with a CERTIFICATE block"));
+    }
+    Ok(chain)
+}
+
+/// Reads a private key in PEM, in PKCS#8 form: without what stands before it (OpenSSL writes attributes there).
+pub(super) fn key(key: &Material) -> Result<Named<'_>, Error> {
+    let mut key = read(format!("{}, its key", describe("identity_pem", key)), key)?;
+    let start = pkcs8_key(&key.bytes).map_err(|problem| key.invalid(problem))?;
+    key.bytes = key.bytes[start..].to_vec().into();
+    Ok(key)
+}
+
+pub(super) fn archive(archive: &Material) -> Result<Named<'_>, Error> {
+    read(describe("identity_pkcs12", archive), archive)
+}
+
+/// Finds where the key begins, and says how to convert what is none.
+fn pkcs8_key(pem: &[u8]) -> Result<usize, &'static str> {
+    if let Some(start) = position(pem, PKCS8_KEY) {
+        return Ok(start);
+    }
+    if contains(pem, b"-----BEGIN ENCRYPTED PRIVATE KEY-----") {
+        return Err("is encrypted: decrypt it with `openssl pkcs8 -in key.pem -out plain.pem`, or use identity_pkcs12");
+    }
+    if contains(pem, b"PRIVATE KEY-----") {
+        return Err("is not in PKCS#8 form (`-----BEGIN PRIVATE KEY-----`): convert it with \
+             `openssl pkcs8 -topk8 -nocrypt -in key.pem -out pkcs8.pem`");
+    }
+    Err("must be a private key in PEM, in PKCS#8 form (`-----BEGIN PRIVATE KEY-----`)")
+}
+
+const PEM: &[u8] = b"-----BEGIN ";
+const PEM_CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
+const PKCS8_KEY: &[u8] = b"-----BEGIN PRIVATE KEY-----";
+
+fn describe(option: &str, material: &Material) -> String {
+    match material {
+        Material::Bytes(bytes) => format!("TlsConfig::{option} ({} bytes)", bytes.len()),
+        Material::File(path) => format!("TlsConfig::{option}, file {}", path.display()),
+    }
+}
+
+fn read(what: String, material: &Material) -> Result<Named<'_>, Error> {
+    let bytes = match material {
+        Material::Bytes(bytes) => Cow::Borrowed(bytes.as_slice()),
+        Material::File(path) => Cow::Owned(
+            fs::read(path).map_err(|error| Error::invalid(what.as_str(), format!("cannot be read: {error}")))?,
+        ),
+    };
+    if bytes.is_empty() {
+        return Err(Error::invalid(what, "is empty"));
+    }
+    Ok(Named { what, bytes })
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    position(bytes, part).is_some()
+}
+
+fn position(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    bytes.windows(part.len()).position(|window| window == part)
+}

@@ -1,0 +1,171 @@
+//! `wss://`: from a connected [`Stream`] to one within TLS, or to an error that says what is wrong with the server or its
+//! certificate. Runs on the connecting thread; the options were turned into a [`Connector`] before any socket was opened.
+//!
+//! ```text
+//!   TlsConfig ── native_options / rustls_options ──► Connector ── handshake ──► Layer, a Stream over a Stream
+//!                (material, verify, pins)                         (session: native or rustls_session)
+//! ```
+//!
+//! Two libraries do the work, and only the files named after them know which. Both work in memory: the socket is read and
+//! written here, in large pieces (`ahead`, `outgoing`), and so may be a TLS session itself.
+
+mod ahead;
+mod layer;
+mod material;
+#[cfg(feature = "native-tls")]
+mod native;
+#[cfg(feature = "native-tls")]
+mod native_options;
+mod outgoing;
+mod pins;
+#[cfg(feature = "rustls")]
+mod rustls_options;
+#[cfg(feature = "rustls")]
+mod rustls_session;
+mod session;
+#[cfg(test)]
+mod tests;
+#[cfg(feature = "rustls")]
+mod verify;
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use url::Host;
+
+use super::stream::Stream;
+use super::waiter::{Failure, Waiter};
+use crate::error::{Error, Phase};
+use crate::tls::{TlsBackend, TlsConfig};
+use ahead::Ahead;
+pub(super) use layer::Layer;
+use outgoing::Outgoing;
+use pins::Pins;
+use session::{Attempt, Explained, Step};
+
+/// What to trust, who to be, and whose certificate to expect. Made once for all connects to a target: loading the
+/// operating system's roots takes longer than a handshake.
+pub(super) struct Connector {
+    library: Library,
+    pins: Pins,
+}
+
+enum Library {
+    #[cfg(feature = "native-tls")]
+    Native(native_tls::TlsConnector, Box<str>),
+    #[cfg(feature = "rustls")]
+    Rustls(Arc<::rustls::ClientConfig>, ::rustls::pki_types::ServerName<'static>),
+}
+
+impl Connector {
+    /// Reads the files and parses the certificates that `config` names.
+    pub(super) fn new(host: &Host<&str>, config: &TlsConfig) -> Result<Self, Error> {
+        let server_name = server_name(host, config.server_name.as_deref())?;
+        let pins = Pins::new(&config.pins)?;
+        Ok(Connector { library: Library::new(config, server_name)?, pins })
+    }
+
+    /// Takes a connected stream that is registered with the waiter.
+    pub(super) fn handshake(&self, below: Stream, waiter: &mut Waiter<'_>) -> Result<Stream, Failure> {
+        let refused =
+            |error: Explained, waiter: &Waiter<'_>| Error::Tls { peer: waiter.peer().into(), source: Arc::new(error) };
+        let (mut incoming, mut outgoing) = (Ahead::default(), Outgoing::default());
+        incoming.borrow_buffer();
+        let mut first_byte = None;
+        let mut attempt = self.attempt().map_err(|error| refused(error, waiter))?;
+        let session = loop {
+            let step = attempt.step(&mut incoming, outgoing.bytes());
+            if step.is_err() {
+                // The alert, as well as can be done without waiting: the error is the news.
+                let _ = outgoing.flush(|bytes| below.write(bytes));
+            }
+            match step.map_err(|error| refused(Explained::judge(error, first_byte), waiter))? {
+                Step::Done(session) => break session,
+                Step::Wants(halfway) => attempt = halfway,
+            }
+            waiter.retry(Phase::Tls, || outgoing.flush(|bytes| below.write(bytes)))?;
+            let n = waiter.retry(Phase::Tls, || below.read(incoming.room()?))?;
+            if n == 0 {
+                return Err(Error::network(Phase::Tls, waiter.peer(), hung_up(first_byte)).into());
+            }
+            incoming.filled(n);
+            first_byte = first_byte.or(incoming.waiting().first().copied());
+        };
+        self.pins.check(session.peer_certificate()).map_err(|error| refused(error, waiter))?;
+        waiter.retry(Phase::Tls, || outgoing.flush(|bytes| below.write(bytes)))?;
+        Ok(Stream::tls(Layer::new(below, session, incoming, outgoing)))
+    }
+
+    fn attempt(&self) -> Result<Attempt, Explained> {
+        match &self.library {
+            #[cfg(feature = "native-tls")]
+            Library::Native(connector, name) => Ok(Attempt::Native(native::Attempt::new(connector.clone(), name))),
+            #[cfg(feature = "rustls")]
+            Library::Rustls(config, name) => rustls_session::Attempt::new(config.clone(), name.clone())
+                .map(|attempt| Attempt::Rustls(Box::new(attempt))),
+        }
+    }
+}
+
+impl Library {
+    fn new(config: &TlsConfig, server_name: String) -> Result<Self, Error> {
+        match config.chosen_backend()? {
+            #[cfg(feature = "native-tls")]
+            TlsBackend::NativeTls => Ok(Library::Native(native_options::connector(config)?, server_name.into())),
+            #[cfg(feature = "rustls")]
+            TlsBackend::Rustls => {
+                let name = server_name.clone().try_into().map_err(|_| not_a_name(&server_name))?;
+                Ok(Library::Rustls(rustls_options::connector(config)?, name))
+            }
+            #[allow(unreachable_patterns)]
+            other => Err(Error::invalid(
+                format!("TlsConfig::backend({other:?})"),
+                format!("this program was built without it: enable the feature `{}` of websocket-app", other.feature()),
+            )),
+        }
+    }
+}
+
+/// Gives the name that the certificate must be for, as the TLS libraries want it.
+fn server_name(host: &Host<&str>, chosen: Option<&str>) -> Result<String, Error> {
+    let Some(name) = chosen else {
+        return Ok(match host {
+            // RFC 6066 §3: without the trailing dot of an absolute name.
+            Host::Domain(name) => name.trim_end_matches('.').to_owned(),
+            Host::Ipv4(address) => address.to_string(),
+            Host::Ipv6(address) => address.to_string(),
+        });
+    };
+    if name.parse::<IpAddr>().is_ok() {
+        return Ok(name.to_owned());
+    }
+    match Host::parse(name) {
+        Ok(Host::Domain(name)) => Ok(name.trim_end_matches('.').to_owned()),
+        _ => Err(not_a_name(name)),
+    }
+}
+
+fn not_a_name(name: &str) -> Error {
+    Error::invalid(format!("TlsConfig::server_name({name:?})"), "must be a host name or an IP address")
+}
+
+impl Explained {
+    /// Puts first what the libraries cannot know: that the server does not speak TLS at all.
+    fn judge(self, first_byte: Option<u8>) -> Self {
+        // RFC 8446 §5.1: whatever TLS answers with has one of these content types.
+        if first_byte.is_some_and(|byte| !(20..=23).contains(&byte)) {
+            let text = "the server does not speak TLS on this port: is the URL's scheme meant to be ws:// (for a proxy, http://)?".to_owned();
+            return Explained { text, source: self.into() };
+        }
+        self
+    }
+}
+
+fn hung_up(first_byte: Option<u8>) -> io::Error {
+    let text = match first_byte {
+        None => "the server hung up without an answer (does it speak TLS on this port?)",
+        Some(_) => "the server hung up half-way through",
+    };
+    io::Error::new(io::ErrorKind::UnexpectedEof, text)
+}

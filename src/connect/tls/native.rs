@@ -1,0 +1,215 @@
+//! A session of `native-tls`, over memory instead of a socket.
+
+use std::error::Error as StdError;
+use std::io::{self, Read, Write};
+use std::mem;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use native_tls::{HandshakeError, MidHandshakeTlsStream, TlsConnector, TlsStream};
+
+use super::ahead::Ahead;
+use super::session::{self, Decrypted, Explained, Step};
+
+/// What the TLS library takes for a socket. During a call, it has what came and what is to go.
+#[derive(Default)]
+struct Pipe {
+    incoming: Ahead,
+    outgoing: Vec<u8>,
+    last_words: LastWords,
+}
+
+/// A handshake that fails drops its pipe: the alert that says why is left here.
+type LastWords = Arc<Mutex<Vec<u8>>>;
+
+impl Pipe {
+    /// Lends both to the pipe, or takes both back.
+    fn swap(&mut self, incoming: &mut Ahead, outgoing: &mut Vec<u8>) {
+        mem::swap(&mut self.incoming, incoming);
+        mem::swap(&mut self.outgoing, outgoing);
+    }
+}
+
+impl Read for Pipe {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self.incoming.read(buf)? {
+            0 if !buf.is_empty() => Err(io::ErrorKind::WouldBlock.into()),
+            n => Ok(n),
+        }
+    }
+}
+
+impl Write for Pipe {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.outgoing.extend_from_slice(buf);
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        *self.last_words.lock().unwrap_or_else(PoisonError::into_inner) = mem::take(&mut self.outgoing);
+    }
+}
+
+pub(super) struct Attempt {
+    server_name: Box<str>,
+    last_words: LastWords,
+    progress: Progress,
+}
+
+enum Progress {
+    Begins(TlsConnector),
+    Halfway(MidHandshakeTlsStream<Pipe>),
+}
+
+impl Attempt {
+    pub(super) fn new(connector: TlsConnector, server_name: &str) -> Self {
+        Attempt {
+            server_name: server_name.into(),
+            last_words: LastWords::default(),
+            progress: Progress::Begins(connector),
+        }
+    }
+
+    pub(super) fn step(self, incoming: &mut Ahead, outgoing: &mut Vec<u8>) -> Result<Step, Explained> {
+        let Attempt { server_name, last_words, progress } = self;
+        let attempt = match progress {
+            Progress::Begins(connector) => {
+                let mut pipe = Pipe::default();
+                pipe.last_words = Arc::clone(&last_words);
+                pipe.swap(incoming, outgoing);
+                connector.connect(&server_name, pipe)
+            }
+            Progress::Halfway(mut halfway) => {
+                halfway.get_mut().swap(incoming, outgoing);
+                halfway.handshake()
+            }
+        };
+        match attempt {
+            Ok(mut stream) => {
+                stream.get_mut().swap(incoming, outgoing);
+                Ok(Step::Done(session::Session::Native(Box::new(Session(stream)))))
+            }
+            Err(HandshakeError::WouldBlock(mut halfway)) => {
+                halfway.get_mut().swap(incoming, outgoing);
+                let attempt = Attempt { server_name, last_words, progress: Progress::Halfway(halfway) };
+                Ok(Step::Wants(session::Attempt::Native(attempt)))
+            }
+            Err(HandshakeError::Failure(error)) => {
+                outgoing.append(&mut last_words.lock().unwrap_or_else(PoisonError::into_inner));
+                Err(Explained { text: reason(&error.to_string(), &server_name), source: error.into() })
+            }
+        }
+    }
+}
+
+pub(super) struct Session(TlsStream<Pipe>);
+
+impl Session {
+    pub(super) fn decrypt(&mut self, incoming: &mut Ahead, outgoing: &mut Vec<u8>, buf: &mut [u8]) -> Decrypted {
+        self.0.get_mut().swap(incoming, outgoing);
+        let mut decrypted = Decrypted::default();
+        while decrypted.length < buf.len() {
+            match self.0.read(&mut buf[decrypted.length..]) {
+                Ok(0) => {
+                    decrypted.closed = true;
+                    break;
+                }
+                Ok(n) => decrypted.length += n,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => {
+                    decrypted.error = Some(explain(error));
+                    break;
+                }
+            }
+        }
+        self.0.get_mut().swap(incoming, outgoing);
+        decrypted
+    }
+
+    pub(super) fn encrypt(&mut self, bytes: &[u8], incoming: &mut Ahead, outgoing: &mut Vec<u8>) -> io::Result<()> {
+        self.0.get_mut().swap(incoming, outgoing);
+        let written = self.0.write_all(bytes);
+        self.0.get_mut().swap(incoming, outgoing);
+        written.map_err(explain)
+    }
+
+    pub(super) fn close_notify(&mut self, incoming: &mut Ahead, outgoing: &mut Vec<u8>) {
+        self.0.get_mut().swap(incoming, outgoing);
+        // An error means that the session is past saying anything.
+        let _ = self.0.shutdown();
+        self.0.get_mut().swap(incoming, outgoing);
+    }
+
+    pub(super) fn peer_certificate(&self) -> Option<Vec<u8>> {
+        self.0.peer_certificate().ok()??.to_der().ok()
+    }
+}
+
+/// Makes an open session's error readable: TLS 1.3 tells only after the handshake that it wants a client certificate.
+/// It is of kind `Other` whatever the library says: it is not the socket's.
+fn explain(error: io::Error) -> io::Error {
+    let text = error.get_ref().map_or_else(|| error.to_string(), ToString::to_string);
+    io::Error::other(Explained { text: reason(&text, ""), source: Box::<dyn StdError + Send + Sync>::from(error) })
+}
+
+/// Says first what is wrong, then what to do. OpenSSL's text is a path through its source, with the reason as its fifth
+/// part and, for a certificate, in brackets at the end; the other libraries' texts are sentences already.
+fn reason(text: &str, server_name: &str) -> String {
+    let Some(openssl) = text.strip_prefix("error:") else { return text.to_owned() };
+    let general = openssl.split(':').nth(3).unwrap_or(text);
+    let bracketed = text.strip_suffix(')').and_then(|text| text.rsplit_once(" (")).map(|(_, reason)| reason);
+    let Some(reason) = bracketed.filter(|_| general == "certificate verify failed") else {
+        return match general.contains("certificate required") {
+            true => {
+                format!("the server wants a client certificate: TlsConfig::identity_pem_files gives it one ({general})")
+            }
+            false => general.to_owned(),
+        };
+    };
+    let advice = if reason.contains("mismatch") {
+        format!(": it is not for `{server_name}`; TlsConfig::server_name can expect another name")
+    } else if ["self-signed", "self signed", "issuer"].iter().any(|word| reason.contains(word)) {
+        ": TlsConfig::root_certificate_file can trust its root".to_owned()
+    } else {
+        String::new()
+    };
+    format!("the server's certificate is not accepted: {reason}{advice}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_comes_first_and_advice_after_it() {
+        let openssl = |reason: &str| {
+            format!("error:0A000086:SSL routines:tls_post_process:certificate verify failed:x.c:1889: ({reason})")
+        };
+        for (reason_given, begins, contains) in [
+            ("certificate has expired", "the server's certificate is not accepted: certificate has expired", ""),
+            ("hostname mismatch", "the server's certificate is not accepted: hostname mismatch", "`localhost`"),
+            (
+                "self-signed certificate",
+                "the server's certificate is not accepted: self-signed",
+                "root_certificate_file",
+            ),
+            ("unable to get local issuer certificate", "the server's certificate", "root_certificate_file"),
+        ] {
+            let text = reason(&openssl(reason_given), "localhost");
+            assert!(text.starts_with(begins) && text.contains(contains), "{text}");
+        }
+        let alert =
+            "error:0A00042E:SSL routines:ssl3_read_bytes:tlsv1 alert protocol version:rec.c:1584:SSL alert number 70";
+        assert_eq!(reason(alert, "localhost"), "tlsv1 alert protocol version");
+        let alert =
+            "error:0A00045C:SSL routines:ssl3_read_bytes:tlsv13 alert certificate required:rec.c:1601:SSL alert";
+        let error = explain(io::Error::other(alert));
+        assert!(error.to_string().contains("TlsConfig::identity_pem_files"), "{error}");
+        assert_eq!(reason("The certificate is not trusted.", "localhost"), "The certificate is not trusted.");
+    }
+}

@@ -1,0 +1,82 @@
+//! Turns a [`TlsConfig`] into a `native-tls` connector.
+
+use native_tls::{Certificate, Protocol, TlsConnector};
+
+use super::material;
+use crate::error::Error;
+use crate::tls::{Identity, Material, TlsConfig, TlsVersion};
+
+/// Makes the connector, or gives the ready-made one.
+pub(super) fn connector(config: &TlsConfig) -> Result<TlsConnector, Error> {
+    if let Some(connector) = &config.native_tls {
+        return Ok(connector.clone());
+    }
+    if config.key_log.is_some() {
+        return Err(unable("key_log_file", "gives no keys away"));
+    }
+    if config.bundled_roots {
+        return Err(unable("bundled_roots", "knows the operating system's roots, and those handed in"));
+    }
+    let mut builder = TlsConnector::builder();
+    for root in &config.roots {
+        for certificate in root_certificates(root)? {
+            builder.add_root_certificate(certificate);
+        }
+    }
+    builder.disable_built_in_roots(config.only_these_roots);
+    builder.min_protocol_version(Some(match config.min_version {
+        TlsVersion::Tls12 => Protocol::Tlsv12,
+        TlsVersion::Tls13 => Protocol::Tlsv13,
+    }));
+    if let Some(identity) = &config.identity {
+        builder.identity(client_identity(identity)?);
+    }
+    builder.danger_accept_invalid_certs(config.accept_invalid_certs);
+    builder.danger_accept_invalid_hostnames(config.accept_invalid_hostnames);
+    builder.build().map_err(|error| {
+        let what = if config.identity.is_some() { "TlsConfig, with its client identity" } else { "TlsConfig" };
+        Error::invalid(what, format!("the TLS library does not accept it: {error}"))
+    })
+}
+
+fn unable(option: &str, why: &str) -> Error {
+    Error::invalid(
+        format!("TlsConfig::{option}"),
+        format!("cannot be had from native-tls, which {why}: choose TlsBackend::Rustls (feature `rustls`)"),
+    )
+}
+
+fn root_certificates(root: &Material) -> Result<Vec<Certificate>, Error> {
+    let root = material::root(root)?;
+    if !root.is_pem() {
+        let not_der = |error| root.invalid(format!("is neither PEM nor a DER certificate: {error}"));
+        return Ok(vec![Certificate::from_der(&root.bytes).map_err(not_der)?]);
+    }
+    let damaged = |error| root.invalid(format!("has a CERTIFICATE block that is damaged: {error}"));
+    let certificates = Certificate::stack_from_pem(&root.bytes).map_err(damaged)?;
+    if certificates.is_empty() {
+        return Err(root.invalid("is PEM, but without a certificate that can be read"));
+    }
+    Ok(certificates)
+}
+
+fn client_identity(identity: &Identity) -> Result<native_tls::Identity, Error> {
+    match identity {
+        Identity::Pkcs12 { archive, password } => {
+            let archive = material::archive(archive)?;
+            native_tls::Identity::from_pkcs12(&archive.bytes, password).map_err(|error| {
+                let text = error.to_string();
+                // OpenSSL's words for a key that does not fit; the other libraries' say "password" themselves.
+                archive.invalid(match text.contains("mac verify failure") {
+                    true => "its password is another one".to_owned(),
+                    false => format!("is no PKCS#12 archive that can be opened with this password: {text}"),
+                })
+            })
+        }
+        Identity::Pem { certificates, key } => {
+            let (chain, key) = (material::chain(certificates)?, material::key(key)?);
+            native_tls::Identity::from_pkcs8(&chain.bytes, &key.bytes)
+                .map_err(|error| chain.invalid(format!("the certificate or its key cannot be used: {error}")))
+        }
+    }
+}

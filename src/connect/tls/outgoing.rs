@@ -1,0 +1,194 @@
+//! [`Outgoing`]: what is encrypted and not on the socket yet, and how much of what the caller gave that is.
+//!
+//! A record that has been encrypted must go out as it is, before anything else. So bytes count as written when the record
+//! that has them is on the socket, and until then the caller must offer them again.
+
+use std::collections::VecDeque;
+use std::io;
+
+/// The greatest length of a record (RFC 8446 §5.1).
+const RECORD: usize = 16 << 10;
+
+/// How much is encrypted at a time: as much as one write of the socket takes well, and all that a connection ever holds.
+const BATCH: usize = 64 << 10;
+
+/// How much longer a record is than what is in it, with the common suites: 29 and 22 (RFC 5246 §6.2.3, RFC 8446 §5.2).
+pub(super) const OVERHEAD: usize = 64;
+
+/// A connection that has nothing to send keeps no more than this for its next message.
+const KEPT: usize = 1 << 10;
+
+#[derive(Default)]
+pub(super) struct Outgoing {
+    bytes: Vec<u8>,
+    sent: usize,
+    /// Of `bytes`, in order: records of the caller's. What the TLS library says for itself is in none.
+    records: VecDeque<Record>,
+}
+
+struct Record {
+    /// Where it ends in `bytes`.
+    end: usize,
+    /// How many bytes of the caller's are in it.
+    length: usize,
+}
+
+impl Outgoing {
+    /// Where the TLS library adds what it has to say.
+    pub(super) fn bytes(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() - self.sent
+    }
+
+    /// Writes what there is room for, and tells how many bytes of `buf` are on the socket now. Those that were encrypted
+    /// before and are not, are the first of `buf`.
+    pub(super) fn write(
+        &mut self,
+        buf: &[u8],
+        socket: impl Fn(&[u8]) -> io::Result<usize>,
+        mut encrypt: impl FnMut(&[u8], &mut Vec<u8>) -> io::Result<()>,
+    ) -> io::Result<usize> {
+        let mut written = 0;
+        loop {
+            let flushed = self.flush(&socket);
+            written += self.take_written();
+            match flushed {
+                Ok(()) if written >= buf.len() => return Ok(written),
+                Ok(()) => {}
+                // The next call meets the same error.
+                Err(_) if written > 0 => return Ok(written),
+                Err(error) => return Err(error),
+            }
+            let next = (buf.len() - written).min(BATCH);
+            self.bytes.reserve(next + next.div_ceil(RECORD) * OVERHEAD);
+            for piece in buf[written..].chunks(RECORD).take(BATCH / RECORD) {
+                match encrypt(piece, &mut self.bytes) {
+                    Ok(()) => self.records.push_back(Record { end: self.bytes.len(), length: piece.len() }),
+                    // What went well goes out first; then this comes again.
+                    Err(_) if !self.records.is_empty() => break,
+                    Err(_) if written > 0 => return Ok(written),
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+    }
+
+    /// Writes until all is on the socket. A short write means that it is full, as everywhere.
+    pub(super) fn flush(&mut self, socket: impl Fn(&[u8]) -> io::Result<usize>) -> io::Result<()> {
+        if self.len() > 0 {
+            self.sent += socket(&self.bytes[self.sent..])?;
+            if self.len() > 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            self.tidy();
+        }
+        Ok(())
+    }
+
+    /// Forgets what has been sent and told.
+    fn tidy(&mut self) {
+        if self.len() == 0 && self.records.is_empty() {
+            self.sent = 0;
+            self.bytes.clear();
+            if self.bytes.capacity() > KEPT {
+                self.bytes = Vec::new();
+            }
+        }
+    }
+
+    fn take_written(&mut self) -> usize {
+        let mut written = 0;
+        while let Some(record) = self.records.front().filter(|record| record.end <= self.sent) {
+            written += record.length;
+            self.records.pop_front();
+        }
+        self.tidy();
+        written
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use super::*;
+
+    /// A socket with room for so many bytes.
+    struct Socket {
+        room: Cell<usize>,
+        got: RefCell<Vec<u8>>,
+    }
+
+    impl Socket {
+        fn new(room: usize) -> Self {
+            Socket { room: Cell::new(room), got: RefCell::default() }
+        }
+
+        fn take(&self, bytes: &[u8]) -> io::Result<usize> {
+            let n = bytes.len().min(self.room.get());
+            if n == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            self.room.set(self.room.get() - n);
+            self.got.borrow_mut().extend_from_slice(&bytes[..n]);
+            Ok(n)
+        }
+    }
+
+    /// Every record is what it carries, between brackets.
+    #[allow(clippy::unnecessary_wraps)]
+    fn encrypt(bytes: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+        out.push(b'<');
+        out.extend_from_slice(bytes);
+        out.push(b'>');
+        Ok(())
+    }
+
+    #[test]
+    fn bytes_count_as_written_when_their_record_is_on_the_socket() {
+        let message: Vec<u8> = (0..3 * RECORD + 5).map(|i| (i % 251) as u8).collect();
+        let mut expected = Vec::new();
+        message.chunks(RECORD).for_each(|piece| encrypt(piece, &mut expected).unwrap());
+        let (mut outgoing, socket) = (Outgoing::default(), Socket::new(0));
+        let (mut written, mut turns) = (0, 0);
+        while written < message.len() {
+            let before = socket.got.borrow().len();
+            match outgoing.write(&message[written..], |bytes| socket.take(bytes), encrypt) {
+                Ok(n) => written += n,
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+            }
+            let whole = socket.got.borrow().len() / (RECORD + 2) * RECORD;
+            assert_eq!(written.min(3 * RECORD), whole, "after {before} bytes");
+            assert_eq!(written == message.len(), outgoing.len() == 0);
+            socket.room.set(1);
+            turns += 1;
+        }
+        assert!(turns > message.len() && *socket.got.borrow() == expected);
+        assert!(outgoing.bytes.capacity() <= KEPT);
+    }
+
+    #[test]
+    fn an_error_behind_what_was_written_is_told_the_next_time() {
+        let mut outgoing = Outgoing::default();
+        let socket = Socket::new(RECORD + 10);
+        let broken = |bytes: &[u8]| match socket.take(bytes) {
+            Err(_) => Err(io::ErrorKind::BrokenPipe.into()),
+            some => some,
+        };
+        let message = vec![1; 2 * RECORD];
+        assert_eq!(outgoing.write(&message, broken, encrypt).unwrap(), RECORD);
+        let error = outgoing.write(&message[RECORD..], broken, encrypt).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn little_is_encrypted_ahead_of_a_full_socket() {
+        let mut outgoing = Outgoing::default();
+        let full = |_: &[u8]| Err(io::ErrorKind::WouldBlock.into());
+        let error = outgoing.write(&vec![0; 1 << 20], full, encrypt).unwrap_err();
+        assert_eq!((error.kind(), outgoing.len()), (io::ErrorKind::WouldBlock, BATCH + 8));
+    }
+}

@@ -1,0 +1,277 @@
+//! A session of rustls, by its interface without buffers: it decrypts in place in ours, and encrypts into ours.
+
+use std::io;
+use std::sync::Arc;
+
+use ::rustls::client::UnbufferedClientConnection;
+use ::rustls::pki_types::ServerName;
+use ::rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, InsufficientSizeError};
+use ::rustls::{AlertDescription, CertificateError, ClientConfig, Error as TlsError};
+
+use super::ahead::Ahead;
+use super::outgoing::OVERHEAD;
+use super::session::{self, Decrypted, Explained, Step};
+
+/// The library, and what it said before anybody asked.
+struct Connection {
+    tls: UnbufferedClientConnection,
+    server_name: ServerName<'static>,
+    /// Decrypted and not handed out yet, from `given` on.
+    plaintext: Vec<u8>,
+    given: usize,
+    /// The peer has said that nothing more will come.
+    closed: bool,
+}
+
+/// What a connection can do next.
+enum Turn {
+    /// So many bytes were decrypted into the caller's buffer; what did not fit is kept.
+    Received(usize),
+    /// Nothing more to do: application data may be sent. Here it was, if there was any.
+    Open,
+    /// The peer has to say something first.
+    Blocked,
+    Closed,
+}
+
+impl Connection {
+    /// Goes on until there is something to tell: decrypts into `buf`, and encrypts `bytes` as soon as it may.
+    ///
+    /// `incoming` always is all that came and was not consumed, also where there is only something to send: the library
+    /// remembers places in it, and panics if they are gone.
+    fn turn(
+        &mut self,
+        incoming: &mut Ahead,
+        outgoing: &mut Vec<u8>,
+        buf: &mut [u8],
+        bytes: &[u8],
+    ) -> Result<Turn, TlsError> {
+        loop {
+            let status = self.tls.process_tls_records(incoming.waiting_mut());
+            let mut consumed = status.discard;
+            let turn = match status.state {
+                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                    let mut filled = 0;
+                    while let Some(record) = traffic.next_record() {
+                        let record = record?;
+                        consumed += record.discard;
+                        let (fits, kept) = record.payload.split_at(record.payload.len().min(buf.len() - filled));
+                        buf[filled..filled + fits.len()].copy_from_slice(fits);
+                        filled += fits.len();
+                        self.plaintext.extend_from_slice(kept);
+                    }
+                    Ok(Some(Turn::Received(filled)))
+                }
+                Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                    append(outgoing, 0, |room| data.encode(room))
+                        .map_err(|error| TlsError::General(error.to_string()))?;
+                    Ok(None)
+                }
+                Ok(ConnectionState::TransmitTlsData(data)) => {
+                    data.done();
+                    Ok(None)
+                }
+                Ok(ConnectionState::WriteTraffic(mut traffic)) => {
+                    if !bytes.is_empty() {
+                        append(outgoing, bytes.len() + OVERHEAD, |room| traffic.encrypt(bytes, room))
+                            .map_err(|error| TlsError::General(error.to_string()))?;
+                    }
+                    Ok(Some(Turn::Open))
+                }
+                Ok(ConnectionState::PeerClosed) => {
+                    self.closed = true;
+                    Ok(None)
+                }
+                Ok(ConnectionState::BlockedHandshake) => Ok(Some(Turn::Blocked)),
+                Ok(ConnectionState::Closed) => Ok(Some(Turn::Closed)),
+                Ok(_) => Err(TlsError::General("an unknown state".into())),
+                Err(error) => Err(error),
+            };
+            incoming.consume(consumed);
+            if let Some(turn) = turn? {
+                return Ok(turn);
+            }
+        }
+    }
+
+    /// After an error, what is left to say is the alert that tells the peer.
+    fn alert(&mut self, incoming: &mut Ahead, outgoing: &mut Vec<u8>) {
+        let status = self.tls.process_tls_records(incoming.waiting_mut());
+        let consumed = status.discard;
+        if let Ok(ConnectionState::EncodeTlsData(mut data)) = status.state {
+            // It is the last thing to be said, and the error is told by other means.
+            let _ = append(outgoing, 0, |room| data.encode(room));
+        }
+        incoming.consume(consumed);
+    }
+
+    fn explain(&self, error: TlsError) -> Explained {
+        Explained { text: reason(&error, &self.server_name), source: error.into() }
+    }
+}
+
+/// What the library says when it needs more room.
+trait NeedsRoom {
+    fn needs(&self) -> Option<usize>;
+}
+
+impl NeedsRoom for EncodeError {
+    fn needs(&self) -> Option<usize> {
+        match self {
+            EncodeError::InsufficientSize(InsufficientSizeError { required_size }) => Some(*required_size),
+            EncodeError::AlreadyEncoded => None,
+        }
+    }
+}
+
+impl NeedsRoom for EncryptError {
+    fn needs(&self) -> Option<usize> {
+        match self {
+            EncryptError::InsufficientSize(InsufficientSizeError { required_size }) => Some(*required_size),
+            EncryptError::EncryptExhausted => None,
+        }
+    }
+}
+
+/// Adds what `write` writes into the room that it is given: `room` bytes, or what it then says that it needs.
+fn append<E: NeedsRoom>(
+    outgoing: &mut Vec<u8>,
+    room: usize,
+    mut write: impl FnMut(&mut [u8]) -> Result<usize, E>,
+) -> Result<(), E> {
+    let start = outgoing.len();
+    let mut room = room;
+    loop {
+        outgoing.resize(start + room, 0);
+        let written = write(&mut outgoing[start..]);
+        outgoing.truncate(start + written.as_ref().map_or(0, |n| *n));
+        match written {
+            Ok(_) => return Ok(()),
+            Err(error) => match error.needs() {
+                Some(needed) if needed > room => room = needed,
+                _ => return Err(error),
+            },
+        }
+    }
+}
+
+pub(super) struct Attempt(Connection);
+
+impl Attempt {
+    pub(super) fn new(config: Arc<ClientConfig>, server_name: ServerName<'static>) -> Result<Self, Explained> {
+        match UnbufferedClientConnection::new(config, server_name.clone()) {
+            Ok(tls) => Ok(Attempt(Connection { tls, server_name, plaintext: Vec::new(), given: 0, closed: false })),
+            Err(error) => Err(Explained { text: error.to_string(), source: error.into() }),
+        }
+    }
+
+    pub(super) fn step(mut self: Box<Self>, incoming: &mut Ahead, outgoing: &mut Vec<u8>) -> Result<Step, Explained> {
+        match self.0.turn(incoming, outgoing, &mut [], &[]) {
+            Ok(Turn::Blocked) => Ok(Step::Wants(session::Attempt::Rustls(self))),
+            Ok(_) => Ok(Step::Done(session::Session::Rustls(Box::new(Session(self.0))))),
+            Err(error) => {
+                self.0.alert(incoming, outgoing);
+                Err(self.0.explain(error))
+            }
+        }
+    }
+}
+
+pub(super) struct Session(Connection);
+
+impl Session {
+    pub(super) fn decrypt(&mut self, incoming: &mut Ahead, outgoing: &mut Vec<u8>, buf: &mut [u8]) -> Decrypted {
+        let mut decrypted = Decrypted { length: self.give(buf), ..Decrypted::default() };
+        while decrypted.length < buf.len() {
+            match self.0.turn(incoming, outgoing, &mut buf[decrypted.length..], &[]) {
+                Ok(Turn::Received(n)) => decrypted.length += n,
+                Ok(Turn::Open | Turn::Blocked | Turn::Closed) => {
+                    decrypted.closed = self.0.closed;
+                    return decrypted;
+                }
+                Err(error) => {
+                    self.0.alert(incoming, outgoing);
+                    decrypted.error = Some(io::Error::other(self.0.explain(error)));
+                    return decrypted;
+                }
+            }
+        }
+        decrypted
+    }
+
+    /// Hands out what there was no room for.
+    fn give(&mut self, buf: &mut [u8]) -> usize {
+        let Connection { plaintext, given, .. } = &mut self.0;
+        let n = buf.len().min(plaintext.len() - *given);
+        buf[..n].copy_from_slice(&plaintext[*given..*given + n]);
+        *given += n;
+        if *given == plaintext.len() {
+            // An idle connection holds no buffer.
+            (*plaintext, *given) = (Vec::new(), 0);
+        }
+        n
+    }
+
+    pub(super) fn encrypt(&mut self, bytes: &[u8], incoming: &mut Ahead, outgoing: &mut Vec<u8>) -> io::Result<()> {
+        loop {
+            match self.0.turn(incoming, outgoing, &mut [], bytes) {
+                Ok(Turn::Open) => return Ok(()),
+                // The reader comes back for it: it has left whole records only where it had no room for them.
+                Ok(Turn::Received(_)) => {}
+                Ok(Turn::Blocked | Turn::Closed) => return Err(io::ErrorKind::BrokenPipe.into()),
+                Err(error) => return Err(io::Error::other(self.0.explain(error))),
+            }
+        }
+    }
+
+    pub(super) fn close_notify(&mut self, incoming: &mut Ahead, outgoing: &mut Vec<u8>) {
+        while let Ok(Turn::Received(_)) = self.0.turn(incoming, outgoing, &mut [], &[]) {}
+        let status = self.0.tls.process_tls_records(incoming.waiting_mut());
+        let consumed = status.discard;
+        if let Ok(ConnectionState::WriteTraffic(mut traffic)) = status.state {
+            // An error means that the keys are used up, and there is nothing to be said any more.
+            let _ = append(outgoing, OVERHEAD, |room| traffic.queue_close_notify(room));
+        }
+        incoming.consume(consumed);
+    }
+
+    pub(super) fn peer_certificate(&self) -> Option<Vec<u8>> {
+        Some(self.0.tls.peer_certificates()?.first()?.to_vec())
+    }
+}
+
+/// Says first what is wrong, then what to do, in the words that OpenSSL has for it.
+fn reason(error: &TlsError, server_name: &ServerName<'_>) -> String {
+    match error {
+        TlsError::InvalidCertificate(problem) => {
+            let (what, advice) = certificate_reason(problem, server_name);
+            format!("the server's certificate is not accepted: {what}{advice}")
+        }
+        TlsError::AlertReceived(AlertDescription::CertificateRequired) => {
+            "the server wants a client certificate: TlsConfig::identity_pem_files gives it one".into()
+        }
+        TlsError::AlertReceived(alert) => format!("the server ended it with the alert {alert:?}"),
+        other => other.to_string(),
+    }
+}
+
+fn certificate_reason(problem: &CertificateError, server_name: &ServerName<'_>) -> (String, String) {
+    const TRUST: &str = ": TlsConfig::root_certificate_file can trust its root";
+    match problem {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            ("certificate has expired".into(), String::new())
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            ("certificate is not yet valid".into(), String::new())
+        }
+        CertificateError::UnknownIssuer => ("unknown issuer".into(), TRUST.into()),
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            let name = server_name.to_str();
+            let advice = format!(": it is not for `{name}`; TlsConfig::server_name can expect another name");
+            ("name mismatch".into(), advice)
+        }
+        // webpki's word for a server that shows the certificate of an authority, as self-signed ones often are.
+        other if other.to_string().contains("CaUsedAsEndEntity") => ("self-signed certificate".into(), TRUST.into()),
+        other => (other.to_string(), String::new()),
+    }
+}

@@ -1,0 +1,11 @@
+//! TLS with real counterparts: OpenSSL's own server, and nginx as a reverse proxy. Certificates of every kind, versions,
+//! client certificates, pins, new keys in the middle, a proxy's timeouts and refusals.
+
+/// Certificates of every kind.
+mod certificates;
+/// nginx in front of a scripted peer.
+mod nginx;
+/// `openssl s_server`, which does of TLS whatever it is told.
+mod openssl;
+/// A real server as a child process.
+mod program;

@@ -1,0 +1,294 @@
+//! `openssl s_server`: what it reads from its standard input goes to the client, what the client says to its output.
+
+use std::process::Command;
+
+use tungstenite::handshake::derive_accept_key;
+use websocket_app::{ClosedBy, TlsBackend, TlsConfig, TlsVersion, WebSocketApp};
+
+use super::certificates::{Authority, Folder, Kind};
+use super::program::{Program, is_there};
+use crate::failure::{Failure, clean, lost};
+use crate::frame::Frame;
+use crate::running::{Running, run};
+use crate::tls::on_each;
+use crate::watchdog::Watchdog;
+
+struct SServer {
+    program: Program,
+    port: String,
+    _folder: Folder,
+    _watchdog: Watchdog,
+}
+
+impl SServer {
+    /// Starts it with a certificate of this kind and these arguments.
+    fn start(authority: &Authority, kind: Kind, arguments: &[&str]) -> Self {
+        let (watchdog, folder) = (Watchdog::new(), Folder::new());
+        let certified = authority.certify(kind);
+        let certificate = folder.write("chain.pem", certified.chain);
+        let key = folder.write("key.pem", certified.key);
+        let root = folder.write("root.pem", authority.pem());
+        let mut command = Command::new("openssl");
+        command.args(["s_server", "-accept", "127.0.0.1:0"]);
+        command.arg("-cert").arg(&certificate).arg("-cert_chain").arg(&certificate).arg("-key").arg(key);
+        command.arg("-CAfile").arg(root).args(arguments);
+        let program = Program::start(&mut command);
+        let port = program.find_behind("ACCEPT 127.0.0.1:");
+        SServer { program, port, _folder: folder, _watchdog: watchdog }
+    }
+
+    fn app(&self, tls: TlsConfig) -> WebSocketApp {
+        WebSocketApp::new(format!("wss://localhost:{}/", self.port)).tls(tls)
+    }
+
+    /// Answers the request.
+    fn accept(&mut self) {
+        let accept = derive_accept_key(self.program.find_behind("Sec-WebSocket-Key: ").as_bytes());
+        self.program.write(format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: {accept}\r\n\r\n"
+        ));
+    }
+
+    /// Opens, says something, and closes.
+    fn converse(&mut self, app: WebSocketApp) {
+        let app = run(app);
+        self.accept();
+        app.expect_open();
+        self.says(&app, "hello");
+        self.close(app);
+    }
+
+    fn says(&mut self, app: &Running, text: &str) {
+        self.program.write(Frame::text(text).encode());
+        app.expect_text(text);
+    }
+
+    fn close(&mut self, app: Running) {
+        self.program.write(Frame::close(1000, "").encode());
+        // The client's, with a code and masked.
+        self.program.find("Close frame", |output| output.windows(2).any(|head| head == [0x88, 0x82]).then_some(()));
+        // Ends the connection, as a server should then.
+        self.program.write("Q\n");
+        app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+        app.end_in_order();
+    }
+}
+
+/// Runs a test with each library, and an authority for its certificates.
+fn test(test: impl Fn(TlsBackend, &Authority)) {
+    if is_there("openssl") {
+        let authority = Authority::new("the test's authority");
+        on_each(|backend| test(backend, &authority));
+    }
+}
+
+/// What the app is told, if not why its certificate is refused.
+fn refused(app: WebSocketApp) -> String {
+    let app = run(app);
+    let failure = app.failure();
+    app.expect_close(lost());
+    app.end_given_up();
+    match failure {
+        Failure::Tls(text) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn both_versions_talk() {
+    test(|backend, authority| {
+        for version in ["-tls1_2", "-tls1_3"] {
+            let mut server = SServer::start(authority, Kind::Right, &[version]);
+            let app = server.app(authority.trusted().backend(backend));
+            server.converse(app);
+        }
+    });
+}
+
+#[test]
+fn a_wrong_certificate_is_refused_with_its_reason() {
+    test(|backend, authority| {
+        for version in ["-tls1_2", "-tls1_3"] {
+            for (kind, reason) in [
+                (Kind::Expired, "certificate has expired"),
+                (Kind::ExpiredIssuer, "certificate has expired"),
+                (Kind::NotYetValid, "certificate is not yet valid"),
+                (Kind::OtherName, "it is not for `localhost`"),
+                (Kind::SelfSigned, "root_certificate_file can trust its root"),
+                (Kind::Untrusted, "root_certificate_file can trust its root"),
+            ] {
+                let server = SServer::start(authority, kind, &[version]);
+                let why = refused(server.app(authority.trusted().backend(backend)));
+                let said = why.contains("the server's certificate is not accepted: ") && why.contains(reason);
+                assert!(said && why.contains("localhost"), "{kind:?}: {why}");
+            }
+        }
+    });
+}
+
+#[test]
+fn the_same_certificates_where_anything_is_accepted() {
+    test(|backend, authority| {
+        for kind in [Kind::Expired, Kind::NotYetValid, Kind::OtherName, Kind::SelfSigned, Kind::Untrusted] {
+            let mut server = SServer::start(authority, kind, &[]);
+            let tls = TlsConfig::new().backend(backend).danger_accept_invalid_certs(true);
+            let app = server.app(tls.danger_accept_invalid_hostnames(true));
+            server.converse(app);
+        }
+    });
+}
+
+#[test]
+fn a_self_signed_certificate_may_be_trusted_itself() {
+    test(|backend, authority| {
+        let (mut server, folder) = (SServer::start(authority, Kind::SelfSigned, &[]), Folder::new());
+        let own = std::fs::read(server._folder.path().join("chain.pem")).unwrap();
+        let tls = TlsConfig::new().backend(backend).only_these_roots(true);
+        let tls = tls.root_certificate_file(folder.write("own.pem", own));
+        let app = server.app(tls.clone());
+        server.converse(app);
+        let server = SServer::start(authority, Kind::SelfSigned, &[]);
+        let why = refused(server.app(tls));
+        assert!(why.contains("is not accepted"), "another one: {why}");
+    });
+}
+
+#[test]
+fn a_minimum_version_is_kept() {
+    test(|backend, authority| {
+        let tls = || authority.trusted().backend(backend).min_version(TlsVersion::Tls13);
+        let mut server = SServer::start(authority, Kind::Right, &["-tls1_3"]);
+        let app = server.app(tls());
+        server.converse(app);
+        let server = SServer::start(authority, Kind::Right, &["-tls1_2"]);
+        let why = refused(server.app(tls()));
+        assert!(why.to_lowercase().contains("version"), "{why}");
+        // What is retired is not offered to begin with.
+        let server = SServer::start(authority, Kind::Right, &["-tls1_1", "-cipher", "DEFAULT:@SECLEVEL=0"]);
+        let why = refused(server.app(authority.trusted().backend(backend)));
+        assert!(why.to_lowercase().contains("version"), "{why}");
+    });
+}
+
+const ASKS: [&str; 3] = ["-Verify", "1", "-verify_return_error"];
+
+#[test]
+fn a_client_certificate_is_shown_where_one_is_asked_for() {
+    test(|backend, authority| {
+        let client = authority.certify(Kind::Right);
+        for version in ["-tls1_2", "-tls1_3"] {
+            let mut server = SServer::start(authority, Kind::Right, &[&[version], &ASKS[..]].concat());
+            let tls = authority.trusted().backend(backend);
+            let app = server.app(tls.identity_pem(client.chain.clone(), client.key.clone()));
+            server.converse(app);
+        }
+    });
+}
+
+#[test]
+fn a_client_certificate_that_is_missing_or_wrong_is_the_reason() {
+    test(|backend, authority| {
+        let stranger = Authority::new("another authority").certify(Kind::Right);
+        for version in ["-tls1_2", "-tls1_3"] {
+            let server = SServer::start(authority, Kind::Right, &[&[version], &ASKS[..]].concat());
+            let tls = || authority.trusted().backend(backend);
+            let why = refused(server.app(tls()));
+            // TLS 1.2 has no word for it (RFC 5246 §7.4.6): "handshake failure".
+            let expected = if version == "-tls1_3" { "identity_pem_files" } else { "handshake" };
+            assert!(why.contains(expected), "{version}: {why}");
+            let server = SServer::start(authority, Kind::Right, &[&[version], &ASKS[..]].concat());
+            let why = refused(server.app(tls().identity_pem(stranger.chain.clone(), stranger.key.clone())));
+            assert!(why.to_lowercase().replace(' ', "").contains("unknownca"), "{version}: {why}");
+        }
+    });
+}
+
+#[test]
+#[cfg(feature = "native-tls")]
+fn a_client_certificate_may_be_in_an_archive() {
+    let test = |authority: &Authority| {
+        let (client, folder) = (authority.certify(Kind::Right), Folder::new());
+        let (chain, key) = (folder.write("chain.pem", client.chain), folder.write("key.pem", client.key));
+        let archive = folder.path().join("identity.p12");
+        let mut convert = Command::new("openssl");
+        convert.args(["pkcs12", "-export", "-passout", "pass:secret"]);
+        convert.arg("-in").arg(chain).arg("-inkey").arg(key).arg("-out").arg(&archive);
+        assert!(convert.status().unwrap().success());
+        let mut server = SServer::start(authority, Kind::Right, &ASKS);
+        let tls = authority.trusted().backend(TlsBackend::NativeTls);
+        let app = server.app(tls.identity_pkcs12(std::fs::read(archive).unwrap(), "secret"));
+        server.converse(app);
+    };
+    if is_there("openssl") {
+        test(&Authority::new("the test's authority"));
+    }
+}
+
+/// The command that the option's error message gives.
+fn pin(certificate: &std::path::Path) -> String {
+    let command = "openssl x509 -in \"$1\" -noout -pubkey | openssl pkey -pubin -outform der | \
+                   openssl dgst -sha256 -binary | base64";
+    let made = Command::new("sh").args(["-c", command, "pin"]).arg(certificate).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    format!("sha256/{}", String::from_utf8(made.stdout).unwrap().trim())
+}
+
+#[test]
+fn a_pinned_key_is_accepted_and_another_is_not() {
+    test(|backend, authority| {
+        for version in ["-tls1_2", "-tls1_3"] {
+            let mut server = SServer::start(authority, Kind::Right, &[version]);
+            let right = pin(&server._folder.path().join("chain.pem"));
+            let wrong = pin(&server._folder.path().join("root.pem"));
+            let tls = || authority.trusted().backend(backend).pin(wrong.clone());
+            let why = refused(server.app(tls()));
+            assert!(why.contains("none of the pinned ones") && why.contains(&right), "{why}");
+            let app = server.app(tls().pin(right));
+            server.converse(app);
+        }
+    });
+}
+
+#[test]
+fn new_keys_in_the_middle_change_nothing() {
+    test(|backend, authority| {
+        let mut server = SServer::start(authority, Kind::Right, &["-tls1_3", "-msg"]);
+        let app = run(server.app(authority.trusted().backend(backend)));
+        server.accept();
+        app.expect_open();
+        // The server's own, then the client's as well, which come with what it sends next at the latest (RFC 8446 §4.6.3).
+        for (command, sent, answered) in [("k\n", 1, 0), ("K\n", 2, 1), ("K\n", 3, 2)] {
+            server.program.write(command);
+            server.program.find_times(">>> TLS 1.3, Handshake [length 0005], KeyUpdate", sent);
+            server.says(&app, command.trim());
+            app.sender.ping(b"").unwrap();
+            server.program.find_times("<<< TLS 1.3, Handshake [length 0005], KeyUpdate", answered);
+        }
+        server.says(&app, "the last");
+        server.close(app);
+    });
+}
+
+#[test]
+#[cfg(feature = "rustls")]
+fn keys_are_logged_only_when_asked() {
+    let test = |authority: &Authority| {
+        let folder = Folder::new();
+        let log = folder.path().join("keys.log");
+        let mut server = SServer::start(authority, Kind::Right, &["-tls1_3"]);
+        let app = server.app(authority.trusted().backend(TlsBackend::Rustls).key_log_file(&log));
+        server.converse(app);
+        let keys = std::fs::read_to_string(&log).unwrap();
+        let labels: Vec<_> = keys.lines().filter_map(|line| line.split(' ').next()).collect();
+        assert!(labels.contains(&"CLIENT_TRAFFIC_SECRET_0") && labels.contains(&"SERVER_TRAFFIC_SECRET_0"), "{keys}");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(std::fs::metadata(&log).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    };
+    if is_there("openssl") {
+        test(&Authority::new("the test's authority"));
+    }
+}
