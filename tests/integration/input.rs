@@ -71,6 +71,11 @@ fn ways_to_connect_that_contradict_each_other() {
     is_refused(|| app().connector(|_, _| tcp_to_nobody()).resolver(|_, _| Ok([])), "resolver(…) with connector(…)");
     is_refused(|| with_socket(app()).socket_options(nodelay.clone()), "socket_options(…) with socket(…)");
     is_refused(|| app().socket_options(SocketOptions::new().keepalive_retries(3)), "keepalive");
+    is_refused(|| with_socket(app()).max_redirects(1), "connector(…) gives a new one");
+    is_refused(|| with_socket(app()).proxy("http://127.0.0.1:1"), "proxy(…) with socket(…)");
+    is_refused(|| app().connector(|_, _| tcp_to_nobody()).proxy("http://127.0.0.1:1"), "proxy(…) with connector(…)");
+    #[cfg(unix)]
+    is_refused(|| WebSocketApp::new("ws+unix:/a.sock").proxy("http://127.0.0.1:1"), "a URL of a Unix socket");
     is_refused(|| app().host("a.example").header("Host", "b.example"), "host(…)");
     is_refused(|| app().host("a.example/path"), "one host");
     #[cfg(feature = "cookies")]
