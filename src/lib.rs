@@ -199,7 +199,7 @@
 //! | `native-tls-vendored` | no | the same with an OpenSSL of its own, built from source | minutes to build, with perl and make; its security updates are up to you |
 //! | `rustls` | no | `wss://` through rustls with the operating system's roots, and `TlsConfig::rustls` for a ready-made configuration | a C compiler to build (ring's cryptography), some 15 crates |
 //! | `rustls-webpki-roots` | no | Mozilla's roots within the program, for [`TlsConfig::bundled_roots`] | roots as old as the build |
-//! | `cookies` | no | [`keep_cookies`](WebSocketApp::keep_cookies): cookies that outlast a connection | ten crates, most of them for dates |
+//! | `cookies` | no | [`keep_cookies`](WebSocketApp::keep_cookies): cookies that outlast a connection | ten more dependencies |
 //! | `deflate` | yes | compression of messages ([`Deflate`], RFC 7692), for apps that ask for it | zlib in Rust, two crates |
 //!
 //! Both TLS libraries may be compiled in; [`TlsConfig::backend`] chooses between them. Without a TLS feature a `wss://` URL is an [`Error::Invalid`] that names the feature. A feature never changes what code that
@@ -227,6 +227,7 @@ mod event_loop;
 #[allow(missing_docs)]
 pub mod fuzzing;
 mod message;
+mod promise;
 mod protocol;
 mod reconnect;
 mod route;

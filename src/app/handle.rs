@@ -2,11 +2,10 @@
 
 use std::io;
 
-use crossbeam_channel::Receiver;
-
 use crate::close::Close;
 use crate::connection::Sender;
 use crate::error::Error;
+use crate::promise::Promise;
 
 /// A running app: from [`WebSocketApp::spawn`](crate::WebSocketApp::spawn) and [`EventLoop::add`](crate::EventLoop::add).
 ///
@@ -14,11 +13,11 @@ use crate::error::Error;
 #[derive(Debug)]
 pub struct AppHandle {
     sender: Sender,
-    result: Receiver<Result<Close, Error>>,
+    result: Promise<Result<Close, Error>>,
 }
 
 impl AppHandle {
-    pub(super) fn new(sender: Sender, result: Receiver<Result<Close, Error>>) -> Self {
+    pub(super) fn new(sender: Sender, result: Promise<Result<Close, Error>>) -> Self {
         AppHandle { sender, result }
     }
 
@@ -38,13 +37,13 @@ impl AppHandle {
     ///
     /// What made the app give up: as [`WebSocketApp::run_forever`](crate::WebSocketApp::run_forever).
     pub fn join(self) -> Result<Close, Error> {
-        take(&self.result)
+        take(self.result)
     }
 }
 
 /// Waits for the result of a run.
-pub(super) fn take(result: &Receiver<Result<Close, Error>>) -> Result<Close, Error> {
+pub(super) fn take(result: Promise<Result<Close, Error>>) -> Result<Close, Error> {
     // The loop drops the other end only with its own, untimely, end.
-    let lost = |_| Err(Error::system("the event loop", io::Error::other("it ended before the app did; see the log")));
-    result.recv().unwrap_or_else(lost)
+    let lost = || Err(Error::system("the event loop", io::Error::other("it ended before the app did; see the log")));
+    result.wait().unwrap_or_else(lost)
 }

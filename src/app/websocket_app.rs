@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::Receiver;
 
 use super::callbacks::{CallbackResult, Callbacks, RenewalResult};
 use super::events::{self, Event};
@@ -14,6 +14,7 @@ use crate::connection::{Outbound, Sender};
 use crate::error::Error;
 use crate::event_loop::{self, Dispatcher, Handler, Periodic, Recipe, Renewal, Running, Start};
 use crate::message::{Fragment, Message};
+use crate::promise::{Promise, promise};
 use crate::reconnect::Reconnect;
 
 /// A WebSocket connection described by its URL, options and callbacks, in the manner of Python's `WebSocketApp`.
@@ -253,7 +254,7 @@ impl<H: Handler> WebSocketApp<H> {
     pub fn run_forever(self) -> Result<Close, Error> {
         let (start, result) = self.prepare()?;
         event_loop::run(start)?;
-        handle::take(&result)
+        handle::take(result)
     }
 
     /// Runs the app on a thread of its own, named `websocket-app`.
@@ -272,16 +273,16 @@ impl<H: Handler> WebSocketApp<H> {
     }
 
     /// Checks everything that can be checked before a socket is opened.
-    pub(super) fn prepare(self) -> Result<(Start, Receiver<Result<Close, Error>>), Error> {
+    pub(super) fn prepare(self) -> Result<(Start, Promise<Result<Close, Error>>), Error> {
         if self.periodic.iter().any(|periodic| periodic.period.is_zero()) {
             return Err(Error::invalid("every(0s)", "must be longer than zero"));
         }
         let recipe = Recipe::new(self.url, self.config, self.renewal)?;
         let config = recipe.config();
         self.sender.outbound().limit(config.max_send_buffer, config.send_timeout);
-        let (sender, result) = bounded(1);
+        let (giver, result) = promise();
         let dispatcher = Dispatcher::new(Box::new(self.handler), self.periodic, self.sender);
-        Ok((Start { recipe, dispatcher, result: sender }, result))
+        Ok((Start { recipe, dispatcher, result: giver }, result))
     }
 
     /// The same connection with other callbacks.

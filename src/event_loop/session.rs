@@ -19,7 +19,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender as Channel;
 use mio::{Interest, Registry, Token};
 
 use super::dispatch::{Backlog, Call, Dispatcher, Job, Stopped};
@@ -30,6 +29,7 @@ use crate::connection::{Beginning, Doorbell, Kept, Outbound, Reader, Receiver, S
 use crate::deadline::after;
 use crate::error::{Error, ProtocolError, SendError};
 use crate::message::OwnedMessage;
+use crate::promise::Giver;
 use crate::protocol::{End, Item};
 use crate::reconnect::{Backoff, Cause, Retry};
 
@@ -37,7 +37,7 @@ use crate::reconnect::{Backoff, Cause, Retry};
 pub(crate) struct Start {
     pub(crate) recipe: Recipe,
     pub(crate) dispatcher: Dispatcher,
-    pub(crate) result: Channel<Result<Close, Error>>,
+    pub(crate) result: Giver<Result<Close, Error>>,
 }
 
 pub(super) struct Session {
@@ -65,7 +65,7 @@ pub(super) struct Session {
     fatal: Option<Error>,
     /// It was `on_error` or `on_close`: then `on_error` is not called either.
     is_mute: bool,
-    result: Channel<Result<Close, Error>>,
+    result: Giver<Result<Close, Error>>,
     /// Something happened that makes reading worth while, though no event says so.
     pub(super) wants_read: bool,
     /// Whether the loop has it on its list of those to read, and of those with calls.
@@ -252,13 +252,13 @@ impl Session {
 
     /// Forgets the app, and tells whoever waits for it. What the callbacks hold is dropped before that.
     pub(super) fn finish(self) {
-        let Session { phase, fatal, dispatcher, recipe, backoff, result: channel, .. } = self;
+        let Session { phase, fatal, dispatcher, recipe, backoff, result: giver, .. } = self;
         let Phase::Over(Some(result)) = phase else { return };
         if catch_unwind(AssertUnwindSafe(|| drop((dispatcher, recipe, backoff)))).is_err() {
             log::error!(target: "websocket_app", "what a callback holds panicked while it was dropped");
         }
         // Nobody has to wait for it.
-        let _ = channel.send(fatal.map_or(result, Err));
+        giver.give(fatal.map_or(result, Err));
     }
 
     /// The loop has failed, and ends the run. What has been read and not been handed out is gone with it.

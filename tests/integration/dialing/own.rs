@@ -11,8 +11,6 @@ use crate::failure::{Failure, lost};
 use crate::frame::Frame;
 use crate::peer::Peer;
 use crate::running::run;
-#[cfg(feature = "__tls")]
-use crate::tls::on_each;
 use crate::watchdog::{Gate, within};
 
 /// What a URL says when nobody is to look it up.
@@ -27,7 +25,7 @@ fn a_ready_made_tcp_stream() {
 #[cfg(feature = "__tls")]
 #[test]
 fn a_ready_made_tcp_stream_gets_tls_for_the_urls_host() {
-    on_each(|backend| {
+    crate::tls::on_each(|backend| {
         let peer = Peer::start_tls(backend, echo);
         talks(peer.app().socket(TcpStream::connect(peer.addr()).unwrap()));
     });
@@ -238,7 +236,7 @@ mod transport {
     #[cfg(feature = "__tls")]
     #[test]
     fn tls_goes_over_one_too() {
-        on_each(|backend| {
+        crate::tls::on_each(|backend| {
             let peer = Peer::start_tls(backend, echo);
             talks(peer.app().socket(crumbs(&peer)));
         });
@@ -252,7 +250,9 @@ mod transport {
     #[cfg(feature = "__tls")]
     #[test]
     fn long_messages_go_both_ways_over_tls() {
-        on_each(|backend| long_messages(Peer::start_tls(backend, long_echo)));
+        crate::tls::on_each(|backend| {
+            long_messages(Peer::start_tls(backend, long_echo));
+        });
     }
 
     const LONG: usize = 3 << 20;

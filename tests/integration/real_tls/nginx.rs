@@ -266,7 +266,8 @@ fn a_server_that_answers_before_it_has_read_is_heard() {
         let peer = Peer::start(|listener| {
             let mut proxy: Connection = listener.accept();
             proxy.write("HTTP/1.1 429 Too Many Requests\r\nContent-Length: 8\r\n\r\ntoo many");
-            proxy.read_request();
+            // nginx may have hung up upon the answer.
+            let _ = proxy.try_read_request();
             listener.wait_for_the_test();
         });
         let nginx = Nginx::start(&peer);
