@@ -25,6 +25,9 @@ pub(crate) struct Config {
     pub(crate) host: Option<String>,
     pub(crate) route: Route,
     pub(crate) tls: TlsConfig,
+    pub(crate) proxy: ProxyChoice,
+    pub(crate) proxy_tls: TlsConfig,
+    pub(crate) max_redirects: u32,
     pub(crate) connect_timeout: Duration,
     pub(crate) close_timeout: Duration,
     pub(crate) send_timeout: Duration,
@@ -40,6 +43,16 @@ pub(crate) struct Config {
     pub(crate) compression: Option<Deflate>,
 }
 
+/// Which proxy to go through, if any.
+#[derive(Clone)]
+pub(crate) enum ProxyChoice {
+    /// What the environment's variables say for the URL.
+    Environment,
+    None,
+    /// This one, which may hold credentials.
+    Url(String),
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -51,6 +64,9 @@ impl Default for Config {
             host: None,
             route: Route::default(),
             tls: TlsConfig::default(),
+            proxy: ProxyChoice::Environment,
+            proxy_tls: TlsConfig::default(),
+            max_redirects: 0,
             connect_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(10),
             send_timeout: Duration::from_secs(30),
@@ -99,7 +115,7 @@ impl Config {
         if self.cookies.is_some() {
             Cookies::check()?;
         }
-        self.route.check(self.reconnect.is_some())?;
+        self.route.check(self.reconnect.is_some() || self.max_redirects > 0)?;
         self.reconnect.as_ref().map_or(Ok(()), Reconnect::check)
     }
 }
@@ -145,7 +161,8 @@ macro_rules! option_methods {
         }
 
         /// Keeps the cookies that the server sets with its answer to the upgrade, one that refuses it included, and sends them
-        /// back with the requests of later connections (RFC 6265): a session that survives reconnecting. A kept cookie replaces
+        /// back with the requests of later connections, redirected ones included, to the hosts and paths that RFC 6265 says: a
+        /// session that survives reconnecting. A kept cookie replaces
         /// one of the same name that was given with [`cookie`](Self::cookie). They are kept in memory, as long as the app is.
         /// Needs the feature `cookies`. Defaults to `false`: a cookie may identify its user.
         pub fn keep_cookies(mut self, keep: bool) -> Self {
@@ -196,7 +213,7 @@ macro_rules! option_methods {
         ///
         /// Called on a thread of its own for each attempt to connect, so it may block; when it takes longer than
         /// [`connect_timeout`](Self::connect_timeout), or the app is closed, it is left alone and what it returns is dropped.
-        /// Defaults to none.
+        /// What the environment says of proxies is not heeded. Defaults to none.
         ///
         /// ```no_run
         /// use std::net::TcpStream;
@@ -220,7 +237,7 @@ macro_rules! option_methods {
 
         /// Uses a socket that is connected already: a `TcpStream`, a `UnixStream`, a [`Transport`](crate::Transport) of your
         /// own. The URL's host is then only what the server and its certificate are asked for. It serves one connection, so
-        /// reconnecting needs [`connector`](Self::connector) instead. Defaults to none.
+        /// reconnecting and redirects need [`connector`](Self::connector) instead. Defaults to none.
         pub fn socket(mut self, socket: impl Into<$crate::Socket>) -> Self {
             self.config.route.socket = Some($crate::route::ReadyMade::new(socket.into()));
             self
@@ -233,7 +250,54 @@ macro_rules! option_methods {
             self
         }
 
-        /// Limits looking up, TCP, TLS and upgrade together. Defaults to 10 s: a server that is up answers within one.
+        /// Goes through this proxy, whatever the environment says: `http://` (CONNECT, RFC 9110 §9.3.6, for `ws://` too),
+        /// `https://` (the same, within TLS), `socks4://`, `socks4a://`, `socks5://` (RFC 1928) or `socks5h://`, with
+        /// `user:password@` before the host where it wants them.
+        ///
+        /// `socks4a`, `socks5h` and the HTTP ones leave it to the proxy to look up the server's name; the other two look it up here.
+        /// Without a scheme it is `http://`; without a port 80, 443 for `https://`, 1080 for SOCKS. A URL that is wrong is the
+        /// error of the run, a proxy's refusal [`Error::Proxy`](crate::Error::Proxy).
+        ///
+        /// Defaults to what the environment says when the run begins, as curl reads it: `ws_proxy` or else `http_proxy` for `ws://`, `wss_proxy` or
+        /// else `https_proxy` for `wss://`, or else `all_proxy`; each in capitals where it is not set so (but `HTTP_PROXY` not
+        /// where `REQUEST_METHOD` is set: to a CGI program it comes from the request). None for hosts in `no_proxy`: names, which
+        /// stand for all names below them too, addresses and networks (`10.0.0.0/8`), with `:port` if for one port only,
+        /// separated by commas; `*` for all. See [`no_proxy`](Self::no_proxy).
+        pub fn proxy(mut self, url: impl Into<String>) -> Self {
+            self.config.proxy = $crate::config::ProxyChoice::Url(url.into());
+            self
+        }
+
+        /// Goes through no proxy, whatever the environment says. Defaults to what the environment says: see
+        /// [`proxy`](Self::proxy).
+        pub fn no_proxy(mut self) -> Self {
+            self.config.proxy = $crate::config::ProxyChoice::None;
+            self
+        }
+
+        /// Says how TLS with an `https://` proxy is secured; [`tls`](Self::tls) is for the server alone. Defaults to the
+        /// operating system's trusted roots.
+        pub fn proxy_tls(mut self, tls: $crate::TlsConfig) -> Self {
+            self.config.proxy_tls = tls;
+            self
+        }
+
+        /// Follows up to so many redirects (HTTP statuses 301, 302, 303, 307 and 308) each time it connects, to `http://` and
+        /// `https://` as to `ws://` and `wss://`, all within [`connect_timeout`](Self::connect_timeout). Never from `wss://` to
+        /// `ws://`.
+        ///
+        /// Another origin (scheme, host or port) gets no credentials: not the URL's user info, not the cookie, no header that the
+        /// program set but `User-Agent`, no client certificate (unless a ready-made connector has it). The subprotocols are
+        /// offered to it.
+        ///
+        /// Defaults to 0: a redirect is [`Error::Rejected`](crate::Error::Rejected), and so is one that is not followed, with the
+        /// reason.
+        pub fn max_redirects(mut self, redirects: u32) -> Self {
+            self.config.max_redirects = redirects;
+            self
+        }
+
+        /// Limits looking up, TCP, proxy, TLS and upgrade together. Defaults to 10 s: a server that is up answers within one.
         pub fn connect_timeout(mut self, timeout: ::std::time::Duration) -> Self {
             self.config.connect_timeout = timeout;
             self

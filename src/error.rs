@@ -46,6 +46,9 @@ pub enum Error {
         /// What the TLS library said.
         source: Arc<dyn StdError + Send + Sync>,
     },
+    /// The proxy opened no way to the server: it wants a password, does not allow the server, cannot reach it, or is no
+    /// proxy.
+    Proxy(Box<ProxyRefusal>),
     /// The server answered the upgrade with another status than 101: 403, 404, a redirect.
     Rejected(Box<Rejection>),
     /// The server's answer to the upgrade is not one that RFC 6455 §4.1 allows, or not HTTP at all.
@@ -111,6 +114,7 @@ impl fmt::Display for Error {
             }
             Error::Timeout { phase, peer, after } => write!(f, "{phase} {peer}: not done within {after:?}"),
             Error::Tls { peer, source } => write!(f, "TLS handshake with {peer}: {source}"),
+            Error::Proxy(refusal) => refusal.fmt(f),
             Error::Rejected(rejection) => rejection.fmt(f),
             Error::Upgrade { peer, problem } => write!(f, "WebSocket upgrade by {peer}: {problem}"),
             Error::Protocol(violation) => write!(f, "the peer broke the WebSocket protocol: {violation}"),
@@ -174,6 +178,8 @@ pub enum Phase {
     Resolve,
     /// Connecting by TCP, a Unix socket, or the program's own connector.
     Connect,
+    /// Asking a proxy for a way to the server.
+    Proxy,
     /// The TLS handshake.
     Tls,
     /// The HTTP request that becomes a WebSocket.
@@ -189,11 +195,35 @@ impl fmt::Display for Phase {
         f.write_str(match self {
             Phase::Resolve => "looking up",
             Phase::Connect => "connecting to",
+            Phase::Proxy => "asking",
             Phase::Tls => "TLS handshake with",
             Phase::Upgrade => "WebSocket upgrade by",
             Phase::Open => "connected to",
             Phase::Closing => "closing the connection to",
         })
+    }
+}
+
+/// What a proxy said instead of opening a way to the server: see [`Error::Proxy`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProxyRefusal {
+    /// The proxy's URL, without credentials.
+    pub proxy: String,
+    /// The host and port that it was asked for.
+    pub destination: String,
+    /// The HTTP status, or the code of the SOCKS reply. `None` where there was no such: the answer was something else, or no
+    /// way to authenticate suits both sides.
+    pub reply: Option<u16>,
+    /// What that means, and what to try.
+    pub problem: String,
+    /// Whether it may get better by itself.
+    pub(crate) temporary: bool,
+}
+
+impl fmt::Display for ProxyRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the proxy {} opened no way to {}: {}", self.proxy, self.destination, self.problem)
     }
 }
 
@@ -209,6 +239,8 @@ pub struct Rejection {
     pub headers: Headers,
     /// The beginning of the response's body, 64 KiB of it at most.
     pub body: Vec<u8>,
+    /// Why a redirect was not followed, where `max_redirects` asks for that.
+    pub not_followed: Option<String>,
 }
 
 impl fmt::Display for Rejection {
@@ -216,6 +248,9 @@ impl fmt::Display for Rejection {
         write!(f, "{} refused the upgrade with HTTP status {}", self.url, self.status)?;
         if let (300..400, Some(location)) = (self.status, self.headers.get("location")) {
             write!(f, ", it redirects to {}", excerpt(location.split(['?', '#']).next().unwrap_or_default()))?;
+        }
+        if let Some(why) = &self.not_followed {
+            write!(f, ", which is not followed: {}", excerpt(why))?;
         }
         match excerpt(&String::from_utf8_lossy(&self.body)).as_str() {
             "" => Ok(()),
@@ -456,6 +491,7 @@ mod tests {
             status: 302,
             headers: Headers::new(vec![("Location".into(), "/new".into())]),
             body: vec![b'x'; 1000],
+            not_followed: None,
         };
         let shown = rejection.to_string();
         assert!(shown.contains("302") && shown.contains("redirects to /new"), "{shown}");

@@ -221,6 +221,7 @@ pub fn rejection(status: u16, retry_after: &[String]) -> Error {
         status,
         headers: Headers::new(headers),
         body: Vec::new(),
+        not_followed: None,
     }))
 }
 

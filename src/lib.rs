@@ -71,7 +71,7 @@
 //! # Threads
 //!
 //! An app has one thread that reads and calls back: the caller's in `run_forever`, that of its `EventLoop`, or one of its own. Connecting (looking
-//! up, TCP, TLS, upgrade) is done on a short-lived thread beside it, so that `close()` ends that too. An idle connection
+//! up, TCP, proxy, TLS, upgrade) is done on a short-lived thread beside it, so that `close()` ends that too. An idle connection
 //! wakes up for its timers alone.
 //!
 //! A [`Sender`] is a handle to the connection: cheap to clone, `Send + Sync`, with methods that take `&self`. Every callback gets
@@ -142,6 +142,11 @@
 //! server is asked for `localhost`. A host with several addresses is tried at all of them, IPv6 and IPv4 in turns, each a
 //! quarter of a second after the one before, until one connects (RFC 8305).
 //!
+//! A connection goes through the proxy that [`proxy`](WebSocketApp::proxy) names, HTTP or SOCKS, or else the environment
+//! (`http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`), which [`no_proxy`](WebSocketApp::no_proxy) ignores. TLS goes through it
+//! to the server: a proxy sees no more than the server's name. Redirects are followed where
+//! [`max_redirects`](WebSocketApp::max_redirects) says so.
+//!
 //! | to | there is |
 //! |---|---|
 //! | look hosts up in a way of your own | [`resolver`](WebSocketApp::resolver) |
@@ -152,7 +157,7 @@
 //! | send back the cookies that the server sets | [`keep_cookies`](WebSocketApp::keep_cookies) |
 //!
 //! Whatever it is, it ends with [`connect_timeout`](WebSocketApp::connect_timeout), and `close()` ends it at once: a resolver
-//! or connector that hangs is left alone.
+//! or connector that hangs is left alone. Unix sockets, connectors and sockets of your own have no proxy.
 //!
 //! # Errors
 //!
@@ -162,6 +167,7 @@
 //! |---|---|---|
 //! | yours | [`Invalid`](Error::Invalid) | no |
 //! | the network's | [`Network`](Error::Network), [`Timeout`](Error::Timeout), each with its [`Phase`] | often |
+//! | the proxy's | [`Proxy`](Error::Proxy), with its status | unless it wants a password or forbids the server |
 //! | the server's | [`Tls`](Error::Tls), [`Rejected`](Error::Rejected), [`Upgrade`](Error::Upgrade), [`Protocol`](Error::Protocol) | seldom; a `Rejection` has status and headers |
 //! | any of these, while reconnecting | [`Attempt`](Error::Attempt), with the number and the delay | it is being tried |
 //! | our limits' | [`Limit`](Error::Limit) | no: raise the limit |
@@ -235,7 +241,7 @@ pub use close::{Close, ClosedBy, close_code};
 pub use connect::Handshake;
 pub use connection::{Sender, State, Stats};
 pub use deflate::Deflate;
-pub use error::{Error, Headers, InvalidInput, LimitError, Phase, ProtocolError, Rejection, SendError};
+pub use error::{Error, Headers, InvalidInput, LimitError, Phase, ProtocolError, ProxyRefusal, Rejection, SendError};
 pub use event_loop::{CallbackError, Handler};
 pub use message::{Fragment, Message, Outgoing, OwnedMessage};
 pub use reconnect::{Cause, Reconnect};

@@ -21,8 +21,8 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 ///
 /// A connection is made again after it was lost, after the peer closed it, and after an attempt failed; never after
 /// `close()` or a panic in a callback. What cannot get better by itself is not tried again: a bad URL, a certificate that is
-/// not trusted, an HTTP status 4xx other than 408, 425 and 429; [`retry_if`](Self::retry_if) decides otherwise. A server's
-/// `Retry-After` is waited for, up to an hour.
+/// not trusted, an HTTP status 4xx other than 408, 425 and 429, a proxy's refusal of the password or of the server;
+/// [`retry_if`](Self::retry_if) decides otherwise. A server's `Retry-After` is waited for, up to an hour.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -127,14 +127,17 @@ impl Reconnect {
     }
 }
 
+/// Tells whether what an HTTP status says may get better by itself.
+pub(crate) fn is_temporary(status: u16) -> bool {
+    !(400..500).contains(&status) || TEMPORARY.contains(&status)
+}
+
 /// What is not tried again unless the policy says so.
 fn may_get_better(error: &Error) -> bool {
     match error {
         Error::Invalid(_) | Error::Tls { .. } | Error::Panicked(_) => false,
-        Error::Rejected(rejection) => match rejection.status {
-            status @ 400..500 => TEMPORARY.contains(&status),
-            _ => true,
-        },
+        Error::Rejected(rejection) => is_temporary(rejection.status),
+        Error::Proxy(refusal) => refusal.temporary,
         _ => true,
     }
 }
@@ -247,7 +250,7 @@ mod tests {
     fn refused(status: u16, headers: &[(&str, &str)]) -> Error {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let (url, headers) = ("ws://host/".into(), Headers::new(headers.collect()));
-        Error::Rejected(Box::new(Rejection { url, status, headers, body: Vec::new() }))
+        Error::Rejected(Box::new(Rejection { url, status, headers, body: Vec::new(), not_followed: None }))
     }
 
     /// The delays of a run whose every attempt fails with this error, up to ten.

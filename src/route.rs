@@ -24,14 +24,14 @@ pub(crate) struct Route {
 }
 
 impl Route {
-    /// Refuses what contradicts itself. `reconnects`: whether there may be a second connection.
-    pub(crate) fn check(&self, reconnects: bool) -> Result<(), Error> {
+    /// Refuses what contradicts itself. `again`: whether there may be a second connection.
+    pub(crate) fn check(&self, again: bool) -> Result<(), Error> {
         self.options.check()?;
         if self.socket.is_some() && self.connector.is_some() {
             return Err(Error::invalid("socket(…) and connector(…)", "each decides what to connect with: keep one"));
         }
-        if self.socket.is_some() && reconnects {
-            return Err(Error::invalid("socket(…) with reconnect(…)", ONLY_ONE));
+        if self.socket.is_some() && again {
+            return Err(Error::invalid("socket(…) with reconnect(…) or max_redirects(…)", ONLY_ONE));
         }
         let Some(own) = self.own() else { return Ok(()) };
         let unused = "has no effect: no address is looked up, and no TCP socket made";

@@ -105,7 +105,7 @@ impl WebSocket {
         let now = Instant::now();
         let leftover = connected.leftover;
         let compression = handshake.compression();
-        let beginning = Beginning { leftover, in_pieces: false, compression, peer: target.peer() };
+        let beginning = Beginning { leftover, in_pieces: false, compression, peer: &connected.peer };
         let receiver = Receiver::new(stream, Arc::clone(&outbound), beginning, &config, now);
         Ok(WebSocket {
             sender: Sender::new(outbound),

@@ -1,26 +1,36 @@
-//! Turns a URL's user info into the value of an `Authorization` header (RFC 7617). Pure.
+//! Turns a URL's user info into a name and a password, and these into the value of an `Authorization` or
+//! `Proxy-Authorization` header (RFC 7617). Pure.
 
 use url::Url;
 
-use crate::error::Error;
+/// A URL's user info, decoded. No `Debug`: it is a secret.
+pub(super) struct UserInfo {
+    pub(super) user: Vec<u8>,
+    pub(super) password: Vec<u8>,
+}
 
-/// Gives `Basic …`, or `None` for a URL without user info. Errors show neither name nor password.
-pub(super) fn basic_auth(url: &Url) -> Result<Option<String>, Error> {
-    if url.username().is_empty() && url.password().is_none() {
-        return Ok(None);
+impl UserInfo {
+    /// Gives `None` for a URL without user info.
+    pub(super) fn of(url: &Url) -> Option<Self> {
+        if url.username().is_empty() && url.password().is_none() {
+            return None;
+        }
+        let password = percent_decode(url.password().unwrap_or_default());
+        Some(UserInfo { user: percent_decode(url.username()), password })
     }
-    let user = percent_decode(url.username());
-    let password = percent_decode(url.password().unwrap_or_default());
-    let invalid = |problem: &str| Error::invalid("the URL's user info", problem);
-    // RFC 7617 §2: the first colon ends the user's name, and neither part may contain control characters.
-    if user.contains(&b':') {
-        return Err(invalid("the user name contains a colon, which Basic authentication cannot carry"));
+
+    /// Gives `Basic …`. Errors show neither name nor password.
+    pub(super) fn basic_auth(&self) -> Result<String, &'static str> {
+        // RFC 7617 §2: the first colon ends the user's name, and neither part may contain control characters.
+        if self.user.contains(&b':') {
+            return Err("the user name contains a colon, which Basic authentication cannot carry");
+        }
+        if self.user.iter().chain(&self.password).any(u8::is_ascii_control) {
+            return Err("it contains a control character, which Basic authentication cannot carry");
+        }
+        let pair = [self.user.as_slice(), b":", &self.password].concat();
+        Ok(format!("Basic {}", base64(&pair)))
     }
-    if user.iter().chain(&password).any(u8::is_ascii_control) {
-        return Err(invalid("it contains a control character, which Basic authentication cannot carry"));
-    }
-    let pair = [user.as_slice(), b":", &password].concat();
-    Ok(Some(format!("Basic {}", base64(&pair))))
 }
 
 /// RFC 3986 §2.1. A `%` that is not followed by two digits stands for itself, as browsers have it.
@@ -58,8 +68,8 @@ pub(super) fn base64(data: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn auth(url: &str) -> Result<Option<String>, Error> {
-        basic_auth(&Url::parse(url).unwrap())
+    fn auth(url: &str) -> Result<Option<String>, &'static str> {
+        UserInfo::of(&Url::parse(url).unwrap()).map(|user_info| user_info.basic_auth()).transpose()
     }
 
     #[test]
@@ -83,7 +93,7 @@ mod tests {
     #[test]
     fn what_basic_authentication_cannot_carry_is_refused_without_showing_it() {
         for url in ["ws://us%3Aer:secret@host/", "ws://user:secret%0A@host/", "ws://us%00er:secret@host/"] {
-            let error = auth(url).unwrap_err().to_string();
+            let error = auth(url).unwrap_err();
             assert!(error.contains("cannot carry") && !error.contains("secret"), "{error}");
         }
     }

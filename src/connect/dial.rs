@@ -1,9 +1,10 @@
-//! Turns a target into a connected socket, by whatever way its URL and the program's options say. Runs on the connecting
-//! thread.
+//! Turns a target into a connected stream that leads to its server, by whatever way its URL and the program's options say.
+//! Runs on the connecting thread.
 
-use mio::{Interest, event::Source};
+use mio::Interest;
 
 use super::elsewhere::ask;
+use super::stream::Stream;
 use super::target::{Endpoint, Target};
 use super::waiter::{Failure, SOCKET, Waiter};
 use super::{resolve, tcp};
@@ -11,28 +12,30 @@ use crate::error::{Error, Phase};
 use crate::route::Connector;
 use crate::socket::Socket;
 
-/// Gives a socket that is registered with the waiter for reading and writing.
-pub(super) fn dial(target: &Target, waiter: &mut Waiter<'_>) -> Result<Socket, Failure> {
+/// Gives a stream that is registered with the waiter for reading and writing.
+pub(super) fn dial(target: &Target, waiter: &mut Waiter<'_>) -> Result<Stream, Failure> {
     let route = &target.route;
-    let mut socket = if let Some(ready_made) = &route.socket {
+    let socket = if let Some(ready_made) = &route.socket {
         ready_made.take()?
     } else if let Some(connector) = &route.connector {
         call(connector, target, waiter)?
     } else {
-        match &target.endpoint {
-            Endpoint::Tcp => {
-                let addresses = resolve::resolve(&target.host, target.port, route.resolver.as_ref(), waiter)?;
-                return Ok(Socket::tcp(tcp::connect(&addresses, &route.options, waiter)?));
-            }
+        match (&target.endpoint, &target.proxy) {
             #[cfg(unix)]
-            Endpoint::Unix(path) => super::unix::connect(path, waiter)?,
+            (Endpoint::Unix(path), _) => super::unix::connect(path, waiter)?,
+            (Endpoint::Tcp, Some(proxy)) => return proxy.open(&target.host, target.port, route, waiter),
+            (Endpoint::Tcp, None) => {
+                let addresses = resolve::resolve(&target.host, target.port, route.resolver.as_ref(), waiter)?;
+                return tcp::connect(&addresses, &route.options, waiter);
+            }
         }
     };
     let ready = socket.prepare();
-    let ready =
-        ready.and_then(|()| socket.register(waiter.registry(), SOCKET, Interest::READABLE | Interest::WRITABLE));
-    ready.map_err(|source| Error::network(Phase::Connect, waiter.peer(), source))?;
-    Ok(socket)
+    let mut stream = Stream::plain(socket);
+    ready
+        .and_then(|()| stream.register(waiter.registry(), SOCKET, Interest::READABLE | Interest::WRITABLE))
+        .map_err(|source| Error::network(Phase::Connect, waiter.peer(), source))?;
+    Ok(stream)
 }
 
 fn call(connector: &Connector, target: &Target, waiter: &mut Waiter<'_>) -> Result<Socket, Failure> {

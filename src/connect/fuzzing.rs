@@ -87,7 +87,7 @@ pub(crate) fn answer<'a>(
             body.push(read(&mut rest));
         }
         let (url, status, headers) = ("ws://peer:1/".into(), head.status, head.headers);
-        let rejection = Rejection { url, status, headers, body: body.into_bytes() };
+        let rejection = Rejection { url, status, headers, body: body.into_bytes(), not_followed: None };
         return (Answer::Failed(Error::Rejected(Box::new(rejection))), rest);
     }
     match head.accept(ACCEPT, &offer) {

@@ -1,14 +1,15 @@
 //! Turns a URL and options into an open connection: a non-blocking [`Stream`] and the server's [`Handshake`].
 //!
-//! Straight-line code with one deadline: dial, TLS, upgrade, each in its own file. It blocks, so it runs on a
+//! Straight-line code with one deadline: dial (look up, TCP, proxy), TLS, upgrade, each in its own file. It blocks, so it runs on a
 //! short-lived thread, or on the caller's thread for the blocking client; never on an event loop. That thread owns
 //! everything in here but [`Cancel`], through which any thread ends it at once.
 //!
 //! ```text
-//! URL, Config → target, request, tls::Connector     checked before any socket
-//!               dial: resolve → tcp (race)
+//! URL, Config → target, request, tls::Connector, proxy     checked before any socket
+//!               dial: resolve → tcp (race) → proxy
 //!                     unix, or the program's own → tls → upgrade (response, body) → Connected
-//!               └──────────────── waiter: deadline, cancel ─────────────────┘
+//!               └────────────── redirect: from the beginning, elsewhere ────┘
+//!               └───────────── waiter: deadline, cancel ────────────────────┘
 //! ```
 //!
 //! Apart from its neighbours because nothing here lives longer than the handshake, save the [`Stream`] it hands over.
@@ -24,7 +25,9 @@ mod elsewhere;
 #[allow(missing_docs)]
 pub(crate) mod fuzzing;
 mod handshake;
+mod proxy;
 mod race;
+mod redirect;
 mod request;
 mod resolve;
 mod response;
@@ -60,25 +63,44 @@ use waiter::Waiter;
 /// The log target, part of the documented contract.
 const LOG: &str = "websocket_app::connect";
 
-/// An open connection. Nobody waits on its stream yet: register it, take `leftover` for the first bytes read, and read once
-/// without waiting for an event.
+/// An open connection. Nobody waits on its stream yet: register it, take `leftover` for the first bytes, and read before
+/// waiting for an event: none tells of what a TLS session has already taken off the socket.
 pub(crate) struct Connected {
     pub(crate) stream: Stream,
-    /// What was read behind the server's response: the first frames.
+    /// What the server sent right behind its response: the first frames.
     pub(crate) leftover: Vec<u8>,
     pub(crate) handshake: Handshake,
+    /// Names the server in messages: another one than the target's, if it sent us there.
+    pub(crate) peer: Box<str>,
 }
 
-/// Connects, within `timeout` for all phases together. Blocks the calling thread until then or until `cancel`.
+/// Connects, within `timeout` for all phases together and all redirects. Blocks the calling thread until then or until
+/// `cancel`.
 pub(crate) fn connect(target: &Target, timeout: Duration, cancel: &Cancel) -> Result<Connected, Failure> {
     let mut waiter = Waiter::new(target.peer(), timeout, cancel)?;
+    let mut redirected: Option<Target> = None;
+    loop {
+        let target = redirected.as_ref().unwrap_or(target);
+        match open(target, &mut waiter) {
+            Err(Failure::Error(Error::Rejected(rejection))) => {
+                let next = redirect::follow(target.redirects.as_ref(), rejection)?;
+                log::debug!(target: LOG, "{}: redirected to {}", target.peer(), next.url());
+                waiter.set_peer(next.peer());
+                redirected = Some(next);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn open(target: &Target, waiter: &mut Waiter<'_>) -> Result<Connected, Failure> {
     log::debug!(target: LOG, "connecting to {}", target.url());
-    let mut stream = Stream::plain(dial::dial(target, &mut waiter)?);
+    let mut stream = dial::dial(target, waiter)?;
     log::debug!(target: LOG, "{}: connected", target.peer());
     if let Some(connector) = &target.tls {
-        stream = connector.handshake(stream, &mut waiter)?;
+        stream = connector.handshake(stream, waiter)?;
     }
-    let upgraded = upgrade::upgrade(target, &stream, &mut waiter)?;
+    let upgraded = upgrade::upgrade(target, &stream, waiter)?;
     let (local_addr, peer_addr) = stream.addresses();
     stream.deregister(waiter.registry()).map_err(|source| Error::network(Phase::Upgrade, target.peer(), source))?;
     log::debug!(target: LOG, "{}: open", target.peer());
@@ -91,5 +113,5 @@ pub(crate) fn connect(target: &Target, timeout: Duration, cancel: &Cancel) -> Re
         local_addr,
         peer_addr,
     };
-    Ok(Connected { stream, leftover: upgraded.leftover, handshake })
+    Ok(Connected { stream, leftover: upgraded.leftover, handshake, peer: target.peer().into() })
 }

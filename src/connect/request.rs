@@ -3,7 +3,7 @@
 
 use url::{Position, Url};
 
-use super::credentials::basic_auth;
+use super::credentials::UserInfo;
 use crate::config::Config;
 use crate::cookies::Cookies;
 use crate::deflate::Deflate;
@@ -72,7 +72,9 @@ impl Request {
         if let (Some(cookie), None) = (&config.cookie, &cookies) {
             push_field(&mut tail, "Cookie", cookie);
         }
-        if let (Some(basic), None) = (basic_auth(url)?, header(config, "Authorization")) {
+        let basic = UserInfo::of(url).map(|user_info| user_info.basic_auth()).transpose();
+        let basic = basic.map_err(|problem| Error::invalid("the URL's user info", problem))?;
+        if let (Some(basic), None) = (basic, header(config, "Authorization")) {
             push_field(&mut tail, "Authorization", &basic);
         }
         for (name, value) in config.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("Host")) {

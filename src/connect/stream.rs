@@ -13,7 +13,8 @@ use mio::{Interest, Registry, Token};
 use super::tls::Layer;
 use crate::socket::Socket;
 
-/// A connected socket, within TLS where the URL is `wss://`.
+/// A connected socket, within TLS where the URL is `wss://`. Within a TLS session with a proxy there is another stream of this
+/// type: layers stack, and the common case of none or one pays nothing for it.
 ///
 /// mio's registration is edge-triggered: after an event, write until the call would block or comes back short. Read until
 /// then too, but go on where the poll has announced the stream's end, or [`has_more`](Self::has_more) says so.

@@ -7,12 +7,14 @@ use std::path::PathBuf;
 
 use url::{Host, ParseError, Position, Url};
 
+use super::proxy::Proxy;
+use super::redirect::Redirects;
 use super::request::Request;
 use super::tls::Connector;
 #[cfg(unix)]
 use super::unix;
 use super::unix_url::{self, UnixUrl};
-use crate::config::Config;
+use crate::config::{Config, ProxyChoice};
 use crate::error::Error;
 use crate::route::Route;
 
@@ -25,9 +27,11 @@ pub(crate) struct Target {
     pub(super) port: u16,
     /// `None` for `ws://`.
     pub(super) tls: Option<Connector>,
+    pub(super) proxy: Option<Proxy>,
     pub(super) request: Request,
     pub(super) endpoint: Endpoint,
     pub(super) route: Route,
+    pub(super) redirects: Option<Redirects>,
     peer: Box<str>,
     url: Box<str>,
 }
@@ -42,13 +46,18 @@ pub(super) enum Endpoint {
 }
 
 impl Target {
-    /// Checks the URL, the headers, the subprotocols and the TLS options. Errors show no credential.
+    /// Checks the URL, the headers, the subprotocols, the TLS options and the proxy, which the environment may name. Errors
+    /// show no credential.
     pub(crate) fn new(url: &str, config: &Config) -> Result<Self, Error> {
         let invalid = |problem: String| Error::invalid(format!("URL {}", shown(url)), problem);
-        let Located { endpoint, url: asked, socket } = locate(url).map_err(invalid)?;
-        if let (Some(option), true) = (config.route.own(), socket.is_some()) {
-            return Err(invalid(format!("says where to connect, and {option} does: keep one")));
-        }
+        let Located { endpoint, url: asked, unix } = locate(url).map_err(invalid)?;
+        let own = match (&unix, config.route.own()) {
+            (Some(_), Some(option)) => {
+                return Err(invalid(format!("says where to connect, and {option} does: keep one")));
+            }
+            (Some(_), None) => Some("a URL of a Unix socket"),
+            (None, own) => own,
+        };
         let parsed = parse(&asked).map_err(invalid)?;
         let (Some(host), Some(port)) = (parsed.host(), parsed.port_or_known_default()) else {
             return Err(invalid(NO_HOST.into()));
@@ -58,8 +67,16 @@ impl Target {
             "wss" => Some(Connector::new(&host, &config.tls)?),
             _ => None,
         };
-        let (peer, before_path) = match socket {
-            Some(socket) => (socket.clone(), format!("{}+unix:{socket}:", parsed.scheme())),
+        let proxy = match (own, &config.proxy) {
+            (None, _) => Proxy::choose(config, parsed.scheme(), &host, port)?,
+            (Some(own), ProxyChoice::Url(_)) => {
+                let problem = "each says where to connect: keep one";
+                return Err(Error::invalid(format!("proxy(…) with {own}"), problem));
+            }
+            (Some(_), _) => None,
+        };
+        let (peer, before_path) = match &unix {
+            Some(unix) => (unix.shown.clone(), format!("{}+unix:{}:", parsed.scheme(), unix.shown)),
             None => (
                 format!("{host}:{port}"),
                 format!("{}://{}", parsed.scheme(), &parsed[Position::BeforeHost..Position::BeforePath]),
@@ -69,7 +86,9 @@ impl Target {
             host: host.to_owned(),
             port,
             tls,
+            proxy,
             request,
+            redirects: Redirects::new(&parsed, unix.map(|unix| unix.before_uri), config),
             endpoint,
             route: config.route.clone(),
             peer: peer.into(),
@@ -93,13 +112,18 @@ struct Located<'a> {
     endpoint: Endpoint,
     /// What is asked for there.
     url: Cow<'a, str>,
-    /// How a Unix socket is shown.
-    socket: Option<String>,
+    unix: Option<Unix>,
+}
+
+/// How a Unix socket is shown, and how its URLs begin.
+struct Unix {
+    shown: String,
+    before_uri: String,
 }
 
 fn locate(url: &str) -> Result<Located<'_>, String> {
     match unix_url::split(url) {
-        None => Ok(Located { endpoint: Endpoint::Tcp, url: url.into(), socket: None }),
+        None => Ok(Located { endpoint: Endpoint::Tcp, url: url.into(), unix: None }),
         Some(split) => locate_unix(split?),
     }
 }
@@ -109,8 +133,8 @@ fn locate_unix(url: UnixUrl) -> Result<Located<'static>, String> {
     use std::os::unix::ffi::OsStringExt;
     let path = PathBuf::from(std::ffi::OsString::from_vec(url.path));
     unix::check(&path)?;
-    let socket = Some(path.to_string_lossy().escape_debug().to_string());
-    Ok(Located { endpoint: Endpoint::Unix(path), url: url.url.into(), socket })
+    let unix = Unix { shown: path.to_string_lossy().escape_debug().to_string(), before_uri: url.before_uri };
+    Ok(Located { endpoint: Endpoint::Unix(path), url: url.url.into(), unix: Some(unix) })
 }
 
 #[cfg(not(unix))]
@@ -173,7 +197,7 @@ fn ipv6_without_brackets(rest: &str) -> bool {
 
 /// Shows a URL that may be no URL at all, and may have credentials anywhere before its last `@`, in its query and in its
 /// fragment. Where it cannot be told which of them comes first, nothing but the scheme is shown.
-fn shown(url: &str) -> String {
+pub(super) fn shown(url: &str) -> String {
     // Enough to recognise it by.
     const SHOWN: usize = 100;
     let (scheme, rest) = url.split_once("://").filter(|(scheme, _)| is_scheme(scheme)).unwrap_or(("", url));

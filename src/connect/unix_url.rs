@@ -12,6 +12,8 @@ pub(super) struct UnixUrl {
     pub(super) path: Vec<u8>,
     /// `ws://localhost/uri`, or `wss://`.
     pub(super) url: String,
+    /// All before the URI, so that another can be asked for at the same socket.
+    pub(super) before_uri: String,
 }
 
 /// Gives `None` for a URL of any other kind.
@@ -48,7 +50,11 @@ fn parts(scheme: &str, rest: &str) -> Result<UnixUrl, String> {
         return Err(format!("has a ? or # in the socket's path: it {FORM}, or with %3F and %23"));
     }
     let slash = if uri.starts_with('/') { "" } else { "/" };
-    Ok(UnixUrl { path: percent_decode(path), url: format!("{scheme}://localhost{slash}{uri}") })
+    Ok(UnixUrl {
+        path: percent_decode(path),
+        url: format!("{scheme}://localhost{slash}{uri}"),
+        before_uri: format!("{scheme}+unix:{path}:"),
+    })
 }
 
 #[cfg(test)]
@@ -69,8 +75,10 @@ mod tests {
             ("ws+unix:/run/a:b.sock:/c:/d", "/run/a:b.sock", "ws://localhost/c:/d"),
             ("ws+unix:/run/a%3A/%C3%A9%20.sock:/", "/run/a:/é .sock", "ws://localhost/"),
         ] {
-            let expected = UnixUrl { path: path.into(), url: asked.into() };
-            assert_eq!(split(url), Some(Ok(expected)), "{url}");
+            let split = split(url).unwrap().unwrap();
+            assert_eq!((split.path, split.url.as_str()), (path.as_bytes().to_owned(), asked), "{url}");
+            let again = super::split(&format!("{}/other", split.before_uri)).unwrap().unwrap();
+            assert_eq!((again.path, again.before_uri), (path.as_bytes().to_owned(), split.before_uri), "{url}");
         }
     }
 

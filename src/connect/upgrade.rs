@@ -34,28 +34,22 @@ pub(super) struct Upgraded {
 
 pub(super) fn upgrade(target: &Target, stream: &Stream, waiter: &mut Waiter<'_>) -> Result<Upgraded, Failure> {
     let key = generate_key();
-    send(&target.request.to_bytes(&key), stream, waiter)?;
+    waiter.send(Phase::Upgrade, &target.request.to_bytes(&key), stream)?;
     let (head, leftover) = read_head(stream, waiter)?;
     target.request.keep_cookies(&head.headers);
     if head.status != 101 {
-        let body = read_body(&head, &leftover, stream, waiter)?;
-        let url = target.url().to_owned();
-        return Err(
-            Error::Rejected(Box::new(Rejection { url, status: head.status, headers: head.headers, body })).into()
-        );
+        let body = match &target.redirects {
+            Some(redirects) if redirects.wants(head.status, &head.headers) => Vec::new(),
+            _ => read_body(&head, &leftover, stream, waiter)?,
+        };
+        let Head { status, headers, .. } = head;
+        let rejection = Rejection { url: target.url().into(), status, headers, body, not_followed: None };
+        return Err(Error::Rejected(Box::new(rejection)).into());
     }
     let accepted = head
         .accept(&derive_accept_key(key.as_bytes()), &target.request.offer)
         .map_err(|problem| refused(problem, waiter))?;
     Ok(Upgraded { head, accepted, leftover })
-}
-
-fn send(mut bytes: &[u8], stream: &Stream, waiter: &mut Waiter<'_>) -> Result<(), Failure> {
-    while !bytes.is_empty() {
-        let written = waiter.retry(Phase::Upgrade, || stream.write(bytes))?;
-        bytes = &bytes[written..];
-    }
-    Ok(())
 }
 
 /// Reads up to the end of the final response's head, and gives what was read beyond.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Registry, Token, Waker};
 
+use super::stream::Stream;
 use crate::error::{Error, Phase};
 
 /// The waker's token. Sockets get [`SOCKET`]: whoever waits tries its sockets again anyway, so it need not know which.
@@ -81,12 +82,12 @@ pub(super) struct Waiter<'a> {
     deadline: Option<Instant>,
     /// The limit itself and the peer's name: what a timeout error tells.
     timeout: Duration,
-    peer: &'a str,
+    peer: Box<str>,
     cancel: &'a Cancel,
 }
 
 impl<'a> Waiter<'a> {
-    pub(super) fn new(peer: &'a str, timeout: Duration, cancel: &'a Cancel) -> Result<Self, Failure> {
+    pub(super) fn new(peer: &str, timeout: Duration, cancel: &'a Cancel) -> Result<Self, Failure> {
         let deadline = Instant::now().checked_add(timeout);
         let no_poll = |source| Error::system("a way to wait for sockets", source);
         let poll = Poll::new().map_err(no_poll)?;
@@ -98,11 +99,17 @@ impl<'a> Waiter<'a> {
         state.waker = Some(waker.clone());
         drop(state);
         // One wake-up carries few events: the sockets of one race at most, and the rest come with the next.
-        Ok(Waiter { poll, events: Events::with_capacity(8), waker, deadline, timeout, peer, cancel })
+        Ok(Waiter { poll, events: Events::with_capacity(8), waker, deadline, timeout, peer: peer.into(), cancel })
     }
 
-    pub(super) fn peer(&self) -> &'a str {
-        self.peer
+    /// Names whom the connection is talking to, in errors.
+    pub(super) fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    /// From here on it is somebody else: a proxy, or the server again.
+    pub(super) fn set_peer(&mut self, peer: &str) {
+        self.peer = peer.into();
     }
 
     pub(super) fn registry(&self) -> &Registry {
@@ -126,7 +133,7 @@ impl<'a> Waiter<'a> {
             return Err(Failure::Cancelled);
         }
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            return Err(Error::Timeout { phase, peer: self.peer.into(), after: self.timeout }.into());
+            return Err(Error::Timeout { phase, peer: self.peer.clone(), after: self.timeout }.into());
         }
         Ok(())
     }
@@ -168,15 +175,24 @@ impl<'a> Waiter<'a> {
         }
     }
 
+    /// Writes all of it, waiting whenever the socket is full.
+    pub(super) fn send(&mut self, phase: Phase, mut bytes: &[u8], stream: &Stream) -> Result<(), Failure> {
+        while !bytes.is_empty() {
+            let written = self.retry(phase, || stream.write(bytes))?;
+            bytes = &bytes[written..];
+        }
+        Ok(())
+    }
+
     /// Sorts an I/O error: what a TLS session makes itself is the peer's refusal (TLS 1.3 sends that after the handshake),
     /// everything else is the network's.
     fn failed(&self, phase: Phase, error: io::Error) -> Failure {
         match (error.kind(), error.get_ref().is_some()) {
             (ErrorKind::Other, true) => Error::Tls {
-                peer: self.peer.into(),
+                peer: self.peer.clone(),
                 source: error.into_inner().unwrap_or_else(|| "unknown".into()).into(),
             },
-            _ => Error::network(phase, self.peer, error),
+            _ => Error::network(phase, &self.peer, error),
         }
         .into()
     }

@@ -47,13 +47,12 @@ impl Recipe {
     }
 
     /// Connects: blocks up to `connect_timeout`, or until cancelled.
-    pub(super) fn connect(&self, attempt: u32, cancel: &Cancel) -> Result<(Connected, Arc<Target>), Failure> {
+    pub(super) fn connect(&self, attempt: u32, cancel: &Cancel) -> Result<Connected, Failure> {
         let target = match &self.renewal {
             None => Arc::clone(&self.target),
             Some(renewal) => Arc::new(self.renewed(renewal, attempt)?),
         };
-        let connected = connect(&target, self.config.connect_timeout, cancel)?;
-        Ok((connected, target))
+        connect(&target, self.config.connect_timeout, cancel)
     }
 
     fn renewed(&self, renewal: &Mutex<Renewal>, attempt: u32) -> Result<Target, Error> {

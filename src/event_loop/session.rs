@@ -24,7 +24,7 @@ use mio::{Interest, Registry, Token};
 use super::dispatch::{Backlog, Call, Dispatcher, Job, Stopped};
 use super::recipe::Recipe;
 use crate::close::{Close, ClosedBy, close_code};
-use crate::connect::{Cancel, Connected, Failure, Target};
+use crate::connect::{Cancel, Connected, Failure};
 use crate::connection::{Beginning, Doorbell, Kept, Outbound, Reader, Receiver, State, Step};
 use crate::deadline::after;
 use crate::error::{Error, ProtocolError, SendError};
@@ -99,7 +99,7 @@ struct Attempt {
     outcome: Arc<Mutex<Option<Outcome>>>,
 }
 
-type Outcome = Result<(Connected, Arc<Target>), Failure>;
+type Outcome = Result<Connected, Failure>;
 
 impl Session {
     /// Begins the run.
@@ -446,8 +446,8 @@ impl Session {
 
     fn attempted(&mut self, outcome: Outcome, registry: &Registry) {
         match outcome {
-            Ok((connected, target)) => {
-                if let Err(source) = self.opened(connected, &target, registry) {
+            Ok(connected) => {
+                if let Err(source) = self.opened(connected, registry) {
                     self.attempt_failed(Error::system("a place in the event loop", source));
                 }
             }
@@ -458,8 +458,8 @@ impl Session {
         }
     }
 
-    fn opened(&mut self, connected: Connected, target: &Target, registry: &Registry) -> io::Result<()> {
-        let Connected { mut stream, leftover, handshake } = connected;
+    fn opened(&mut self, connected: Connected, registry: &Registry) -> io::Result<()> {
+        let Connected { mut stream, leftover, handshake, peer } = connected;
         let compression = handshake.compression();
         stream.register(registry, self.token, Interest::READABLE | Interest::WRITABLE)?;
         let stream = Arc::new(stream);
@@ -470,7 +470,7 @@ impl Session {
         let (now, outbound) = (Instant::now(), Arc::clone(&self.outbound));
         self.report_expired(now);
         let config = self.recipe.config();
-        let beginning = Beginning { leftover, in_pieces: self.in_pieces, compression, peer: target.peer() };
+        let beginning = Beginning { leftover, in_pieces: self.in_pieces, compression, peer: &peer };
         let receiver = Receiver::new(stream, outbound, beginning, config, now);
         self.connection += 1;
         self.phase = Phase::Open(Box::new(receiver));

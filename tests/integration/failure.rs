@@ -12,6 +12,8 @@ pub(crate) enum Failure {
     Network(Phase),
     Timeout(Phase, Duration),
     Tls(String),
+    /// What the proxy replied, if it was a status or code.
+    Proxy(Option<u16>),
     Rejected(Box<Rejection>),
     Upgrade(String),
     Protocol(ProtocolError),
@@ -33,6 +35,7 @@ impl From<&Error> for Failure {
             Error::Network { phase, .. } => Failure::Network(*phase),
             Error::Timeout { phase, after, .. } => Failure::Timeout(*phase, *after),
             Error::Tls { .. } => Failure::Tls(error.to_string()),
+            Error::Proxy(refusal) => Failure::Proxy(refusal.reply),
             Error::Rejected(rejection) => Failure::Rejected(rejection.clone()),
             Error::Upgrade { .. } => Failure::Upgrade(error.to_string()),
             Error::Protocol(violation) => Failure::Protocol(*violation),

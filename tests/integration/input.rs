@@ -71,6 +71,11 @@ fn ways_to_connect_that_contradict_each_other() {
     is_refused(|| app().connector(|_, _| tcp_to_nobody()).resolver(|_, _| Ok([])), "resolver(…) with connector(…)");
     is_refused(|| with_socket(app()).socket_options(nodelay.clone()), "socket_options(…) with socket(…)");
     is_refused(|| app().socket_options(SocketOptions::new().keepalive_retries(3)), "keepalive");
+    is_refused(|| with_socket(app()).max_redirects(1), "connector(…) gives a new one");
+    is_refused(|| with_socket(app()).proxy("http://127.0.0.1:1"), "proxy(…) with socket(…)");
+    is_refused(|| app().connector(|_, _| tcp_to_nobody()).proxy("http://127.0.0.1:1"), "proxy(…) with connector(…)");
+    #[cfg(unix)]
+    is_refused(|| WebSocketApp::new("ws+unix:/a.sock").proxy("http://127.0.0.1:1"), "a URL of a Unix socket");
     is_refused(|| app().host("a.example").header("Host", "b.example"), "host(…)");
     is_refused(|| app().host("a.example/path"), "one host");
     #[cfg(feature = "cookies")]
@@ -97,6 +102,23 @@ fn a_password_in_a_url_is_never_shown() {
         let error = WebSocketApp::new(url).run_forever().unwrap_err();
         assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
     }
+    nobody.saw_nobody();
+}
+
+#[test]
+fn proxies() {
+    let nobody = Bystander::new();
+    for (url, naming) in [
+        ("", "names no host"),
+        ("ftp://127.0.0.1", "none of http, https, socks4"),
+        ("http://127.0.0.1:99999", "port"),
+        ("socks4://user:secret@127.0.0.1", "no passwords"),
+    ] {
+        is_refused(|| at(&nobody).proxy(url), naming);
+        assert!(!at(&nobody).proxy(url).run_forever().unwrap_err().to_string().contains("secret"));
+    }
+    #[cfg(not(feature = "native-tls"))]
+    is_refused(|| at(&nobody).proxy("https://127.0.0.1"), "native-tls");
     nobody.saw_nobody();
 }
 

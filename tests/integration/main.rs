@@ -16,6 +16,8 @@ mod logged;
 mod many;
 /// The scripted raw peer.
 mod peer;
+/// Programs of other people, started by tests.
+mod program;
 /// The recorder of callbacks that must end exhausted.
 mod recorder;
 /// An app that runs with its callbacks recorded.
@@ -53,6 +55,9 @@ mod keepalive;
 mod netns;
 /// RFC 6455 from outside.
 mod protocol;
+/// Real proxies, and the environment that names them.
+#[cfg(unix)]
+mod proxy;
 /// A real server: Python's `websockets`.
 mod python;
 /// What is sent while there is no connection.
@@ -62,6 +67,8 @@ mod queueing;
 mod real_tls;
 /// Connecting again after a loss.
 mod reconnect;
+/// Redirects, followed where an app asks for that.
+mod redirects;
 /// `Sender` with a full queue, an empty one, and without a connection.
 mod sending;
 /// A slow callback does not cost the connection.

@@ -4,7 +4,7 @@
 /// permessage-deflate with each combination of its parameters.
 #[cfg(feature = "deflate")]
 mod compression;
-mod servers;
+pub(crate) mod servers;
 
 use websocket_app::{ClosedBy, OwnedMessage, Phase};
 

@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use socket2::SockRef;
 use tungstenite::handshake::derive_accept_key;
 
 use super::waiter::{Cancel, Waiter};
@@ -30,13 +31,23 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn start(script: impl FnOnce(TcpStream) + Send + 'static) -> Self {
+        let mut script = Some(script);
+        Server::taking(1, move |_, stream| script.take().expect("there is one connection")(stream))
+    }
+
+    /// Takes so many connections, one after the other.
+    pub(super) fn taking(connections: usize, mut script: impl FnMut(usize, TcpStream) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
+        // On Linux this bounds `accept` too: a client that never comes is a failed test, not one that hangs.
+        SockRef::from(&listener).set_read_timeout(Some(LONG)).unwrap();
         let thread = thread::spawn(move || {
-            let (stream, _) = listener.accept().unwrap();
-            stream.set_read_timeout(Some(LONG)).unwrap();
-            stream.set_write_timeout(Some(LONG)).unwrap();
-            script(stream);
+            for i in 0..connections {
+                let (stream, _) = listener.accept().unwrap();
+                stream.set_read_timeout(Some(LONG)).unwrap();
+                stream.set_write_timeout(Some(LONG)).unwrap();
+                script(i, stream);
+            }
         });
         Server { port, thread }
     }

@@ -2,6 +2,10 @@
 
 /// Each phase times out by name and ends at once when cancelled.
 mod phases;
+/// What proxies answer, and what goes through them.
+mod proxy;
+/// Where redirects lead, and what goes there.
+mod redirects;
 /// Certificates, and what TLS does to the bytes.
 #[cfg(feature = "__tls")]
 mod tls;

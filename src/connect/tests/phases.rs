@@ -15,7 +15,11 @@ const SHORT: Duration = Duration::from_millis(300);
 const AT_ONCE: Duration = Duration::from_secs(3);
 
 fn phase_of_timeout(url: &str) -> Option<Phase> {
-    match dial(url, &Config::default(), SHORT) {
+    phase_of_timeout_with(url, &Config::default())
+}
+
+pub(super) fn phase_of_timeout_with(url: &str, config: &Config) -> Option<Phase> {
+    match dial(url, config, SHORT) {
         Err(Failure::Error(Error::Timeout { phase, after: SHORT, .. })) => Some(phase),
         _ => None,
     }
@@ -86,7 +90,11 @@ fn a_cancel_before_connecting_opens_no_socket() {
 
 /// Connects and cancels as soon as `reached` hears something.
 fn cancel_when(url: &str, reached: &mpsc::Receiver<()>) {
-    let target = Target::new(url, &Config::default()).unwrap();
+    cancel_with(url, &Config::default(), reached);
+}
+
+pub(super) fn cancel_with(url: &str, config: &Config, reached: &mpsc::Receiver<()>) {
+    let target = Target::new(url, config).unwrap();
     let cancel = Cancel::new();
     thread::scope(|scope| {
         let connecting = scope.spawn(|| (connect(&target, LONG, &cancel), Instant::now()));

@@ -34,7 +34,7 @@ fn with(tls: TlsConfig) -> Config {
 }
 
 /// Runs a test with each library.
-fn on_each(test: impl Fn(TlsBackend)) {
+pub(super) fn on_each(test: impl Fn(TlsBackend)) {
     for &backend in BACKENDS {
         println!("with {backend:?}");
         test(backend);
@@ -42,7 +42,7 @@ fn on_each(test: impl Fn(TlsBackend)) {
 }
 
 /// Options that trust this authority and no other.
-fn trusting(authority: &Authority, backend: TlsBackend) -> Config {
+pub(super) fn trusting(authority: &Authority, backend: TlsBackend) -> Config {
     with(TlsConfig::new().backend(backend).root_certificate(authority.pem()).only_these_roots(true))
 }
 
@@ -302,11 +302,10 @@ fn reading_and_writing_need_no_exclusive_access() {
 }
 
 /// Calls `step` until it says that it is done, and waits for an event whenever it would block.
-fn drive(stream: &mut Stream, mut step: impl FnMut(&Stream) -> std::io::Result<bool>) {
+pub(super) fn drive(stream: &mut Stream, mut step: impl FnMut(&Stream) -> std::io::Result<bool>) {
     let mut poll = Poll::new().unwrap();
     let mut events = Events::with_capacity(8);
     stream.register(poll.registry(), Token(0), Interest::READABLE | Interest::WRITABLE).unwrap();
-    poll.poll(&mut events, Some(LONG)).unwrap();
     loop {
         match step(stream) {
             Ok(true) => break,
@@ -322,7 +321,7 @@ fn drive(stream: &mut Stream, mut step: impl FnMut(&Stream) -> std::io::Result<b
 }
 
 /// Bytes that differ from their neighbours, so that a lost or repeated piece shows.
-fn pattern(length: usize) -> Vec<u8> {
+pub(super) fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|i| (i % 251) as u8).collect()
 }
 

@@ -155,7 +155,7 @@ impl Explained {
     fn judge(self, first_byte: Option<u8>) -> Self {
         // RFC 8446 §5.1: whatever TLS answers with has one of these content types.
         if first_byte.is_some_and(|byte| !(20..=23).contains(&byte)) {
-            let text = "the server does not speak TLS on this port: is the URL's scheme meant to be ws://?".to_owned();
+            let text = "the server does not speak TLS on this port: is the URL's scheme meant to be ws:// (for a proxy, http://)?".to_owned();
             return Explained { text, source: self.into() };
         }
         self

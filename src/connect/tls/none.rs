@@ -12,7 +12,7 @@ pub(super) enum Connector {}
 impl Connector {
     pub(super) fn new(host: &Host<&str>, _config: &TlsConfig) -> Result<Self, Error> {
         Err(Error::invalid(
-            format!("wss://{host}"),
+            format!("TLS with {host}"),
             "this program was built without TLS: enable the feature `native-tls` or `rustls` of websocket-app",
         ))
     }

@@ -3,10 +3,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use websocket_app::{Phase, WebSocketApp};
+use websocket_app::ClosedBy::Us;
+use websocket_app::{Phase, SocketOptions, WebSocketApp};
 
 use super::{close_ends_it, echo, talks};
-use crate::failure::{Failure, lost};
+use crate::failure::{Failure, clean, lost};
 use crate::peer::{Bystander, FullBacklog, Peer, RefusedPort};
 use crate::running::run;
 use crate::watchdog::{Gate, within};
@@ -20,6 +21,28 @@ fn a_resolver_says_where_to_connect() {
         assert_eq!((host, asked), ("somewhere.invalid", port));
         Ok([addr])
     }));
+}
+
+#[test]
+fn a_resolver_and_socket_options_are_for_the_way_to_a_proxy_too() {
+    let peer = Peer::start(|listener| {
+        let mut client = listener.accept();
+        assert_eq!(client.read_request().line, "CONNECT somewhere.invalid:80 HTTP/1.1");
+        client.write("HTTP/1.1 200 OK\r\n\r\n");
+        client.upgrade();
+        client.answer_close();
+    });
+    let addr = peer.addr();
+    let app = WebSocketApp::new("ws://somewhere.invalid/").proxy("http://proxy.invalid:8080");
+    let app = app.socket_options(SocketOptions::new().tos(0x10)).resolver(move |host, port| {
+        assert_eq!((host, port), ("proxy.invalid", 8080));
+        Ok([addr])
+    });
+    let app = run(app);
+    app.expect_open();
+    app.sender.close();
+    app.expect_close(clean(Us, 1000, ""));
+    app.end_in_order();
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use std::io;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use websocket_app::{Close, Message, Phase, Reconnect, WebSocket, WebSocketApp};
@@ -101,6 +101,30 @@ fn a_connector_is_called_for_each_connection() {
 }
 
 #[test]
+fn a_connector_is_called_for_where_a_redirect_leads() {
+    let peer = Peer::start(|listener| {
+        let mut client = listener.accept();
+        assert_eq!(client.read_request().header("Host"), Some("first.invalid"));
+        client.write("HTTP/1.1 302 x\r\nLocation: ws://second.invalid:81/\r\nContent-Length: 0\r\n\r\n");
+        drop(client);
+        let mut client = listener.accept();
+        // What was set for the first server's name is not for the second.
+        assert_eq!(client.read_request().header("Host"), Some("second.invalid:81"));
+        let answer = client.acceptance("");
+        client.write(answer);
+        client.answer_close();
+    });
+    let (addr, asked) = (peer.addr(), Arc::new(Mutex::new(Vec::new())));
+    let asks = Arc::clone(&asked);
+    let builder = WebSocket::builder(NOWHERE).host("first.invalid").max_redirects(1).connector(move |host, port| {
+        asks.lock().unwrap().push(format!("{host}:{port}"));
+        TcpStream::connect(addr)
+    });
+    within("the client", move || builder.connect().unwrap().close().unwrap());
+    assert_eq!(*asked.lock().unwrap(), ["nowhere.invalid:80", "second.invalid:81"]);
+}
+
+#[test]
 fn a_connector_that_fails_fails_the_attempt() {
     let app = WebSocketApp::new(NOWHERE)
         .connector(|_, _| -> io::Result<TcpStream> { Err(io::Error::other("the gateway is asleep")) });
@@ -119,7 +143,7 @@ fn a_connector_that_panics_ends_the_run() {
 #[test]
 fn a_connector_that_hangs_holds_up_neither_the_deadline_nor_close() {
     let (_release, released) = mpsc::channel::<()>();
-    let (released, busy) = (Arc::new(std::sync::Mutex::new(released)), Gate::new());
+    let (released, busy) = (Arc::new(Mutex::new(released)), Gate::new());
     let hangs = |busy: Gate| {
         let released = Arc::clone(&released);
         WebSocketApp::new(NOWHERE).connector(move |_, _| -> io::Result<TcpStream> {

@@ -72,6 +72,25 @@ fn the_uri_behind_the_path_is_asked_for() {
 }
 
 #[test]
+fn a_redirect_within_the_server_stays_at_the_socket() {
+    let peer = Peer::start(|listener| {
+        let mut client = listener.accept();
+        assert_eq!(client.read_request().line, "GET /old HTTP/1.1");
+        client.write("HTTP/1.1 301 x\r\nLocation: http://localhost/new?a=b\r\nContent-Length: 0\r\n\r\n");
+        drop(client);
+        let mut client = listener.accept();
+        let request = client.read_request();
+        assert_eq!((request.line.as_str(), request.header("Host")), ("GET /new?a=b HTTP/1.1", Some("localhost")));
+        let answer = client.acceptance("");
+        client.write(answer);
+        client.answer_close();
+    });
+    let door = Door::to(peer.addr());
+    let builder = WebSocket::builder(door.url("ws+unix", "/old")).max_redirects(1);
+    within("the client", move || builder.connect().unwrap().close().unwrap());
+}
+
+#[test]
 fn it_is_connected_again() {
     let peer = Peer::start(|listener| {
         listener.open().close(1012, "restart");

@@ -133,12 +133,12 @@ impl Server {
     }
 }
 
-fn script(name: &str) -> PathBuf {
+pub(crate) fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(name)
 }
 
 /// Gives the path of a Python that has the packages the server needs, or why there is none.
-fn environment() -> Result<String, String> {
+pub(crate) fn environment() -> Result<String, String> {
     let made = Command::new("python3")
         .arg(script("environment.py"))
         .arg(Path::new(env!("CARGO_TARGET_TMPDIR")).join("python"))

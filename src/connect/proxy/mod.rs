@@ -1,0 +1,227 @@
+//! Gets through a proxy: turns a server's name into a [`Stream`] that leads there, or into an error with what the proxy
+//! said. Runs on the connecting thread.
+//!
+//! ```text
+//! option, environment → address                          which proxy, if any: checked before any socket
+//!                       line → http or socks → Stream    one exchange of messages
+//! ```
+//!
+//! Nothing is taken off the stream beyond the proxy's answer: what comes with it is the server's, for the layers above.
+//!
+//! The protocols are our own few lines: the libraries for them open sockets themselves, or want an async runtime, and none
+//! that is kept speaks SOCKS4.
+
+mod address;
+mod environment;
+mod http;
+mod line;
+mod socks;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+use url::Host;
+
+use self::address::{Address, Scheme};
+use self::line::{Refusal, Stop, Wire};
+use super::resolve::resolve;
+use super::stream::Stream;
+use super::target::shown;
+use super::tcp;
+use super::tls::Connector;
+use super::waiter::{Failure, Waiter};
+use crate::config::{Config, ProxyChoice};
+use crate::error::{Error, Phase, ProxyRefusal};
+use crate::route::Route;
+use crate::socket::SocketOptions;
+
+/// A proxy, and what is needed to talk to it. Made once for all connects to a target.
+pub(super) struct Proxy {
+    address: Address,
+    /// For `https://`.
+    tls: Option<Connector>,
+    /// Names it in errors.
+    peer: Box<str>,
+}
+
+/// What a proxy is asked for.
+enum Destination<'a> {
+    /// For the proxy to look up.
+    Name(&'a str, u16),
+    Address(SocketAddr),
+}
+
+impl Proxy {
+    /// Picks the proxy for a server, by the options or else by the environment, and checks it.
+    pub(super) fn choose(config: &Config, scheme: &str, host: &Host<&str>, port: u16) -> Result<Option<Self>, Error> {
+        let (what, url) = match &config.proxy {
+            ProxyChoice::None => return Ok(None),
+            ProxyChoice::Url(url) => (format!("proxy({})", shown(url)), url.clone()),
+            ProxyChoice::Environment => match environment::proxy(scheme, host, port, environment::variable) {
+                None => return Ok(None),
+                Some((name, url)) => (format!("the environment's {name}, {}", shown(&url)), url),
+            },
+        };
+        let address = Address::parse(&url).and_then(|address| address.check(host).map(|()| address));
+        let address = address.map_err(|problem| Error::invalid(what, problem))?;
+        let tls = match address.scheme {
+            Scheme::Https => Some(Connector::new(&as_ref(&address.host), &config.proxy_tls)?),
+            _ => None,
+        };
+        Ok(Some(Proxy { peer: format!("the proxy {}:{}", address.host, address.port).into(), tls, address }))
+    }
+
+    /// Gives a stream that leads to the server through this proxy.
+    pub(super) fn open(
+        &self,
+        host: &Host,
+        port: u16,
+        route: &Route,
+        waiter: &mut Waiter<'_>,
+    ) -> Result<Stream, Failure> {
+        let server = waiter.peer().to_owned();
+        let destinations = self.destinations(host, port, route, waiter)?;
+        log::debug!(target: super::LOG, "{server}: going through the proxy {}", self.address);
+        waiter.set_peer(&self.peer);
+        let stream = self.open_first(&destinations, route, waiter)?;
+        waiter.set_peer(&server);
+        Ok(stream)
+    }
+
+    /// Asks for one after the other until the proxy reaches it. There is at least one.
+    fn open_first(
+        &self,
+        destinations: &[Destination<'_>],
+        route: &Route,
+        waiter: &mut Waiter<'_>,
+    ) -> Result<Stream, Failure> {
+        let addresses = resolve(&self.address.host, self.address.port, route.resolver.as_ref(), waiter)?;
+        let mut rest = destinations;
+        loop {
+            let (destination, others) = rest.split_first().expect("there is at least one, and the last one returns");
+            match self.tunnel(&addresses, destination, &route.options, waiter) {
+                Ok(stream) => return Ok(stream),
+                Err(Stop::Refused(refusal)) if refusal.unreachable && !others.is_empty() => {
+                    log::debug!(target: super::LOG, "{destination}, by {}: {}", self.peer, refusal.problem);
+                    rest = others;
+                }
+                Err(Stop::Refused(refusal)) => return Err(self.refused(refusal, destination).into()),
+                Err(Stop::Failed(failure)) => return Err(failure),
+            }
+        }
+    }
+
+    /// What to ask for, at least one: the name, where the proxy looks it up, or the addresses that it is given here.
+    fn destinations<'a>(
+        &self,
+        host: &'a Host,
+        port: u16,
+        route: &Route,
+        waiter: &mut Waiter<'_>,
+    ) -> Result<Vec<Destination<'a>>, Failure> {
+        if let (Host::Domain(name), true) = (host, self.address.scheme.looks_up()) {
+            return Ok(vec![Destination::Name(name, port)]);
+        }
+        let addresses = resolve(host, port, route.resolver.as_ref(), waiter)?.into_iter();
+        let reached = addresses.filter(|address| address.is_ipv4() || self.address.scheme.reaches_ipv6());
+        let destinations: Vec<_> = reached.map(Destination::Address).collect();
+        if destinations.is_empty() {
+            let problem =
+                format!("no IPv4 address, which is all that {} reaches: socks5:// reaches more", self.address);
+            let problem = io::Error::new(io::ErrorKind::NotFound, problem);
+            return Err(Error::network(Phase::Resolve, waiter.peer(), problem).into());
+        }
+        Ok(destinations)
+    }
+
+    fn tunnel(
+        &self,
+        addresses: &[SocketAddr],
+        destination: &Destination<'_>,
+        options: &SocketOptions,
+        waiter: &mut Waiter<'_>,
+    ) -> Result<Stream, Stop> {
+        let mut stream = tcp::connect(addresses, options, waiter)?;
+        if let Some(connector) = &self.tls {
+            stream = connector.handshake(stream, waiter)?;
+        }
+        let mut line = Wire::new(&stream, self.address.scheme, waiter);
+        match &self.address.scheme {
+            Scheme::Http | Scheme::Https => {
+                http::connect(&mut line, destination, self.address.authorization.as_deref())
+            }
+            Scheme::Socks4 | Scheme::Socks4a => socks::socks4(&mut line, destination, self.address.user_info.as_ref()),
+            Scheme::Socks5 | Scheme::Socks5h => socks::socks5(&mut line, destination, self.address.user_info.as_ref()),
+        }?;
+        Ok(stream)
+    }
+
+    fn refused(&self, refusal: Refusal, destination: &Destination<'_>) -> Error {
+        Error::Proxy(Box::new(ProxyRefusal {
+            proxy: self.address.to_string(),
+            destination: destination.to_string(),
+            reply: refusal.reply,
+            problem: refusal.problem,
+            temporary: refusal.temporary,
+        }))
+    }
+}
+
+impl fmt::Display for Destination<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Destination::Name(name, port) => write!(f, "{name}:{port}"),
+            Destination::Address(address) => address.fmt(f),
+        }
+    }
+}
+
+fn as_ref(host: &Host) -> Host<&str> {
+    match host {
+        Host::Domain(name) => Host::Domain(name),
+        Host::Ipv4(address) => Host::Ipv4(*address),
+        Host::Ipv6(address) => Host::Ipv6(*address),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::super::testing::{Server, waiter};
+    use super::super::waiter::Cancel;
+    use super::*;
+
+    /// Asks for two addresses of a proxy that gives these replies, and tells how often it was asked.
+    fn ask_for_two(replies: &'static [u8]) -> Result<(), Failure> {
+        let server = Server::taking(replies.len(), |i, mut stream| {
+            stream.read_exact(&mut [0; 3]).unwrap();
+            stream.write_all(&[5, 0]).unwrap();
+            let mut request = [0; 10];
+            stream.read_exact(&mut request).unwrap();
+            assert_eq!(request[4..8], [10, 0, 0, i as u8 + 1]);
+            stream.write_all(&[5, replies[i], 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
+        });
+        let url = format!("socks5://127.0.0.1:{}", server.port);
+        let config = Config { proxy: ProxyChoice::Url(url), ..Config::default() };
+        let proxy = Proxy::choose(&config, "ws", &Host::Domain("server.example"), 80).unwrap().unwrap();
+        let destinations = ["10.0.0.1:80", "10.0.0.2:80"].map(|address| Destination::Address(address.parse().unwrap()));
+        let cancel = Cancel::new();
+        let result = proxy.open_first(&destinations, &Route::default(), &mut waiter(&cancel)).map(drop);
+        server.join(result)
+    }
+
+    #[test]
+    fn another_address_is_asked_for_where_one_cannot_be_reached() {
+        assert!(ask_for_two(&[0]).is_ok());
+        assert!(ask_for_two(&[4, 0]).is_ok());
+        // The rules of the proxy, which are not about the address alone.
+        for (replies, of) in [(&[2][..], "10.0.0.1:80: SOCKS5 reply 2"), (&[3, 5], "10.0.0.2:80: SOCKS5 reply 5")] {
+            match ask_for_two(replies) {
+                Err(Failure::Error(error)) => assert!(error.to_string().contains(of), "{error}"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
