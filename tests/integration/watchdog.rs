@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 /// How long anything is waited for. No test needs a noticeable part of it: it only tells "slow" from "never".
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// After this long a test hangs: longer than a few waits of [`PATIENCE`] in a row, which tell more.
-const HOPE: Duration = Duration::from_secs(30);
+const HOPE: Duration = Duration::from_secs(60);
 
 /// Work on a thread of its own that must end in time. Dropping it joins it.
 pub(crate) struct Task<T> {

@@ -10,7 +10,7 @@ use crate::watchdog::{PATIENCE, within};
 
 #[test]
 fn the_memory_of_a_large_message_is_given_back_though_nothing_more_is_read() {
-    const LARGE: usize = 48 << 20;
+    const LARGE: usize = 12 << 20;
     census::alone(
         "event_loop::idle::the_memory_of_a_large_message_is_given_back_though_nothing_more_is_read",
         |census| {

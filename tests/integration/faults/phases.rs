@@ -33,8 +33,8 @@ impl Limits {
     }
 }
 
-/// With the last, the app waits nearly as long as a test does.
-const FACTORS: [u32; 5] = [1, 2, 4, 8, 16];
+/// With the last, the app waits more than half as long as a test does.
+const FACTORS: [u32; 6] = [1, 2, 4, 8, 16, 32];
 
 const AGAIN_AFTER: Duration = Duration::from_millis(1);
 
@@ -110,7 +110,12 @@ impl Case {
     fn holds(self) {
         for factor in FACTORS {
             let limits = Limits::times(factor);
-            let (told, expected) = (one(self, limits), expected(self, limits));
+            let ((told, met), expected) = (one(self, limits), expected(self, limits));
+            let undisturbed = !told.iter().any(|told| matches!(told, Told::Error(_) | Told::Failed(..)));
+            if told != expected && undisturbed && !met && FACTORS.last() != Some(&factor) {
+                eprintln!("somebody else had the fault: {self:?}");
+                continue;
+            }
             let differs = told.iter().zip(&expected).find(|(told, expected)| told != expected);
             if differs.is_some_and(|(told, _)| told.is_timeout()) && FACTORS.last() != Some(&factor) {
                 eprintln!("too slow for {limits:?}: {self:?}");
@@ -140,8 +145,8 @@ impl Told {
     }
 }
 
-/// Runs an app through it.
-fn one(Case { scheme, fault, moment }: Case, limits: Limits) -> Vec<Told> {
+/// Runs an app through it. Also tells whether the server met the app at the moment; of some faults it does not hear.
+fn one(Case { scheme, fault, moment }: Case, limits: Limits) -> (Vec<Told>, bool) {
     let proxy = Proxy::start();
     let order = proxy.order();
     let when = match moment {
@@ -164,8 +169,9 @@ fn one(Case { scheme, fault, moment }: Case, limits: Limits) -> Vec<Told> {
             .ping_timeout(limits.pong);
     }
     let upload = match fault {
-        Fault::Delay | Fault::Chop | Fault::SwallowDown => SHORT_UPLOAD,
-        Fault::Cut | Fault::Reset | Fault::Stall | Fault::SwallowUp => LONG_UPLOAD,
+        // What is swallowed goes on; as long as it does, the app takes the peer for alive.
+        Fault::Delay | Fault::Chop | Fault::SwallowUp | Fault::SwallowDown => SHORT_UPLOAD,
+        Fault::Cut | Fault::Reset | Fault::Stall => LONG_UPLOAD,
     };
     let app = run_with(app, move |ws, call| {
         // The connection may be lost while its callback runs.
@@ -184,7 +190,7 @@ fn one(Case { scheme, fault, moment }: Case, limits: Limits) -> Vec<Told> {
     // The server may wait for what the proxy holds.
     drop(proxy);
     app.end_in_order();
-    told
+    (told, server.has_met())
 }
 
 fn until_the_end(app: &Recorder) -> Vec<Told> {

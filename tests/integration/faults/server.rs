@@ -80,19 +80,20 @@ const WHOLE: usize = 1000;
 
 pub(super) struct Server {
     pub(super) peer: Peer,
+    met: Arc<AtomicBool>,
     over: Arc<AtomicBool>,
 }
 
 impl Server {
     /// Starts a server that has the order carried out at this moment of its first connection.
     pub(super) fn start(scheme: Scheme, mut moment: Option<(Moment, Order)>) -> Self {
-        let over = Arc::new(AtomicBool::new(false));
-        let ends = Arc::clone(&over);
+        let (met, over) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (has_met, ends) = (Arc::clone(&met), Arc::clone(&over));
         let script = move |listener: &Listener| {
             while !ends.load(Ordering::SeqCst) {
                 // A client that goes away, whenever it does, is nothing to the server.
                 let _gone = match moment.take() {
-                    Some((moment, order)) => meet(listener, moment, &order),
+                    Some((moment, order)) => meet(listener, moment, &order, &has_met),
                     None => listener.try_open().and_then(|client| serve(client, |_| ())),
                 };
             }
@@ -101,7 +102,13 @@ impl Server {
             None => Peer::start(script),
             Some(backend) => Peer::start_tls(backend, script),
         };
-        Server { peer, over }
+        Server { peer, met, over }
+    }
+
+    /// Whether the first connection came as far as to its moment. The port may have been another's before, whose client,
+    /// in whatever process, comes back.
+    pub(super) fn has_met(&self) -> bool {
+        self.met.load(Ordering::SeqCst)
     }
 }
 
@@ -114,16 +121,18 @@ impl Drop for Server {
 }
 
 /// Goes on from the moment as if nothing had happened. `None` when the client has gone.
-fn meet(listener: &Listener, moment: Moment, order: &Order) -> Option<()> {
+fn meet(listener: &Listener, moment: Moment, order: &Order, met: &AtomicBool) -> Option<()> {
     if matches!(moment, Moment::Request | Moment::MidResponse) {
         let mut client = listener.try_accept()?;
         client.try_read_request().ok()?;
+        met.store(true, Ordering::SeqCst);
         let answer = client.acceptance("").into_bytes();
         let half = if moment == Moment::Request { 0 } else { answer.len() / 2 };
         in_two(&mut client, &answer, half, order)?;
         return serve(client, |_| ());
     }
     let mut client = listener.try_open()?;
+    met.store(true, Ordering::SeqCst);
     match moment {
         Moment::Open => order.strike(),
         Moment::MidFrame => in_two(&mut client, &Frame::text(NEWS).encode(), 5, order)?,
