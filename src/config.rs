@@ -29,18 +29,9 @@ pub(crate) struct Config {
     pub(crate) proxy_tls: TlsConfig,
     pub(crate) max_redirects: u32,
     pub(crate) connect_timeout: Duration,
-    pub(crate) close_timeout: Duration,
-    pub(crate) send_timeout: Duration,
-    pub(crate) ping_interval: Option<Duration>,
-    pub(crate) ping_timeout: Duration,
-    pub(crate) idle_timeout: Option<Duration>,
-    pub(crate) max_message_size: usize,
-    pub(crate) max_fragments: usize,
-    pub(crate) max_send_buffer: usize,
-    pub(crate) max_receive_buffer: usize,
-    pub(crate) busy_poll: Duration,
     pub(crate) reconnect: Option<Reconnect>,
     pub(crate) compression: Option<Deflate>,
+    pub(crate) live: Live,
 }
 
 /// Which proxy to go through, if any.
@@ -51,6 +42,38 @@ pub(crate) enum ProxyChoice {
     None,
     /// This one, which may hold credentials.
     Url(String),
+}
+
+/// What counts while a connection is open. Apart from the rest, which may be forgotten once it is known how to connect.
+#[derive(Clone, Copy)]
+pub(crate) struct Live {
+    pub(crate) close_timeout: Duration,
+    pub(crate) send_timeout: Duration,
+    pub(crate) ping_interval: Option<Duration>,
+    pub(crate) ping_timeout: Duration,
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) max_message_size: usize,
+    pub(crate) max_fragments: usize,
+    pub(crate) max_send_buffer: usize,
+    pub(crate) max_receive_buffer: usize,
+    pub(crate) busy_poll: Duration,
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Live {
+            close_timeout: Duration::from_secs(10),
+            send_timeout: Duration::from_secs(30),
+            ping_interval: Some(Duration::from_secs(30)),
+            ping_timeout: Duration::from_secs(10),
+            max_message_size: 64 << 20,
+            max_fragments: 1 << 17,
+            idle_timeout: None,
+            max_send_buffer: 16 << 20,
+            max_receive_buffer: 16 << 20,
+            busy_poll: Duration::ZERO,
+        }
+    }
 }
 
 impl Default for Config {
@@ -68,18 +91,9 @@ impl Default for Config {
             proxy_tls: TlsConfig::default(),
             max_redirects: 0,
             connect_timeout: Duration::from_secs(10),
-            close_timeout: Duration::from_secs(10),
-            send_timeout: Duration::from_secs(30),
-            ping_interval: Some(Duration::from_secs(30)),
-            ping_timeout: Duration::from_secs(10),
-            max_message_size: 64 << 20,
-            max_fragments: 1 << 17,
-            idle_timeout: None,
-            max_send_buffer: 16 << 20,
-            max_receive_buffer: 16 << 20,
-            busy_poll: Duration::ZERO,
             reconnect: None,
             compression: None,
+            live: Live::default(),
         }
     }
 }
@@ -90,20 +104,20 @@ impl Config {
     pub(crate) fn check(&self) -> Result<(), Error> {
         for (name, duration) in [
             ("connect_timeout", Some(self.connect_timeout)),
-            ("close_timeout", Some(self.close_timeout)),
-            ("ping_interval", self.ping_interval),
-            ("ping_timeout", Some(self.ping_timeout)),
-            ("idle_timeout", self.idle_timeout),
+            ("close_timeout", Some(self.live.close_timeout)),
+            ("ping_interval", self.live.ping_interval),
+            ("ping_timeout", Some(self.live.ping_timeout)),
+            ("idle_timeout", self.live.idle_timeout),
         ] {
             if duration.is_some_and(|d| d.is_zero()) {
                 return Err(Error::invalid(format!("{name}(0s)"), "must be longer than zero"));
             }
         }
         for (name, limit) in [
-            ("max_message_size", self.max_message_size),
-            ("max_fragments", self.max_fragments),
-            ("max_send_buffer", self.max_send_buffer),
-            ("max_receive_buffer", self.max_receive_buffer),
+            ("max_message_size", self.live.max_message_size),
+            ("max_fragments", self.live.max_fragments),
+            ("max_send_buffer", self.live.max_send_buffer),
+            ("max_receive_buffer", self.live.max_receive_buffer),
         ] {
             if limit == 0 {
                 return Err(Error::invalid(format!("{name}(0)"), "must be more than zero"));
@@ -127,7 +141,7 @@ macro_rules! option_methods {
         /// the operating system to wake the thread up. Takes a whole processor for microseconds, so it is for those who have
         /// one to spare. On an `EventLoop` the longest time of its apps counts for all. Defaults to zero: it sleeps at once.
         pub fn busy_poll(mut self, spin: ::std::time::Duration) -> Self {
-            self.config.busy_poll = spin;
+            self.config.live.busy_poll = spin;
             self
         }
 
@@ -305,34 +319,34 @@ macro_rules! option_methods {
 
         /// Limits the closing handshake, from `close()` to `on_close`, however dead the peer is. Defaults to 10 s.
         pub fn close_timeout(mut self, timeout: ::std::time::Duration) -> Self {
-            self.config.close_timeout = timeout;
+            self.config.live.close_timeout = timeout;
             self
         }
 
         /// Limits how long a send waits for room in the queue. In a callback a send never waits. Zero is never wait.
         /// Defaults to 30 s.
         pub fn send_timeout(mut self, timeout: ::std::time::Duration) -> Self {
-            self.config.send_timeout = timeout;
+            self.config.live.send_timeout = timeout;
             self
         }
 
         /// Pings the peer this often, so that a dead connection is noticed and middleboxes keep a quiet one
         /// (RFC 6455 §5.5.2). `None` turns it off. Defaults to 30 s, below the 60 s after which proxies commonly give up.
         pub fn ping_interval(mut self, interval: impl Into<Option<::std::time::Duration>>) -> Self {
-            self.config.ping_interval = interval.into();
+            self.config.live.ping_interval = interval.into();
             self
         }
 
         /// Gives the connection up this long after a ping, unless any byte at all came in since. Defaults to 10 s.
         pub fn ping_timeout(mut self, timeout: ::std::time::Duration) -> Self {
-            self.config.ping_timeout = timeout;
+            self.config.live.ping_timeout = timeout;
             self
         }
 
         /// Takes the connection for lost when no message comes for this long, however well it answers pings: for servers that
         /// send something every so often. Defaults to `None`: off.
         pub fn idle_timeout(mut self, timeout: impl Into<Option<::std::time::Duration>>) -> Self {
-            self.config.idle_timeout = timeout.into();
+            self.config.live.idle_timeout = timeout.into();
             self
         }
 
@@ -347,20 +361,20 @@ macro_rules! option_methods {
         /// Limits a message's length in bytes, all fragments together. A longer one ends the connection with close code
         /// 1009. Messages taken by `on_fragment` are not limited: nothing is assembled. Defaults to 64 MiB.
         pub fn max_message_size(mut self, bytes: usize) -> Self {
-            self.config.max_message_size = bytes;
+            self.config.live.max_message_size = bytes;
             self
         }
 
         /// Limits the number of a message's fragments, against endless empty ones. Defaults to 131,072.
         pub fn max_fragments(mut self, fragments: usize) -> Self {
-            self.config.max_fragments = fragments;
+            self.config.live.max_fragments = fragments;
             self
         }
 
         /// Limits the bytes that wait to be sent. A message that is longer still goes when nothing else waits.
         /// Defaults to 16 MiB.
         pub fn max_send_buffer(mut self, bytes: usize) -> Self {
-            self.config.max_send_buffer = bytes;
+            self.config.live.max_send_buffer = bytes;
             self
         }
     };

@@ -1,5 +1,5 @@
-//! What the library allocates, counted: nothing per message once it runs, no compression context before it is needed. A
-//! binary of its own, since the counting allocator counts for all threads.
+//! What the library allocates, counted: nothing per message once it runs, little per connection, no compression context
+//! before it is needed. A binary of its own, since the counting allocator counts for all threads.
 
 // In a test, what cannot go wrong may say so by failing.
 #![allow(clippy::unwrap_used)]
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
 use tungstenite::handshake::derive_accept_key;
-use websocket_app::WebSocketApp;
+use websocket_app::{EventLoop, WebSocketApp};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -120,6 +120,32 @@ fn sending_allocates_nothing_per_message() {
     }
 }
 
+#[test]
+fn an_idle_connection_on_a_shared_loop_takes_less_than_four_kibibytes() {
+    const CONNECTIONS: usize = 200;
+    let _alone = alone();
+    let server = Server::start_many(CONNECTIONS + 1);
+    let event_loop = EventLoop::new().unwrap();
+    let mut apps = Vec::with_capacity(CONNECTIONS + 1);
+    let (opened, open) = mpsc::channel();
+    let mut add = || {
+        let opened = opened.clone();
+        let app = WebSocketApp::new(&server.url).on_message(|_, _| ()).on_open(move |_| opened.send(()));
+        apps.push(event_loop.add(app).unwrap());
+        open.recv_timeout(PATIENCE).unwrap();
+    };
+    // What the loop itself needs is not to count.
+    add();
+    let counted = Region::new(ALLOCATOR);
+    (0..CONNECTIONS).for_each(|_| add());
+    let each = held(counted.change()) / CONNECTIONS as isize;
+    println!("{each} bytes each");
+    assert!(each < 4096, "{each} bytes each");
+    apps.iter().for_each(websocket_app::AppHandle::close);
+    apps.into_iter().for_each(|app| drop(app.join().unwrap()));
+    server.end();
+}
+
 /// What `Deflate`'s documentation says of memory. The first connection's contexts serve the second where they are not taken
 /// over from message to message.
 #[cfg(feature = "deflate")]
@@ -187,7 +213,6 @@ fn compression_contexts(answer: &str) -> (isize, isize) {
     (to_send, to_receive)
 }
 
-#[cfg(feature = "deflate")]
 fn held(stats: Stats) -> isize {
     // What was reallocated is in both already.
     stats.bytes_allocated as isize - stats.bytes_deallocated as isize
@@ -233,6 +258,17 @@ impl Server {
         let url = format!("ws://{}/", listener.local_addr().unwrap());
         let headers = headers.to_owned();
         Server { url, thread: thread::spawn(move || script(Client::accept(&listener, &headers))) }
+    }
+
+    /// Serves many, which say nothing but Close.
+    fn start_many(clients: usize) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        let thread = thread::spawn(move || {
+            let clients: Vec<Client> = (0..clients).map(|_| Client::accept(&listener, "")).collect();
+            clients.into_iter().for_each(Client::swallow);
+        });
+        Server { url, thread }
     }
 
     fn end(self) {

@@ -222,7 +222,7 @@ impl<H: Handler> WebSocketApp<H> {
     /// Limits the bytes of messages that wait while a callback is busy; then nothing more is read until it returns.
     /// Defaults to 16 MiB.
     pub fn max_receive_buffer(mut self, bytes: usize) -> Self {
-        self.config.max_receive_buffer = bytes;
+        self.config.live.max_receive_buffer = bytes;
         self
     }
 
@@ -278,8 +278,8 @@ impl<H: Handler> WebSocketApp<H> {
             return Err(Error::invalid("every(0s)", "must be longer than zero"));
         }
         let recipe = Recipe::new(self.url, self.config, self.renewal)?;
-        let config = recipe.config();
-        self.sender.outbound().limit(config.max_send_buffer, config.send_timeout);
+        let live = recipe.live();
+        self.sender.outbound().limit(live.max_send_buffer, live.send_timeout);
         let (giver, result) = promise();
         let dispatcher = Dispatcher::new(Box::new(self.handler), self.periodic, self.sender);
         Ok((Start { recipe, dispatcher, result: giver }, result))

@@ -96,7 +96,7 @@ impl WebSocket {
         let doorbell = Arc::new(Doorbell::new(waker));
 
         let outbound = Arc::new(Outbound::new());
-        outbound.limit(config.max_send_buffer, config.send_timeout);
+        outbound.limit(config.live.max_send_buffer, config.live.send_timeout);
         outbound.drive_yourself();
         outbound.attach(&doorbell, SOCKET);
         let stream = Arc::new(stream);
@@ -106,7 +106,7 @@ impl WebSocket {
         let leftover = connected.leftover;
         let compression = handshake.compression();
         let beginning = Beginning { leftover, in_pieces: false, compression, peer: &connected.peer };
-        let receiver = Receiver::new(stream, Arc::clone(&outbound), beginning, &config, now);
+        let receiver = Receiver::new(stream, Arc::clone(&outbound), beginning, &config.live, now);
         Ok(WebSocket {
             sender: Sender::new(outbound),
             handshake,
@@ -114,7 +114,7 @@ impl WebSocket {
             reader: Reader::new(),
             next: 0,
             poll,
-            busy_poll: config.busy_poll,
+            busy_poll: config.live.busy_poll,
             events: Events::with_capacity(4),
             doorbell,
             readable: true,

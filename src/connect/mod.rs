@@ -83,7 +83,7 @@ pub(crate) fn connect(target: &Target, timeout: Duration, cancel: &Cancel) -> Re
         let target = redirected.as_ref().unwrap_or(target);
         match open(target, &mut waiter) {
             Err(Failure::Error(Error::Rejected(rejection))) => {
-                let next = redirect::follow(target.redirects.as_ref(), rejection)?;
+                let next = redirect::follow(target.redirects.as_deref(), rejection)?;
                 log::debug!(target: LOG, "{}: redirected to {}", target.peer(), next.url());
                 waiter.set_peer(next.peer());
                 redirected = Some(next);

@@ -46,7 +46,8 @@ impl Arriving {
             self.bytes.drain(..end);
             // RFC 7231 §6.2: a client must be able to take any number of interim responses (100, 103) before the final one.
             if head.status >= 200 || head.status == 101 {
-                return Ok(Some((head, std::mem::take(&mut self.bytes))));
+                // A copy: the head's allocation would stay with the connection until the first frame.
+                return Ok(Some((head, self.bytes.as_slice().to_vec())));
             }
             self.interim += end;
             self.searched = 0;

@@ -27,11 +27,12 @@ pub(crate) struct Target {
     pub(super) port: u16,
     /// `None` for `ws://`.
     pub(super) tls: Option<Connector>,
-    pub(super) proxy: Option<Proxy>,
+    // Boxed, as most have neither and all live as long as their app.
+    pub(super) proxy: Option<Box<Proxy>>,
     pub(super) request: Request,
     pub(super) endpoint: Endpoint,
     pub(super) route: Route,
-    pub(super) redirects: Option<Redirects>,
+    pub(super) redirects: Option<Box<Redirects>>,
     peer: Box<str>,
     url: Box<str>,
 }
@@ -86,9 +87,9 @@ impl Target {
             host: host.to_owned(),
             port,
             tls,
-            proxy,
+            proxy: proxy.map(Box::new),
             request,
-            redirects: Redirects::new(&parsed, unix.map(|unix| unix.before_uri), config),
+            redirects: Redirects::new(&parsed, unix.map(|unix| unix.before_uri), config).map(Box::new),
             endpoint,
             route: config.route.clone(),
             peer: peer.into(),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::outbound::{Note, Outbound};
 use crate::close::{Close, close_code};
-use crate::config::Config;
+use crate::config::Live;
 use crate::connect::Stream;
 use crate::deadline::after;
 use crate::deflate::Agreed;
@@ -98,11 +98,11 @@ impl Receiver {
         stream: Arc<Stream>,
         outbound: Arc<Outbound>,
         beginning: Beginning<'_>,
-        config: &Config,
+        live: &Live,
         now: Instant,
     ) -> Self {
         let Beginning { leftover, in_pieces, compression, peer } = beginning;
-        let limits = Limits { message_size: config.max_message_size, fragments: config.max_fragments };
+        let limits = Limits { message_size: live.max_message_size, fragments: live.max_fragments };
         Receiver {
             stream,
             outbound,
@@ -110,11 +110,11 @@ impl Receiver {
             overfull: !leftover.is_empty(),
             tail: leftover,
             closing: Closing::default(),
-            keepalive: config.ping_interval.map(|interval| Keepalive::new(interval, config.ping_timeout, now)),
-            idle: config.idle_timeout.map(|timeout| Idle { timeout, since: now }),
+            keepalive: live.ping_interval.map(|interval| Keepalive::new(interval, live.ping_timeout, now)),
+            idle: live.idle_timeout.map(|timeout| Idle { timeout, since: now }),
             pings: 0,
             pinged: None,
-            close_timeout: config.close_timeout,
+            close_timeout: live.close_timeout,
             peer: peer.into(),
             hung_up: false,
             write_error: None,

@@ -52,7 +52,7 @@ struct Letters {
     /// Why the loop is over before its time: nobody opens letters any more.
     failed: Option<Error>,
     /// Then, by token, the apps whose callback was busy: it ends them when it returns.
-    left: BTreeMap<usize, Session>,
+    left: BTreeMap<usize, Box<Session>>,
 }
 
 impl Inbox {
@@ -108,7 +108,8 @@ pub(super) struct Core {
     events: Events,
     inbox: Arc<Inbox>,
     closed: bool,
-    sessions: Vec<Option<Session>>,
+    /// Boxed: a list that grows doubles.
+    sessions: Vec<Option<Box<Session>>>,
     free: Vec<usize>,
     timers: Timers,
     /// Away with a batch while its callbacks run; made anew when needed before it is back.
@@ -290,7 +291,7 @@ impl Core {
         };
         for app in apps {
             let index = self.free.pop().unwrap_or(self.sessions.len());
-            let session = Session::start(Token(index), &self.inbox.doorbell, app);
+            let session = Box::new(Session::start(Token(index), &self.inbox.doorbell, app));
             self.busy_poll = self.busy_poll.max(session.busy_poll());
             if index == self.sessions.len() {
                 self.sessions.push(Some(session));
@@ -319,7 +320,7 @@ impl Core {
             }
         }
         // They come after all others, which keep their tokens.
-        sessions.extend(apps.into_iter().map(|app| Some(Session::stillborn(&inbox.doorbell, app))));
+        sessions.extend(apps.into_iter().map(|app| Some(Box::new(Session::stillborn(&inbox.doorbell, app)))));
         for (token, session) in sessions.into_iter().enumerate() {
             let Some(session) = session else { continue };
             // What made the loop fail may be met again here. The other apps are to hear of it all the same.
@@ -360,7 +361,8 @@ impl Core {
                 let busy = session.busy_poll();
                 session.finish();
                 if !busy.is_zero() {
-                    self.busy_poll = self.sessions.iter().flatten().map(Session::busy_poll).max().unwrap_or_default();
+                    self.busy_poll =
+                        self.sessions.iter().flatten().map(|session| session.busy_poll()).max().unwrap_or_default();
                 }
             }
             return;
@@ -369,7 +371,7 @@ impl Core {
     }
 }
 
-fn end_untimely(mut session: Session, token: usize, inbox: &Inbox, error: &Error) {
+fn end_untimely(mut session: Box<Session>, token: usize, inbox: &Inbox, error: &Error) {
     session.lose(error);
     if session.is_called() {
         let mut letters = inbox.lock();

@@ -2,12 +2,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::dispatch::panic_message;
 use super::handler::CallbackError;
-use crate::config::Config;
+use crate::config::{Config, Live};
 use crate::connect::{Cancel, Connected, Failure, Target, connect};
 use crate::error::Error;
+use crate::reconnect::Reconnect;
 
 /// Computes something from the number of the attempt.
 pub(crate) type Renew<T> = Box<dyn FnMut(u32) -> Result<T, CallbackError> + Send>;
@@ -21,12 +23,20 @@ pub(crate) struct Renewal {
 }
 
 pub(crate) struct Recipe {
-    config: Config,
-    url: String,
+    live: Live,
+    connect_timeout: Duration,
+    reconnect: Option<Reconnect>,
     /// Good for every attempt, where nothing is computed anew.
     target: Arc<Target>,
+    anew: Option<Box<Anew>>,
+}
+
+/// How to make a target for each attempt.
+struct Anew {
+    config: Config,
+    url: String,
     /// Guards the program's closures, which one attempt at a time calls.
-    renewal: Option<Mutex<Renewal>>,
+    renewal: Mutex<Renewal>,
 }
 
 impl Recipe {
@@ -35,11 +45,21 @@ impl Recipe {
         config.check()?;
         let target = Arc::new(Target::new(&url, &config)?);
         let renews = renewal.url.is_some() || renewal.headers.is_some() || renewal.subprotocols.is_some();
-        Ok(Recipe { config, url, target, renewal: renews.then(|| Mutex::new(renewal)) })
+        Ok(Recipe {
+            live: config.live,
+            connect_timeout: config.connect_timeout,
+            reconnect: config.reconnect.clone(),
+            target,
+            anew: renews.then(|| Box::new(Anew { config, url, renewal: Mutex::new(renewal) })),
+        })
     }
 
-    pub(crate) fn config(&self) -> &Config {
-        &self.config
+    pub(crate) fn live(&self) -> &Live {
+        &self.live
+    }
+
+    pub(super) fn reconnect(&self) -> Option<Reconnect> {
+        self.reconnect.clone()
     }
 
     pub(super) fn peer(&self) -> &str {
@@ -48,15 +68,17 @@ impl Recipe {
 
     /// Connects: blocks up to `connect_timeout`, or until cancelled.
     pub(super) fn connect(&self, attempt: u32, cancel: &Cancel) -> Result<Connected, Failure> {
-        let target = match &self.renewal {
+        let target = match &self.anew {
             None => Arc::clone(&self.target),
-            Some(renewal) => Arc::new(self.renewed(renewal, attempt)?),
+            Some(anew) => Arc::new(anew.target(attempt)?),
         };
-        connect(&target, self.config.connect_timeout, cancel)
+        connect(&target, self.connect_timeout, cancel)
     }
+}
 
-    fn renewed(&self, renewal: &Mutex<Renewal>, attempt: u32) -> Result<Target, Error> {
-        let mut renewal = renewal.lock().unwrap_or_else(PoisonError::into_inner);
+impl Anew {
+    fn target(&self, attempt: u32) -> Result<Target, Error> {
+        let mut renewal = self.renewal.lock().unwrap_or_else(PoisonError::into_inner);
         let computed = catch_unwind(AssertUnwindSafe(|| -> Result<_, CallbackError> {
             let (mut url, mut config) = (self.url.clone(), self.config.clone());
             if let Some(renew) = &mut renewal.url {

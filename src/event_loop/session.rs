@@ -120,7 +120,7 @@ impl Session {
         Session {
             token,
             doorbell: Arc::clone(doorbell),
-            backoff: Backoff::new(recipe.config().reconnect.clone()),
+            backoff: Backoff::new(recipe.reconnect()),
             recipe: Arc::new(recipe),
             outbound: Arc::clone(dispatcher.sender().outbound()),
             phase: Phase::Waiting { until: Instant::now() },
@@ -155,7 +155,7 @@ impl Session {
     }
 
     pub(super) fn busy_poll(&self) -> Duration {
-        self.recipe.config().busy_poll
+        self.recipe.live().busy_poll
     }
 
     /// Whether there is something to tell, and someone there to be told.
@@ -401,7 +401,7 @@ impl Session {
     }
 
     fn has_room(&self) -> bool {
-        self.backlog < self.recipe.config().max_receive_buffer
+        self.backlog < self.recipe.live().max_receive_buffer
     }
 
     /// Has a batch handed out: straight from the read buffer, or, while a callback is busy, later from a copy.
@@ -469,9 +469,9 @@ impl Session {
         }
         let (now, outbound) = (Instant::now(), Arc::clone(&self.outbound));
         self.report_expired(now);
-        let config = self.recipe.config();
+        let live = self.recipe.live();
         let beginning = Beginning { leftover, in_pieces: self.in_pieces, compression, peer: &peer };
-        let receiver = Receiver::new(stream, outbound, beginning, config, now);
+        let receiver = Receiver::new(stream, outbound, beginning, live, now);
         self.connection += 1;
         self.phase = Phase::Open(Box::new(receiver));
         // Of what came together with the response, no event tells.
