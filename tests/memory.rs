@@ -127,12 +127,12 @@ fn an_idle_connection_on_a_shared_loop_takes_less_than_four_kibibytes() {
     let server = Server::start_many(CONNECTIONS + 1);
     let event_loop = EventLoop::new().unwrap();
     let mut apps = Vec::with_capacity(CONNECTIONS + 1);
-    let (opened, open) = mpsc::channel();
+    let (received, messages) = mpsc::channel();
     let mut add = || {
-        let opened = opened.clone();
-        let app = WebSocketApp::new(&server.url).on_message(|_, _| ()).on_open(move |_| opened.send(()));
+        let received = received.clone();
+        let app = WebSocketApp::new(&server.url).on_message(move |_, _| received.send(()));
         apps.push(event_loop.add(app).unwrap());
-        open.recv_timeout(PATIENCE).unwrap();
+        messages.recv_timeout(PATIENCE).unwrap();
     };
     // What the loop itself needs is not to count.
     add();
@@ -260,12 +260,17 @@ impl Server {
         Server { url, thread: thread::spawn(move || script(Client::accept(&listener, &headers))) }
     }
 
-    /// Serves many, which say nothing but Close.
+    /// Serves many, each with one message, which say nothing but Close.
     fn start_many(clients: usize) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let url = format!("ws://{}/", listener.local_addr().unwrap());
         let thread = thread::spawn(move || {
-            let clients: Vec<Client> = (0..clients).map(|_| Client::accept(&listener, "")).collect();
+            let greet = |_| {
+                let mut client = Client::accept(&listener, "");
+                client.write_all(&frame(0x81, b"hello")).unwrap();
+                client
+            };
+            let clients: Vec<Client> = (0..clients).map(greet).collect();
             clients.into_iter().for_each(Client::swallow);
         });
         Server { url, thread }
