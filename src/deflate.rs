@@ -7,7 +7,6 @@ use crate::error::excerpt;
 const WINDOW_BITS: std::ops::RangeInclusive<u8> = 8..=15;
 
 /// The smallest window that zlib compresses with.
-#[cfg(feature = "deflate")]
 pub(crate) const MIN_COMPRESSING_BITS: u8 = 9;
 
 /// Compression of messages (RFC 7692), for `compression`.
@@ -153,7 +152,7 @@ impl Deflate {
         let mut seen = Vec::new();
         for parameter in parts {
             let (name, value) = match parameter.split_once('=') {
-                Some((name, value)) => (name.trim(), Some(value.trim().trim_matches('"'))),
+                Some((name, value)) => (name.trim(), Some(unquoted(value.trim()))),
                 None => (parameter, None),
             };
             let wrong = |what: &str| format!("permessage-deflate: {what} in the server's `{}`", excerpt(answer));
@@ -173,7 +172,10 @@ impl Deflate {
                 }
                 ("client_max_window_bits", Some(value)) => {
                     let bits = window_bits(value).ok_or_else(|| wrong("a window that is none"))?;
-                    agreed.client_max_window_bits = bits.min(agreed.client_max_window_bits);
+                    if bits > agreed.client_max_window_bits {
+                        return Err(wrong("a larger client window than was offered"));
+                    }
+                    agreed.client_max_window_bits = bits;
                 }
                 _ => return Err(wrong("an unknown parameter")),
             }
@@ -198,6 +200,18 @@ pub(crate) struct Agreed {
     pub(crate) client_max_window_bits: u8,
     pub(crate) level: u32,
     pub(crate) min_size: usize,
+}
+
+/// A value may be in quotation marks, which is the same (RFC 6455 §9.1).
+fn unquoted(value: &str) -> &str {
+    value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value)
+}
+
+impl Agreed {
+    /// From which length on messages are compressed.
+    pub(crate) fn compress_from(&self) -> usize {
+        if self.client_max_window_bits < MIN_COMPRESSING_BITS { usize::MAX } else { self.min_size }
+    }
 }
 
 /// A decimal number from 8 to 15 without leading zeros (RFC 7692 §7.1.2).
@@ -254,6 +268,8 @@ mod tests {
             (Deflate::default(), "permessage-deflate; server_max_window_bits=16"),
             (Deflate::default(), "permessage-deflate; server_max_window_bits=010"),
             (Deflate::default(), "permessage-deflate; client_max_window_bits=+9"),
+            (Deflate::default(), "permessage-deflate; client_max_window_bits=\"9"),
+            (Deflate::default().client_max_window_bits(9), "permessage-deflate; client_max_window_bits=10"),
             (strict.clone(), "permessage-deflate; server_no_context_takeover"),
             (strict.clone(), "permessage-deflate; server_max_window_bits=10"),
             (strict, "permessage-deflate; server_no_context_takeover; server_max_window_bits=11"),

@@ -99,12 +99,14 @@ pub struct Sending {
     queue: Queue,
     piece: Piece,
     deflater: Option<Deflater>,
+    compress_from: usize,
 }
 
 impl Sending {
     pub fn new(compression: Option<Compression>) -> Self {
-        let deflater = compression.and_then(|compression| Deflater::new(compression.agreed()));
-        Sending { deflater, ..Sending::default() }
+        let agreed = compression.map(Compression::agreed);
+        let compress_from = agreed.map_or(usize::MAX, |agreed| agreed.compress_from());
+        Sending { deflater: agreed.and_then(Deflater::new), compress_from, ..Sending::default() }
     }
 
     /// Queues a message. Returns how many bytes of payload go over the wire.
@@ -168,7 +170,7 @@ impl Sending {
 
     fn compress(&mut self, text: bool, payload: &[u8]) -> (Head, Bytes) {
         match &mut self.deflater {
-            Some(deflater) if deflater.wants(payload.len()) => {
+            Some(deflater) if payload.len() >= self.compress_from => {
                 let compressed = deflater.compress(payload);
                 let bytes = Bytes::copy_from_slice(&compressed);
                 deflater.give_back(compressed);

@@ -36,7 +36,7 @@ impl Reader {
 
     /// Whether it holds more than reading mostly needs: a large message made it grow.
     pub(crate) fn is_large(&self) -> bool {
-        self.batch.arena.is_large() || self.buffer.len() > READ_BUFFER
+        self.batch.is_large() || self.buffer.len() > READ_BUFFER
     }
 }
 
@@ -202,6 +202,8 @@ impl Receiver {
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         match self.closing.deadline() {
             Some(deadline) => Some(deadline),
+            // Nothing is heard any more, and who hands out what came before will end it.
+            None if self.violated => None,
             None => {
                 let keepalive = self.keepalive.as_ref().map(Keepalive::next_deadline);
                 let idle = self.idle.as_ref().map(|idle| after(idle.since, idle.timeout));
@@ -223,6 +225,9 @@ impl Receiver {
                 Outcome::Lost | Outcome::Over => None,
             };
             return Some(Step::Over(error));
+        }
+        if self.violated {
+            return None;
         }
         if let Some(idle) = &self.idle
             && after(idle.since, idle.timeout) <= now

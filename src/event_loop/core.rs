@@ -132,6 +132,8 @@ pub(super) struct Core {
     /// The time before the latest poll. Deadlines are kept by it: everything that came in before one is then read before
     /// the deadline is judged, however long a callback took.
     polled: Instant,
+    /// The time before the first of the polls in a row that were full, and how many those are.
+    crowded: Option<(Instant, usize)>,
 }
 
 impl Core {
@@ -161,6 +163,7 @@ impl Core {
             busy_poll: Duration::ZERO,
             streaming: Vec::new(),
             polled: Instant::now(),
+            crowded: None,
         });
         Ok((core, inbox))
     }
@@ -233,8 +236,16 @@ impl Core {
             _ => self.note_events(),
         }
         // A poll that is full may have left events for the next: then the deadlines wait for that.
-        if let Some(before) = before.filter(|_| self.events.iter().count() < EVENTS) {
-            self.polled = before;
+        if let Some(before) = before {
+            let (since, full) = self.crowded.take().unwrap_or((before, 0));
+            if self.events.iter().count() < EVENTS {
+                self.polled = before;
+            } else if full * EVENTS > self.sessions.len() {
+                // Events come in turns, so by now each that was there in the beginning has been seen.
+                self.polled = since;
+            } else {
+                self.crowded = Some((since, full + 1));
+            }
         }
         if self.spared_until.is_some_and(|until| until <= self.polled) {
             (self.reader, self.spared_until) = (None, None);

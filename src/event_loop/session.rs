@@ -410,7 +410,8 @@ impl Session {
             self.tell(Call::Batch);
             return;
         }
-        let batch = std::mem::take(&mut reader.batch);
+        let mut batch = std::mem::take(&mut reader.batch);
+        batch.shrink();
         let bytes = reader.buffer[..batch.end_in_buffer()].to_vec();
         // With what keeping it takes, so that a flood of empty messages is bounded too.
         let size = bytes.len()
@@ -566,7 +567,7 @@ impl Session {
             // Closed a moment too late to find it open: the run ends as it was asked to.
             close.by = ClosedBy::Us;
         }
-        let cause = error.clone().or_else(|| self.failure.clone());
+        let cause = error.clone().or_else(|| self.failure.clone()).or_else(|| self.violation_to_come());
         let retry = if self.fatal.is_some() || closed {
             None
         } else {
@@ -581,6 +582,14 @@ impl Session {
         self.tell(Call::Close(Close { reconnect_in: Some(retry.delay), attempt: retry.attempt, ..close }));
         self.failure = None;
         self.phase = Phase::Waiting { until: after(Instant::now(), retry.delay) };
+    }
+
+    /// What the peer did wrong on this connection, if callbacks are still busy with what came before it.
+    fn violation_to_come(&self) -> Option<Error> {
+        self.calls.iter().find_map(|(of, call)| match call {
+            Call::Fail(end) if *of == self.connection => end.clone().into_error(),
+            _ => None,
+        })
     }
 
     /// What comes after a loss. A policy that panics ends the run, as a callback does.

@@ -73,6 +73,12 @@ impl Arena {
         self.used = 0;
     }
 
+    /// Gives back what is not in use.
+    pub(crate) fn shrink(&mut self) {
+        self.bytes.truncate(self.used);
+        self.bytes.shrink_to_fit();
+    }
+
     fn reserve(&mut self, more: usize) {
         let needed = self.used + more;
         if needed <= self.bytes.len() {

@@ -114,10 +114,7 @@ impl Assembly {
     /// much of it was taken.
     pub(super) fn take(&mut self, piece: &[u8], at: usize, last: bool, batch: &mut Batch) -> Result<usize, End> {
         let compressed = self.message.is_some_and(|message| message.compressed);
-        if compressed || !self.in_pieces {
-            batch.assembled_from += piece.len();
-        }
-        match (compressed, self.in_pieces) {
+        let taken = match (compressed, self.in_pieces) {
             (true, _) => self.inflate(piece, last, batch),
             (false, true) => self.hand_out(piece, at, last, batch).map(|()| piece.len()),
             (false, false) => {
@@ -125,7 +122,11 @@ impl Assembly {
                 self.arena.extend(piece);
                 self.arrived(from, last, batch).map(|()| piece.len())
             }
+        }?;
+        if compressed || !self.in_pieces {
+            batch.assembled_from += taken;
         }
+        Ok(taken)
     }
 
     /// Gives the arena to the batch when finished messages lie in it, and keeps what has come of an unfinished one.
@@ -226,7 +227,11 @@ impl Assembly {
         }
         let limit = self.limits.message_size;
         // One byte more than the limit tells a message that is too long from one that just fits.
-        let room = if self.in_pieces { FULL } else { (limit - (start - message.start)).saturating_add(1) };
+        let mut room = if self.in_pieces { FULL } else { (limit - (start - message.start)).saturating_add(1) };
+        if batch.uses_arena() {
+            // What is not finished is copied when the batch gets the arena: not much, then.
+            room = room.min(FULL);
+        }
         let inflated = inflater.inflate(piece, &mut self.arena, room)?;
         self.more = !inflated.drained;
         let last = last && inflated.drained;
@@ -240,6 +245,9 @@ impl Assembly {
             self.hand_out_of_arena(start, carried, last, batch)?;
         } else {
             self.arrived(start, last, batch)?;
+            if self.more {
+                batch.set_full();
+            }
         }
         Ok(inflated.taken)
     }

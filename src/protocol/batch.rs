@@ -125,6 +125,19 @@ impl Batch {
         }
     }
 
+    /// Whether an arena has grown beyond what may be kept for good.
+    pub(crate) fn is_large(&self) -> bool {
+        self.arena.is_large() || self.spare.is_large()
+    }
+
+    /// Keeps no more memory than what is in it needs.
+    pub(crate) fn shrink(&mut self) {
+        self.spare = Arena::default();
+        self.arena.shrink();
+        self.items.shrink_to_fit();
+        self.assembled.shrink_to_fit();
+    }
+
     /// Adds an item that lies whole in the read buffer.
     pub(crate) fn push(&mut self, kind: Kind, start: usize, len: usize) {
         // The read buffer is far smaller than 4 GiB.

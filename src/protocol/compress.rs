@@ -57,11 +57,6 @@ impl Deflater {
         Some(Deflater { agreed, context: None, spare: Vec::new() })
     }
 
-    /// Whether a message of this length is to be compressed.
-    pub(crate) fn wants(&self, len: usize) -> bool {
-        len >= self.agreed.min_size && self.agreed.client_max_window_bits >= MIN_COMPRESSING_BITS
-    }
-
     /// Compresses a whole message. The results must go out in the order of the calls; their buffer may be
     /// [given back](Self::give_back).
     pub(crate) fn compress(&mut self, message: &[u8]) -> Vec<u8> {
@@ -170,8 +165,13 @@ impl Inflater {
 
     /// Ends a message.
     pub(super) fn finish(&mut self, arena: &mut Arena) -> Result<(), ProtocolError> {
-        // All that the message holds has been given out, so this adds nothing to speak of.
+        // All that the message holds has been given out. What comes out now was the tail itself, taken for data in the middle
+        // of a block.
+        let before = arena.len();
         self.inflate(&TAIL, arena, STEP)?;
+        if arena.len() > before {
+            return Err(ProtocolError::InvalidDeflate);
+        }
         if self.agreed.server_no_context_takeover
             && let Some(mut context) = self.context.take()
         {

@@ -12,10 +12,6 @@ impl Deflater {
         None
     }
 
-    pub(crate) fn wants(&self, _: usize) -> bool {
-        match *self {}
-    }
-
     pub(crate) fn compress(&mut self, _: &[u8]) -> Vec<u8> {
         match *self {}
     }

@@ -1,7 +1,7 @@
 //! What the reading thread does with the sending half: begins and ends connections, answers control frames, flushes.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -54,8 +54,6 @@ impl Outbound {
     /// A connection is there, unless closing was asked for meanwhile.
     pub(crate) fn opened(&self, stream: &Arc<Stream>, handshake: Arc<Handshake>, again: bool) -> bool {
         let agreed = handshake.compression();
-        *self.deflater.lock().unwrap_or_else(PoisonError::into_inner) = agreed.and_then(Deflater::new);
-        self.compress_from.store(agreed.map_or(usize::MAX, |agreed| agreed.min_size), Ordering::Release);
         let mut guard = self.lock();
         guard.cancel = None;
         if guard.close.is_some() {
@@ -63,6 +61,8 @@ impl Outbound {
         }
         guard.state = State::Open;
         guard.stream = Some(Arc::clone(stream));
+        guard.deflater = agreed.and_then(Deflater::new).map(|deflater| Arc::new(Mutex::new(deflater)));
+        guard.compress_from = agreed.map_or(usize::MAX, |agreed| agreed.compress_from());
         guard.handshake = Some(handshake);
         guard.stats.reconnects += u64::from(again);
         guard.reconnect = false;
@@ -126,8 +126,11 @@ impl Outbound {
         if state == State::Closed {
             guard.doorbell = None;
         }
+        let compressor = guard.deflater.take();
         self.pending.store(false, Ordering::Release);
         self.progress.notify_all();
+        drop(guard);
+        drop(compressor);
     }
 
     /// Nobody runs the app any more, though its run may not be over.

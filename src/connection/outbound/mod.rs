@@ -14,7 +14,7 @@ mod writing;
 
 use std::cell::Cell;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -94,11 +94,6 @@ pub(crate) struct Outbound {
     /// The socket, which was full, took bytes again: the peer lives, though it may not be heard. Looked at and cleared by
     /// the keepalive.
     progressed: AtomicBool,
-    /// Where permessage-deflate was agreed to. Taken before `guarded`, and held while a message is compressed and queued.
-    /// The reading thread takes it only where a connection begins.
-    deflater: Mutex<Option<Deflater>>,
-    /// From which length on messages are compressed: lets the others skip that lock.
-    compress_from: AtomicUsize,
     /// Set by `abort`: then nothing more is handed out. Also in `guarded`; here for a look without the lock.
     aborted: AtomicBool,
     pub(super) received: Received,
@@ -118,6 +113,10 @@ pub(super) struct Received {
 struct Guarded {
     state: State,
     stream: Option<Arc<Stream>>,
+    /// This connection's, where permessage-deflate was agreed to. Taken before `guarded`, never while that is held.
+    deflater: Option<Arc<Mutex<Deflater>>>,
+    /// From which length on messages are compressed.
+    compress_from: usize,
     queue: Queue,
     /// For `queue_while_disconnected`.
     backlog: Option<Backlog>,
@@ -167,6 +166,25 @@ impl Guarded {
         self.buffered() + self.backlog.as_ref().map_or(0, Backlog::len)
     }
 
+    /// The compressor, if the message is to be compressed.
+    fn compressor_for(&self, message: &Outgoing<'_>) -> Option<Arc<Mutex<Deflater>>> {
+        let deflater = self.deflater.as_ref()?;
+        (message.compress && message.payload.bytes().len() >= self.compress_from).then(|| Arc::clone(deflater))
+    }
+
+    /// Whether a message of this compressor may be queued now.
+    fn takes(&self, compressor: &Arc<Mutex<Deflater>>, needed: usize) -> bool {
+        self.state == State::Open
+            && self.deflater.as_ref().is_some_and(|deflater| Arc::ptr_eq(deflater, compressor))
+            && self.has_room(needed)
+    }
+
+    /// Whether a frame of this length may be queued. One that is longer than the limit may when nothing else waits.
+    fn has_room(&self, needed: usize) -> bool {
+        let buffered = self.buffered();
+        needed == 0 || buffered == 0 || buffered + needed <= self.max_buffer
+    }
+
     /// The backlog, where a message from this thread goes there: no connection, or one that is not ready for it.
     fn waits_in(&mut self) -> Option<&mut Backlog> {
         if self.close.is_some() {
@@ -193,8 +211,6 @@ impl Outbound {
             progress: Condvar::new(),
             pending: AtomicBool::new(false),
             progressed: AtomicBool::new(false),
-            deflater: Mutex::default(),
-            compress_from: AtomicUsize::new(usize::MAX),
             aborted: AtomicBool::new(false),
             received: Received::default(),
         }
@@ -202,57 +218,63 @@ impl Outbound {
 
     pub(crate) fn send(&self, message: Outgoing<'_>, wait: Wait) -> Result<(), SendError> {
         let len = message.payload.bytes().len();
-        // Held until the message is queued, so that messages go out in the order in which they were compressed.
-        let mut deflater = self.deflater_for(&message);
-        let mut guard = match self.room_for(frame::header_len(len) + len, wait) {
-            Ok(guard) => guard,
-            Err(NoRoom::Waits(guard)) => return keep_waiting(guard, message),
-            Err(no_room) => return Err(no_room.into_error(message)),
-        };
-        let (mut compressed, mut prepared_from) = (None, None);
-        if let Some(deflater) = deflater.as_mut().and_then(|deflater| deflater.as_mut()) {
-            // Without the lock that the reading thread needs: compressing takes its time. What was there to send at before
-            // may be gone after, and so may the room be, by as much as one message for each thread.
+        let mut deadline = None;
+        loop {
+            let guard = match self.room_for(frame::header_len(len) + len, wait, &mut deadline) {
+                Ok(guard) => guard,
+                Err(NoRoom::Waits(guard)) => return keep_waiting(guard, message),
+                Err(no_room) => return Err(no_room.into_error(message)),
+            };
+            let Some(compressor) = guard.compressor_for(&message) else {
+                let payload = message.payload.bytes();
+                let guard = self.count_and_keep(guard, &message, payload.len());
+                let guard = self.enqueue(guard, Head::of(message.is_text), &message.payload, None);
+                return self.drive(guard, wait).map(drop).map_err(NoRoom::into_unwritten);
+            };
             drop(guard);
-            prepared_from = Some(Instant::now());
-            compressed = Some(deflater.compress(message.payload.bytes()));
-            guard = self.lock();
-            if guard.state != State::Open {
-                return Err(NoRoom::NotConnected.into_error(message));
+            if let Some(guard) = self.compress(&compressor, &message) {
+                return self.drive(guard, wait).map(drop).map_err(NoRoom::into_unwritten);
             }
+            // The connection, or the room, was gone by then.
         }
-        guard.stats.messages_sent += 1;
-        guard.stats.bytes_sent += len as u64;
-        guard.stats.wire_bytes_sent += compressed.as_ref().map_or(len, Vec::len) as u64;
-        let Outgoing { is_text, mut payload, .. } = message;
-        if let Some(backlog) = &mut guard.backlog {
-            let bytes = payload.to_owned();
-            backlog.hand(Kept { is_text, payload: bytes.clone(), since: Instant::now() });
-            payload = Payload::Owned(bytes);
-        }
-        let guard = match &compressed {
-            Some(compressed) => {
-                self.enqueue(guard, Head::of(is_text).compressed(), &Payload::Borrowed(compressed), prepared_from)
-            }
-            None => self.enqueue(guard, Head::of(is_text), &payload, None),
-        };
-        let driven = self.drive(guard, wait).map(drop).map_err(NoRoom::into_unwritten);
-        if let (Some(compressed), Some(deflater)) =
-            (compressed, deflater.as_mut().and_then(|deflater| deflater.as_mut()))
-        {
-            deflater.give_back(compressed);
-        }
-        driven
     }
 
-    /// The compressor, if the message is to be compressed.
-    fn deflater_for(&self, message: &Outgoing<'_>) -> Option<MutexGuard<'_, Option<Deflater>>> {
-        if !message.compress || message.payload.bytes().len() < self.compress_from.load(Ordering::Acquire) {
+    /// Compresses and queues a message. The compressor is held from the one to the other, so that messages go out in the order
+    /// in which they were compressed; nobody waits for room with it. The lock that the reading thread needs is not held
+    /// meanwhile, since compressing takes its time. `None` where the message cannot go out on this connection now.
+    fn compress(&self, compressor: &Arc<Mutex<Deflater>>, message: &Outgoing<'_>) -> Option<Lock<'_>> {
+        let payload = message.payload.bytes();
+        let mut deflater = compressor.lock().unwrap_or_else(PoisonError::into_inner);
+        let needed = frame::header_len(payload.len()) + payload.len();
+        // Before, since what is compressed and not sent puts the context out of step with the peer's.
+        if !self.lock().takes(compressor, needed) {
             return None;
         }
-        let deflater = self.deflater.lock().unwrap_or_else(PoisonError::into_inner);
-        let wants = deflater.as_ref().is_some_and(|deflater| deflater.wants(message.payload.bytes().len()));
-        wants.then_some(deflater)
+        let prepared_from = Instant::now();
+        let compressed = deflater.compress(payload);
+        let guard = self.lock();
+        // The room may be gone again, by as much as one message for each thread that does not compress. A connection that
+        // closes meanwhile never opens again, so its context does not matter.
+        if !guard.takes(compressor, 0) {
+            return None;
+        }
+        let guard = self.count_and_keep(guard, message, compressed.len());
+        let head = Head::of(message.is_text).compressed();
+        let guard = self.enqueue(guard, head, &Payload::Borrowed(&compressed), Some(prepared_from));
+        deflater.give_back(compressed);
+        Some(guard)
+    }
+
+    /// Counts a message that goes out, and keeps it where it may have to go out again.
+    fn count_and_keep<'a>(&self, mut guard: Lock<'a>, message: &Outgoing<'_>, on_wire: usize) -> Lock<'a> {
+        guard.stats.messages_sent += 1;
+        guard.stats.bytes_sent += message.payload.bytes().len() as u64;
+        guard.stats.wire_bytes_sent += on_wire as u64;
+        if let Some(backlog) = &mut guard.backlog {
+            let (is_text, payload) = (message.is_text, message.payload.to_owned());
+            backlog.hand(Kept { is_text, payload, since: Instant::now() });
+        }
+        guard
     }
 
     /// Sends a ping or pong of the user's own, in its turn among the messages.
@@ -262,8 +284,9 @@ impl Outbound {
             return Err(SendError::InvalidControl { problem: problem.into() });
         }
         let needed = frame::header_len(payload.len()) + payload.len();
-        let mut guard =
-            self.room_for(needed, Wait::Default).map_err(|no_room| no_room.into_error(Outgoing::from(payload)))?;
+        let mut guard = self
+            .room_for(needed, Wait::Default, &mut None)
+            .map_err(|no_room| no_room.into_error(Outgoing::from(payload)))?;
         if head == Head::PING {
             guard.stats.pings_sent += 1;
         }
@@ -389,13 +412,12 @@ impl Outbound {
         self.guarded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until a frame of this length may be queued. One that is longer than the limit may when nothing else waits.
-    fn room_for(&self, needed: usize, wait: Wait) -> Result<Lock<'_>, NoRoom<'_>> {
+    /// Waits until a frame of this length may be queued, up to the deadline, which it sets where there is none yet.
+    fn room_for(&self, needed: usize, wait: Wait, deadline: &mut Option<Instant>) -> Result<Lock<'_>, NoRoom<'_>> {
         let mut guard = self.lock();
         if guard.self_driven && guard.state == State::Open {
             guard = self.drive(guard, wait)?;
         }
-        let mut deadline = None;
         loop {
             if guard.backlog.is_some() && guard.waits_in().is_some() {
                 return Err(NoRoom::Waits(guard));
@@ -403,8 +425,7 @@ impl Outbound {
             if guard.state != State::Open {
                 return Err(NoRoom::NotConnected);
             }
-            let buffered = guard.buffered();
-            if buffered == 0 || buffered + needed <= guard.max_buffer {
+            if guard.has_room(needed) {
                 return Ok(guard);
             }
             let timeout = wait.limit(&guard);

@@ -11,6 +11,9 @@ mod receiving;
 mod sending;
 /// What a server must not send, and messages that are too long once inflated.
 mod violations;
+/// What waits: for room, behind a busy callback, for another connection.
+#[cfg(target_os = "linux")]
+mod waiting;
 /// The peer's zlib.
 mod zlib;
 

@@ -2,7 +2,7 @@
 
 use websocket_app::{ClosedBy, OwnedMessage};
 
-use super::{PLAIN, compressing, open, ticks};
+use super::{PLAIN, Zlib, compressing, open, ticks};
 use crate::failure::clean;
 use crate::frame::Frame;
 use crate::peer::Peer;
@@ -144,5 +144,23 @@ fn a_block_that_says_it_is_the_last_ends_no_message() {
     app.expect_text("Hello");
     app.expect_text("");
     app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+    app.end_in_order();
+}
+
+#[test]
+fn bytes_of_the_wire_are_counted_once_in_fragments() {
+    const LENGTH: usize = 20 << 20;
+    let payload = Zlib::new(PLAIN).compress(&vec![0; LENGTH]);
+    let on_wire = payload.len() as u64;
+    let peer = Peer::start(move |listener| {
+        let (mut client, _) = open(listener, PLAIN);
+        client.send(Frame::binary(payload).rsv(0b100));
+        client.close(1000, "");
+    });
+    let app = run_in_fragments(compressing(&peer), |_, _| Ok(()));
+    app.expect_open();
+    while !matches!(app.next(), Call::Close(_)) {}
+    let stats = app.sender.stats();
+    assert_eq!((stats.wire_bytes_received, stats.bytes_received), (on_wire, LENGTH as u64));
     app.end_in_order();
 }

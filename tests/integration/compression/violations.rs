@@ -101,3 +101,19 @@ fn is_refused(bytes: Vec<u8>, code: u16, violation: ProtocolError) {
         app.end_given_up();
     }
 }
+
+#[test]
+fn a_message_that_is_cut_within_a_block() {
+    // A stored block of nine bytes, five of which come.
+    let cut = [&[0x00, 0x09, 0x00, 0xf6, 0xff][..], b"Hello"].concat();
+    let peer = Peer::start(|listener| {
+        let (mut client, _) = open(listener, PLAIN);
+        client.send(Frame::binary(cut).rsv(0b100));
+        assert_eq!(client.expect_close_code(), 1007);
+    });
+    let app = run(compressing(&peer));
+    app.expect_open();
+    app.expect_failure(Failure::Protocol(ProtocolError::InvalidDeflate));
+    app.expect_close(unanswered());
+    app.end_given_up();
+}

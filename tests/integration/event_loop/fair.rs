@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use websocket_app::{AppHandle, EventLoop, Message, Phase};
+use websocket_app::{AppHandle, EventLoop, Message, Phase, Sender, State};
 
 use super::{close_timed, next_but_ticks};
 use crate::failure::{Failure, lost};
@@ -85,6 +85,47 @@ fn a_stream_of_sends_does_not_starve_messages_and_timers() {
 }
 
 /// A connection on which there is always more to read.
+/// More than one poll has events: it is always full.
+#[test]
+fn timers_go_on_though_more_connections_are_busy_than_a_poll_takes() {
+    const CONNECTIONS: usize = 300;
+    let done = Arc::new(AtomicBool::new(false));
+    let over = Arc::clone(&done);
+    let peer = Peer::start(move |listener| {
+        let mut clients: Vec<_> = (0..CONNECTIONS).map(|_| listener.open()).collect();
+        let frame = Frame::binary([7; 1000]).encode();
+        while !over.load(Ordering::SeqCst) {
+            // A client that has been dropped is no longer of interest.
+            clients.iter_mut().for_each(|client| drop(client.try_write(&frame)));
+        }
+    });
+    let event_loop = EventLoop::new().unwrap();
+    let ticks = Arc::new(AtomicUsize::new(0));
+    let app = || {
+        let ticks = Arc::clone(&ticks);
+        let app = peer.app().on_message(|_, _| {
+            // Slower than the peer, so that all have something to read all the time.
+            let began = Instant::now();
+            while began.elapsed() < Duration::from_micros(30) {}
+        });
+        let every = Duration::from_millis(50);
+        let tick = move |_: &Sender| {
+            ticks.fetch_add(1, Ordering::SeqCst);
+        };
+        event_loop.add(app.every(every, tick)).unwrap()
+    };
+    let apps: Vec<AppHandle> = (0..CONNECTIONS).map(|_| app()).collect();
+    wait_until("all are open", || apps.iter().all(|app| app.sender().state() == State::Open));
+    for _ in 0..3 {
+        let before = ticks.load(Ordering::SeqCst);
+        wait_until("all have ticked", || ticks.load(Ordering::SeqCst) > before + CONNECTIONS);
+    }
+    apps.iter().for_each(|app| app.sender().abort());
+    apps.into_iter().for_each(|app| drop(within("the run", || app.join())));
+    done.store(true, Ordering::SeqCst);
+    join(event_loop);
+}
+
 struct Flood {
     handle: AppHandle,
     messages: Arc<AtomicUsize>,

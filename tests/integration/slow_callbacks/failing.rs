@@ -1,6 +1,8 @@
 //! Callbacks that fail or panic after they were slow.
 
-use websocket_app::ClosedBy;
+use std::time::Duration;
+
+use websocket_app::{ClosedBy, ProtocolError};
 
 use super::{WORK, Work, is_alive};
 use crate::failure::{Failure, clean, unanswered};
@@ -103,4 +105,25 @@ fn panicking(peer: &Peer, work: Work) -> Running {
     app.expect_open();
     app.expect_text(WORK);
     app
+}
+
+/// The keepalive hears nothing any more of a peer that broke the protocol, and does not take it for dead.
+#[test]
+fn a_violation_that_is_told_late_is_the_only_error() {
+    const INTERVAL: Duration = Duration::from_millis(50);
+    let work = Work::lasting(8 * INTERVAL);
+    let for_peer = work.clone();
+    let peer = Peer::start(move |listener| {
+        let mut client = listener.open();
+        for_peer.begin(&mut client);
+        client.send(Frame::text("bad").rsv(0b010));
+        for_peer.may_end.open();
+        client.skip_to_close();
+    });
+    let app = run_with(peer.app().ping_interval(INTERVAL).ping_timeout(INTERVAL), work.hook());
+    app.expect_open();
+    app.expect_text(WORK);
+    app.expect_failure(Failure::Protocol(ProtocolError::ReservedBits));
+    app.expect_close(unanswered());
+    app.end_given_up();
 }
