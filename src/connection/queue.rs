@@ -157,6 +157,10 @@ impl Queue {
     /// whole before the next: a TLS session insists on it.
     pub(crate) fn next_piece(&mut self, piece: &mut Piece) -> bool {
         piece.clear();
+        if piece.bytes.capacity() > 2 * PIECE {
+            // A large message's, which is not to stay.
+            *piece = Piece::default();
+        }
         if self.closed {
             return false;
         }

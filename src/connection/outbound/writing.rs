@@ -102,7 +102,8 @@ impl Outbound {
                 direct.stage(piece);
                 guard.in_flight = header + bytes.len();
             }
-            Payload::Borrowed(bytes) => guard.queue.push_large(head, Bytes::copy_from_slice(bytes)),
+            // Masked as it is copied, so that it is looked at once.
+            Payload::Borrowed(bytes) => guard.queue.push(head, bytes),
         }
         if streaming && guard.queue.len() < PIECE {
             guard.last_send = Some(prepared_from.map_or(started, |_| Instant::now()));
@@ -116,7 +117,8 @@ impl Outbound {
         if !guard.blocked {
             guard = self.write(guard, direct);
         }
-        guard.last_send = Some(if streaming && prepared_from.is_none() { started } else { Instant::now() });
+        // The time to write is no pause of the sender's either.
+        guard.last_send = Some(Instant::now());
         guard
     }
 
