@@ -32,6 +32,17 @@ fn alone() -> MutexGuard<'static, ()> {
 const NOISE: usize = 200;
 const MESSAGES: usize = 50_000;
 
+/// Fails if many messages take more allocations than few. A callback that the scheduler holds up has another thread stand in
+/// for the loop, which costs some; so it is what it takes undisturbed that counts, in one of three tries.
+fn none_per_message(what: &str, few_and_many: impl Fn() -> (usize, usize)) {
+    let is_none = (0..3).any(|_| {
+        let (few, many) = few_and_many();
+        println!("{what}: {few} allocations, with many more messages {many}");
+        many < few + NOISE
+    });
+    assert!(is_none, "{what}: allocations grow with the messages");
+}
+
 #[test]
 fn receiving_allocates_nothing_per_message() {
     let _alone = alone();
@@ -55,9 +66,7 @@ fn receiving_allocates_nothing_per_message() {
             allocations(change)
         };
         let messages = MESSAGES * 64 / size.clamp(64, 2_000) / 100 * 100;
-        let (few, many) = (count(1_000), count(1_000 + messages));
-        println!("{name} of {size} bytes: {few} allocations, with {messages} more messages {many}");
-        assert!(many < few + NOISE, "{} of {size} bytes: {} more", name, many - few);
+        none_per_message(&format!("{name} of {size} bytes"), || (count(1_000), count(1_000 + messages)));
     }
 }
 
@@ -80,9 +89,7 @@ fn echoing_allocates_nothing_per_message() {
         server.end();
         allocations(change)
     };
-    let (few, many) = (count(500), count(500 + MESSAGES / 10));
-    println!("{few} allocations, with {} more messages {many}", MESSAGES / 10);
-    assert!(many < few + NOISE, "{} more", many - few);
+    none_per_message("echo", || (count(500), count(500 + MESSAGES / 10)));
 }
 
 #[test]

@@ -26,12 +26,14 @@ const READ_BUFFER: usize = 256 << 10;
 pub(crate) struct Reader {
     pub(crate) buffer: Vec<u8>,
     pub(crate) batch: Batch,
+    /// Empty, for the next connection that has an undecoded rest.
+    tail: Vec<u8>,
 }
 
 impl Reader {
     pub(crate) fn new() -> Self {
         // Zeroed by the operating system, and not in memory before it is used.
-        Reader { buffer: vec![0; READ_BUFFER], batch: Batch::default() }
+        Reader { buffer: vec![0; READ_BUFFER], batch: Batch::default(), tail: Vec::new() }
     }
 
     /// Whether it holds more than reading mostly needs: a large message made it grow.
@@ -297,10 +299,14 @@ impl Receiver {
         let done = self.inbound.decode(&reader.buffer[..len], &mut reader.batch);
         self.overfull = reader.batch.is_full();
         if done < len {
+            if self.tail.capacity() == 0 {
+                self.tail = std::mem::take(&mut reader.tail);
+            }
             self.tail.extend_from_slice(&reader.buffer[done..len]);
         } else if self.tail.capacity() > 0 {
             // An idle connection holds no buffer.
-            self.tail = Vec::new();
+            reader.tail = std::mem::take(&mut self.tail);
+            reader.tail.clear();
         }
         self.settle(reader);
     }
