@@ -103,8 +103,7 @@ fn end(app: Running, waits: Task<()>) {
 fn a_message_whose_connection_goes_while_it_is_compressed_is_kept() {
     // What takes long to compress.
     let mut random = StdRng::seed_from_u64(7);
-    let block: Vec<u8> = (0..1 << 20).map(|_| b"abcd"[random.random_range(0..4)]).collect();
-    let message = block.repeat(4);
+    let message: Vec<u8> = (0..1 << 20).map(|_| b"abcd"[random.random_range(0..4)]).collect();
     let (expected, begun) = (message.clone(), Gate::new());
     let compressing = begun.clone();
     let peer = Peer::start(move |listener| {

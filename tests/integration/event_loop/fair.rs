@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use websocket_app::{AppHandle, EventLoop, Message, Phase, Sender, State};
+use websocket_app::{AppHandle, EventLoop, Message, Phase, Sender, SocketOptions, State};
 
 use super::{close_timed, next_but_ticks};
 use crate::failure::{Failure, lost};
@@ -103,10 +103,12 @@ fn timers_go_on_though_more_connections_are_busy_than_a_poll_takes() {
     let ticks = Arc::new(AtomicUsize::new(0));
     let app = || {
         let ticks = Arc::clone(&ticks);
-        let app = peer.app().on_message(|_, _| {
+        // Little waits for each, so that the turn comes round soon.
+        let little = SocketOptions::new().receive_buffer_size(4096);
+        let app = peer.app().socket_options(little).on_message(|_, _| {
             // Slower than the peer, so that all have something to read all the time.
             let began = Instant::now();
-            while began.elapsed() < Duration::from_micros(30) {}
+            while began.elapsed() < Duration::from_micros(10) {}
         });
         let every = Duration::from_millis(50);
         let tick = move |_: &Sender| {
