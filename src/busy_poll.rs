@@ -1,4 +1,5 @@
-//! Waits for sockets: asleep, or, for a while before that, by asking again and again. A leaf.
+//! Waits for sockets: asleep, or, for a while before that, by asking again and again. Runs on the thread that reads, which
+//! owns the poll. A leaf.
 
 use std::hint;
 use std::io;

@@ -261,7 +261,7 @@ impl Session {
         if catch_unwind(AssertUnwindSafe(|| drop((dispatcher, recipe, backoff)))).is_err() {
             log::error!(target: "websocket_app", "what a callback holds panicked while it was dropped");
         }
-        // Nobody has to wait for it.
+        // Whether anybody waits for it or not.
         giver.give(fatal.map_or(result, Err));
     }
 

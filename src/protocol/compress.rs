@@ -24,7 +24,8 @@ const SPARES: usize = 4;
 static DEFLATING: Spares<(u32, u8), Compress> = Spares(Mutex::new(Vec::new()));
 static INFLATING: Spares<u8, Decompress> = Spares(Mutex::new(Vec::new()));
 
-/// Contexts by what they were made with: level and window.
+/// Contexts by what they were made with: level and window. Any thread; the lock is held to take or put one, and not while
+/// it is used.
 struct Spares<K, T>(Mutex<Vec<(K, T)>>);
 
 impl<K: PartialEq, T> Spares<K, T> {

@@ -1,3 +1,5 @@
+//! What proxies answer, and what goes through them: scripted proxies and servers, each on a thread of its own.
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;

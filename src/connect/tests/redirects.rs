@@ -1,3 +1,5 @@
+//! Where redirects lead, and what goes there: scripted servers, each on a thread of its own.
+
 use std::io::Write;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};

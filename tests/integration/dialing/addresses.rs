@@ -1,3 +1,5 @@
+//! Which addresses are tried when, and a resolver of the program's own.
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, mpsc};

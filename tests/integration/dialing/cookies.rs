@@ -1,3 +1,5 @@
+//! Cookies kept from one connection to the next.
+
 use std::time::Duration;
 
 use websocket_app::{Reconnect, WebSocketApp};

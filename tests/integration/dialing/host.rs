@@ -1,3 +1,5 @@
+//! A `Host` header other than the URL's.
+
 use websocket_app::WebSocket;
 
 use crate::peer::Peer;

@@ -1,3 +1,5 @@
+//! Options of the TCP socket, as the operating system says they are.
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 

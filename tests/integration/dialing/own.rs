@@ -1,3 +1,5 @@
+//! A socket that is connected already, and closures that connect one.
+
 use std::io;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,3 +1,5 @@
+//! Unix sockets.
+
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr, TcpStream};
