@@ -268,15 +268,15 @@ macro_rules! option_methods {
         /// `https://` (the same, within TLS), `socks4://`, `socks4a://`, `socks5://` (RFC 1928) or `socks5h://`, with
         /// `user:password@` before the host where it wants them.
         ///
-        /// `socks4a`, `socks5h` and the HTTP ones leave it to the proxy to look up the server's name; the other two look it up here.
-        /// Without a scheme it is `http://`; without a port 80, 443 for `https://`, 1080 for SOCKS. A URL that is wrong is the
+        /// `socks4a`, `socks5h` and the HTTP ones leave it to the proxy to look up the server's name; the other two look it up
+        /// here. Without a scheme it is `http://`; without a port 80, 443 for `https://`, 1080 for SOCKS. A URL that is wrong is the
         /// error of the run, a proxy's refusal [`Error::Proxy`](crate::Error::Proxy).
         ///
-        /// Defaults to what the environment says when the run begins, as curl reads it: `ws_proxy` or else `http_proxy` for `ws://`, `wss_proxy` or
-        /// else `https_proxy` for `wss://`, or else `all_proxy`; each in capitals where it is not set so (but `HTTP_PROXY` not
-        /// where `REQUEST_METHOD` is set: to a CGI program it comes from the request). None for hosts in `no_proxy`: names, which
-        /// stand for all names below them too, addresses and networks (`10.0.0.0/8`), with `:port` if for one port only,
-        /// separated by commas; `*` for all. See [`no_proxy`](Self::no_proxy).
+        /// Defaults to what the environment says when the run begins, as curl reads it: `ws_proxy` or else `http_proxy` for
+        /// `ws://`, `wss_proxy` or else `https_proxy` for `wss://`, or else `all_proxy`; each in capitals where it is not set so
+        /// (but `HTTP_PROXY` not where `REQUEST_METHOD` is set: to a CGI program it comes from the request). None for hosts in
+        /// `no_proxy`: names, which stand for all names below them too, addresses and networks (`10.0.0.0/8`), with `:port` if
+        /// for one port only, separated by commas; `*` for all. See [`no_proxy`](Self::no_proxy).
         pub fn proxy(mut self, url: impl Into<String>) -> Self {
             self.config.proxy = $crate::config::ProxyChoice::Url(url.into());
             self
@@ -300,12 +300,13 @@ macro_rules! option_methods {
         /// `https://` as to `ws://` and `wss://`, all within [`connect_timeout`](Self::connect_timeout). Never from `wss://` to
         /// `ws://`.
         ///
-        /// Another origin (scheme, host or port) gets no credentials: not the URL's user info, not the cookie, no header that the
-        /// program set but `User-Agent`, no client certificate (unless a ready-made connector has it). The subprotocols are
-        /// offered to it.
+        /// Another origin (scheme, host or port) gets no credentials: not the URL's user info, not the cookie, no header that
+        /// the program set but `User-Agent`, no client certificate (unless a ready-made connector has it). The subprotocols are
+        /// offered to it: where a token is one of them, do not follow redirects. The other options of [`tls`](Self::tls),
+        /// `danger_` switches too, hold for every server on the way.
         ///
-        /// Defaults to 0: a redirect is [`Error::Rejected`](crate::Error::Rejected), and so is one that is not followed, with the
-        /// reason.
+        /// Defaults to 0: a redirect is [`Error::Rejected`](crate::Error::Rejected), and so is one that is not followed, with
+        /// the reason.
         pub fn max_redirects(mut self, redirects: u32) -> Self {
             self.config.max_redirects = redirects;
             self

@@ -70,9 +70,9 @@
 //!
 //! # Threads
 //!
-//! An app has one thread that reads and calls back: the caller's in `run_forever`, that of its `EventLoop`, or one of its own. Connecting (looking
-//! up, TCP, proxy, TLS, upgrade) is done on a short-lived thread beside it, so that `close()` ends that too. An idle connection
-//! wakes up for its timers alone.
+//! An app has one thread that reads and calls back: the caller's in `run_forever`, that of its `EventLoop`, or one of its
+//! own. Connecting (looking up, TCP, proxy, TLS, upgrade) is done on a short-lived thread beside it, so that `close()` ends
+//! that too. An idle connection wakes up for its timers alone.
 //!
 //! A [`Sender`] is a handle to the connection: cheap to clone, `Send + Sync`, with methods that take `&self`. Every callback gets
 //! one, and [`WebSocketApp::sender`] and [`AppHandle::sender`] give it to any other thread. It works from before the run,
@@ -202,8 +202,9 @@
 //! | `cookies` | no | [`keep_cookies`](WebSocketApp::keep_cookies): cookies that outlast a connection | ten more dependencies |
 //! | `deflate` | yes | compression of messages ([`Deflate`], RFC 7692), for apps that ask for it | zlib in Rust, two crates |
 //!
-//! Both TLS libraries may be compiled in; [`TlsConfig::backend`] chooses between them. Without a TLS feature a `wss://` URL is an [`Error::Invalid`] that names the feature. A feature never changes what code that
-//! does not use it does. The crate has no `unsafe` code.
+//! Both TLS libraries may be compiled in; [`TlsConfig::backend`] chooses between them. Without a TLS feature a `wss://` URL is
+//! an [`Error::Invalid`] that names the feature. A feature never changes what code that does not use it does, but for the
+//! choice of the TLS library where [`TlsConfig::backend`] leaves it open. The crate has no `unsafe` code.
 
 #![forbid(unsafe_code)]
 

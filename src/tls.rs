@@ -196,7 +196,8 @@ impl TlsConfig {
     }
 
     /// Chooses the library that does TLS. Defaults to that of a ready-made configuration where there is one, else to
-    /// `native-tls` where that is compiled in, else to rustls: so another crate's wish for a feature changes nothing here.
+    /// `native-tls` where that is compiled in, else to rustls: so another crate's wish for rustls changes nothing. Its wish for
+    /// `native-tls` changes what a program gets that has rustls alone and does not choose: choose where it matters.
     pub fn backend(mut self, backend: TlsBackend) -> Self {
         self.backend = Some(backend);
         self

@@ -1,7 +1,7 @@
 //! Turns a URL and options into an open connection: a non-blocking [`Stream`] and the server's [`Handshake`].
 //!
-//! Straight-line code with one deadline: dial (look up, TCP, proxy), TLS, upgrade, each in its own file. It blocks, so it runs on a
-//! short-lived thread, or on the caller's thread for the blocking client; never on an event loop. That thread owns
+//! Straight-line code with one deadline: dial (look up, TCP, proxy), TLS, upgrade, each in its own file. It blocks, so it
+//! runs on a short-lived thread, or on the caller's thread for the blocking client; never on an event loop. That thread owns
 //! everything in here but [`Cancel`], through which any thread ends it at once.
 //!
 //! ```text
