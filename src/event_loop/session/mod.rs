@@ -12,26 +12,26 @@
 //! Belongs to the thread that runs the loop; other threads reach it through `Outbound` and the doorbell. The callbacks are
 //! not called from here: the loop takes [`Job`]s and brings back what came of them.
 
-use std::collections::VecDeque;
-use std::io;
+mod calls;
+mod connecting;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mio::{Interest, Registry, Token};
+use mio::{Registry, Token};
 
-use super::dispatch::{Backlog, Call, Dispatcher, Job, Stopped};
+use super::dispatch::{Call, Dispatcher, Job, Stopped};
 use super::recipe::Recipe;
 use crate::close::{Close, ClosedBy, close_code};
-use crate::connect::{Cancel, Connected, Failure};
-use crate::connection::{Beginning, Doorbell, Kept, Outbound, Reader, Receiver, State, Step};
+use crate::connection::{Doorbell, Outbound, Reader, Receiver, State, Step};
 use crate::deadline::after;
 use crate::error::{Error, ProtocolError, SendError};
-use crate::message::OwnedMessage;
 use crate::promise::Giver;
-use crate::protocol::{End, Item};
-use crate::reconnect::{Backoff, Cause, Retry};
+use crate::protocol::End;
+use crate::reconnect::Backoff;
+use calls::Calls;
+use connecting::Attempt;
 
 /// An app that is to be run, and where its result goes.
 pub(crate) struct Start {
@@ -50,12 +50,8 @@ pub(super) struct Session {
     has_been_open: bool,
     /// Away while a job runs.
     dispatcher: Option<Dispatcher>,
-    /// Counts the connections, from 1.
-    connection: u64,
-    /// What the callbacks have yet to be told, in order, and of which connection.
-    calls: VecDeque<(u64, Call)>,
-    /// Bytes of messages in `calls`. Above the limit nothing more is read until they are worked off.
-    backlog: usize,
+    calls: Calls,
+    /// More messages wait than there is room for: nothing more is read until they are worked off.
     paused: bool,
     in_pieces: bool,
     periodic: Vec<Tick>,
@@ -63,8 +59,6 @@ pub(super) struct Session {
     failure: Option<Error>,
     /// What a callback ended the run with. From then on only `on_close` is called, and `on_error` with what was not sent.
     fatal: Option<Error>,
-    /// It was `on_error` or `on_close`: then `on_error` is not called either.
-    is_mute: bool,
     result: Giver<Result<Close, Error>>,
     /// Something happened that makes reading worth while, though no event says so.
     pub(super) wants_read: bool,
@@ -93,14 +87,6 @@ enum Phase {
     Over(Option<Result<Close, Error>>),
 }
 
-struct Attempt {
-    number: u32,
-    cancel: Cancel,
-    outcome: Arc<Mutex<Option<Outcome>>>,
-}
-
-type Outcome = Result<Connected, Failure>;
-
 impl Session {
     /// Begins the run.
     pub(super) fn start(token: Token, doorbell: &Arc<Doorbell>, start: Start) -> Self {
@@ -128,13 +114,10 @@ impl Session {
             in_pieces: dispatcher.wants_fragments(),
             periodic: dispatcher.periods().map(|period| Tick { period, next: None, called: false }).collect(),
             dispatcher: Some(dispatcher),
-            connection: 0,
-            calls: VecDeque::new(),
-            backlog: 0,
+            calls: Calls::default(),
             paused: false,
             failure: None,
             fatal: None,
-            is_mute: false,
             result,
             wants_read: false,
             is_readable: false,
@@ -164,28 +147,18 @@ impl Session {
     }
 
     pub(super) fn take_job(&mut self, reader: &mut Option<Box<Reader>>) -> Option<Job> {
-        if let Some((_, Call::Fail(_))) = self.calls.front()
-            && let Some((connection, Call::Fail(end))) = self.calls.pop_front()
-        {
+        if let Some((connection, end)) = self.calls.take_end() {
             self.fail_now(connection, end);
         }
         let dispatcher = self.dispatcher.take()?;
-        let Some((connection, call)) = self.calls.pop_front() else {
+        let Some((connection, call)) = self.calls.take_next() else {
             self.dispatcher = Some(dispatcher);
             return None;
         };
-        let reader = match &call {
-            Call::Batch => reader.take(),
-            Call::Backlog(backlog) => {
-                self.backlog -= backlog.size;
-                None
-            }
-            Call::Periodic(i) => {
-                self.periodic[*i].called = false;
-                None
-            }
-            _ => None,
-        };
+        if let Call::Periodic(i) = call {
+            self.periodic[i].called = false;
+        }
+        let reader = if matches!(call, Call::Batch) { reader.take() } else { None };
         Some(Job { token: self.token, connection, call, dispatcher, reader })
     }
 
@@ -207,14 +180,8 @@ impl Session {
     /// A message of this connection turned out not to be UTF-8. While the callback was busy the connection may have gone,
     /// and another come.
     fn bad_text(&mut self, of: u64, violation: ProtocolError) {
-        self.calls.retain(|(connection, call)| {
-            let dropped = *connection == of && matches!(call, Call::Batch | Call::Backlog(_));
-            if let (true, Call::Backlog(backlog)) = (dropped, call) {
-                self.backlog -= backlog.size;
-            }
-            !dropped
-        });
-        if of == self.connection && matches!(self.phase, Phase::Open(_)) {
+        self.calls.drop_messages(of);
+        if of == self.calls.connection() && matches!(self.phase, Phase::Open(_)) {
             self.fail(close_code::INVALID_DATA);
             self.violation(End::Protocol(violation));
             return;
@@ -224,7 +191,7 @@ impl Session {
 
     /// The peer did something wrong, and what it sent before that has been handed out: it is told, and `on_error` is.
     fn fail_now(&mut self, of: u64, end: End) {
-        if of == self.connection && matches!(self.phase, Phase::Open(_)) {
+        if of == self.calls.connection() && matches!(self.phase, Phase::Open(_)) {
             self.fail(end.close_code());
             self.violation(end);
         } else if let Some(error) = end.into_error() {
@@ -237,16 +204,10 @@ impl Session {
         if self.fatal.is_some() {
             return;
         }
-        let is_close = |(connection, call): &(u64, Call)| *connection == of && matches!(call, Call::Close(_));
-        let at = self.calls.iter().position(is_close).unwrap_or(0);
-        self.calls.insert(at, (of, Call::Error(error.clone())));
-        if let (true, Phase::Over(Some(result @ Ok(_)))) = (of == self.connection, &mut self.phase) {
+        self.calls.tell_before_close(of, error.clone());
+        if let (true, Phase::Over(Some(result @ Ok(_)))) = (of == self.calls.connection(), &mut self.phase) {
             *result = Err(error);
         }
-    }
-
-    fn tell(&mut self, call: Call) {
-        self.calls.push_back((self.connection, call));
     }
 
     /// Whether everything has been told: then the app can be forgotten, and whoever waits gets the result.
@@ -267,7 +228,7 @@ impl Session {
 
     /// The loop has failed, and ends the run. What has been read and not been handed out is gone with it.
     pub(super) fn lose(&mut self, error: &Error) {
-        self.calls.retain(|(_, call)| !matches!(call, Call::Batch | Call::Periodic(_) | Call::Fail(_)));
+        self.calls.drop_what_needs_the_loop();
         if !matches!(self.phase, Phase::Over(_)) {
             self.over(Some(error.clone()), Close::without_frame(ClosedBy::Lost));
         }
@@ -290,11 +251,10 @@ impl Session {
     /// The doorbell rang: a thread wants something, or an attempt to connect has come to its end. Returns whether to come
     /// back soon for a stream of messages that is being sent.
     pub(super) fn on_ring(&mut self, registry: &Registry) -> bool {
-        if let Phase::Connecting(attempt) = &self.phase {
-            let outcome = attempt.outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(outcome) = outcome {
-                self.attempted(outcome, registry);
-            }
+        if let Phase::Connecting(attempt) = &self.phase
+            && let Some(outcome) = attempt.take_outcome()
+        {
+            self.attempted(outcome, registry);
         }
         self.report_expired(Instant::now());
         let note = self.outbound.take_note();
@@ -350,7 +310,7 @@ impl Session {
                     self.call_batch(reader);
                 }
                 if let Some(end) = end.filter(|end| !matches!(end, End::Close { .. })) {
-                    self.tell(Call::Fail(end));
+                    self.calls.tell(Call::Fail(end));
                 }
                 more
             }
@@ -385,7 +345,7 @@ impl Session {
                     if !tick.called && tick.next.is_some_and(|next| next <= now) {
                         tick.next = Some(after(now, tick.period));
                         tick.called = true;
-                        self.calls.push_back((self.connection, Call::Periodic(i)));
+                        self.calls.tell(Call::Periodic(i));
                     }
                 }
             }
@@ -401,104 +361,31 @@ impl Session {
     }
 
     fn has_room(&self) -> bool {
-        self.backlog < self.recipe.live().max_receive_buffer
+        self.calls.size() < self.recipe.live().max_receive_buffer
     }
 
     /// Has a batch handed out: straight from the read buffer, or, while a callback is busy, later from a copy.
     fn call_batch(&mut self, reader: &mut Reader) {
         if self.dispatcher.is_some() && self.calls.is_empty() {
-            self.tell(Call::Batch);
-            return;
+            self.calls.tell(Call::Batch);
+        } else {
+            self.calls.keep_batch(reader);
         }
-        let mut batch = std::mem::take(&mut reader.batch);
-        batch.shrink();
-        let bytes = reader.buffer[..batch.end_in_buffer()].to_vec();
-        // With what keeping it takes, so that a flood of empty messages is bounded too.
-        let size = bytes.len()
-            + batch.arena.len()
-            + batch.items.len() * size_of::<Item>()
-            + size_of::<Call>()
-            + size_of::<Backlog>();
-        self.backlog += size;
-        self.tell(Call::Backlog(Box::new(Backlog { batch, bytes, size })));
-    }
-
-    /// Starts an attempt to connect on a thread of its own.
-    fn dial(&mut self) {
-        let attempt = Attempt { number: self.backoff.on_attempt(), cancel: Cancel::new(), outcome: Arc::default() };
-        if !self.outbound.connecting(&attempt.cancel) {
-            self.over(None, Close::without_frame(ClosedBy::Us));
-            return;
-        }
-        let (recipe, number, cancel) = (Arc::clone(&self.recipe), attempt.number, attempt.cancel.clone());
-        let (outcome, doorbell, token) = (Arc::clone(&attempt.outcome), Arc::clone(&self.doorbell), self.token);
-        let thread = thread::Builder::new().name("websocket-connect".into()).spawn(move || {
-            let connected = catch_unwind(AssertUnwindSafe(|| recipe.connect(number, &cancel)));
-            let panicked = |_| Err(Error::Panicked("while connecting".into()).into());
-            let connected = connected.unwrap_or_else(panicked);
-            *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(connected);
-            doorbell.ring(token);
-        });
-        self.phase = Phase::Connecting(attempt);
-        if let Err(source) = thread {
-            self.attempt_failed(Error::system("a thread to connect on", source));
-        }
-    }
-
-    fn attempted(&mut self, outcome: Outcome, registry: &Registry) {
-        match outcome {
-            Ok(connected) => {
-                if let Err(source) = self.opened(connected, registry) {
-                    self.attempt_failed(Error::system("a place in the event loop", source));
-                }
-            }
-            // Somebody closed, if a moment too late to be what ended the attempt; the note says so.
-            Err(_) if self.outbound.is_closed_for_good() => {}
-            Err(Failure::Error(error)) => self.attempt_failed(error),
-            Err(Failure::Cancelled) => {}
-        }
-    }
-
-    fn opened(&mut self, connected: Connected, registry: &Registry) -> io::Result<()> {
-        let Connected { mut stream, leftover, handshake, peer } = connected;
-        let compression = handshake.compression();
-        stream.register(registry, self.token, Interest::READABLE | Interest::WRITABLE)?;
-        let stream = Arc::new(stream);
-        if !self.outbound.opened(&stream, Arc::new(handshake), self.has_been_open) {
-            // Closed while the last byte of the handshake was on its way: the note says so.
-            return Ok(());
-        }
-        let (now, outbound) = (Instant::now(), Arc::clone(&self.outbound));
-        self.report_expired(now);
-        let live = self.recipe.live();
-        let beginning = Beginning { leftover, in_pieces: self.in_pieces, compression, peer: &peer };
-        let receiver = Receiver::new(stream, outbound, beginning, live, now);
-        self.connection += 1;
-        self.phase = Phase::Open(Box::new(receiver));
-        // Of what came together with the response, no event tells.
-        self.wants_read = true;
-        self.backoff.on_open(now);
-        for tick in &mut self.periodic {
-            tick.next = Some(after(now, tick.period));
-        }
-        self.tell(if self.has_been_open { Call::Reopen } else { Call::Open });
-        self.has_been_open = true;
-        Ok(())
     }
 
     /// A callback ended the run: the peer is told, and no more is called than `on_error`, with this and with what was not
     /// sent, and `on_close`.
     fn end_run(&mut self, error: Error, report: bool) {
         if !report {
-            self.mute();
+            let messages = self.calls.mute();
+            self.log_unsent(messages);
         }
         if self.fatal.is_some() {
             return;
         }
-        self.calls.retain(|(_, call)| matches!(call, Call::Close(_)) || is_unsent(call));
-        self.backlog = 0;
+        self.calls.keep_the_end();
         if report {
-            self.calls.push_front((self.connection, Call::Error(error.clone())));
+            self.calls.tell_first(Call::Error(error.clone()));
         }
         self.fatal = Some(error);
         self.stop_ticks();
@@ -522,138 +409,29 @@ impl Session {
             && self.failure.is_none()
             && self.fatal.is_none()
         {
-            self.tell(Call::Error(error.clone()));
+            self.calls.tell(Call::Error(error.clone()));
             self.failure = Some(error);
         }
-    }
-
-    fn attempt_failed(&mut self, error: Error) {
-        let Phase::Connecting(Attempt { number, .. }) = self.phase else { return };
-        self.outbound.disconnected(State::Waiting);
-        let retry = self.retry(Cause::Error(&error));
-        let error = match self.backoff.is_on() {
-            true => Error::Attempt { attempt: number, retry_in: retry.map(|r| r.delay), source: Arc::new(error) },
-            false => error,
-        };
-        match retry {
-            Some(retry) => {
-                self.tell(Call::Error(error));
-                self.phase = Phase::Waiting { until: after(Instant::now(), retry.delay) };
-            }
-            None => self.over(Some(error), Close::without_frame(ClosedBy::Lost)),
-        }
-    }
-
-    /// The program asked for another connection.
-    fn redial(&mut self) {
-        let Phase::Open(receiver) = &mut self.phase else { return };
-        receiver.leave();
-        let close = receiver.close();
-        self.outbound.disconnected(State::Waiting);
-        let retry = self.backoff.on_asked();
-        self.stop_ticks();
-        self.tell(Call::Close(Close { reconnect_in: Some(retry.delay), attempt: retry.attempt, ..close }));
-        self.failure = None;
-        self.dial();
-    }
-
-    /// The connection is gone.
-    fn ended(&mut self, error: Option<Error>) {
-        let Phase::Open(receiver) = &mut self.phase else { return };
-        let mut close = receiver.close();
-        // Asked once: it may change at any time.
-        let closed = self.outbound.is_closed_for_good();
-        if closed && close.by == ClosedBy::Lost {
-            // Closed a moment too late to find it open: the run ends as it was asked to.
-            close.by = ClosedBy::Us;
-        }
-        let cause = error.clone().or_else(|| self.failure.clone()).or_else(|| self.violation_to_come());
-        let retry = if self.fatal.is_some() || closed {
-            None
-        } else {
-            self.retry(cause.as_ref().map_or(Cause::Close(&close), Cause::Error))
-        };
-        let Some(retry) = retry else { return self.over(error, close) };
-        self.outbound.disconnected(State::Waiting);
-        self.stop_ticks();
-        if let Some(error) = error {
-            self.tell(Call::Error(error));
-        }
-        self.tell(Call::Close(Close { reconnect_in: Some(retry.delay), attempt: retry.attempt, ..close }));
-        self.failure = None;
-        self.phase = Phase::Waiting { until: after(Instant::now(), retry.delay) };
-    }
-
-    /// What the peer did wrong on this connection, if callbacks are still busy with what came before it.
-    fn violation_to_come(&self) -> Option<Error> {
-        self.calls.iter().find_map(|(of, call)| match call {
-            Call::Fail(end) if *of == self.connection => end.clone().into_error(),
-            _ => None,
-        })
-    }
-
-    /// What comes after a loss. A policy that panics ends the run, as a callback does.
-    fn retry(&mut self, cause: Cause<'_>) -> Option<Retry> {
-        self.backoff.on_end(cause, Instant::now(), &mut rand::rng()).unwrap_or_else(|panicked| {
-            self.tell(Call::Error(panicked.clone()));
-            self.fatal = Some(panicked);
-            None
-        })
-    }
-
-    /// The end of the run.
-    fn over(&mut self, error: Option<Error>, close: Close) {
-        if let Phase::Connecting(attempt) = &self.phase {
-            attempt.cancel.cancel();
-        }
-        self.outbound.disconnected(State::Closed);
-        self.stop_ticks();
-        if let Some(error) = &error
-            && self.fatal.is_none()
-        {
-            self.tell(Call::Error(error.clone()));
-        }
-        self.report_unsent();
-        log::debug!(target: "websocket_app", "{}: over: {close}", self.recipe.peer());
-        self.tell(Call::Close(close.clone()));
-        let gave_up = self.failure.take().or(error.filter(|_| close.by == ClosedBy::Lost));
-        self.phase = Phase::Over(Some(gave_up.map_or(Ok(close), Err)));
     }
 
     /// What has waited for a connection for too long is given back.
     fn report_expired(&mut self, now: Instant) {
         let expired = self.outbound.expire(now);
-        self.hand_back(expired, |message, since| SendError::Expired {
+        let messages = self.calls.hand_back(expired, |message, since| SendError::Expired {
             message,
             age: now.saturating_duration_since(since),
         });
+        self.log_unsent(messages);
     }
 
     /// What was to be sent and never will be is given back.
     fn report_unsent(&mut self) {
         let unsent = self.outbound.take_unsent();
-        self.hand_back(unsent, |message, _| SendError::NotConnected { message });
-    }
-
-    fn hand_back(&mut self, unsent: Vec<Kept>, why: impl Fn(Option<OwnedMessage>, Instant) -> SendError) {
-        if self.is_mute {
-            self.log_unsent(unsent.len());
-            return;
-        }
-        for Kept { is_text, payload, since } in unsent {
-            let message = Some(OwnedMessage::from_parts(is_text, payload));
-            self.tell(Call::Error(Error::Send(why(message, since))));
-        }
+        let messages = self.calls.hand_back(unsent, |message, _| SendError::NotConnected { message });
+        self.log_unsent(messages);
     }
 
     /// `on_error` is not to be called any more: of the messages that it should have been handed, the log tells.
-    fn mute(&mut self) {
-        self.is_mute = true;
-        let before = self.calls.len();
-        self.calls.retain(|(_, call)| !is_unsent(call));
-        self.log_unsent(before - self.calls.len());
-    }
-
     fn log_unsent(&self, messages: usize) {
         if messages > 0 {
             let peer = self.recipe.peer();
@@ -666,9 +444,4 @@ impl Session {
             tick.next = None;
         }
     }
-}
-
-/// Whether it hands a message back that was not sent.
-fn is_unsent(call: &Call) -> bool {
-    matches!(call, Call::Error(Error::Send(_)))
 }

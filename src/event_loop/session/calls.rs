@@ -1,0 +1,159 @@
+//! [`Calls`]: what the callbacks have yet to be told, in order, and of which connection.
+//!
+//! While a callback is busy its connection may go, and another come; what was to be told of the first still is, before
+//! anything of the second.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use crate::connection::{Kept, Reader};
+use crate::error::{Error, SendError};
+use crate::event_loop::dispatch::{Backlog, Call};
+use crate::message::OwnedMessage;
+use crate::protocol::{End, Item};
+
+#[derive(Default)]
+pub(super) struct Calls {
+    /// Counts the connections, from 1.
+    connection: u64,
+    waiting: VecDeque<(u64, Call)>,
+    /// Bytes of the messages that wait.
+    size: usize,
+    /// `on_error` is not to be called any more.
+    is_mute: bool,
+}
+
+impl Calls {
+    /// What is told from now on is of another connection.
+    pub(super) fn next_connection(&mut self) {
+        self.connection += 1;
+    }
+
+    pub(super) fn connection(&self) -> u64 {
+        self.connection
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Bytes of the messages that wait.
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    pub(super) fn tell(&mut self, call: Call) {
+        self.waiting.push_back((self.connection, call));
+    }
+
+    pub(super) fn tell_first(&mut self, call: Call) {
+        self.waiting.push_front((self.connection, call));
+    }
+
+    /// What the reader has filled its batch with, for a callback that is busy: a copy.
+    pub(super) fn keep_batch(&mut self, reader: &mut Reader) {
+        let mut batch = std::mem::take(&mut reader.batch);
+        batch.shrink();
+        let bytes = reader.buffer[..batch.end_in_buffer()].to_vec();
+        // With what keeping it takes, so that a flood of empty messages is bounded too.
+        let size = bytes.len()
+            + batch.arena.len()
+            + batch.items.len() * size_of::<Item>()
+            + size_of::<Call>()
+            + size_of::<Backlog>();
+        self.size += size;
+        self.tell(Call::Backlog(Box::new(Backlog { batch, bytes, size })));
+    }
+
+    /// Gives messages back that were not sent. Returns how many nobody can be told of.
+    pub(super) fn hand_back(
+        &mut self,
+        unsent: Vec<Kept>,
+        why: impl Fn(Option<OwnedMessage>, Instant) -> SendError,
+    ) -> usize {
+        if self.is_mute {
+            return unsent.len();
+        }
+        for Kept { is_text, payload, since } in unsent {
+            let message = Some(OwnedMessage::from_parts(is_text, payload));
+            self.tell(Call::Error(Error::Send(why(message, since))));
+        }
+        0
+    }
+
+    pub(super) fn take_next(&mut self) -> Option<(u64, Call)> {
+        let (connection, call) = self.waiting.pop_front()?;
+        self.size -= size_of_backlog(&call);
+        Some((connection, call))
+    }
+
+    /// The end of a connection that the peer got wrong, if nothing before it is still to be handed out.
+    pub(super) fn take_end(&mut self) -> Option<(u64, End)> {
+        let (_, Call::Fail(_)) = self.waiting.front()? else { return None };
+        match self.waiting.pop_front()? {
+            (connection, Call::Fail(end)) => Some((connection, end)),
+            _ => None,
+        }
+    }
+
+    /// What the peer got wrong on this connection, if callbacks are still busy with what came before it.
+    pub(super) fn violation_to_come(&self) -> Option<Error> {
+        self.waiting.iter().find_map(|(of, call)| match call {
+            Call::Fail(end) if *of == self.connection => end.clone().into_error(),
+            _ => None,
+        })
+    }
+
+    /// An error of a connection that may have gone meanwhile: told before its `on_close`.
+    pub(super) fn tell_before_close(&mut self, of: u64, error: Error) {
+        let is_close = |(connection, call): &(u64, Call)| *connection == of && matches!(call, Call::Close(_));
+        let at = self.waiting.iter().position(is_close).unwrap_or(0);
+        self.waiting.insert(at, (of, Call::Error(error)));
+    }
+
+    /// Forgets the messages of a connection.
+    pub(super) fn drop_messages(&mut self, of: u64) {
+        self.retain(|connection, call| connection != of || !matches!(call, Call::Batch | Call::Backlog(_)));
+    }
+
+    /// Forgets what only a loop that goes on could call.
+    pub(super) fn drop_what_needs_the_loop(&mut self) {
+        self.retain(|_, call| !matches!(call, Call::Batch | Call::Periodic(_) | Call::Fail(_)));
+    }
+
+    /// Forgets all but what is told after a callback has ended the run.
+    pub(super) fn keep_the_end(&mut self) {
+        self.retain(|_, call| matches!(call, Call::Close(_)) || is_unsent(call));
+    }
+
+    /// `on_error` is not to be called any more. Returns how many messages it should have been handed back.
+    pub(super) fn mute(&mut self) -> usize {
+        self.is_mute = true;
+        let before = self.waiting.len();
+        self.retain(|_, call| !is_unsent(call));
+        before - self.waiting.len()
+    }
+
+    fn retain(&mut self, keep: impl Fn(u64, &Call) -> bool) {
+        let size = &mut self.size;
+        self.waiting.retain(|(connection, call)| {
+            let keep = keep(*connection, call);
+            if !keep {
+                *size -= size_of_backlog(call);
+            }
+            keep
+        });
+    }
+}
+
+fn size_of_backlog(call: &Call) -> usize {
+    match call {
+        Call::Backlog(backlog) => backlog.size,
+        _ => 0,
+    }
+}
+
+/// Whether it hands a message back that was not sent.
+fn is_unsent(call: &Call) -> bool {
+    matches!(call, Call::Error(Error::Send(_)))
+}

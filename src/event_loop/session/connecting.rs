@@ -1,0 +1,184 @@
+//! How an app's connections come and go: attempts to connect, losses, and what comes after them.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use mio::{Interest, Registry};
+
+use super::{Phase, Session};
+use crate::close::{Close, ClosedBy};
+use crate::connect::{Cancel, Connected, Failure};
+use crate::connection::{Beginning, Receiver, State};
+use crate::deadline::after;
+use crate::error::Error;
+use crate::event_loop::dispatch::Call;
+use crate::reconnect::{Cause, Retry};
+
+/// An attempt to connect, on a thread of its own.
+pub(super) struct Attempt {
+    number: u32,
+    cancel: Cancel,
+    outcome: Arc<Mutex<Option<Outcome>>>,
+}
+
+pub(super) type Outcome = Result<Connected, Failure>;
+
+impl Attempt {
+    /// What came of it, once.
+    pub(super) fn take_outcome(&self) -> Option<Outcome> {
+        self.outcome.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Session {
+    /// Starts an attempt to connect on a thread of its own.
+    pub(super) fn dial(&mut self) {
+        let attempt = Attempt { number: self.backoff.on_attempt(), cancel: Cancel::new(), outcome: Arc::default() };
+        if !self.outbound.connecting(&attempt.cancel) {
+            self.over(None, Close::without_frame(ClosedBy::Us));
+            return;
+        }
+        let (recipe, number, cancel) = (Arc::clone(&self.recipe), attempt.number, attempt.cancel.clone());
+        let (outcome, doorbell, token) = (Arc::clone(&attempt.outcome), Arc::clone(&self.doorbell), self.token);
+        let thread = thread::Builder::new().name("websocket-connect".into()).spawn(move || {
+            let connected = catch_unwind(AssertUnwindSafe(|| recipe.connect(number, &cancel)));
+            let panicked = |_| Err(Error::Panicked("while connecting".into()).into());
+            let connected = connected.unwrap_or_else(panicked);
+            *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(connected);
+            doorbell.ring(token);
+        });
+        self.phase = Phase::Connecting(attempt);
+        if let Err(source) = thread {
+            self.attempt_failed(Error::system("a thread to connect on", source));
+        }
+    }
+
+    pub(super) fn attempted(&mut self, outcome: Outcome, registry: &Registry) {
+        match outcome {
+            Ok(connected) => {
+                if let Err(source) = self.opened(connected, registry) {
+                    self.attempt_failed(Error::system("a place in the event loop", source));
+                }
+            }
+            // Somebody closed, if a moment too late to be what ended the attempt; the note says so.
+            Err(_) if self.outbound.is_closed_for_good() => {}
+            Err(Failure::Error(error)) => self.attempt_failed(error),
+            Err(Failure::Cancelled) => {}
+        }
+    }
+
+    fn opened(&mut self, connected: Connected, registry: &Registry) -> io::Result<()> {
+        let Connected { mut stream, leftover, handshake, peer } = connected;
+        let compression = handshake.compression();
+        stream.register(registry, self.token, Interest::READABLE | Interest::WRITABLE)?;
+        let stream = Arc::new(stream);
+        if !self.outbound.opened(&stream, Arc::new(handshake), self.has_been_open) {
+            // Closed while the last byte of the handshake was on its way: the note says so.
+            return Ok(());
+        }
+        let (now, outbound) = (Instant::now(), Arc::clone(&self.outbound));
+        self.report_expired(now);
+        let live = self.recipe.live();
+        let beginning = Beginning { leftover, in_pieces: self.in_pieces, compression, peer: &peer };
+        let receiver = Receiver::new(stream, outbound, beginning, live, now);
+        self.calls.next_connection();
+        self.phase = Phase::Open(Box::new(receiver));
+        // Of what came together with the response, no event tells.
+        self.wants_read = true;
+        self.backoff.on_open(now);
+        for tick in &mut self.periodic {
+            tick.next = Some(after(now, tick.period));
+        }
+        self.calls.tell(if self.has_been_open { Call::Reopen } else { Call::Open });
+        self.has_been_open = true;
+        Ok(())
+    }
+
+    fn attempt_failed(&mut self, error: Error) {
+        let Phase::Connecting(Attempt { number, .. }) = self.phase else { return };
+        self.outbound.disconnected(State::Waiting);
+        let retry = self.retry(Cause::Error(&error));
+        let error = match self.backoff.is_on() {
+            true => Error::Attempt { attempt: number, retry_in: retry.map(|r| r.delay), source: Arc::new(error) },
+            false => error,
+        };
+        match retry {
+            Some(retry) => {
+                self.calls.tell(Call::Error(error));
+                self.phase = Phase::Waiting { until: after(Instant::now(), retry.delay) };
+            }
+            None => self.over(Some(error), Close::without_frame(ClosedBy::Lost)),
+        }
+    }
+
+    /// The program asked for another connection.
+    pub(super) fn redial(&mut self) {
+        let Phase::Open(receiver) = &mut self.phase else { return };
+        receiver.leave();
+        let close = receiver.close();
+        self.outbound.disconnected(State::Waiting);
+        let retry = self.backoff.on_asked();
+        self.stop_ticks();
+        self.calls.tell(Call::Close(Close { reconnect_in: Some(retry.delay), attempt: retry.attempt, ..close }));
+        self.failure = None;
+        self.dial();
+    }
+
+    /// The connection is gone.
+    pub(super) fn ended(&mut self, error: Option<Error>) {
+        let Phase::Open(receiver) = &mut self.phase else { return };
+        let mut close = receiver.close();
+        // Asked once: it may change at any time.
+        let closed = self.outbound.is_closed_for_good();
+        if closed && close.by == ClosedBy::Lost {
+            // Closed a moment too late to find it open: the run ends as it was asked to.
+            close.by = ClosedBy::Us;
+        }
+        let cause = error.clone().or_else(|| self.failure.clone()).or_else(|| self.calls.violation_to_come());
+        let retry = if self.fatal.is_some() || closed {
+            None
+        } else {
+            self.retry(cause.as_ref().map_or(Cause::Close(&close), Cause::Error))
+        };
+        let Some(retry) = retry else { return self.over(error, close) };
+        self.outbound.disconnected(State::Waiting);
+        self.stop_ticks();
+        if let Some(error) = error {
+            self.calls.tell(Call::Error(error));
+        }
+        self.calls.tell(Call::Close(Close { reconnect_in: Some(retry.delay), attempt: retry.attempt, ..close }));
+        self.failure = None;
+        self.phase = Phase::Waiting { until: after(Instant::now(), retry.delay) };
+    }
+
+    /// What comes after a loss. A policy that panics ends the run, as a callback does.
+    fn retry(&mut self, cause: Cause<'_>) -> Option<Retry> {
+        self.backoff.on_end(cause, Instant::now(), &mut rand::rng()).unwrap_or_else(|panicked| {
+            self.calls.tell(Call::Error(panicked.clone()));
+            self.fatal = Some(panicked);
+            None
+        })
+    }
+
+    /// The end of the run.
+    pub(super) fn over(&mut self, error: Option<Error>, close: Close) {
+        if let Phase::Connecting(attempt) = &self.phase {
+            attempt.cancel.cancel();
+        }
+        self.outbound.disconnected(State::Closed);
+        self.stop_ticks();
+        if let Some(error) = &error
+            && self.fatal.is_none()
+        {
+            self.calls.tell(Call::Error(error.clone()));
+        }
+        self.report_unsent();
+        log::debug!(target: "websocket_app", "{}: over: {close}", self.recipe.peer());
+        self.calls.tell(Call::Close(close.clone()));
+        let gave_up = self.failure.take().or(error.filter(|_| close.by == ClosedBy::Lost));
+        self.phase = Phase::Over(Some(gave_up.map_or(Ok(close), Err)));
+    }
+}
