@@ -9,71 +9,28 @@
 //! full, by the reading thread when the stream pauses.
 
 mod backlog;
+mod guarded;
 mod lifecycle;
+mod room;
 mod writing;
 
-use std::cell::Cell;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use mio::Token;
-
-use super::doorbell::Doorbell;
-use super::queue::Queue;
 use super::sender::{State, Stats};
-use crate::connect::{Cancel, Handshake, Stream};
+use crate::connect::Handshake;
 use crate::deadline::after;
 use crate::error::SendError;
 use crate::message::{Outgoing, Payload};
 use crate::protocol::Deflater;
 use crate::protocol::frame::{self, Head, MAX_CONTROL_PAYLOAD};
-use backlog::Backlog;
 pub(crate) use backlog::Kept;
-use writing::{Direct, Staged};
-
-thread_local! {
-    /// Whether this thread is in a callback: there a send never waits, since the thread that waits may be the one that
-    /// would make room.
-    static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Marks this thread as being in a callback, until dropped.
-pub(crate) struct CallbackScope(bool);
-
-impl CallbackScope {
-    pub(crate) fn enter() -> Self {
-        CallbackScope(IN_CALLBACK.replace(true))
-    }
-}
-
-impl Drop for CallbackScope {
-    fn drop(&mut self) {
-        IN_CALLBACK.set(self.0);
-    }
-}
-
-/// How long a send may wait for room.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Wait {
-    Never,
-    UpTo(Duration),
-    /// Up to `send_timeout`.
-    Default,
-}
-
-impl Wait {
-    fn limit(self, guard: &Guarded) -> Duration {
-        match self {
-            Wait::Never => Duration::ZERO,
-            Wait::UpTo(timeout) => timeout,
-            Wait::Default => guard.send_timeout,
-        }
-    }
-}
+use guarded::Guarded;
+use room::NoRoom;
+pub(crate) use room::{CallbackScope, Wait};
+use writing::Direct;
 
 /// What the reading thread has to know of what other threads asked for.
 #[derive(Debug, Default)]
@@ -106,99 +63,6 @@ pub(super) struct Received {
     pub(super) bytes: AtomicU64,
     pub(super) pongs: AtomicU64,
     pub(super) wire_bytes: AtomicU64,
-}
-
-/// All that the lock guards.
-#[derive(Default)]
-struct Guarded {
-    state: State,
-    stream: Option<Arc<Stream>>,
-    /// This connection's, where permessage-deflate was agreed to. Taken before `guarded`, never while that is held.
-    deflater: Option<Arc<Mutex<Deflater>>>,
-    /// From which length on messages are compressed.
-    compress_from: usize,
-    queue: Queue,
-    /// For `queue_while_disconnected`.
-    backlog: Option<Backlog>,
-    /// The piece that is being written; away while a thread writes it.
-    staged: Staged,
-    /// Bytes of the piece that is being written, and of a payload that its own thread writes, still to be written.
-    in_flight: usize,
-    /// A thread is writing, without the lock.
-    writing: bool,
-    /// The socket was full when last written to.
-    blocked: bool,
-    /// It was full, and has not taken anything since.
-    full: bool,
-    /// Counts how often what waited was thrown away: with its connection, or because the peer had closed.
-    losses: u64,
-    /// The reading thread heard that the socket has room while another thread was writing.
-    retry: bool,
-    /// The reading thread was asked to write, and has not done so yet.
-    flush_asked: bool,
-    /// `max_send_buffer` and `send_timeout`.
-    max_buffer: usize,
-    send_timeout: Duration,
-    /// There is no event loop behind this connection: who sends waits until it is written.
-    self_driven: bool,
-    waiting_threads: usize,
-    stream_run: u32,
-    last_send: Option<Instant>,
-    /// What was asked for and not yet noted by the reading thread. A close is final, so it stays.
-    close: Option<Bytes>,
-    abort: bool,
-    reconnect: bool,
-    write_error: Option<io::Error>,
-    doorbell: Option<(Arc<Doorbell>, Token)>,
-    cancel: Option<Cancel>,
-    handshake: Option<Arc<Handshake>>,
-    stats: Stats,
-}
-
-impl Guarded {
-    /// Bytes that the socket has not taken yet, frame headers included.
-    fn buffered(&self) -> usize {
-        self.queue.len() + self.in_flight
-    }
-
-    /// Bytes that wait to be sent, on this connection or the next.
-    fn to_send(&self) -> usize {
-        self.buffered() + self.backlog.as_ref().map_or(0, Backlog::len)
-    }
-
-    /// The compressor, if the message is to be compressed.
-    fn compressor_for(&self, message: &Outgoing<'_>) -> Option<Arc<Mutex<Deflater>>> {
-        let deflater = self.deflater.as_ref()?;
-        (message.compress && message.payload.bytes().len() >= self.compress_from).then(|| Arc::clone(deflater))
-    }
-
-    /// Whether a message of this compressor may be queued now.
-    fn takes(&self, compressor: &Arc<Mutex<Deflater>>, needed: usize) -> bool {
-        self.state == State::Open
-            && self.deflater.as_ref().is_some_and(|deflater| Arc::ptr_eq(deflater, compressor))
-            && self.has_room(needed)
-    }
-
-    /// Whether a frame of this length may be queued. One that is longer than the limit may when nothing else waits.
-    fn has_room(&self, needed: usize) -> bool {
-        let buffered = self.buffered();
-        needed == 0 || buffered == 0 || buffered + needed <= self.max_buffer
-    }
-
-    /// The backlog, where a message from this thread goes there: no connection, or one that is not ready for it.
-    fn waits_in(&mut self) -> Option<&mut Backlog> {
-        if self.close.is_some() {
-            return None;
-        }
-        let backlog = self.backlog.as_mut()?;
-        let waits = match self.state {
-            // While the peer closes, too: we have not.
-            State::Idle | State::Connecting | State::Waiting | State::Closing => true,
-            State::Open => backlog.holds(thread::current().id()),
-            State::Closed => false,
-        };
-        waits.then_some(backlog)
-    }
 }
 
 type Lock<'a> = MutexGuard<'a, Guarded>;
@@ -370,7 +234,7 @@ impl Outbound {
             }
             guard = match self.wait(guard, deadline) {
                 Ok(guard) => guard,
-                Err(_) if IN_CALLBACK.get() => {
+                Err(_) if CallbackScope::is_entered() => {
                     return Err(SendError::QueueFull { message: None, limit });
                 }
                 Err(_) => return Err(SendError::Timeout { message: None, after: timeout }),
@@ -411,43 +275,6 @@ impl Outbound {
     fn lock(&self) -> Lock<'_> {
         self.guarded.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Waits until a frame of this length may be queued, up to the deadline, which it sets where there is none yet.
-    fn room_for(&self, needed: usize, wait: Wait, deadline: &mut Option<Instant>) -> Result<Lock<'_>, NoRoom<'_>> {
-        let mut guard = self.lock();
-        if guard.self_driven && guard.state == State::Open {
-            guard = self.drive(guard, wait)?;
-        }
-        loop {
-            if guard.backlog.is_some() && guard.waits_in().is_some() {
-                return Err(NoRoom::Waits(guard));
-            }
-            if guard.state != State::Open {
-                return Err(NoRoom::NotConnected);
-            }
-            if guard.has_room(needed) {
-                return Ok(guard);
-            }
-            let timeout = wait.limit(&guard);
-            if IN_CALLBACK.get() || timeout.is_zero() {
-                return Err(NoRoom::Full { limit: guard.max_buffer });
-            }
-            let deadline = *deadline.get_or_insert_with(|| after(Instant::now(), timeout));
-            guard = self.wait(guard, deadline).map_err(|_| NoRoom::Timeout(timeout))?;
-        }
-    }
-
-    /// Waits for progress. In a callback there is no waiting.
-    fn wait<'a>(&'a self, mut guard: Lock<'a>, deadline: Instant) -> Result<Lock<'a>, ()> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() || IN_CALLBACK.get() {
-            return Err(());
-        }
-        guard.waiting_threads += 1;
-        let (mut guard, _) = self.progress.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner);
-        guard.waiting_threads -= 1;
-        Ok(guard)
-    }
 }
 
 /// Rings for the reading thread, if there is one. The doorbell's lock comes after ours, and never the other way.
@@ -472,34 +299,4 @@ fn keep_waiting(mut guard: Lock<'_>, message: Outgoing<'_>) -> Result<(), SendEr
     // What is kept may have to be reported when it is too old.
     ring(&guard);
     Ok(())
-}
-
-/// Why a frame may not be queued.
-enum NoRoom<'a> {
-    NotConnected,
-    /// It is for the backlog.
-    Waits(Lock<'a>),
-    Full {
-        limit: usize,
-    },
-    Timeout(Duration),
-}
-
-impl NoRoom<'_> {
-    /// The same for a message that was queued before: it has not been refused.
-    fn into_unwritten(self) -> SendError {
-        match self {
-            NoRoom::Timeout(after) => SendError::Unwritten { after },
-            _ => SendError::NotConnected { message: None },
-        }
-    }
-
-    fn into_error(self, message: Outgoing<'_>) -> SendError {
-        let message = message.into_owned_message();
-        match self {
-            NoRoom::NotConnected | NoRoom::Waits(_) => SendError::NotConnected { message },
-            NoRoom::Full { limit } => SendError::QueueFull { message, limit },
-            NoRoom::Timeout(after) => SendError::Timeout { message, after },
-        }
-    }
 }

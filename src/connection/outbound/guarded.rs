@@ -1,0 +1,111 @@
+//! [`Guarded`]: the state of a sending half, and the questions it answers by itself.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use mio::Token;
+
+use super::backlog::Backlog;
+use super::writing::Staged;
+use crate::connect::{Cancel, Handshake, Stream};
+use crate::connection::doorbell::Doorbell;
+use crate::connection::queue::Queue;
+use crate::connection::sender::{State, Stats};
+use crate::message::Outgoing;
+use crate::protocol::Deflater;
+
+/// All that the lock guards.
+#[derive(Default)]
+pub(super) struct Guarded {
+    pub(super) state: State,
+    pub(super) stream: Option<Arc<Stream>>,
+    /// This connection's, where permessage-deflate was agreed to. Taken before `guarded`, never while that is held.
+    pub(super) deflater: Option<Arc<Mutex<Deflater>>>,
+    /// From which length on messages are compressed.
+    pub(super) compress_from: usize,
+    pub(super) queue: Queue,
+    /// For `queue_while_disconnected`.
+    pub(super) backlog: Option<Backlog>,
+    /// The piece that is being written; away while a thread writes it.
+    pub(super) staged: Staged,
+    /// Bytes of the piece that is being written, and of a payload that its own thread writes, still to be written.
+    pub(super) in_flight: usize,
+    /// A thread is writing, without the lock.
+    pub(super) writing: bool,
+    /// The socket was full when last written to.
+    pub(super) blocked: bool,
+    /// It was full, and has not taken anything since.
+    pub(super) full: bool,
+    /// Counts how often what waited was thrown away: with its connection, or because the peer had closed.
+    pub(super) losses: u64,
+    /// The reading thread heard that the socket has room while another thread was writing.
+    pub(super) retry: bool,
+    /// The reading thread was asked to write, and has not done so yet.
+    pub(super) flush_asked: bool,
+    /// `max_send_buffer` and `send_timeout`.
+    pub(super) max_buffer: usize,
+    pub(super) send_timeout: Duration,
+    /// There is no event loop behind this connection: who sends waits until it is written.
+    pub(super) self_driven: bool,
+    pub(super) waiting_threads: usize,
+    pub(super) stream_run: u32,
+    pub(super) last_send: Option<Instant>,
+    /// What was asked for and not yet noted by the reading thread. A close is final, so it stays.
+    pub(super) close: Option<Bytes>,
+    pub(super) abort: bool,
+    pub(super) reconnect: bool,
+    pub(super) write_error: Option<io::Error>,
+    pub(super) doorbell: Option<(Arc<Doorbell>, Token)>,
+    pub(super) cancel: Option<Cancel>,
+    pub(super) handshake: Option<Arc<Handshake>>,
+    pub(super) stats: Stats,
+}
+
+impl Guarded {
+    /// Bytes that the socket has not taken yet, frame headers included.
+    pub(super) fn buffered(&self) -> usize {
+        self.queue.len() + self.in_flight
+    }
+
+    /// Bytes that wait to be sent, on this connection or the next.
+    pub(super) fn to_send(&self) -> usize {
+        self.buffered() + self.backlog.as_ref().map_or(0, Backlog::len)
+    }
+
+    /// The compressor, if the message is to be compressed.
+    pub(super) fn compressor_for(&self, message: &Outgoing<'_>) -> Option<Arc<Mutex<Deflater>>> {
+        let deflater = self.deflater.as_ref()?;
+        (message.compress && message.payload.bytes().len() >= self.compress_from).then(|| Arc::clone(deflater))
+    }
+
+    /// Whether a message of this compressor may be queued now.
+    pub(super) fn takes(&self, compressor: &Arc<Mutex<Deflater>>, needed: usize) -> bool {
+        self.state == State::Open
+            && self.deflater.as_ref().is_some_and(|deflater| Arc::ptr_eq(deflater, compressor))
+            && self.has_room(needed)
+    }
+
+    /// Whether a frame of this length may be queued. One that is longer than the limit may when nothing else waits.
+    pub(super) fn has_room(&self, needed: usize) -> bool {
+        let buffered = self.buffered();
+        needed == 0 || buffered == 0 || buffered + needed <= self.max_buffer
+    }
+
+    /// The backlog, where a message from this thread goes there: no connection, or one that is not ready for it.
+    pub(super) fn waits_in(&mut self) -> Option<&mut Backlog> {
+        if self.close.is_some() {
+            return None;
+        }
+        let backlog = self.backlog.as_mut()?;
+        let waits = match self.state {
+            // While the peer closes, too: we have not.
+            State::Idle | State::Connecting | State::Waiting | State::Closing => true,
+            State::Open => backlog.holds(thread::current().id()),
+            State::Closed => false,
+        };
+        waits.then_some(backlog)
+    }
+}

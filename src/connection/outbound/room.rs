@@ -1,0 +1,131 @@
+//! Room in the queue: who waits for it, how long, and what it means that there is none.
+
+use std::cell::Cell;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use super::guarded::Guarded;
+use super::{Lock, Outbound};
+use crate::connection::sender::State;
+use crate::deadline::after;
+use crate::error::SendError;
+use crate::message::Outgoing;
+
+thread_local! {
+    /// Whether this thread is in a callback: there a send never waits, since the thread that waits may be the one that
+    /// would make room.
+    static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Marks this thread as being in a callback, until dropped.
+pub(crate) struct CallbackScope(bool);
+
+impl CallbackScope {
+    pub(crate) fn enter() -> Self {
+        CallbackScope(IN_CALLBACK.replace(true))
+    }
+
+    /// Whether this thread is in a callback.
+    pub(super) fn is_entered() -> bool {
+        IN_CALLBACK.get()
+    }
+}
+
+impl Drop for CallbackScope {
+    fn drop(&mut self) {
+        IN_CALLBACK.set(self.0);
+    }
+}
+
+/// How long a send may wait for room.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wait {
+    Never,
+    UpTo(Duration),
+    /// Up to `send_timeout`.
+    Default,
+}
+
+impl Wait {
+    pub(super) fn limit(self, guard: &Guarded) -> Duration {
+        match self {
+            Wait::Never => Duration::ZERO,
+            Wait::UpTo(timeout) => timeout,
+            Wait::Default => guard.send_timeout,
+        }
+    }
+}
+
+impl Outbound {
+    /// Waits until a frame of this length may be queued, up to the deadline, which it sets where there is none yet.
+    pub(super) fn room_for(
+        &self,
+        needed: usize,
+        wait: Wait,
+        deadline: &mut Option<Instant>,
+    ) -> Result<Lock<'_>, NoRoom<'_>> {
+        let mut guard = self.lock();
+        if guard.self_driven && guard.state == State::Open {
+            guard = self.drive(guard, wait)?;
+        }
+        loop {
+            if guard.backlog.is_some() && guard.waits_in().is_some() {
+                return Err(NoRoom::Waits(guard));
+            }
+            if guard.state != State::Open {
+                return Err(NoRoom::NotConnected);
+            }
+            if guard.has_room(needed) {
+                return Ok(guard);
+            }
+            let timeout = wait.limit(&guard);
+            if CallbackScope::is_entered() || timeout.is_zero() {
+                return Err(NoRoom::Full { limit: guard.max_buffer });
+            }
+            let deadline = *deadline.get_or_insert_with(|| after(Instant::now(), timeout));
+            guard = self.wait(guard, deadline).map_err(|_| NoRoom::Timeout(timeout))?;
+        }
+    }
+
+    /// Waits for progress. In a callback there is no waiting.
+    pub(super) fn wait<'a>(&'a self, mut guard: Lock<'a>, deadline: Instant) -> Result<Lock<'a>, ()> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() || CallbackScope::is_entered() {
+            return Err(());
+        }
+        guard.waiting_threads += 1;
+        let (mut guard, _) = self.progress.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner);
+        guard.waiting_threads -= 1;
+        Ok(guard)
+    }
+}
+
+/// Why a frame may not be queued.
+pub(super) enum NoRoom<'a> {
+    NotConnected,
+    /// It is for the backlog.
+    Waits(Lock<'a>),
+    Full {
+        limit: usize,
+    },
+    Timeout(Duration),
+}
+
+impl NoRoom<'_> {
+    /// The same for a message that was queued before: it has not been refused.
+    pub(super) fn into_unwritten(self) -> SendError {
+        match self {
+            NoRoom::Timeout(after) => SendError::Unwritten { after },
+            _ => SendError::NotConnected { message: None },
+        }
+    }
+
+    pub(super) fn into_error(self, message: Outgoing<'_>) -> SendError {
+        let message = message.into_owned_message();
+        match self {
+            NoRoom::NotConnected | NoRoom::Waits(_) => SendError::NotConnected { message },
+            NoRoom::Full { limit } => SendError::QueueFull { message, limit },
+            NoRoom::Timeout(after) => SendError::Timeout { message, after },
+        }
+    }
+}
