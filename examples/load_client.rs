@@ -21,10 +21,10 @@ use std::env;
 use std::error::Error;
 use std::fs;
 use std::process::ExitCode;
-use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel as channel;
 use websocket_app::{
     AppHandle, CallbackError, Handler, Message, Sender, TlsBackend, TlsConfig, WebSocket, WebSocketApp,
 };
@@ -103,8 +103,8 @@ impl Job {
     }
 
     /// Runs a handler that measures and reports by itself.
-    fn in_callbacks<H: Handler>(&self, handler: impl FnOnce(mpsc::Sender<Report>) -> H) -> Outcome {
-        let (report, reported) = mpsc::channel();
+    fn in_callbacks<H: Handler>(&self, handler: impl FnOnce(channel::Sender<Report>) -> H) -> Outcome {
+        let (report, reported) = channel::bounded(1);
         WebSocketApp::with_handler(&self.url, handler(report))
             .tls(self.tls())
             .ping_interval(None)
@@ -114,9 +114,9 @@ impl Job {
     }
 
     /// Runs an app that tells of every message through a channel, and the work on this thread.
-    fn on_another_thread(&self, work: impl FnOnce(&Sender, &mpsc::Receiver<()>) -> Outcome) -> Outcome {
-        let (opened, open) = mpsc::sync_channel(1);
-        let (arrival, arrived) = mpsc::sync_channel(1);
+    fn on_another_thread(&self, work: impl FnOnce(&Sender, &channel::Receiver<()>) -> Outcome) -> Outcome {
+        let (opened, open) = channel::bounded(1);
+        let (arrival, arrived) = channel::bounded(1);
         let app = WebSocketApp::new(&self.url)
             .tls(self.tls())
             .ping_interval(None)
@@ -131,7 +131,7 @@ impl Job {
         finish(app, result)
     }
 
-    fn round_trips(&self, ws: &Sender, arrived: &mpsc::Receiver<()>) -> Outcome {
+    fn round_trips(&self, ws: &Sender, arrived: &channel::Receiver<()>) -> Outcome {
         let payload = self.payload();
         let mut latencies = Vec::with_capacity(self.n);
         let meter = Meter::start();
@@ -144,7 +144,7 @@ impl Job {
         Ok(meter.stop(latencies))
     }
 
-    fn stream(&self, ws: &Sender, arrived: &mpsc::Receiver<()>) -> Outcome {
+    fn stream(&self, ws: &Sender, arrived: &channel::Receiver<()>) -> Outcome {
         let payload = self.payload();
         let meter = Meter::start();
         for _ in 0..self.n {
@@ -186,7 +186,7 @@ struct RoundTrips {
     latencies: Vec<Duration>,
     meter: Meter,
     sent_at: Instant,
-    report: mpsc::Sender<Report>,
+    report: channel::Sender<Report>,
 }
 
 impl Handler for RoundTrips {
@@ -213,7 +213,7 @@ impl Handler for RoundTrips {
 struct Flood {
     left: usize,
     meter: Meter,
-    report: mpsc::Sender<Report>,
+    report: channel::Sender<Report>,
 }
 
 impl Handler for Flood {

@@ -53,6 +53,8 @@ pub(super) struct Guarded {
     pub(super) waiting_threads: usize,
     pub(super) stream_run: u32,
     pub(super) last_send: Option<Instant>,
+    /// How many messages had been received by then.
+    pub(super) heard: u64,
     /// What was asked for and not yet noted by the reading thread. A close is final, so it stays.
     pub(super) close: Option<Bytes>,
     pub(super) abort: bool,

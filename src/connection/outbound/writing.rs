@@ -17,8 +17,8 @@ use crate::protocol::frame::{self, Head, MaskingKey};
 /// How many pieces a thread writes for others before the reading thread takes over.
 const GENEROSITY: usize = 16;
 
-/// Sends that follow each other faster than this, and how many of them make a sustained stream. A reply to something that
-/// was received takes longer, even over loopback: a lone message is never held back.
+/// Sends that follow each other faster than this with nothing received in between, and how many of them make a sustained
+/// stream. A reply to something that was received is none: a lone message is never held back.
 const STREAM_GAP: Duration = Duration::from_nanos(1500);
 const STREAM_RUN: u32 = 8;
 
@@ -83,7 +83,8 @@ impl Outbound {
         let idle = !guard.writing && !guard.blocked && guard.staged.is_done() && guard.queue.is_empty();
         let started = prepared_from.unwrap_or_else(Instant::now);
         let small = bytes.len() <= PIECE / 2;
-        let streaming = guard.is_streaming(started) && small;
+        let heard = self.received.messages.load(Ordering::Relaxed);
+        let streaming = guard.is_streaming(started, heard) && small;
 
         let mut direct = Direct::NONE;
         match payload {
@@ -226,10 +227,13 @@ impl Outbound {
 }
 
 impl Guarded {
-    /// Whether this send is one of a sustained stream, which is better written in large pieces.
-    fn is_streaming(&mut self, now: Instant) -> bool {
+    /// Whether this send is one of a sustained stream, which is better written in large pieces. `heard` counts the messages
+    /// received: on a busy processor the answer may be there as soon as the question has been written.
+    fn is_streaming(&mut self, now: Instant, heard: u64) -> bool {
         let gap = self.last_send.map(|last| now.saturating_duration_since(last));
-        self.stream_run = if gap.is_some_and(|gap| gap < STREAM_GAP) { self.stream_run.saturating_add(1) } else { 0 };
+        let follows = gap.is_some_and(|gap| gap < STREAM_GAP) && self.heard == heard;
+        self.stream_run = if follows { self.stream_run.saturating_add(1) } else { 0 };
+        self.heard = heard;
         self.stream_run >= STREAM_RUN && !self.self_driven
     }
 
@@ -251,4 +255,34 @@ fn refill(staged: &mut Staged, direct: &mut Direct<'_>, guard: &mut Guarded) -> 
     }
     direct.stage(piece);
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many of 100 sends, so far apart, count as a stream.
+    fn streamed(gap: Duration, heard: impl Fn(u64) -> u64) -> usize {
+        let (mut guarded, began) = (Guarded::default(), Instant::now());
+        let mut is_streaming = |i: u32| {
+            let now = began + gap * i;
+            let streaming = guarded.is_streaming(now, heard(i.into()));
+            guarded.last_send = Some(now);
+            streaming
+        };
+        (0..100).filter(|i| is_streaming(*i)).count()
+    }
+
+    #[test]
+    fn sends_in_a_row_are_a_stream_from_the_ninth_on() {
+        assert_eq!(streamed(Duration::from_nanos(200), |_| 0), 92);
+        assert_eq!(streamed(STREAM_GAP, |_| 0), 0);
+    }
+
+    #[test]
+    fn questions_and_answers_are_no_stream_however_fast() {
+        assert_eq!(streamed(Duration::from_nanos(200), |i| i), 0);
+        // A batch of messages, each replied to.
+        assert_eq!(streamed(Duration::from_nanos(200), |i| i / 50), 100 - 2 * 8);
+    }
 }
