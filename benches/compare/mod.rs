@@ -1,0 +1,204 @@
+//! Compares ways to do the same work: each in turn, round after round, so that whatever else the machine does meanwhile
+//! meets all of them. Prints medians. What none of the benchmark libraries does, which measure one way after the other.
+//!
+//! The ratio is taken within each round, and its median printed: it says more than the figures beside it, which are those
+//! of this machine at this time.
+
+mod took;
+
+use std::env;
+use std::process;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub(crate) use self::took::{Meter, Took};
+
+/// How many rounds at most, how long one measurement is to take, and after how much time for each way there is no
+/// further round. Together they keep the whole under two minutes, on a slow machine too.
+const ROUNDS: usize = 7;
+const MEASUREMENT: Duration = Duration::from_millis(80);
+const BUDGET: Duration = Duration::from_secs(1);
+
+/// Shorter measurements say nothing about how many times the work can be done.
+const CALIBRATION: Duration = Duration::from_millis(8);
+
+/// Longer than any comparison takes: then something hangs.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+const USAGE: &str = "usage: cargo bench [--bench TARGET] -- [NAME]... [--test]
+  NAME    only what has one of these in its name
+  --test  whether it works: everything once, nothing measured; what `cargo test --benches` does";
+
+/// What the command line asks for.
+pub(crate) struct Bench {
+    names: Vec<String>,
+    only_try: bool,
+}
+
+impl Bench {
+    pub(crate) fn from_args() -> Self {
+        // `cargo bench` says `--bench`; `cargo test` does not, and wants to know whether it works.
+        let (options, names): (Vec<_>, Vec<_>) = env::args().skip(1).partition(|argument| argument.starts_with('-'));
+        if options.iter().any(|option| option != "--bench" && option != "--test") {
+            eprintln!("{USAGE}");
+            process::exit(2);
+        }
+        let has = |name| options.iter().any(|option| option == name);
+        Bench { names, only_try: has("--test") || !has("--bench") }
+    }
+
+    /// Begins a comparison. `bytes` is the payload of one message.
+    pub(crate) fn case(&self, name: impl Into<String>, bytes: usize) -> Case<'_> {
+        Case { bench: self, name: name.into(), bytes, ways: Vec::new() }
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.names.is_empty() || self.names.iter().any(|wanted| name.contains(wanted))
+    }
+}
+
+/// One comparison: the first way is what the others are compared with.
+pub(crate) struct Case<'a> {
+    bench: &'a Bench,
+    name: String,
+    bytes: usize,
+    ways: Vec<Way<'a>>,
+}
+
+struct Way<'a> {
+    name: String,
+    least: usize,
+    run: Box<dyn FnMut(usize) -> Took + 'a>,
+}
+
+impl<'a> Case<'a> {
+    /// Adds a way to do it: `run` does it at least so many times as it is told.
+    pub(crate) fn way(self, name: impl Into<String>, run: impl FnMut(usize) -> Took + 'a) -> Self {
+        self.way_of_many(name, 1, run)
+    }
+
+    /// Adds a way that makes no sense less than `least` times.
+    pub(crate) fn way_of_many(
+        mut self,
+        name: impl Into<String>,
+        least: usize,
+        run: impl FnMut(usize) -> Took + 'a,
+    ) -> Self {
+        self.ways.push(Way { name: name.into(), least, run: Box::new(run) });
+        self
+    }
+
+    /// Measures and prints.
+    pub(crate) fn run(self) {
+        let Case { bench, name, bytes, mut ways } = self;
+        if !bench.wants(&name) {
+            return;
+        }
+        within_patience(&name, || {
+            if bench.only_try {
+                for way in &mut ways {
+                    (way.run)(way.least);
+                }
+                return println!("{name}: works");
+            }
+            let rounds = measure(&mut ways);
+            print(&name, bytes, &ways, &rounds);
+        });
+    }
+}
+
+/// Ends the process if the work does not end.
+fn within_patience(name: &str, work: impl FnOnce()) {
+    let (done, ended) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                eprintln!(
+                    "{name}: no end after {PATIENCE:?}: something hangs, or the machine is far too busy to measure"
+                );
+                process::exit(1);
+            }
+        });
+        // Dropped in a panic too, so that the thread ends.
+        let _done = done;
+        work();
+    });
+}
+
+/// What each way took, round by round.
+fn measure(ways: &mut [Way<'_>]) -> Vec<Vec<Took>> {
+    let counts: Vec<usize> = ways.iter_mut().map(calibrate).collect();
+    let mut rounds = Vec::new();
+    let began = Instant::now();
+    while rounds.len() < ROUNDS && (rounds.is_empty() || began.elapsed() < BUDGET * ways.len() as u32) {
+        rounds.push(ways.iter_mut().zip(&counts).map(|(way, count)| (way.run)(*count)).collect());
+    }
+    rounds
+}
+
+/// How many times it can be done in one measurement. Warms it up, too.
+fn calibrate(way: &mut Way<'_>) -> usize {
+    let mut count = way.least;
+    loop {
+        let took = (way.run)(count);
+        if took.time >= CALIBRATION {
+            return ((MEASUREMENT.as_secs_f64() / took.each()) as usize).max(way.least);
+        }
+        count *= 8;
+    }
+}
+
+fn print(name: &str, bytes: usize, ways: &[Way<'_>], rounds: &[Vec<Took>]) {
+    println!("{name} ({} rounds)", rounds.len());
+    for (i, way) in ways.iter().enumerate() {
+        let median_of = |figure: &dyn Fn(&[Took]) -> f64| median(rounds.iter().map(|round| figure(round)).collect());
+        let each = median_of(&|round| round[i].each());
+        let mut line = format!("  {:<32} {:>10} {:>9}/s", way.name, seconds(each), amount(1.0 / each, ""));
+        if bytes > 0 {
+            line += &format!(" {:>9}/s", amount(bytes as f64 / each, "B"));
+        }
+        if rounds.iter().all(|round| round[i].cpu.is_some()) {
+            let cpu = median_of(&|round| round[i].cpu_each().unwrap_or(0.0));
+            line += &format!("   CPU {:>9}", seconds(cpu));
+        }
+        if i > 0 {
+            line += &format!("   {:>6.2} times as fast", median_of(&|round| round[0].each() / round[i].each()));
+        }
+        println!("{line}");
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
+}
+
+/// A time with three digits or so.
+fn seconds(time: f64) -> String {
+    match time {
+        time if time < 1e-6 => format!("{:.1} ns", time * 1e9),
+        time if time < 1e-3 => format!("{:.2} µs", time * 1e6),
+        time => format!("{:.2} ms", time * 1e3),
+    }
+}
+
+/// A number of something with three digits or so.
+fn amount(number: f64, unit: &str) -> String {
+    match number {
+        number if number >= 1e9 => format!("{:.2} G{unit}", number / 1e9),
+        number if number >= 1e6 => format!("{:.2} M{unit}", number / 1e6),
+        number if number >= 1e3 => format!("{:.1} k{unit}", number / 1e3),
+        number => format!("{number:.1} {unit}"),
+    }
+}
+
+/// Names a size as people do: 64 B, 16 KiB, 1 MiB.
+pub(crate) fn size(bytes: usize) -> String {
+    match bytes {
+        bytes if bytes >= 1 << 20 && bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
+        bytes if bytes >= 1 << 10 && bytes.is_multiple_of(1 << 10) => format!("{} KiB", bytes >> 10),
+        bytes => format!("{bytes} B"),
+    }
+}
