@@ -1,7 +1,7 @@
 //! The parts of the protocol without a socket, beside tungstenite's: decode, encode, mask, UTF-8.
 //!
 //! ```text
-//! cargo bench --bench parts              # all of it, half a minute
+//! cargo bench --bench parts              # all of it, some ten seconds
 //! cargo bench --bench parts -- decode    # what has this in its name
 //! ```
 //!

@@ -1,11 +1,12 @@
 //! Compares ways to do the same work: each in turn, round after round, so that whatever else the machine does meanwhile
-//! meets all of them. Prints medians. What none of the benchmark libraries does, which measure one way after the other.
+//! meets all of them. Prints medians: the time of a message, messages and bytes a second, processor time of a message.
 //!
-//! The ratio is taken within each round, and its median printed: it says more than the figures beside it, which are those
-//! of this machine at this time.
+//! The ratio is taken within each round; its median says more than the figures beside it, which are those of this machine
+//! at this time. The lowest and the highest tell how quiet it was.
 
 mod took;
 
+use std::cell::Cell;
 use std::env;
 use std::process;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -34,6 +35,8 @@ const USAGE: &str = "usage: cargo bench [--bench TARGET] -- [NAME]... [--test]
 pub(crate) struct Bench {
     names: Vec<String>,
     only_try: bool,
+    /// How many comparisons were wanted.
+    wanted: Cell<usize>,
 }
 
 impl Bench {
@@ -45,7 +48,7 @@ impl Bench {
             process::exit(2);
         }
         let has = |name| options.iter().any(|option| option == name);
-        Bench { names, only_try: has("--test") || !has("--bench") }
+        Bench { names, only_try: has("--test") || !has("--bench"), wanted: Cell::new(0) }
     }
 
     /// Begins a comparison. `bytes` is the payload of one message.
@@ -55,6 +58,14 @@ impl Bench {
 
     fn wants(&self, name: &str) -> bool {
         self.names.is_empty() || self.names.iter().any(|wanted| name.contains(wanted))
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if self.wanted.get() == 0 {
+            println!("nothing here has one of these in its name: {}", self.names.join(", "));
+        }
     }
 }
 
@@ -95,6 +106,7 @@ impl<'a> Case<'a> {
         if !bench.wants(&name) {
             return;
         }
+        bench.wanted.set(bench.wanted.get() + 1);
         within_patience(&name, || {
             if bench.only_try {
                 for way in &mut ways {
@@ -163,16 +175,23 @@ fn print(name: &str, bytes: usize, ways: &[Way<'_>], rounds: &[Vec<Took>]) {
             line += &format!("   CPU {:>9}", seconds(cpu));
         }
         if i > 0 {
-            line += &format!("   {:>6.2} times as fast", median_of(&|round| round[0].each() / round[i].each()));
+            let ratios = sorted(rounds.iter().map(|round| round[0].each() / round[i].each()).collect());
+            let (least, most) = (ratios[0], ratios[ratios.len() - 1]);
+            line += &format!("   {:>6.2} times as fast ({least:.2} to {most:.2})", median(ratios));
         }
         println!("{line}");
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
+fn median(values: Vec<f64>) -> f64 {
+    let values = sorted(values);
     let middle = values.len() / 2;
     if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
+}
+
+fn sorted(mut values: Vec<f64>) -> Vec<f64> {
+    values.sort_by(f64::total_cmp);
+    values
 }
 
 /// A time with three digits or so.
@@ -180,7 +199,8 @@ fn seconds(time: f64) -> String {
     match time {
         time if time < 1e-6 => format!("{:.1} ns", time * 1e9),
         time if time < 1e-3 => format!("{:.2} µs", time * 1e6),
-        time => format!("{:.2} ms", time * 1e3),
+        time if time < 1.0 => format!("{:.2} ms", time * 1e3),
+        time => format!("{time:.2} s"),
     }
 }
 

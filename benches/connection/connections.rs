@@ -28,7 +28,8 @@ pub(crate) fn run(bench: &Bench, server: &Server) {
             println!("{connections} connections: left out, as {files} open files are all that the system allows");
             continue;
         }
-        let name = format!("websocket-app, {connections} connections");
+        let plural = if connections == 1 { "" } else { "s" };
+        let name = format!("websocket-app, {connections} connection{plural}");
         case = case.way_of_many(name, LEAST * connections, move |count| echo(server, connections, count));
     }
     case.run();
