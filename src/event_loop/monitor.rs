@@ -13,6 +13,7 @@ use crate::error::Error;
 
 /// A slow callback is noticed within two of these: soon enough that pings are answered within 100 ms.
 const LOOK: Duration = Duration::from_millis(20);
+const _: () = assert!(2 * LOOK.as_millis() <= 50, "half of the time is for waking the threads up");
 
 static MONITOR: Monitor = Monitor {
     state: Mutex::new(State { seats: Vec::new(), running: false }),
