@@ -16,8 +16,8 @@ use crate::socket::Socket;
 /// A connected socket, within TLS where the URL is `wss://`. Within a TLS session with a proxy there is another stream of this
 /// type: layers stack, and the common case of none or one pays nothing for it.
 ///
-/// mio's registration is edge-triggered: after an event, write until the call would block or comes back short. Read until
-/// then too, but go on where the poll has announced the stream's end, or [`has_more`](Self::has_more) says so.
+/// mio's registration is edge-triggered: after an event, write until the call would block. Read until then or until it
+/// comes back short, but go on where the poll has announced the stream's end, or [`has_more`](Self::has_more) says so.
 pub(crate) struct Stream(Kind);
 
 enum Kind {
@@ -52,13 +52,13 @@ impl Stream {
     /// not given yet, or an end or an error was met behind those that were.
     pub(crate) fn has_more(&self) -> bool {
         match &self.0 {
-            Kind::Plain(_) => false,
+            Kind::Plain(socket) => socket.has_more(),
             #[cfg(feature = "__tls")]
             Kind::Tls(layer) => layer.has_more(),
         }
     }
 
-    /// Writes what there is room for. A short count, or `WouldBlock`, means that the socket is full.
+    /// Writes what there is room for. Only `WouldBlock` means that the socket is full.
     ///
     /// TLS: may have encrypted more than it got rid of, so the rest must be offered again, unchanged and with at least as
     /// many bytes, before anything else is.

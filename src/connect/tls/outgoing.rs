@@ -76,15 +76,13 @@ impl Outgoing {
         }
     }
 
-    /// Writes until all is on the socket. A short write means that it is full, as everywhere.
+    /// Writes until all is on the socket, or the socket says that it is full: an event follows nothing else. A short write
+    /// of a program's own transport means only that it took no more at once.
     pub(super) fn flush(&mut self, socket: impl Fn(&[u8]) -> io::Result<usize>) -> io::Result<()> {
-        if self.len() > 0 {
+        while self.len() > 0 {
             self.sent += socket(&self.bytes[self.sent..])?;
-            if self.len() > 0 {
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            self.tidy();
         }
+        self.tidy();
         Ok(())
     }
 
