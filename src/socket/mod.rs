@@ -69,7 +69,8 @@ impl Socket {
         }
     }
 
-    /// Reads what is there. Zero is the end of the stream; a short count means that no more is there.
+    /// Reads what is there. Zero is the end of the stream; a short count means that no more is there, unless
+    /// [`has_more`](Self::has_more) says so.
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         match &self.0 {
             Kind::Tcp(tcp) => (&mut &*tcp).read(buf),
@@ -79,7 +80,15 @@ impl Socket {
         }
     }
 
-    /// Writes what there is room for. A short count, or `WouldBlock`, means that the socket is full.
+    /// Tells, after a short read, whether to read again although no event will say so.
+    pub(crate) fn has_more(&self) -> bool {
+        match &self.0 {
+            Kind::Custom(custom) => custom.has_more(),
+            _ => false,
+        }
+    }
+
+    /// Writes what there is room for. Only `WouldBlock` means that the socket is full: an event follows nothing else.
     pub(crate) fn write(&self, buf: &[u8]) -> io::Result<usize> {
         match &self.0 {
             Kind::Tcp(tcp) => (&mut &*tcp).write(buf),

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::Shutdown;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
@@ -89,25 +90,44 @@ pub trait Transport: AsHandle + Send + Sync + 'static {
 pub(super) struct Custom {
     transport: Box<dyn Transport>,
     registered: Option<Handle>,
+    /// What the last read met behind the bytes that it gave, an end or an error: no event will tell of it, and the transport
+    /// need not say it twice. Only the reader locks.
+    behind: Mutex<Option<io::Result<usize>>>,
 }
 
 impl Custom {
     pub(super) fn new(transport: impl Transport) -> Self {
-        Custom { transport: Box::new(transport), registered: None }
+        Custom { transport: Box::new(transport), registered: None, behind: Mutex::new(None) }
     }
 
-    /// Reads until nothing is there: of what stayed behind no event would tell. An error after that shows at the next read.
+    /// Reads until nothing is there: of what stayed behind no event would tell. What ends it behind some bytes shows at the
+    /// next read.
     pub(super) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        if let Some(met) = self.behind().take() {
+            return met;
+        }
         let mut filled = 0;
         while filled < buf.len() {
             match guarded(|| self.transport.read(&mut buf[filled..])) {
-                Ok(0) => break,
-                Ok(n) => filled += n.min(buf.len() - filled),
-                Err(_) if filled > 0 => break,
-                Err(error) => return Err(error),
+                Ok(n) if n > 0 => filled += n.min(buf.len() - filled),
+                ended if filled == 0 => return ended,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                ended => {
+                    *self.behind() = Some(ended);
+                    break;
+                }
             }
         }
         Ok(filled)
+    }
+
+    pub(super) fn has_more(&self) -> bool {
+        self.behind().is_some()
+    }
+
+    fn behind(&self) -> MutexGuard<'_, Option<io::Result<usize>>> {
+        // Nothing panics while it is held.
+        self.behind.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn write(&self, buf: &[u8]) -> io::Result<usize> {
