@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Registry, Token, Waker};
 
 use super::stream::Stream;
+use super::tls;
 use crate::error::{Error, Phase};
 
 /// The waker's token. Sockets get [`SOCKET`]: whoever waits tries its sockets again anyway, so it need not know which.
@@ -187,12 +188,12 @@ impl<'a> Waiter<'a> {
     /// Sorts an I/O error: what a TLS session makes itself is the peer's refusal (TLS 1.3 sends that after the handshake),
     /// everything else is the network's.
     fn failed(&self, phase: Phase, error: io::Error) -> Failure {
-        match (error.kind(), error.get_ref().is_some()) {
-            (ErrorKind::Other, true) => Error::Tls {
+        match tls::is_its_own(&error) {
+            true => Error::Tls {
                 peer: self.peer.clone(),
                 source: error.into_inner().unwrap_or_else(|| "unknown".into()).into(),
             },
-            _ => Error::network(phase, &self.peer, error),
+            false => Error::network(phase, &self.peer, error),
         }
         .into()
     }

@@ -162,6 +162,11 @@ impl Explained {
     }
 }
 
+/// Tells whether a TLS session made this error, and not the socket below it.
+pub(super) fn is_its_own(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|error| error.is::<Explained>())
+}
+
 fn hung_up(first_byte: Option<u8>) -> io::Error {
     let text = match first_byte {
         None => "the server hung up without an answer (does it speak TLS on this port?)",
