@@ -2,6 +2,7 @@
 //! Runs on the connecting thread.
 
 use mio::Interest;
+use url::Host;
 
 use super::elsewhere::ask;
 use super::stream::Stream;
@@ -39,7 +40,15 @@ pub(super) fn dial(target: &Target, waiter: &mut Waiter<'_>) -> Result<Stream, F
 }
 
 fn call(connector: &Connector, target: &Target, waiter: &mut Waiter<'_>) -> Result<Socket, Failure> {
-    let (connector, host, port) = (connector.clone(), target.host.to_string(), target.port);
+    let (connector, host, port) = (connector.clone(), bare(&target.host), target.port);
     let connected = ask(waiter, Phase::Connect, move || connector(&host, port))?;
     connected.map_err(|source| Error::network(Phase::Connect, waiter.peer(), source).into())
+}
+
+/// As std and every resolver take it: an IPv6 address without the brackets that it has in URLs.
+fn bare(host: &Host) -> String {
+    match host {
+        Host::Ipv6(address) => address.to_string(),
+        other => other.to_string(),
+    }
 }

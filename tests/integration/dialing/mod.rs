@@ -11,6 +11,9 @@ mod host;
 mod options;
 /// A socket that is connected already, and a closure that connects one.
 mod own;
+/// Transports of the program's own.
+#[cfg(unix)]
+mod transport;
 /// Unix sockets.
 #[cfg(unix)]
 mod unix;

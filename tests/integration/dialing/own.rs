@@ -1,16 +1,15 @@
 //! A socket that is connected already, and closures that connect one.
 
 use std::io;
-use std::net::TcpStream;
+use std::net::{Ipv6Addr, TcpStream, ToSocketAddrs};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use websocket_app::{Close, Message, Phase, Reconnect, WebSocket, WebSocketApp};
+use websocket_app::{Message, Phase, Reconnect, WebSocket, WebSocketApp};
 
 use super::{close_ends_it, echo, talks};
 use crate::failure::{Failure, lost};
-use crate::frame::Frame;
 use crate::peer::Peer;
 use crate::running::run;
 use crate::watchdog::{Gate, within};
@@ -102,6 +101,18 @@ fn a_connector_is_called_for_each_connection() {
     assert_eq!(calls.load(Ordering::SeqCst), 2);
 }
 
+/// As std and every resolver take it: without the brackets that it has in the URL.
+#[test]
+fn a_connector_gets_an_ipv6_address_as_it_is_connected_to() {
+    let peer = Peer::start(echo);
+    let addr = peer.addr();
+    talks(WebSocketApp::new("ws://[::1]:8080/").connector(move |host, port| {
+        assert_eq!((host, port), ("::1", 8080));
+        assert_eq!((host, port).to_socket_addrs()?.next(), Some((Ipv6Addr::LOCALHOST, 8080).into()));
+        TcpStream::connect(addr)
+    }));
+}
+
 #[test]
 fn a_connector_is_called_for_where_a_redirect_leads() {
     let peer = Peer::start(|listener| {
@@ -178,146 +189,4 @@ fn what_a_late_connector_returns_is_closed() {
     app.expect_close(lost());
     app.end_given_up();
     late.open();
-}
-
-#[cfg(unix)]
-mod transport {
-    use std::io::{Read, Write};
-    use std::net::Shutdown;
-    use std::os::fd::{AsFd, BorrowedFd};
-
-    use websocket_app::ClosedBy::Us;
-    use websocket_app::{EventLoop, State, Transport};
-
-    use super::*;
-    use crate::failure::clean;
-    use crate::watchdog::wait_until;
-
-    /// TCP that takes and gives a few bytes at a time, as if they had to be unpacked. Some it cannot stand.
-    struct Crumbs(TcpStream);
-
-    impl Transport for Crumbs {
-        fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-            let mut next = [0; POISON.len()];
-            let poison = matches!(self.0.peek(&mut next), Ok(n) if n == next.len()) && next == POISON;
-            assert!(!poison, "on purpose");
-            let few = buf.len().min(100);
-            (&self.0).read(&mut buf[..few])
-        }
-
-        fn write(&self, buf: &[u8]) -> io::Result<usize> {
-            (&self.0).write(&buf[..buf.len().min(300)])
-        }
-
-        fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-            self.0.shutdown(how)
-        }
-    }
-
-    /// A frame with a reserved opcode, long enough not to come about by chance within TLS.
-    const POISON: [u8; 10] = *b"\x8f\x08!poison!";
-
-    impl AsFd for Crumbs {
-        fn as_fd(&self) -> BorrowedFd<'_> {
-            self.0.as_fd()
-        }
-    }
-
-    fn crumbs(peer: &Peer) -> Crumbs {
-        let tcp = TcpStream::connect(peer.addr()).unwrap();
-        tcp.set_nonblocking(true).unwrap();
-        Crumbs(tcp)
-    }
-
-    #[test]
-    fn an_app_talks_over_one() {
-        let peer = Peer::start(echo);
-        talks(WebSocketApp::new(NOWHERE).socket(crumbs(&peer)));
-    }
-
-    #[cfg(feature = "__tls")]
-    #[test]
-    fn tls_goes_over_one_too() {
-        crate::tls::on_each(|backend| {
-            let peer = Peer::start_tls(backend, echo);
-            talks(peer.app().socket(crumbs(&peer)));
-        });
-    }
-
-    #[test]
-    fn long_messages_go_both_ways() {
-        long_messages(Peer::start(long_echo));
-    }
-
-    #[cfg(feature = "__tls")]
-    #[test]
-    fn long_messages_go_both_ways_over_tls() {
-        crate::tls::on_each(|backend| {
-            long_messages(Peer::start_tls(backend, long_echo));
-        });
-    }
-
-    const LONG: usize = 3 << 20;
-
-    fn long_echo(listener: &crate::peer::Listener) {
-        let mut client = listener.open_with_small_buffer();
-        client.expect(Frame::binary(vec![1; LONG]));
-        client.send(Frame::binary(vec![2; LONG]));
-        client.answer_close();
-    }
-
-    fn long_messages(peer: Peer) {
-        let builder = WebSocket::builder(peer.url()).tls(peer.tls()).socket(crumbs(&peer));
-        within("the client", move || -> Close {
-            let mut ws = builder.connect().unwrap();
-            ws.send(vec![1; LONG]).unwrap();
-            assert_eq!(ws.recv().unwrap(), Message::Binary(&vec![2; LONG]));
-            ws.close().unwrap()
-        });
-    }
-
-    #[test]
-    fn an_apps_long_messages_go_both_ways() {
-        let peer = Peer::start(long_echo);
-        let app = run(WebSocketApp::new(NOWHERE).socket(crumbs(&peer)));
-        app.expect_open();
-        app.sender.send(vec![1; LONG]).unwrap();
-        app.expect_binary(&vec![2; LONG]);
-        app.sender.close();
-        app.expect_close(clean(Us, 1000, ""));
-        app.end_in_order();
-    }
-
-    #[test]
-    fn its_panic_costs_this_connection_and_no_other() {
-        let poisons = Peer::start(|listener| {
-            let mut client = listener.open();
-            client.expect_text("hello");
-            client.write(POISON);
-        });
-        let other = Peer::start(echo);
-        let apps = EventLoop::new().unwrap();
-        let goes_on = apps.add(other.app().on_message(|ws, _| ws.close())).unwrap();
-        wait_until("it is open", || goes_on.sender().state() == State::Open);
-        let app = WebSocketApp::new(NOWHERE).socket(crumbs(&poisons)).on_open(|ws| ws.send("hello"));
-        let app = apps.add(app).unwrap();
-        let error = within("join", || app.join()).unwrap_err();
-        assert!(error.to_string().contains("the transport panicked"), "{error}");
-        goes_on.sender().send("hello").unwrap();
-        within("join", || goes_on.join()).unwrap();
-    }
-
-    #[test]
-    fn its_end_is_seen() {
-        let peer = Peer::start(|listener| {
-            let mut client = listener.open();
-            client.send(Frame::text("last words"));
-        });
-        let app = run(WebSocketApp::new(NOWHERE).socket(crumbs(&peer)));
-        app.expect_open();
-        app.expect_text("last words");
-        app.expect_failure(Failure::Network(Phase::Open));
-        app.expect_close(lost());
-        app.end_given_up();
-    }
 }

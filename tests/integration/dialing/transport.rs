@@ -1,0 +1,280 @@
+//! Transports of the program's own, which take, give and fail as they like.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use websocket_app::ClosedBy::Us;
+use websocket_app::{Close, Error, EventLoop, Message, Phase, Reconnect, State, Transport, WebSocket, WebSocketApp};
+
+use super::{echo, talks};
+use crate::failure::{Failure, clean, lost};
+use crate::frame::Frame;
+use crate::peer::{Listener, Peer};
+use crate::running::run;
+use crate::watchdog::{wait_until, within};
+
+/// What a URL says when nobody is to look it up.
+const NOWHERE: &str = "ws://nowhere.invalid/";
+
+/// TCP that takes and gives a few bytes at a time, as if they had to be unpacked. Some it cannot stand.
+struct Crumbs {
+    tcp: TcpStream,
+    few: usize,
+}
+
+impl Transport for Crumbs {
+    fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut next = [0; POISON.len()];
+        let poison = matches!(self.tcp.peek(&mut next), Ok(n) if n == next.len()) && next == POISON;
+        assert!(!poison, "on purpose");
+        let few = buf.len().min(self.few);
+        (&self.tcp).read(&mut buf[..few])
+    }
+
+    fn write(&self, buf: &[u8]) -> io::Result<usize> {
+        (&self.tcp).write(&buf[..buf.len().min(self.few)])
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.tcp.shutdown(how)
+    }
+}
+
+/// A frame with a reserved opcode, long enough not to come about by chance within TLS.
+const POISON: [u8; 10] = *b"\x8f\x08!poison!";
+
+impl AsFd for Crumbs {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.tcp.as_fd()
+    }
+}
+
+fn crumbs(peer: &Peer, few: usize) -> Crumbs {
+    Crumbs { tcp: non_blocking(peer), few }
+}
+
+fn non_blocking(peer: &Peer) -> TcpStream {
+    let tcp = TcpStream::connect(peer.addr()).unwrap();
+    tcp.set_nonblocking(true).unwrap();
+    tcp
+}
+
+#[test]
+fn an_app_talks_over_one() {
+    let peer = Peer::start(echo);
+    talks(WebSocketApp::new(NOWHERE).socket(crumbs(&peer, 7)));
+}
+
+/// Fewer bytes than any message of TLS has.
+#[cfg(feature = "__tls")]
+#[test]
+fn tls_goes_over_one_too() {
+    crate::tls::on_each(|backend| {
+        let peer = Peer::start_tls(backend, echo);
+        talks(peer.app().socket(crumbs(&peer, 7)));
+    });
+}
+
+const LONG: usize = 3 << 20;
+
+fn long_echo(listener: &Listener) {
+    let mut client = listener.open_with_small_buffer();
+    client.expect(Frame::binary(vec![1; LONG]));
+    client.send(Frame::binary(vec![2; LONG]));
+    client.answer_close();
+}
+
+#[test]
+fn the_blocking_clients_long_messages_go_both_ways() {
+    long_messages(Peer::start(long_echo));
+}
+
+#[cfg(feature = "__tls")]
+#[test]
+fn the_blocking_clients_long_messages_go_both_ways_over_tls() {
+    crate::tls::on_each(|backend| long_messages(Peer::start_tls(backend, long_echo)));
+}
+
+fn long_messages(peer: Peer) {
+    let builder = WebSocket::builder(peer.url()).tls(peer.tls()).socket(crumbs(&peer, 300));
+    within("the client", move || -> Close {
+        let mut ws = builder.connect().unwrap();
+        ws.send(vec![1; LONG]).unwrap();
+        assert_eq!(ws.recv().unwrap(), Message::Binary(&vec![2; LONG]));
+        ws.close().unwrap()
+    });
+}
+
+#[test]
+fn an_apps_long_messages_go_both_ways() {
+    an_apps_long_messages(Peer::start(long_echo));
+}
+
+#[cfg(feature = "__tls")]
+#[test]
+fn an_apps_long_messages_go_both_ways_over_tls() {
+    crate::tls::on_each(|backend| an_apps_long_messages(Peer::start_tls(backend, long_echo)));
+}
+
+fn an_apps_long_messages(peer: Peer) {
+    let app = run(peer.app().socket(crumbs(&peer, 300)));
+    app.expect_open();
+    app.sender.send(vec![1; LONG]).unwrap();
+    app.expect_binary(&vec![2; LONG]);
+    app.sender.close();
+    app.expect_close(clean(Us, 1000, ""));
+    app.end_in_order();
+}
+
+#[test]
+fn its_panic_costs_this_connection_and_no_other() {
+    let poisons = Peer::start(|listener| {
+        let mut client = listener.open();
+        client.expect_text("hello");
+        client.write(POISON);
+    });
+    let other = Peer::start(echo);
+    let apps = EventLoop::new().unwrap();
+    let goes_on = apps.add(other.app().on_message(|ws, _| ws.close())).unwrap();
+    wait_until("it is open", || goes_on.sender().state() == State::Open);
+    let app = WebSocketApp::new(NOWHERE).socket(crumbs(&poisons, 300)).on_open(|ws| ws.send("hello"));
+    let app = apps.add(app).unwrap();
+    let error = within("join", || app.join()).unwrap_err();
+    assert!(error.to_string().contains("the transport panicked"), "{error}");
+    goes_on.sender().send("hello").unwrap();
+    within("join", || goes_on.join()).unwrap();
+}
+
+#[test]
+fn its_sockets_end_is_seen() {
+    let peer = Peer::start(|listener| {
+        let mut client = listener.open();
+        client.send(Frame::text("last words"));
+    });
+    let app = run(WebSocketApp::new(NOWHERE).socket(crumbs(&peer, 300)));
+    app.expect_open();
+    app.expect_text("last words");
+    app.expect_failure(Failure::Network(Phase::Open));
+    app.expect_close(lost());
+    app.end_given_up();
+}
+
+/// A stream that ends by what is said in it, as TLS does: the socket stays open, and tells nothing.
+struct EndsWithin {
+    tcp: TcpStream,
+    /// What comes behind the last words, once.
+    end: Mutex<Option<io::Result<usize>>>,
+    ended: Mutex<bool>,
+}
+
+const LAST_WORDS: &[u8] = b"last words";
+
+impl EndsWithin {
+    fn new(peer: &Peer, end: io::Result<usize>) -> Self {
+        EndsWithin { tcp: non_blocking(peer), end: Mutex::new(Some(end)), ended: Mutex::new(false) }
+    }
+}
+
+impl Transport for EndsWithin {
+    fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut ended = self.ended.lock().unwrap();
+        if *ended {
+            return self.end.lock().unwrap().take().unwrap_or(Err(ErrorKind::WouldBlock.into()));
+        }
+        let n = (&self.tcp).read(buf)?;
+        *ended = buf[..n].ends_with(LAST_WORDS);
+        Ok(n)
+    }
+
+    fn write(&self, buf: &[u8]) -> io::Result<usize> {
+        (&self.tcp).write(buf)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.tcp.shutdown(how)
+    }
+}
+
+impl AsFd for EndsWithin {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.tcp.as_fd()
+    }
+}
+
+#[test]
+fn an_end_or_an_error_right_behind_the_last_bytes_is_seen_at_once() {
+    for (end, says) in [
+        (Ok(0), "the peer ended the stream without a Close frame"),
+        (Err(io::Error::other("the gateway hung up")), "the gateway hung up"),
+    ] {
+        let peer = Peer::start(|listener| {
+            let mut client = listener.open();
+            client.expect_text("go");
+            client.send(Frame::text("last words"));
+            client.stay_silent();
+        });
+        let app = WebSocketApp::new(NOWHERE).ping_interval(None).socket(EndsWithin::new(&peer, end));
+        let app = app.on_open(|ws| ws.send("go"));
+        let error = within("run_forever", || app.run_forever()).unwrap_err();
+        assert!(matches!(error, Error::Network { phase: Phase::Open, .. }), "{error:?}");
+        assert!(error.to_string().contains(says), "{error}");
+    }
+}
+
+/// Whoever else makes errors without an operating system's code, TLS for one.
+#[test]
+fn its_own_error_is_the_networks_and_worth_another_attempt() {
+    let peer = Peer::start(|listener| {
+        drop(listener.accept());
+        echo(listener);
+    });
+    let (addr, calls) = (peer.addr(), AtomicU32::new(0));
+    let app = WebSocketApp::new(NOWHERE).connector(move |_, _| {
+        let tcp = TcpStream::connect(addr)?;
+        tcp.set_nonblocking(true)?;
+        let fails = calls.fetch_add(1, Ordering::SeqCst) == 0;
+        Ok(Moody { tcp, fails })
+    });
+    let soon = Duration::from_millis(1);
+    let app = run(app.reconnect(Reconnect::fixed(soon)));
+    app.expect_failure(Failure::Attempt(1, Some(soon), Box::new(Failure::Network(Phase::Upgrade))));
+    app.expect_open();
+    app.sender.send("hello").unwrap();
+    app.expect_text("hello");
+    app.sender.close();
+    app.close();
+    app.end_in_order();
+}
+
+/// One that may be in no mood to read.
+struct Moody {
+    tcp: TcpStream,
+    fails: bool,
+}
+
+impl Transport for Moody {
+    fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        match self.fails {
+            true => Err(io::Error::other("the gateway is asleep")),
+            false => (&self.tcp).read(buf),
+        }
+    }
+
+    fn write(&self, buf: &[u8]) -> io::Result<usize> {
+        (&self.tcp).write(buf)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.tcp.shutdown(how)
+    }
+}
+
+impl AsFd for Moody {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.tcp.as_fd()
+    }
+}
