@@ -202,7 +202,8 @@ macro_rules! option_methods {
         /// Looks hosts up with a closure instead of the operating system's resolver: from its name and port to its addresses,
         /// the preferred one first. They are tried as RFC 8305 has it, both families in turns. Called on a thread of its own
         /// for each attempt to connect, so it may block; when it takes too long it is left alone, and a later attempt may call
-        /// it meanwhile. Not called for a URL with an IP address. Defaults to the operating system's.
+        /// it meanwhile. Not called for a URL with an IP address; with that of a Unix socket it is an error of the run, unless
+        /// redirects may lead elsewhere. Defaults to the operating system's.
         ///
         /// ```no_run
         /// use std::net::SocketAddr;
@@ -258,8 +259,9 @@ macro_rules! option_methods {
             self
         }
 
-        /// Sets options of the TCP socket: keepalive, buffer sizes, the address or interface to connect from. Defaults to
-        /// those of [`SocketOptions::new`](crate::SocketOptions::new).
+        /// Sets options of the TCP socket: keepalive, buffer sizes, the address or interface to connect from. With the URL of a
+        /// Unix socket they are an error of the run, unless redirects may lead elsewhere. Defaults to those of
+        /// [`SocketOptions::new`](crate::SocketOptions::new).
         pub fn socket_options(mut self, options: $crate::SocketOptions) -> Self {
             self.config.route.options = options;
             self

@@ -33,7 +33,11 @@ impl Route {
         if self.socket.is_some() && again {
             return Err(Error::invalid("socket(…) with reconnect(…) or max_redirects(…)", ONLY_ONE));
         }
-        let Some(own) = self.own() else { return Ok(()) };
+        self.own().map_or(Ok(()), |own| self.check_beside(own))
+    }
+
+    /// Refuses what is for looking up and TCP only, where `own` goes another way.
+    pub(crate) fn check_beside(&self, own: &str) -> Result<(), Error> {
         let unused = "has no effect: no address is looked up, and no TCP socket made";
         if self.resolver.is_some() {
             return Err(Error::invalid(format!("resolver(…) with {own}"), unused));

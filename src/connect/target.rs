@@ -56,9 +56,13 @@ impl Target {
             (Some(_), Some(option)) => {
                 return Err(invalid(format!("says where to connect, and {option} does: keep one")));
             }
-            (Some(_), None) => Some("a URL of a Unix socket"),
+            (Some(_), None) => Some(UNIX_URL),
             (None, own) => own,
         };
+        // A redirect may lead from there to another server, by TCP.
+        if unix.is_some() && config.max_redirects == 0 {
+            config.route.check_beside(UNIX_URL)?;
+        }
         let parsed = parse(&asked).map_err(invalid)?;
         let (Some(host), Some(port)) = (parsed.host(), parsed.port_or_known_default()) else {
             return Err(invalid(NO_HOST.into()));
@@ -142,6 +146,8 @@ fn locate_unix(url: UnixUrl) -> Result<Located<'static>, String> {
 fn locate_unix(_: UnixUrl) -> Result<Located<'static>, String> {
     Err("is for a Unix socket, which this operating system does not have for us: use ws://".into())
 }
+
+const UNIX_URL: &str = "a URL of a Unix socket";
 
 const NO_HOST: &str = "names no host: it should look like ws://host/path";
 

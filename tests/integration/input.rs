@@ -75,7 +75,12 @@ fn ways_to_connect_that_contradict_each_other() {
     is_refused(|| with_socket(app()).proxy("http://127.0.0.1:1"), "proxy(…) with socket(…)");
     is_refused(|| app().connector(|_, _| tcp_to_nobody()).proxy("http://127.0.0.1:1"), "proxy(…) with connector(…)");
     #[cfg(unix)]
-    is_refused(|| WebSocketApp::new("ws+unix:/a.sock").proxy("http://127.0.0.1:1"), "a URL of a Unix socket");
+    {
+        let unix = || WebSocketApp::new("ws+unix:/a.sock");
+        is_refused(|| unix().resolver(|_, _| Ok([])), "resolver(…) with a URL of a Unix socket");
+        is_refused(|| unix().socket_options(nodelay.clone()), "socket_options(…) with a URL of a Unix socket");
+        is_refused(|| unix().proxy("http://127.0.0.1:1"), "proxy(…) with a URL of a Unix socket");
+    }
     is_refused(|| app().host("a.example").header("Host", "b.example"), "host(…)");
     is_refused(|| app().host("a.example/path"), "one host");
     #[cfg(feature = "cookies")]

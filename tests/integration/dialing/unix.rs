@@ -11,7 +11,7 @@ use std::time::Duration;
 use std::{env, process};
 
 use socket2::{Domain, SockAddr, Socket, Type};
-use websocket_app::{Error, Message, Phase, Reconnect, State, WebSocket, WebSocketApp};
+use websocket_app::{Error, Message, Phase, Reconnect, SocketOptions, State, WebSocket, WebSocketApp};
 
 use super::{FOREVER, echo, talks};
 use crate::failure::{Failure, lost, unanswered};
@@ -89,6 +89,30 @@ fn a_redirect_within_the_server_stays_at_the_socket() {
     });
     let door = Door::to(peer.addr());
     let builder = WebSocket::builder(door.url("ws+unix", "/old")).max_redirects(1);
+    within("the client", move || builder.connect().unwrap().close().unwrap());
+}
+
+/// By TCP, for which the options are.
+#[test]
+fn a_redirect_elsewhere_has_use_for_a_resolver_and_socket_options() {
+    let second = Peer::start(|listener| {
+        let mut client = listener.accept();
+        assert_eq!(client.read_request().header("Host"), Some("second.invalid"));
+        let answer = client.acceptance("");
+        client.write(answer);
+        client.answer_close();
+    });
+    let first = Peer::start(|listener| {
+        let mut client = listener.accept();
+        client.read_request();
+        client.write("HTTP/1.1 302 x\r\nLocation: ws://second.invalid/\r\nContent-Length: 0\r\n\r\n");
+    });
+    let (door, addr) = (Door::to(first.addr()), second.addr());
+    let builder = WebSocket::builder(door.url("ws+unix", "/")).max_redirects(1);
+    let builder = builder.socket_options(SocketOptions::new().nodelay(false)).resolver(move |host, _| {
+        assert_eq!(host, "second.invalid");
+        Ok([addr])
+    });
     within("the client", move || builder.connect().unwrap().close().unwrap());
 }
 
