@@ -34,7 +34,7 @@ pub enum Error {
     Timeout {
         /// What took too long.
         phase: Phase,
-        /// The host and port, or the address.
+        /// The host and port, or the address; where a TCP connection was waited for, with the addresses that did not answer.
         peer: Box<str>,
         /// The limit that was exceeded.
         after: Duration,
@@ -112,7 +112,12 @@ impl fmt::Display for Error {
             Error::Timeout { phase: Phase::Open, peer, after } => {
                 write!(f, "connection to {peer} lost: nothing heard for {after:?}")
             }
-            Error::Timeout { phase, peer, after } => write!(f, "{phase} {peer}: not done within {after:?}"),
+            Error::Timeout { phase: Phase::Closing, peer, after } => {
+                write!(f, "{} {peer}: not done within the close_timeout of {after:?}", Phase::Closing)
+            }
+            Error::Timeout { phase, peer, after } => {
+                write!(f, "{phase} {peer}: not done within the connect_timeout of {after:?} ({})", phase.when_slow())
+            }
             Error::Tls { peer, source } => write!(f, "TLS handshake with {peer}: {source}"),
             Error::Proxy(refusal) => refusal.fmt(f),
             Error::Rejected(rejection) => rejection.fmt(f),
@@ -190,6 +195,19 @@ pub enum Phase {
     Closing,
 }
 
+impl Phase {
+    /// What to try where this phase of connecting takes too long.
+    fn when_slow(self) -> &'static str {
+        match self {
+            Phase::Resolve => "is the network up, and does its name server answer?",
+            Phase::Connect => "is the address right, and does a firewall let us through?",
+            Phase::Proxy => "is the proxy overloaded, or the server out of its reach?",
+            Phase::Tls => "does it speak TLS on this port?",
+            Phase::Upgrade | Phase::Open | Phase::Closing => "is this its WebSocket port, and ws:// or wss:// right?",
+        }
+    }
+}
+
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -251,11 +269,27 @@ impl fmt::Display for Rejection {
         }
         if let Some(why) = &self.not_followed {
             write!(f, ", which is not followed: {}", excerpt(why))?;
+        } else if let Some(hint) = self.hint() {
+            write!(f, " ({hint})")?;
         }
         match excerpt(&String::from_utf8_lossy(&self.body)).as_str() {
             "" => Ok(()),
             text => write!(f, ": {text}"),
         }
+    }
+}
+
+impl Rejection {
+    /// What to try, where a status has a usual cause.
+    fn hint(&self) -> Option<&'static str> {
+        Some(match self.status {
+            200..=299 => "there is something else than a WebSocket: is the path right?",
+            300..=399 => "max_redirects(…) follows it",
+            401 | 403 => "does it want a login, in the URL or in a header, or another Origin?",
+            404 | 410 => "is the path right?",
+            502..=504 => "the server is down, or has too much to do",
+            _ => return None,
+        })
     }
 }
 

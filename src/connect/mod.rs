@@ -17,6 +17,7 @@
 //! Logs to the target `websocket_app::connect` what is tried, at debug level: hosts, addresses and paths. Never user info,
 //! queries, headers or bodies, in which credentials travel.
 
+mod advice;
 mod body;
 mod credentials;
 mod dial;

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 
 use url::Host;
 
+use super::advice::advise;
 use super::elsewhere::ask;
 use super::waiter::{Failure, Waiter};
 use crate::error::{Error, Phase};
@@ -37,10 +38,8 @@ fn look_up(
             log::debug!(target: super::LOG, "{} has the addresses {addresses:?}", waiter.peer());
             return Ok(addresses);
         }
-        Ok(_) => io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
-        Err(error) => {
-            io::Error::new(error.kind(), format!("{error} (is the name spelt right, and is the network up?)"))
-        }
+        Ok(_) => io::Error::new(io::ErrorKind::NotFound, "the name has no address (is it spelt right?)"),
+        Err(error) => advise(error, "is the name spelt right, and is the network up?"),
     };
     Err(Error::network(Phase::Resolve, waiter.peer(), problem).into())
 }
@@ -85,7 +84,7 @@ mod tests {
         assert!(error.to_string().starts_with("looking up nowhere:1: unknown (is the name"), "{error}");
         let empty = look_up(&mut waiter, || Ok(Vec::new()));
         let Err(Failure::Error(error)) = empty else { panic!("{empty:?}") };
-        assert_eq!(error.to_string(), "looking up nowhere:1: the name has no address");
+        assert_eq!(error.to_string(), "looking up nowhere:1: the name has no address (is it spelt right?)");
     }
 
     #[test]

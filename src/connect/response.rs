@@ -90,7 +90,7 @@ impl Head {
             return Err("the server speaks TLS on this port: is the URL's scheme meant to be wss://?".into());
         }
         let shown: String = bytes.iter().take(24).flat_map(|&byte| byte.escape_ascii()).map(char::from).collect();
-        Err(format!("the answer is not HTTP/1.1: \"{shown}…\""))
+        Err(format!("the answer is not HTTP/1.1, is the port right? It begins with \"{shown}…\""))
     }
 
     /// Parses a head that ends where [`find_end`](Self::find_end) says.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket as Raw, Type};
 
+use super::advice::advise;
 use super::elsewhere::ask;
 use super::waiter::{Failure, Waiter};
 use crate::error::{Error, Phase};
@@ -51,5 +52,5 @@ fn explained(error: io::Error) -> io::Error {
         ErrorKind::PermissionDenied => "may this user write to the socket, and pass the folders above it?",
         _ => return error,
     };
-    io::Error::new(error.kind(), format!("{error} ({hint})"))
+    advise(error, hint)
 }

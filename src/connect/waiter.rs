@@ -128,6 +128,15 @@ impl<'a> Waiter<'a> {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
+    /// Does something that may take no more than half of the time that is left, as there is something else to try.
+    pub(super) fn in_half_the_time<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        let (whole, now) = (self.deadline, Instant::now());
+        self.deadline = whole.map(|deadline| now + deadline.saturating_duration_since(now) / 2);
+        let done = work(self);
+        self.deadline = whole;
+        done
+    }
+
     /// Fails when the connect was cancelled or its time is over.
     pub(super) fn check(&self, phase: Phase) -> Result<(), Failure> {
         if self.cancel.is_cancelled() {
@@ -235,7 +244,21 @@ mod tests {
         let mut waiter = Waiter::new("peer:1", timeout, &cancel).unwrap_or_else(|e| panic!("{e:?}"));
         assert!(waiter.wait(Phase::Tls, Some(Instant::now())).is_ok());
         let Err(Failure::Error(error)) = waiter.wait(Phase::Tls, None) else { panic!("no timeout") };
-        assert_eq!(error.to_string(), "TLS handshake with peer:1: not done within 20ms");
+        let told =
+            "TLS handshake with peer:1: not done within the connect_timeout of 20ms (does it speak TLS on this port?)";
+        assert_eq!(error.to_string(), told);
+    }
+
+    #[test]
+    fn half_the_time_is_for_that_alone() {
+        let cancel = Cancel::new();
+        let mut waiter = Waiter::new("peer:1", Duration::from_secs(3600), &cancel).unwrap_or_else(|e| panic!("{e:?}"));
+        let whole = waiter.deadline.unwrap();
+        let left = waiter.in_half_the_time(|waiter| {
+            waiter.in_half_the_time(|waiter| waiter.deadline.unwrap().saturating_duration_since(Instant::now()))
+        });
+        assert!(left <= Duration::from_secs(900) && left > Duration::from_secs(600), "{left:?}");
+        assert_eq!(waiter.deadline, Some(whole));
     }
 
     #[test]

@@ -122,7 +122,12 @@ fn a_redirect_is_a_rejection_that_tells_where_to() {
         rejection(Server::answering("HTTP/1.1 302 Found\r\nLocation: wss://other/\r\nContent-Length: 0\r\n\r\n"));
     assert_eq!((rejection.status, rejection.headers.get("location")), (302, Some("wss://other/")));
     let shown = rejection.to_string();
-    assert!(shown.ends_with("/chat refused the upgrade with HTTP status 302, it redirects to wss://other/"), "{shown}");
+    assert!(
+        shown.ends_with(
+            "/chat refused the upgrade with HTTP status 302, it redirects to wss://other/ (max_redirects(…) follows it)"
+        ),
+        "{shown}"
+    );
     assert!(!shown.contains("secret"), "{shown}");
 }
 

@@ -175,6 +175,8 @@ fn reason(text: &str, server_name: &str) -> String {
         format!(": it is not for `{server_name}`; TlsConfig::server_name can expect another name")
     } else if ["self-signed", "self signed", "issuer"].iter().any(|word| reason.contains(word)) {
         ": TlsConfig::root_certificate_file can trust its root".to_owned()
+    } else if ["expired", "not yet valid"].iter().any(|word| reason.contains(word)) {
+        ": is this machine's clock right?".to_owned()
     } else {
         String::new()
     };
@@ -191,7 +193,7 @@ mod tests {
             format!("error:0A000086:SSL routines:tls_post_process:certificate verify failed:x.c:1889: ({reason})")
         };
         for (reason_given, begins, contains) in [
-            ("certificate has expired", "the server's certificate is not accepted: certificate has expired", ""),
+            ("certificate has expired", "the server's certificate is not accepted: certificate has expired", "clock"),
             ("hostname mismatch", "the server's certificate is not accepted: hostname mismatch", "`localhost`"),
             (
                 "self-signed certificate",

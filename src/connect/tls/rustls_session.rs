@@ -257,12 +257,13 @@ fn reason(error: &TlsError, server_name: &ServerName<'_>) -> String {
 
 fn certificate_reason(problem: &CertificateError, server_name: &ServerName<'_>) -> (String, String) {
     const TRUST: &str = ": TlsConfig::root_certificate_file can trust its root";
+    const CLOCK: &str = ": is this machine's clock right?";
     match problem {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            ("certificate has expired".into(), String::new())
+            ("certificate has expired".into(), CLOCK.into())
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            ("certificate is not yet valid".into(), String::new())
+            ("certificate is not yet valid".into(), CLOCK.into())
         }
         CertificateError::UnknownIssuer => ("unknown issuer".into(), TRUST.into()),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
