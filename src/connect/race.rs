@@ -54,7 +54,7 @@ impl Race {
 
 /// Alternates the address families, beginning with the one the resolver prefers (RFC 8305 §4): where IPv6 is broken, the
 /// second attempt is IPv4, however many IPv6 addresses there are.
-fn interleave(addresses: &[SocketAddr]) -> VecDeque<SocketAddr> {
+pub(super) fn interleave(addresses: &[SocketAddr]) -> VecDeque<SocketAddr> {
     let preferred = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (mut first, mut second): (VecDeque<_>, VecDeque<_>) =
         addresses.iter().copied().partition(|address| address.is_ipv6() == preferred);

@@ -214,6 +214,11 @@ impl Connection {
         Ok(frame)
     }
 
+    /// Reads so many bytes, of whatever comes before the upgrade.
+    pub(crate) fn read_bytes(&mut self, count: usize) -> Vec<u8> {
+        self.try_read_bytes(count).unwrap_or_else(|e| panic!("waiting for {count} bytes: {e}"))
+    }
+
     /// Waits for some bytes, whatever they are: the client has begun to talk.
     #[cfg(feature = "__tls")]
     pub(crate) fn read_something(&mut self) {

@@ -1,11 +1,12 @@
 //! The line to a proxy: what its protocols need of a stream, and what comes of an exchange.
 
+use std::fmt;
 use std::io::{self, ErrorKind};
 
 use super::super::stream::Stream;
 use super::super::waiter::{Failure, Waiter};
 use super::address::Scheme;
-use crate::error::Phase;
+use crate::error::{Error, Phase};
 
 /// Messages go out, and their answers come in. The tests' one is in memory.
 pub(super) trait Line {
@@ -22,6 +23,28 @@ pub(super) enum Stop {
     Refused(Refusal),
     /// The line failed, or the time is over.
     Failed(Failure),
+}
+
+impl Stop {
+    /// Tells whether another address of the same server may do better.
+    pub(super) fn may_be_the_address(&self) -> bool {
+        match self {
+            Stop::Refused(refusal) => refusal.unreachable,
+            // Some proxies wait for an address until we give up, and some hang up instead of saying that it is dead.
+            Stop::Failed(Failure::Error(Error::Timeout { .. } | Error::Network { .. })) => true,
+            Stop::Failed(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Stop::Refused(refusal) => f.write_str(&refusal.problem),
+            Stop::Failed(Failure::Error(error)) => error.fmt(f),
+            Stop::Failed(Failure::Cancelled) => f.write_str("cancelled"),
+        }
+    }
 }
 
 impl From<Failure> for Stop {
@@ -110,7 +133,7 @@ impl Line for Script<'_> {
     fn receive(&mut self, bytes: &mut [u8]) -> Result<(), Failure> {
         let Some((now, later)) = self.answers.split_at_checked(bytes.len()) else {
             let end = io::Error::from(ErrorKind::UnexpectedEof);
-            return Err(crate::error::Error::network(Phase::Proxy, "the proxy", end).into());
+            return Err(Error::network(Phase::Proxy, "the proxy", end).into());
         };
         bytes.copy_from_slice(now);
         self.answers = later;

@@ -25,6 +25,8 @@ use url::Host;
 
 use self::address::{Address, Scheme};
 use self::line::{Refusal, Stop, Wire};
+use super::advice::list;
+use super::race::interleave;
 use super::resolve::resolve;
 use super::stream::Stream;
 use super::target::shown;
@@ -84,15 +86,19 @@ impl Proxy {
         let destinations = self.destinations(host, port, route, waiter)?;
         log::debug!(target: super::LOG, "{server}: going through the proxy {}", self.address);
         waiter.set_peer(&self.peer);
-        let stream = self.open_first(&destinations, route, waiter)?;
+        let stream = self.open_first(&destinations, &server, route, waiter)?;
         waiter.set_peer(&server);
         Ok(stream)
     }
 
     /// Asks for one after the other until the proxy reaches it. There is at least one.
+    ///
+    /// One after the other, not staggered as [`tcp`] does it: a proxy takes longer than a quarter of a second as a rule, so
+    /// every connect would make it open several. But none takes more than half of the time that is left.
     fn open_first(
         &self,
         destinations: &[Destination<'_>],
+        server: &str,
         route: &Route,
         waiter: &mut Waiter<'_>,
     ) -> Result<Stream, Failure> {
@@ -100,13 +106,23 @@ impl Proxy {
         let mut rest = destinations;
         loop {
             let (destination, others) = rest.split_first().expect("there is at least one, and the last one returns");
-            match self.tunnel(&addresses, destination, &route.options, waiter) {
+            let stream = self.connect(&addresses, &route.options, waiter)?;
+            waiter.set_peer(&format!("{} for {}", self.peer, destination.of(server)));
+            let tunnel = match others.is_empty() {
+                true => self.tunnel(stream, destination, waiter),
+                false => waiter.in_half_the_time(|waiter| self.tunnel(stream, destination, waiter)),
+            };
+            waiter.set_peer(&self.peer);
+            match tunnel {
                 Ok(stream) => return Ok(stream),
-                Err(Stop::Refused(refusal)) if refusal.unreachable && !others.is_empty() => {
-                    log::debug!(target: super::LOG, "{destination}, by {}: {}", self.peer, refusal.problem);
+                Err(stop) if stop.may_be_the_address() && !others.is_empty() => {
+                    log::debug!(target: super::LOG, "{destination}, by {}: {stop}", self.peer);
                     rest = others;
                 }
-                Err(Stop::Refused(refusal)) => return Err(self.refused(refusal, destination).into()),
+                Err(Stop::Refused(refusal)) => {
+                    let tried = &destinations[..destinations.len() - others.len()];
+                    return Err(self.refused(refusal, server, tried).into());
+                }
                 Err(Stop::Failed(failure)) => return Err(failure),
             }
         }
@@ -123,7 +139,7 @@ impl Proxy {
         if let (Host::Domain(name), true) = (host, self.address.scheme.looks_up()) {
             return Ok(vec![Destination::Name(name, port)]);
         }
-        let addresses = resolve(host, port, route.resolver.as_ref(), waiter)?.into_iter();
+        let addresses = interleave(&resolve(host, port, route.resolver.as_ref(), waiter)?).into_iter();
         let reached = addresses.filter(|address| address.is_ipv4() || self.address.scheme.reaches_ipv6());
         let destinations: Vec<_> = reached.map(Destination::Address).collect();
         if destinations.is_empty() {
@@ -135,17 +151,21 @@ impl Proxy {
         Ok(destinations)
     }
 
-    fn tunnel(
+    /// Connects to the proxy itself.
+    fn connect(
         &self,
         addresses: &[SocketAddr],
-        destination: &Destination<'_>,
         options: &SocketOptions,
         waiter: &mut Waiter<'_>,
-    ) -> Result<Stream, Stop> {
-        let mut stream = tcp::connect(addresses, options, waiter)?;
-        if let Some(connector) = &self.tls {
-            stream = connector.handshake(stream, waiter)?;
+    ) -> Result<Stream, Failure> {
+        let stream = tcp::connect(addresses, options, waiter)?;
+        match &self.tls {
+            Some(connector) => connector.handshake(stream, waiter),
+            None => Ok(stream),
         }
+    }
+
+    fn tunnel(&self, stream: Stream, destination: &Destination<'_>, waiter: &mut Waiter<'_>) -> Result<Stream, Stop> {
         let mut line = Wire::new(&stream, self.address.scheme, waiter);
         match &self.address.scheme {
             Scheme::Http | Scheme::Https => {
@@ -157,14 +177,25 @@ impl Proxy {
         Ok(stream)
     }
 
-    fn refused(&self, refusal: Refusal, destination: &Destination<'_>) -> Error {
-        Error::Proxy(Box::new(ProxyRefusal {
-            proxy: self.address.to_string(),
-            destination: destination.to_string(),
-            reply: refusal.reply,
-            problem: refusal.problem,
-            temporary: refusal.temporary,
-        }))
+    /// `tried` is what was asked for, the last of it in vain at the end.
+    fn refused(&self, refusal: Refusal, server: &str, tried: &[Destination<'_>]) -> Error {
+        let destination = tried.last().map(ToString::to_string).unwrap_or_default();
+        let problem = match destination == server {
+            true => refusal.problem,
+            false => format!("{} (looked up here for {server}; tried {})", refusal.problem, list(tried)),
+        };
+        let (proxy, reply) = (self.address.to_string(), refusal.reply);
+        Error::Proxy(Box::new(ProxyRefusal { proxy, destination, reply, problem, temporary: refusal.temporary }))
+    }
+}
+
+impl Destination<'_> {
+    /// Names it together with the server whose address it is.
+    fn of(&self, server: &str) -> String {
+        match self.to_string() {
+            destination if destination == server => destination,
+            destination => format!("{server} at {destination}"),
+        }
     }
 }
 
@@ -208,7 +239,7 @@ mod tests {
         let proxy = Proxy::choose(&config, "ws", &Host::Domain("server.example"), 80).unwrap().unwrap();
         let destinations = ["10.0.0.1:80", "10.0.0.2:80"].map(|address| Destination::Address(address.parse().unwrap()));
         let cancel = Cancel::new();
-        let result = proxy.open_first(&destinations, &Route::default(), &mut waiter(&cancel)).map(drop);
+        let result = proxy.open_first(&destinations, "host:80", &Route::default(), &mut waiter(&cancel)).map(drop);
         server.join(result)
     }
 

@@ -161,7 +161,8 @@ fn a_proxy_that_hangs_up_is_a_network_error_that_names_it() {
         assert!(matches!(&result, Err(Failure::Error(Error::Network { phase: Phase::Proxy, .. }))));
         let error = text(result);
         assert!(
-            error.starts_with(&format!("asking the proxy 127.0.0.1:{port}: it ")) && error.contains(says),
+            error.starts_with(&format!("asking the proxy 127.0.0.1:{port} for server.invalid:80: it "))
+                && error.contains(says),
             "{error}"
         );
     }

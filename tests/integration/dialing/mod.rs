@@ -5,6 +5,8 @@ mod addresses;
 /// Cookies kept from one connection to the next.
 #[cfg(feature = "cookies")]
 mod cookies;
+/// What the errors say.
+mod errors;
 /// A `Host` header other than the URL's.
 mod host;
 /// Options of the TCP socket.
