@@ -224,7 +224,7 @@ macro_rules! option_methods {
 
         /// Connects with a closure instead of looking up and TCP: from the URL's host and port to a connected
         /// [`Socket`](crate::Socket), or what becomes one: a `TcpStream`, a `UnixStream`, a [`Transport`](crate::Transport) of
-        /// your own. TLS, for `wss://`, and the upgrade go over it. An IPv6 address comes without brackets, as
+        /// your own; [`Socket::from_stream`](crate::Socket::from_stream) makes one of any other stream. TLS, for `wss://`, and the upgrade go over it. An IPv6 address comes without brackets, as
         /// `TcpStream::connect((host, port))` takes it.
         ///
         /// Called on a thread of its own for each attempt to connect, so it may block; when it takes longer than

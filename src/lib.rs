@@ -151,7 +151,7 @@
 //! |---|---|
 //! | look hosts up in a way of your own | [`resolver`](WebSocketApp::resolver) |
 //! | set keepalive, buffer sizes, the address or interface to connect from | [`socket_options`](WebSocketApp::socket_options) |
-//! | connect in a way of your own, over anything that can be waited for | [`connector`](WebSocketApp::connector), with a [`Transport`] |
+//! | connect in a way of your own, over anything that can be waited for | [`connector`](WebSocketApp::connector), with [`Socket::from_stream`] or a [`Transport`] |
 //! | use a socket that is connected already | [`socket`](WebSocketApp::socket) |
 //! | ask for another host than the URL's | [`host`](WebSocketApp::host) |
 //! | send back the cookies that the server sets | [`keep_cookies`](WebSocketApp::keep_cookies) |

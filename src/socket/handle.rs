@@ -6,8 +6,8 @@ use std::time::Duration;
 use mio::event::Source;
 use mio::{Events, Interest, Poll, Registry, Token};
 
-pub(super) use system::AsHandle;
 pub(crate) use system::Handle;
+pub(super) use system::{AsHandle, Borrowed, Owned, duplicate};
 
 impl Handle {
     /// Waits until there is room to write, or something is wrong, or the time is over.
@@ -25,10 +25,16 @@ impl Handle {
 mod system {
     pub(crate) use std::os::fd::AsFd as AsHandle;
     use std::os::fd::{AsRawFd, RawFd};
+    pub(crate) use std::os::fd::{BorrowedFd as Borrowed, OwnedFd as Owned};
 
     use mio::unix::SourceFd;
 
     use super::{Interest, Registry, Source, Token, io};
+
+    /// The same open file under another number.
+    pub(crate) fn duplicate(of: &impl AsHandle) -> io::Result<Owned> {
+        of.as_fd().try_clone_to_owned()
+    }
 
     /// A descriptor, which its owner keeps open while this is registered.
     pub(crate) struct Handle(RawFd);
@@ -57,10 +63,16 @@ mod system {
 #[cfg(windows)]
 mod system {
     pub(crate) use std::os::windows::io::AsSocket as AsHandle;
+    pub(crate) use std::os::windows::io::{BorrowedSocket as Borrowed, OwnedSocket as Owned};
 
     use mio::net::TcpStream;
 
     use super::{Interest, Registry, Source, Token, io};
+
+    /// The same socket under another number.
+    pub(crate) fn duplicate(of: &impl AsHandle) -> io::Result<Owned> {
+        of.as_socket().try_clone_to_owned()
+    }
 
     /// A duplicate of the socket: a poll takes sockets of its own make only.
     pub(crate) struct Handle(TcpStream);

@@ -3,6 +3,7 @@
 
 mod handle;
 mod options;
+mod read_write;
 mod system;
 mod transport;
 
@@ -17,13 +18,15 @@ use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 
-use handle::Handle;
+use handle::{AsHandle, Handle};
 pub use options::SocketOptions;
+use read_write::ReadWrite;
 use transport::Custom;
 pub use transport::Transport;
 
-/// A connected byte stream: made from a [`TcpStream`](std::net::TcpStream), from a Unix socket's stream, or from a
-/// [`Transport`] of your own.
+/// A connected byte stream: made from a [`TcpStream`](std::net::TcpStream), from a Unix socket's stream, from a
+/// [`Transport`] of your own, or from anything else that reads and writes and has a descriptor
+/// ([`from_stream`](Self::from_stream)).
 ///
 /// A stream of the standard library becomes non-blocking when it is used, and its clones with it.
 pub struct Socket(Kind);
@@ -55,6 +58,38 @@ impl<T: Transport> From<T> for Socket {
 }
 
 impl Socket {
+    /// Makes one of any stream that reads and writes, and has a descriptor that the operating system can wait for (`AsFd`; on
+    /// Windows a socket, `AsSocket`): a port of a virtual machine, a serial line, another crate's kind of socket.
+    ///
+    /// The stream becomes non-blocking, and is never flushed: what it has taken must be on its way. It is read and written by
+    /// turns, under a lock that is not held while waiting; a [`Transport`] does both at once. In the end it is shut down, if
+    /// it is a socket, and dropped.
+    ///
+    /// ```no_run
+    /// # #[cfg(unix)]
+    /// # fn main() -> Result<(), websocket_app::Error> {
+    /// use std::fs::File;
+    /// use websocket_app::{Socket, WebSocketApp};
+    ///
+    /// WebSocketApp::new("ws://host.example/")
+    ///     .connector(|_host, _port| {
+    ///         let port = File::options().read(true).write(true).open("/dev/virtio-ports/websocket")?;
+    ///         Socket::from_stream(port)
+    ///     })
+    ///     .run_forever()?;
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(unix))]
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The operating system does not duplicate the descriptor, or make it non-blocking.
+    pub fn from_stream(stream: impl Read + Write + AsHandle + Send + 'static) -> io::Result<Self> {
+        Ok(Socket::from(ReadWrite::new(stream)?))
+    }
+
     pub(crate) fn tcp(tcp: TcpStream) -> Self {
         Socket(Kind::Tcp(tcp))
     }

@@ -15,7 +15,8 @@ use super::handle::{AsHandle, Handle};
 ///
 /// It has a descriptor that the operating system can wait for (`AsFd`; on Windows a socket, `AsSocket`), and it never
 /// blocks. Reading and writing happen on different threads at the same time, so both take `&self`: where they share state,
-/// that needs a lock, which must not be held while waiting.
+/// that needs a lock, which must not be held while waiting. For a stream of std's traits there is
+/// [`Socket::from_stream`](crate::Socket::from_stream), which needs none of this.
 ///
 /// ```
 /// # #[cfg(unix)] mod counted {
