@@ -36,7 +36,8 @@ impl Stream {
         Stream(Kind::Tls(Box::new(layer)))
     }
 
-    /// Reads what is there. Zero is the end of the stream; nothing there is an error of kind `WouldBlock`.
+    /// Reads what is there. Zero is the end of the stream; nothing there is an error of kind `WouldBlock`; `Interrupted` is to
+    /// be tried again, when others have had their turn.
     ///
     /// TLS: fills `buf` from as many records as it takes. What ended the stream behind the bytes that it gives shows at the
     /// next read.
@@ -58,7 +59,7 @@ impl Stream {
         }
     }
 
-    /// Writes what there is room for. Only `WouldBlock` means that the socket is full.
+    /// Writes what there is room for. Only `WouldBlock` means that the socket is full, or that [`is_stalled`](Self::is_stalled).
     ///
     /// TLS: may have encrypted more than it got rid of, so the rest must be offered again, unchanged and with at least as
     /// many bytes, before anything else is.
@@ -67,6 +68,25 @@ impl Stream {
             Kind::Plain(socket) => socket.write(buf),
             #[cfg(feature = "__tls")]
             Kind::Tls(layer) => layer.write(buf),
+        }
+    }
+
+    /// Tells, after a write that would block, whether that waits for something that the peer says, and not for room: a read
+    /// takes it, and no event tells the writer.
+    pub(crate) fn is_stalled(&self) -> bool {
+        match &self.0 {
+            Kind::Plain(_) => false,
+            #[cfg(feature = "__tls")]
+            Kind::Tls(layer) => layer.is_stalled(),
+        }
+    }
+
+    /// Tells, after a read, whether a writer is to try again because of what may have come. It is told once.
+    pub(crate) fn take_stalled(&self) -> bool {
+        match &self.0 {
+            Kind::Plain(_) => false,
+            #[cfg(feature = "__tls")]
+            Kind::Tls(layer) => layer.take_stalled(),
         }
     }
 

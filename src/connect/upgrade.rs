@@ -99,6 +99,7 @@ fn read_body(head: &Head, beginning: &[u8], stream: &Stream, waiter: &mut Waiter
                     break;
                 }
             }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             _ => break,
         }
     }

@@ -141,11 +141,10 @@ impl Receiver {
             return Step::Received { more: true };
         }
         let (read, space) = match self.inbound.direct() {
-            Some(space) => (self.stream.read(space), space.len()),
+            Some(space) => (read(&self.stream, &self.outbound, space), space.len()),
             None => {
                 let kept = self.take_tail(reader);
-                let read = self.stream.read(&mut reader.buffer[kept..]);
-                let read = match read {
+                let read = match read(&self.stream, &self.outbound, &mut reader.buffer[kept..]) {
                     Ok(read) if read > 0 => {
                         self.heard();
                         let full = kept + read == reader.buffer.len();
@@ -385,7 +384,7 @@ impl Receiver {
 
     /// After the last thing of interest, what still comes is thrown away until the peer ends the stream.
     fn discard(&mut self, reader: &mut Reader) -> Step {
-        match self.stream.read(&mut reader.buffer) {
+        match read(&self.stream, &self.outbound, &mut reader.buffer) {
             Ok(0) => self.ended(None),
             Ok(_) => Step::Received { more: true },
             Err(error) => self.read_failed(error),
@@ -424,4 +423,13 @@ impl Receiver {
         });
         Step::Over(Some(Error::network(phase, &self.peer, source)))
     }
+}
+
+/// Reads, and lets a writer go on that has waited for what came.
+fn read(stream: &Stream, outbound: &Outbound, space: &mut [u8]) -> io::Result<usize> {
+    let read = stream.read(space);
+    if stream.take_stalled() {
+        outbound.on_writable();
+    }
+    read
 }

@@ -1,5 +1,8 @@
 //! `connect()` against scripted servers on the loopback interface.
 
+/// A server that says, within TLS, endlessly what means nothing.
+#[cfg(all(unix, feature = "native-tls", feature = "rustls"))]
+mod flood;
 /// Each phase times out by name and ends at once when cancelled.
 mod phases;
 /// What proxies answer, and what goes through them.

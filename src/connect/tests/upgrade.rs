@@ -170,7 +170,7 @@ fn a_rejection_does_not_wait_for_the_rest_of_its_body() {
 #[test]
 fn an_answer_that_is_no_upgrade_says_what_is_wrong() {
     for (response, says) in [
-        (&b"SSH-2.0-OpenSSH_9.2\r\n"[..], "not HTTP/1.1: \"SSH-2.0-"),
+        (&b"SSH-2.0-OpenSSH_9.2\r\n"[..], "is the port right? It begins with \"SSH-2.0-"),
         (b"\x15\x03\x01\x00\x02\x02\x46", "speaks TLS on this port"),
         (b"HTTP/1.1 101\r\nbad header\r\n\r\n", "not valid HTTP"),
         (b"HTTP/1.1 101 x\r\nConnection: Upgrade\r\n\r\n", "no `Upgrade` header"),

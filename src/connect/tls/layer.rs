@@ -12,11 +12,17 @@ use super::outgoing::Outgoing;
 use super::session::Session;
 use crate::connect::stream::Stream;
 
+/// How often one call reads the socket at most: as much as fills the callers' buffers. Records may be empty, and a peer that
+/// sends nothing else must not keep a thread to itself.
+const MOST_READS: usize = 8;
+
 pub(in crate::connect) struct Layer {
     below: Stream,
     state: Mutex<State>,
     /// What the last read left behind, no event will tell of. Only the reader asks and sets.
     more: AtomicBool,
+    /// A write waits for something that the peer has to say first. The writer sets it, and the reader takes it.
+    stalled: AtomicBool,
 }
 
 struct State {
@@ -34,7 +40,7 @@ impl Layer {
     pub(super) fn new(below: Stream, session: Session, mut incoming: Ahead, outgoing: Outgoing) -> Self {
         incoming.return_buffer();
         let state = State { session, incoming, outgoing, ended: false, failed: None };
-        Layer { below, state: Mutex::new(state), more: AtomicBool::new(true) }
+        Layer { below, state: Mutex::new(state), more: AtomicBool::new(true), stalled: AtomicBool::new(false) }
     }
 
     /// Gives what the session runs over. Its bytes are ciphertext.
@@ -71,7 +77,23 @@ impl Layer {
 
     pub(in crate::connect) fn write(&self, buf: &[u8]) -> io::Result<usize> {
         let State { session, incoming, outgoing, .. } = &mut *self.lock();
-        outgoing.write(buf, |bytes| self.below.write(bytes), |bytes, out| session.encrypt(bytes, incoming, out))
+        let encrypt = |bytes: &[u8], out: &mut Vec<u8>| {
+            let encrypted = session.encrypt(bytes, incoming, out);
+            if matches!(&encrypted, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
+                self.stalled.store(true, Ordering::Relaxed);
+            }
+            encrypted
+        };
+        outgoing.write(buf, |bytes| self.below.write(bytes), encrypt)
+    }
+
+    /// Whether a write that would block does not wait for room on the socket, but for what a read takes off it.
+    pub(in crate::connect) fn is_stalled(&self) -> bool {
+        self.stalled.load(Ordering::Relaxed) || self.below.is_stalled()
+    }
+
+    pub(in crate::connect) fn take_stalled(&self) -> bool {
+        self.stalled.swap(false, Ordering::Relaxed) | self.below.take_stalled()
     }
 
     pub(in crate::connect) fn shutdown(&self) {
@@ -96,6 +118,7 @@ impl State {
             return Err(error);
         }
         let mut drained = false;
+        let mut reads = 0;
         loop {
             let said = self.outgoing.len();
             let decrypted = self.session.decrypt(&mut self.incoming, self.outgoing.bytes(), &mut buf[*length..]);
@@ -116,6 +139,10 @@ impl State {
             if drained && *length > 0 {
                 return Ok(false);
             }
+            if reads == MOST_READS {
+                return if *length > 0 { Ok(true) } else { Err(io::ErrorKind::Interrupted.into()) };
+            }
+            reads += 1;
             let room = self.incoming.room()?;
             let (size, n) = (room.len(), below.read(room)?);
             self.incoming.filled(n);

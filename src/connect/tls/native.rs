@@ -131,11 +131,16 @@ impl Session {
         decrypted
     }
 
-    pub(super) fn encrypt(&mut self, bytes: &[u8], incoming: &mut Ahead, outgoing: &mut Vec<u8>) -> io::Result<()> {
+    pub(super) fn encrypt(&mut self, bytes: &[u8], incoming: &mut Ahead, outgoing: &mut Vec<u8>) -> io::Result<usize> {
         self.0.get_mut().swap(incoming, outgoing);
-        let written = self.0.write_all(bytes);
+        let written = self.0.write(bytes);
         self.0.get_mut().swap(incoming, outgoing);
-        written.map_err(explain)
+        match written {
+            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+            // The peer negotiates anew (RFC 5246 §7.4.1.1), which has to be done before anything else is said.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
+            written => written.map_err(explain),
+        }
     }
 
     pub(super) fn close_notify(&mut self, incoming: &mut Ahead, outgoing: &mut Vec<u8>) {

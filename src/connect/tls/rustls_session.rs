@@ -212,10 +212,10 @@ impl Session {
         n
     }
 
-    pub(super) fn encrypt(&mut self, bytes: &[u8], incoming: &mut Ahead, outgoing: &mut Vec<u8>) -> io::Result<()> {
+    pub(super) fn encrypt(&mut self, bytes: &[u8], incoming: &mut Ahead, outgoing: &mut Vec<u8>) -> io::Result<usize> {
         loop {
             match self.0.turn(incoming, outgoing, &mut [], bytes) {
-                Ok(Turn::Open) => return Ok(()),
+                Ok(Turn::Open) => return Ok(bytes.len()),
                 // The reader comes back for it: it has left whole records only where it had no room for them.
                 Ok(Turn::Received(_)) => {}
                 Ok(Turn::Blocked | Turn::Closed) => return Err(io::ErrorKind::BrokenPipe.into()),

@@ -60,8 +60,9 @@ impl Session {
         }
     }
 
-    /// Encrypts one record's worth.
-    pub(super) fn encrypt(&mut self, bytes: &[u8], incoming: &mut Ahead, outgoing: &mut Vec<u8>) -> io::Result<()> {
+    /// Encrypts the beginning of `bytes`, a record's worth at most, and tells how much that is. `WouldBlock` means that the
+    /// peer has to say something first, which `decrypt` takes.
+    pub(super) fn encrypt(&mut self, bytes: &[u8], incoming: &mut Ahead, outgoing: &mut Vec<u8>) -> io::Result<usize> {
         match self {
             #[cfg(feature = "native-tls")]
             Session::Native(session) => session.encrypt(bytes, incoming, outgoing),

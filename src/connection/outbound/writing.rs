@@ -136,9 +136,16 @@ impl Outbound {
             if left.is_zero() {
                 return Err(NoRoom::Timeout(timeout));
             }
-            drop(guard);
-            let waited = stream.wait_writable(left);
-            guard = self.lock();
+            let waited = if stream.is_stalled() {
+                // The socket has room. Whoever reads next makes progress.
+                guard = self.wait(guard, deadline).map_err(|()| NoRoom::Timeout(timeout))?;
+                Ok(())
+            } else {
+                drop(guard);
+                let waited = stream.wait_writable(left);
+                guard = self.lock();
+                waited
+            };
             guard.blocked = false;
             guard = self.write(guard, Direct::NONE);
             if waited.is_err() || guard.write_error.is_some() || guard.abort || guard.losses != losses {

@@ -9,3 +9,6 @@ mod nginx;
 mod openssl;
 /// A real server as a child process.
 mod program;
+/// A server that negotiates anew in the middle.
+#[cfg(feature = "native-tls")]
+mod renegotiation;

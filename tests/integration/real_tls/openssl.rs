@@ -13,7 +13,7 @@ use crate::running::{Running, run};
 use crate::tls::on_each;
 use crate::watchdog::Watchdog;
 
-struct SServer {
+pub(super) struct SServer {
     program: Program,
     port: String,
     _folder: Folder,
@@ -22,7 +22,7 @@ struct SServer {
 
 impl SServer {
     /// Starts it with a certificate of this kind and these arguments.
-    fn start(authority: &Authority, kind: Kind, arguments: &[&str]) -> Self {
+    pub(super) fn start(authority: &Authority, kind: Kind, arguments: &[&str]) -> Self {
         let (watchdog, folder) = (Watchdog::new(), Folder::new());
         let certified = authority.certify(kind);
         let certificate = folder.write("chain.pem", certified.chain);
@@ -42,7 +42,7 @@ impl SServer {
     }
 
     /// Answers the request.
-    fn accept(&mut self) {
+    pub(super) fn accept(&mut self) {
         let accept = derive_accept_key(self.program.find_behind("Sec-WebSocket-Key: ").as_bytes());
         self.program.write(format!(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -59,12 +59,12 @@ impl SServer {
         self.close(app);
     }
 
-    fn says(&mut self, app: &Running, text: &str) {
+    pub(super) fn says(&mut self, app: &Running, text: &str) {
         self.program.write(Frame::text(text).encode());
         app.expect_text(text);
     }
 
-    fn close(&mut self, app: Running) {
+    pub(super) fn close(&mut self, app: Running) {
         self.program.write(Frame::close(1000, "").encode());
         // The client's, with a code and masked.
         self.program.find("Close frame", |output| output.windows(2).any(|head| head == [0x88, 0x82]).then_some(()));
@@ -72,6 +72,28 @@ impl SServer {
         self.program.write("Q\n");
         app.expect_close(clean(ClosedBy::Peer, 1000, ""));
         app.end_in_order();
+    }
+}
+
+/// For a server that negotiates anew.
+#[cfg(feature = "native-tls")]
+impl SServer {
+    pub(super) fn addr(&self) -> std::net::SocketAddr {
+        (std::net::Ipv4Addr::LOCALHOST, self.port.parse().unwrap()).into()
+    }
+
+    /// Has it negotiate anew, where it is not TLS 1.3.
+    pub(super) fn ask_to_renegotiate(&mut self) {
+        self.program.write("r\n");
+    }
+
+    pub(super) fn write(&mut self, bytes: impl AsRef<[u8]>) {
+        self.program.write(bytes);
+    }
+
+    /// Waits for a masked text of this length.
+    pub(super) fn receives_text_of(&self, length: u8) {
+        self.program.find("text", |output| output.windows(2).any(|head| head == [0x81, 0x80 | length]).then_some(()));
     }
 }
 
