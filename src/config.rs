@@ -272,7 +272,8 @@ macro_rules! option_methods {
         /// `user:password@` before the host where it wants them.
         ///
         /// `socks4a`, `socks5h` and the HTTP ones leave it to the proxy to look up the server's name; the other two look it up
-        /// here. Without a scheme it is `http://`; without a port 80, 443 for `https://`, 1080 for SOCKS. A URL that is wrong is the
+        /// here, and ask for its addresses one after the other, IPv6 and IPv4 in turns, each for half of the time left at most.
+        /// Without a scheme it is `http://`; without a port 80, 443 for `https://`, 1080 for SOCKS. A URL that is wrong is the
         /// error of the run, a proxy's refusal [`Error::Proxy`](crate::Error::Proxy).
         ///
         /// Defaults to what the environment says when the run begins, as curl reads it: `ws_proxy` or else `http_proxy` for
