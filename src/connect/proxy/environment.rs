@@ -8,6 +8,7 @@
 //! None where `no_proxy`, or else `NO_PROXY`, has the server. Beyond what curl has, its names may have a port or begin with
 //! `*.`, as other programs let them, and `HTTP_PROXY` counts where it cannot come from a request.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use url::Host;
@@ -51,21 +52,27 @@ fn covers(entry: &str, host: &Host<&str>, port: u16) -> bool {
         return false;
     }
     match host {
-        Host::Domain(name) => is_below(name, entry),
-        Host::Ipv4(address) => is_within(IpAddr::V4(*address), entry),
-        Host::Ipv6(address) => is_within(IpAddr::V6(*address), entry),
+        Host::Domain(name) => is_below(name, &entry),
+        Host::Ipv4(address) => is_within(IpAddr::V4(*address), &entry),
+        Host::Ipv6(address) => is_within(IpAddr::V6(*address), &entry),
     }
 }
 
-/// `host`, `host:port`, `[v6]:port`, and IPv6 without brackets.
-fn split_port(entry: &str) -> (&str, Option<&str>) {
+/// `host`, `host:port`, `[v6]:port`, `[v6]/bits`, and IPv6 without brackets. What follows a bracket and is none of these
+/// makes an address that is none.
+fn split_port(entry: &str) -> (Cow<'_, str>, Option<&str>) {
     if let Some((address, rest)) = entry.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        return (address, rest.strip_prefix(':'));
+        let (bits, port) = split_at_colon(rest);
+        return (format!("{address}{bits}").into(), port);
     }
-    match entry.split_once(':') {
-        Some((host, port)) if !port.contains(':') => (host, Some(port)),
-        _ => (entry, None),
+    match split_at_colon(entry) {
+        (host, Some(port)) if !port.contains(':') => (host.into(), Some(port)),
+        _ => (entry.into(), None),
     }
+}
+
+fn split_at_colon(text: &str) -> (&str, Option<&str>) {
+    text.split_once(':').map_or((text, None), |(before, behind)| (before, Some(behind)))
 }
 
 /// Tells whether a name is the entry's, or one below it.
@@ -80,20 +87,33 @@ fn is_below(name: &str, entry: &str) -> bool {
 
 /// Tells whether an address is the entry's, or in its network.
 fn is_within(address: IpAddr, entry: &str) -> bool {
-    let (network, bits) = match entry.split_once('/') {
-        Some((network, bits)) => (network, bits.parse().ok()),
-        None => (entry, Some(u32::MAX)),
+    let Some((network, bits)) = network(entry) else { return false };
+    // Part of IPv6 is IPv4, but who writes of all IPv6 does not mean IPv4.
+    if address.is_ipv4() && bits < IPV4_MAPPED {
+        return false;
+    }
+    (as_ipv6(address) ^ network).checked_shr(128 - bits).unwrap_or(0) == 0
+}
+
+/// `address` or `address/bits`: an address of the network, and how many of its bits count.
+fn network(entry: &str) -> Option<(u128, u32)> {
+    let (address, bits) = match entry.split_once('/') {
+        Some((address, bits)) => (address, Some(bits.parse::<u32>().ok()?)),
+        None => (entry, None),
     };
-    let (Ok(network), Some(bits)) = (network.parse::<IpAddr>(), bits) else { return false };
-    // The bits that must be the same, moved to the right end.
-    match (address.to_canonical(), network.to_canonical()) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => {
-            (a.to_bits() ^ b.to_bits()).checked_shr(32_u32.saturating_sub(bits)).unwrap_or(0) == 0
-        }
-        (IpAddr::V6(a), IpAddr::V6(b)) => {
-            (a.to_bits() ^ b.to_bits()).checked_shr(128_u32.saturating_sub(bits)).unwrap_or(0) == 0
-        }
-        _ => false,
+    let address: IpAddr = address.parse().ok()?;
+    let (most, before) = if address.is_ipv4() { (32, IPV4_MAPPED) } else { (128, 0) };
+    let bits = bits.unwrap_or(most);
+    (bits <= most).then(|| (as_ipv6(address), before + bits))
+}
+
+/// The bits of `::ffff:0:0`, behind which IPv4 has its place in IPv6 (RFC 4291 §2.5.5.2): an address may be written both ways.
+const IPV4_MAPPED: u32 = 96;
+
+fn as_ipv6(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
     }
 }
 
@@ -176,6 +196,7 @@ mod tests {
             ("10.0.0.0/31", "ws://10.0.0.2/", false),
             ("10.0.0.0/32", "ws://10.0.0.0/", true),
             ("10.0.0.0/33", "ws://10.0.0.1/", false),
+            ("10.0.0.0/33", "ws://10.0.0.0/", false),
             ("10.0.0.0/0", "ws://1.2.3.4/", true),
             ("10.0.0.0/x", "ws://10.0.0.0/", false),
             ("127.0.0.0/8", "ws://localhost/", false),
@@ -188,9 +209,28 @@ mod tests {
             ("fe80::/10", "ws://[fe80::1]/", true),
             ("fe80::/10", "ws://[fec0::1]/", false),
             ("fe80::/128", "ws://[fe80::]/", true),
+            ("fe80::/129", "ws://[fe80::]/", false),
+            ("[fe80::]/10", "ws://[fe80::1]/", true),
+            ("[fe80::]/10", "ws://[fec0::1]/", false),
+            ("[fe80::/10]", "ws://[fe80::1]/", true),
+            ("[fe80::]/10:80", "ws://[fe80::1]/", true),
+            ("[fe80::]/10:81", "ws://[fe80::1]/", false),
+            ("[fe80::]x", "ws://[fe80::]/", false),
+            ("[fe80::]/x", "ws://[fe80::]/", false),
             ("::/0", "ws://[fec0::1]/", true),
             ("0.0.0.0/0", "ws://[::1]/", false),
+            // IPv4 within IPv6 is the same address, however either is written.
             ("10.0.0.1", "ws://[::ffff:10.0.0.1]/", true),
+            ("10.0.0.0/8", "ws://[::ffff:10.1.2.3]/", true),
+            ("10.0.0.0/8", "ws://[::ffff:11.1.2.3]/", false),
+            ("::ffff:10.0.0.1", "ws://10.0.0.1/", true),
+            ("::ffff:10.0.0.0/104", "ws://10.1.2.3/", true),
+            ("::ffff:10.0.0.0/104", "ws://11.1.2.3/", false),
+            ("::ffff:10.0.0.0/104", "ws://[::ffff:10.1.2.3]/", true),
+            ("[::ffff:10.0.0.0]/104", "ws://10.1.2.3/", true),
+            ("::ffff:0:0/96", "ws://10.1.2.3/", true),
+            ("::/0", "ws://[::ffff:10.1.2.3]/", true),
+            ("::/0", "ws://10.1.2.3/", false),
         ] {
             let variables = [("all_proxy", "proxy"), ("no_proxy", list)];
             assert_eq!(picked(url, &variables).is_none(), direct, "{list:?} and {url}");

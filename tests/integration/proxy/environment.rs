@@ -80,7 +80,7 @@ fn serve(mut client: Connection) {
 fn the_environment_names_the_proxy_and_the_options_overrule_it() {
     const SERVER: &str = "ws://server.invalid/";
     let (named, chosen) = (proxy(4), proxy(1));
-    let direct = Peer::start(|listener| (0..3).for_each(|_| serve(listener.accept())));
+    let direct = Peer::start(|listener| (0..4).for_each(|_| serve(listener.accept())));
     let url = format!("http://{}", named.addr());
     for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
         let connected = connects(SERVER, "", &[(name, url.clone())]);
@@ -92,6 +92,7 @@ fn the_environment_names_the_proxy_and_the_options_overrule_it() {
     for (option, variables) in [
         ("no_proxy", vec![("http_proxy", url.clone())]),
         ("", vec![("http_proxy", url.clone()), ("NO_PROXY", "other, 127.0.0.0/8".into())]),
+        ("", vec![("http_proxy", url.clone()), ("NO_PROXY", "[::ffff:127.0.0.0]/104".into())]),
         ("", vec![("https_proxy", url), ("http_proxy", String::new())]),
     ] {
         let connected = connects(&direct.url(), option, &variables);
