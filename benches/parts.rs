@@ -22,10 +22,14 @@ mod deadline;
 mod deflate;
 #[path = "../src/error.rs"]
 mod error;
+#[path = "../src/headers.rs"]
+mod headers;
 #[path = "../src/message.rs"]
 mod message;
 #[path = "../src/protocol/mod.rs"]
 mod protocol;
+#[path = "../src/shown.rs"]
+mod shown;
 // Once more, since it is private within `protocol`.
 #[allow(clippy::duplicate_mod)]
 #[path = "../src/protocol/utf8.rs"]

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cookie_store::{Cookie, CookieStore};
 use url::{Position, Url};
 
-use crate::error::{Error, Headers};
+use crate::error::Error;
+use crate::headers::Headers;
 
 /// As much as RFC 6265 §6.1 asks a client to take of one cookie.
 const MAX_COOKIE: usize = 4096;

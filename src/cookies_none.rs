@@ -2,7 +2,8 @@
 
 use url::Url;
 
-use crate::error::{Error, Headers};
+use crate::error::Error;
+use crate::headers::Headers;
 
 #[derive(Clone, Default)]
 pub(crate) struct Cookies;

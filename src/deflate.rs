@@ -1,7 +1,7 @@
 //! [`Deflate`]: the parameters of permessage-deflate (RFC 7692), how they are offered, and whether the server's answer is
 //! one that may be given. A leaf: text in, numbers out.
 
-use crate::error::excerpt;
+use crate::shown::excerpt;
 
 /// The smallest and the largest window, as powers of two (RFC 7692 §7.1.2).
 const WINDOW_BITS: std::ops::RangeInclusive<u8> = 8..=15;

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::close::Close;
+use crate::headers::Headers;
 use crate::message::OwnedMessage;
+use crate::shown::{excerpt, shown_url};
 
 /// The error type of the crate.
 ///
@@ -265,7 +267,7 @@ impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} refused the upgrade with HTTP status {}", self.url, self.status)?;
         if let (300..400, Some(location)) = (self.status, self.headers.get("location")) {
-            write!(f, ", it redirects to {}", excerpt(location.split(['?', '#']).next().unwrap_or_default()))?;
+            write!(f, ", it redirects to {}", shown_url(location))?;
         }
         if let Some(why) = &self.not_followed {
             write!(f, ", which is not followed: {}", excerpt(why))?;
@@ -293,54 +295,10 @@ impl Rejection {
     }
 }
 
-/// The beginning of what a server said, fit for a line of a log or a terminal: a hint, the whole of it is elsewhere.
-pub(crate) fn excerpt(said: &str) -> String {
-    const SHOWN: usize = 200;
-    let words = said.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
-    let line = words.collect::<Vec<_>>().join(" ");
-    let mut shown = String::new();
-    for (i, c) in line.chars().enumerate() {
-        if i == SHOWN {
-            return shown + "…";
-        }
-        match c {
-            '"' | '\'' | '\\' => shown.push(c),
-            // Text may also be turned round, or be invisible.
-            _ => shown.extend(c.escape_debug()),
-        }
-    }
-    shown
-}
-
 /// Shows what `Display` does: the headers may hold cookies, and the body is the server's.
 impl fmt::Debug for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Rejection({self})")
-    }
-}
-
-/// The headers of an HTTP response, in order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Headers(Vec<(String, String)>);
-
-impl Headers {
-    pub(crate) fn new(fields: Vec<(String, String)>) -> Self {
-        Headers(fields)
-    }
-
-    /// Gives the first value of a header, whose name is not case-sensitive.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-    }
-
-    /// Gives all values of a header, such as `Set-Cookie`, in order.
-    pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-    }
-
-    /// Gives every name and value in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 
@@ -528,15 +486,7 @@ mod tests {
             not_followed: None,
         };
         let shown = rejection.to_string();
-        assert!(shown.contains("302") && shown.contains("redirects to /new"), "{shown}");
+        assert!(shown.contains("302") && shown.contains("redirects to \"/new\""), "{shown}");
         assert!(shown.len() < 350, "{}", shown.len());
-    }
-
-    #[test]
-    fn what_a_server_said_is_shown_on_one_line_without_control_characters() {
-        assert_eq!(excerpt("<p>\r\n\tno\0\u{1b}[31m \"entry\" \u{202e}\n"), "<p> no [31m \"entry\" \\u{202e}");
-        assert_eq!(excerpt(" \n"), "");
-        assert_eq!(excerpt(&"é".repeat(200)), "é".repeat(200));
-        assert_eq!(excerpt(&"é".repeat(201)), format!("{}…", "é".repeat(200)));
     }
 }

@@ -228,11 +228,13 @@ mod event_loop;
 #[doc(hidden)]
 #[allow(missing_docs)]
 pub mod fuzzing;
+mod headers;
 mod message;
 mod promise;
 mod protocol;
 mod reconnect;
 mod route;
+mod shown;
 mod socket;
 mod tls;
 
@@ -242,8 +244,9 @@ pub use close::{Close, ClosedBy, close_code};
 pub use connect::Handshake;
 pub use connection::{Sender, State, Stats};
 pub use deflate::Deflate;
-pub use error::{Error, Headers, InvalidInput, LimitError, Phase, ProtocolError, ProxyRefusal, Rejection, SendError};
+pub use error::{Error, InvalidInput, LimitError, Phase, ProtocolError, ProxyRefusal, Rejection, SendError};
 pub use event_loop::{CallbackError, Handler};
+pub use headers::Headers;
 pub use message::{Fragment, Message, Outgoing, OwnedMessage};
 pub use reconnect::{Cause, Reconnect};
 pub use socket::{Socket, SocketOptions, Transport};

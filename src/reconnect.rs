@@ -235,7 +235,8 @@ mod tests {
 
     use super::*;
     use crate::close::ClosedBy;
-    use crate::error::{Headers, Phase, Rejection};
+    use crate::error::{Phase, Rejection};
+    use crate::headers::Headers;
 
     const SECOND: Duration = Duration::from_secs(1);
 

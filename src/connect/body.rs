@@ -1,7 +1,7 @@
 //! Collects the body of a response that refused the upgrade: where it ends, and what it says without its framing
 //! (RFC 7230 §3.3.3). Pure; [`upgrade`](super::upgrade) reads the bytes.
 
-use crate::error::Headers;
+use crate::headers::Headers;
 
 /// How much of a body is kept: an error page, and no more.
 const MAX_BODY: usize = 64 << 10;

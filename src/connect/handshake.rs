@@ -1,13 +1,15 @@
 //! [`Handshake`]: what the opening handshake agreed on, for the application to look at. Plain data, shared by threads.
 
+use std::fmt;
 use std::net::SocketAddr;
 
 use crate::deflate::Agreed;
-use crate::error::Headers;
+use crate::headers::Headers;
 
 /// The server's answer to the opening request (RFC 6455 §4.2.2), and the two ends of the connection.
 ///
-/// Stays what it was when the connection opened.
+/// Stays what it was when the connection opened. `Debug` shows neither the subprotocol, which some make a token, nor the values
+/// of [`Headers`] that may be credentials.
 ///
 /// ```no_run
 /// use websocket_app::WebSocketApp;
@@ -21,7 +23,7 @@ use crate::error::Headers;
 ///     .run_forever()?;
 /// # Ok::<(), websocket_app::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Handshake {
     pub(super) status: u16,
     pub(super) headers: Headers,
@@ -67,5 +69,18 @@ impl Handshake {
     /// before it could be asked for.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.peer_addr
+    }
+}
+
+impl fmt::Debug for Handshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handshake")
+            .field("status", &self.status)
+            .field("headers", &self.headers)
+            .field("subprotocol", &self.subprotocol.as_ref().map(|_| "…"))
+            .field("extensions", &self.extensions)
+            .field("local_addr", &self.local_addr)
+            .field("peer_addr", &self.peer_addr)
+            .finish_non_exhaustive()
     }
 }

@@ -5,7 +5,8 @@ use url::{Position, Url};
 
 use super::target::Target;
 use crate::config::Config;
-use crate::error::{Error, Headers, Rejection};
+use crate::error::{Error, Rejection};
+use crate::headers::Headers;
 
 /// What a target needs to be followed from: only apps that ask for it have one.
 pub(super) struct Redirects {

@@ -7,7 +7,8 @@ use super::credentials::UserInfo;
 use crate::config::Config;
 use crate::cookies::Cookies;
 use crate::deflate::Deflate;
-use crate::error::{Error, Headers};
+use crate::error::Error;
+use crate::headers::Headers;
 
 /// The opening request but for its key, which is new each time. Holds credentials: it is never shown or logged.
 pub(super) struct Request {

@@ -6,7 +6,8 @@ use tungstenite::handshake::machine::TryParse;
 
 use super::request::{Offer, extension_name};
 use crate::deflate::Agreed;
-use crate::error::{Headers, excerpt};
+use crate::headers::Headers;
+use crate::shown::excerpt;
 
 /// Beyond this, a head is no answer to an upgrade but an attempt to fill our memory.
 const MAX_HEAD: usize = 64 << 10;

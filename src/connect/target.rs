@@ -17,6 +17,7 @@ use super::unix_url::{self, UnixUrl};
 use crate::config::{Config, ProxyChoice};
 use crate::error::Error;
 use crate::route::Route;
+use crate::shown::{is_scheme, shown_url};
 
 /// Longer URLs are refused: common servers take no request line beyond 8 KiB.
 const MAX_URL: usize = 8 << 10;
@@ -50,7 +51,7 @@ impl Target {
     /// Checks the URL, the headers, the subprotocols, the TLS options and the proxy, which the environment may name. Errors
     /// show no credential.
     pub(crate) fn new(url: &str, config: &Config) -> Result<Self, Error> {
-        let invalid = |problem: String| Error::invalid(format!("URL {}", shown(url)), problem);
+        let invalid = |problem: String| Error::invalid(format!("URL {}", shown_url(url)), problem);
         let Located { endpoint, url: asked, unix } = locate(url).map_err(invalid)?;
         let own = match (&unix, config.route.own()) {
             (Some(_), Some(option)) => {
@@ -191,33 +192,9 @@ fn parse(url: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// RFC 3986 §3.1.
-fn is_scheme(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
-}
-
 fn ipv6_without_brackets(rest: &str) -> bool {
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
     authority.matches(':').count() > 1 && !authority.contains(['[', '@'])
-}
-
-/// Shows a URL that may be no URL at all, and may have credentials anywhere before its last `@`, in its query and in its
-/// fragment. Where it cannot be told which of them comes first, nothing but the scheme is shown.
-pub(super) fn shown(url: &str) -> String {
-    // Enough to recognise it by.
-    const SHOWN: usize = 100;
-    let (scheme, rest) = url.split_once("://").filter(|(scheme, _)| is_scheme(scheme)).unwrap_or(("", url));
-    let (rest, query) = rest.find(['?', '#']).map_or((rest, ""), |at| rest.split_at(at));
-    let (hidden, rest) = match rest.rsplit_once('@') {
-        _ if query.contains('@') => ("", ""),
-        Some((_, rest)) => ("…@", rest),
-        None => ("", rest),
-    };
-    let separator = if scheme.is_empty() { "" } else { "://" };
-    let cut: String = rest.chars().take(SHOWN).collect();
-    let end = if cut.len() < rest.len() || !query.is_empty() { "…" } else { "" };
-    format!("\"{scheme}{separator}{hidden}{}{end}\"", cut.escape_debug())
 }
 
 #[cfg(test)]

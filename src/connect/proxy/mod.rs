@@ -29,13 +29,13 @@ use super::advice::list;
 use super::race::interleave;
 use super::resolve::resolve;
 use super::stream::Stream;
-use super::target::shown;
 use super::tcp;
 use super::tls::Connector;
 use super::waiter::{Failure, Waiter};
 use crate::config::{Config, ProxyChoice};
 use crate::error::{Error, Phase, ProxyRefusal};
 use crate::route::Route;
+use crate::shown::shown_url;
 use crate::socket::SocketOptions;
 
 /// A proxy, and what is needed to talk to it. Made once for all connects to a target.
@@ -59,10 +59,10 @@ impl Proxy {
     pub(super) fn choose(config: &Config, scheme: &str, host: &Host<&str>, port: u16) -> Result<Option<Self>, Error> {
         let (what, url) = match &config.proxy {
             ProxyChoice::None => return Ok(None),
-            ProxyChoice::Url(url) => (format!("proxy({})", shown(url)), url.clone()),
+            ProxyChoice::Url(url) => (format!("proxy({})", shown_url(url)), url.clone()),
             ProxyChoice::Environment => match environment::proxy(scheme, host, port, environment::variable) {
                 None => return Ok(None),
-                Some((name, url)) => (format!("the environment's {name}, {}", shown(&url)), url),
+                Some((name, url)) => (format!("the environment's {name}, {}", shown_url(&url)), url),
             },
         };
         let address = Address::parse(&url).and_then(|address| address.check(host).map(|()| address));

@@ -108,7 +108,7 @@ fn a_circle_ends_with_the_number_that_is_allowed() {
         match max {
             0 => assert_eq!(rejection.not_followed, None),
             _ => assert!(rejection.to_string().contains(&format!(
-                "it redirects to /again, which is not followed: {max} came before it, as many as max_redirects allows"
+                "it redirects to \"/again\", which is not followed: {max} came before it, as many as max_redirects allows"
             ))),
         }
     }

@@ -124,7 +124,7 @@ fn a_redirect_is_a_rejection_that_tells_where_to() {
     let shown = rejection.to_string();
     assert!(
         shown.ends_with(
-            "/chat refused the upgrade with HTTP status 302, it redirects to wss://other/ (max_redirects(…) follows it)"
+            "/chat refused the upgrade with HTTP status 302, it redirects to \"wss://other/\" (max_redirects(…) follows it)"
         ),
         "{shown}"
     );

@@ -71,6 +71,28 @@ fn the_handshake_is_told() {
 }
 
 #[test]
+fn what_may_be_a_credential_is_told_and_not_shown() {
+    let peer = Peer::start(|listener| {
+        let mut client = listener.accept();
+        client.read_request();
+        let fields = "Set-Cookie: a=secret\r\nX-Token: secret\r\nAuthorization: secret\r\nServer: raw\r\n";
+        let answer = client.acceptance(&format!("Sec-WebSocket-Protocol: secret\r\n{fields}"));
+        client.write(answer);
+        client.answer_close();
+    });
+    let app = run(peer.app().subprotocols(["secret"]));
+    app.expect_open();
+    let handshake = app.sender.handshake().expect("it is open");
+    let shown = format!("{handshake:?} {handshake:#?} {:?}", handshake.headers());
+    assert!(shown.contains("set-cookie") && shown.contains("raw") && !shown.contains("secret"), "{shown}");
+    assert_eq!(handshake.subprotocol(), Some("secret"));
+    assert!(handshake.headers().iter().any(|field| field == ("set-cookie", "a=secret")));
+    app.sender.close();
+    app.expect_close(clean(ClosedBy::Us, 1000, ""));
+    app.end_in_order();
+}
+
+#[test]
 fn a_response_in_any_case_and_with_lists_is_accepted() {
     let peer = Peer::start(|listener| {
         let mut client = listener.accept();

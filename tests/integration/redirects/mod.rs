@@ -53,3 +53,15 @@ fn one_redirect_too_many_is_a_rejection() {
     assert_eq!(rejection.status, 302);
     assert!(error.to_string().contains("2 came before it, as many as max_redirects allows"), "{error}");
 }
+
+/// What a server writes into its `Location` may be what the program logged in with.
+#[test]
+fn a_rejections_text_shows_no_credential() {
+    for location in ["wss://user:secret@host/", "//user:secret@host/", "ws://user:sec?secret@host/", "/?token=secret"] {
+        let peer = Peer::start(move |listener| redirect(listener, location));
+        let error = WebSocket::connect(peer.url()).err().unwrap();
+        assert!(!format!("{error} {error:?} {error:#?}").contains("sec"), "{location}: {error:?}");
+        let Error::Rejected(rejection) = &error else { panic!("{error}") };
+        assert_eq!(rejection.headers.get("location"), Some(location));
+    }
+}
