@@ -176,8 +176,13 @@ macro_rules! option_methods {
 
         /// Keeps the cookies that the server sets with its answer to the upgrade, one that refuses it included, and sends them
         /// back with the requests of later connections, redirected ones included, to the hosts and paths that RFC 6265 says: a
-        /// session that survives reconnecting. A kept cookie replaces
-        /// one of the same name that was given with [`cookie`](Self::cookie). They are kept in memory, as long as the app is.
+        /// session that survives reconnecting. A kept cookie replaces one of the same name that was given with
+        /// [`cookie`](Self::cookie). They are kept in memory, as long as the app is.
+        ///
+        /// A cookie for a whole top-level domain (`Domain=com`) is not taken (§5.3, step 5). There is no list of public suffixes
+        /// behind that: one for `co.uk` is taken, and goes to the other hosts there that this app connects to. A Unix socket's
+        /// cookies go to that socket alone; those of the last eight are kept.
+        ///
         /// Needs the feature `cookies`. Defaults to `false`: a cookie may identify its user.
         pub fn keep_cookies(mut self, keep: bool) -> Self {
             self.config.cookies = keep.then($crate::cookies::Cookies::default);

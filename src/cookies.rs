@@ -2,10 +2,12 @@
 //! which URL is decided by `cookie_store`.
 
 use std::cmp::Reverse;
+use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cookie_store::{Cookie, CookieStore};
+use cookie_store::{Cookie, CookieDomain, CookieStore};
 use url::{Position, Url};
 
 use crate::error::Error;
@@ -14,29 +16,60 @@ use crate::headers::Headers;
 /// As much as RFC 6265 §6.1 asks a client to take of one cookie.
 const MAX_COOKIE: usize = 4096;
 
-/// More than any server sets, and not so many that a bad one could fill our memory.
+/// More than any server sets, and not so many that a bad one could fill our memory. For all servers of the network together,
+/// and for each Unix socket.
 const MAX_COOKIES: usize = 200;
+
+/// Apps have one Unix socket, or one for each of a few servers; one that has a new one each time is not to grow for ever.
+const MAX_SOCKETS: usize = 8;
 
 /// The cookies of one app. Clones share them, and so do all attempts to connect; the lock is held for a moment.
 #[derive(Clone, Default)]
-pub(crate) struct Cookies(Arc<Mutex<CookieStore>>);
+pub(crate) struct Cookies(Arc<Mutex<Stores>>);
+
+/// Hosts and paths tell the network's servers apart. Those behind Unix sockets are all asked for `localhost`, so each has a
+/// store of its own.
+#[derive(Default)]
+struct Stores {
+    network: CookieStore,
+    /// The one that was used first is the first to go.
+    sockets: VecDeque<(PathBuf, CookieStore)>,
+}
+
+impl Stores {
+    fn of(&mut self, socket: Option<&Path>) -> &mut CookieStore {
+        let Some(path) = socket else { return &mut self.network };
+        let known = self.sockets.iter().position(|(known, _)| known == path);
+        let at = known.unwrap_or_else(|| {
+            if self.sockets.len() == MAX_SOCKETS {
+                self.sockets.pop_front();
+            }
+            self.sockets.push_back((path.to_owned(), CookieStore::default()));
+            self.sockets.len() - 1
+        });
+        &mut self.sockets[at].1
+    }
+}
 
 impl Cookies {
     pub(crate) fn check() -> Result<(), Error> {
         Ok(())
     }
 
-    /// Takes the cookies that a response sets. Those that RFC 6265 does not allow this server are ignored, as it asks.
-    pub(crate) fn store(&self, url: &Url, headers: &Headers) {
+    /// Takes the cookies that a response sets, of a server behind a Unix socket if there is one. Those that RFC 6265 does
+    /// not allow this server are ignored, as it asks.
+    pub(crate) fn store(&self, url: &Url, socket: Option<&Path>, headers: &Headers) {
         let url = http(url);
-        let mut store = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stores = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let store = stores.of(socket);
         for cookie in headers.get_all("Set-Cookie") {
             // §5.2: what has control characters is no cookie.
             if cookie.len() > MAX_COOKIE || cookie.chars().any(|c| c.is_ascii_control()) {
                 continue;
             }
             let Ok(cookie) = Cookie::parse(cookie, &url) else { continue };
-            if has_room(&mut store, &cookie) {
+            let Some(cookie) = for_no_top_level_domain(cookie, &url) else { continue };
+            if has_room(store, &cookie) {
                 let _not_allowed = store.insert(cookie.into_owned(), &url);
             }
         }
@@ -44,10 +77,10 @@ impl Cookies {
 
     /// Gives the value of a `Cookie` header (§5.4): those that go to this URL, and those `given` by the program that the
     /// server has not set anew.
-    pub(crate) fn header(&self, url: &Url, given: Option<&str>) -> Option<String> {
+    pub(crate) fn header(&self, url: &Url, socket: Option<&Path>, given: Option<&str>) -> Option<String> {
         let url = http(url);
-        let store = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut kept = store.matches(&url);
+        let mut stores = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = stores.of(socket).matches(&url);
         // Those with longer paths first; the names are for an order that is always the same.
         kept.sort_by_key(|cookie| (Reverse(cookie.path.len()), cookie.name().to_owned()));
         let given = given.into_iter().flat_map(|given| given.split(';')).map(str::trim).filter(|pair| !pair.is_empty());
@@ -60,6 +93,23 @@ impl Cookies {
             .collect();
         (!pairs.is_empty()).then(|| pairs.join("; "))
     }
+}
+
+/// §5.3 step 5, as far as the name alone tells a public suffix: one without a dot within is a top-level domain, under which
+/// anybody may have a host. A host of such a name, like `localhost`, gets the cookie for itself.
+///
+/// Not from the list of public suffixes, which `cookie_store` could look into: that is 200 KiB of data which are out of date
+/// in every program that is not rebuilt, so as to keep apart the few servers that one program goes to.
+fn for_no_top_level_domain<'a>(mut cookie: Cookie<'a>, url: &Url) -> Option<Cookie<'a>> {
+    if let CookieDomain::Suffix(domain) = &cookie.domain
+        && !domain.trim_matches('.').contains('.')
+    {
+        if !cookie.domain.host_is_identical(url) {
+            return None;
+        }
+        cookie.domain = CookieDomain::host_only(url).ok()?;
+    }
+    Some(cookie)
 }
 
 /// There always is for one that replaces another, or takes it away.
@@ -97,11 +147,11 @@ mod tests {
 
     fn set(cookies: &Cookies, from: &str, values: &[&str]) {
         let fields = values.iter().map(|value| ("set-cookie".to_owned(), (*value).to_owned())).collect();
-        cookies.store(&url(from), &Headers::new(fields));
+        cookies.store(&url(from), None, &Headers::new(fields));
     }
 
     fn header(cookies: &Cookies, to: &str) -> Option<String> {
-        cookies.header(&url(to), None)
+        cookies.header(&url(to), None, None)
     }
 
     #[test]
@@ -143,12 +193,52 @@ mod tests {
     }
 
     #[test]
+    fn no_cookie_is_for_a_whole_top_level_domain() {
+        for (from, domain, to, sent) in [
+            ("ws://a.example/", "example", "ws://b.example/", false),
+            ("ws://a.example/", "example", "ws://a.example/", false),
+            ("ws://a.example/", ".example", "ws://b.example/", false),
+            ("ws://a.example/", "EXAMPLE", "ws://b.example/", false),
+            ("ws://a.example./", "example.", "ws://b.example./", false),
+            ("ws://a.example./", ".example.", "ws://b.example./", false),
+            ("ws://a.b.example/", "b.example", "ws://c.b.example/", true),
+            // A host of that name keeps its own.
+            ("ws://localhost/", "localhost", "ws://localhost/", true),
+            ("ws://localhost/", "localhost", "ws://a.localhost/", false),
+            ("ws://a.localhost/", "localhost", "ws://localhost/", false),
+        ] {
+            let cookies = Cookies::default();
+            set(&cookies, from, &[&format!("wide=1; Domain={domain}")]);
+            assert_eq!(header(&cookies, to).is_some(), sent, "Domain={domain}, {from} to {to}");
+        }
+    }
+
+    #[test]
+    fn each_unix_socket_has_its_own() {
+        let cookies = Cookies::default();
+        let localhost = url("ws://localhost/");
+        let sets = Headers::new(vec![("Set-Cookie".into(), "a=1; Domain=localhost".into())]);
+        let kept = |path: Option<&str>| cookies.header(&localhost, path.map(Path::new), None).is_some();
+        cookies.store(&localhost, Some(Path::new("/0.sock")), &sets);
+        assert_eq!(["/0.sock", "/1.sock"].map(|path| kept(Some(path))), [true, false]);
+        assert!(!kept(None));
+        cookies.store(&localhost, None, &sets);
+        assert_eq!(["/0.sock", "/1.sock"].map(|path| kept(Some(path))), [true, false]);
+        assert!(kept(None));
+        for i in 0..2 * MAX_SOCKETS {
+            cookies.store(&localhost, Some(Path::new(&format!("/{i}.sock"))), &sets);
+        }
+        assert!(!kept(Some("/0.sock")) && kept(Some(&format!("/{}.sock", 2 * MAX_SOCKETS - 1))) && kept(None));
+        assert_eq!(cookies.0.lock().unwrap().sockets.len(), MAX_SOCKETS);
+    }
+
+    #[test]
     fn the_servers_value_replaces_the_programs() {
         let cookies = Cookies::default();
         let to = url("ws://a.example/");
-        assert_eq!(cookies.header(&to, Some("a=1;b=2 ; ")).as_deref(), Some("a=1; b=2"));
+        assert_eq!(cookies.header(&to, None, Some("a=1;b=2 ; ")).as_deref(), Some("a=1; b=2"));
         set(&cookies, "ws://a.example/", &["b=3"]);
-        assert_eq!(cookies.header(&to, Some("a=1;b=2")).as_deref(), Some("a=1; b=3"));
+        assert_eq!(cookies.header(&to, None, Some("a=1;b=2")).as_deref(), Some("a=1; b=3"));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What stands in for cookies where the feature is not compiled in: nothing is kept, and asking for it is an error.
 
+use std::path::Path;
+
 use url::Url;
 
 use crate::error::Error;
@@ -14,9 +16,9 @@ impl Cookies {
         Err(Error::invalid("keep_cookies(true)", problem))
     }
 
-    pub(crate) fn store(&self, _url: &Url, _headers: &Headers) {}
+    pub(crate) fn store(&self, _url: &Url, _socket: Option<&Path>, _headers: &Headers) {}
 
-    pub(crate) fn header(&self, _url: &Url, given: Option<&str>) -> Option<String> {
+    pub(crate) fn header(&self, _url: &Url, _socket: Option<&Path>, given: Option<&str>) -> Option<String> {
         given.map(str::to_owned)
     }
 }

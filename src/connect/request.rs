@@ -1,6 +1,8 @@
 //! Turns the URL and the options into the opening request (RFC 6455 §4.1), and refuses what would break it or change its
 //! meaning. Pure; [`upgrade`](super::upgrade) sends it.
 
+use std::path::{Path, PathBuf};
+
 use url::{Position, Url};
 
 use super::credentials::UserInfo;
@@ -21,10 +23,11 @@ pub(super) struct Request {
     pub(super) offer: Offer,
 }
 
-/// The app's cookies, and the URL that decides which of them are for this server.
+/// The app's cookies, and what decides which of them are for this server.
 struct KeptCookies {
     cookies: Cookies,
     url: Url,
+    socket: Option<PathBuf>,
 }
 
 /// What the server may choose from.
@@ -35,8 +38,8 @@ pub(super) struct Offer {
 }
 
 impl Request {
-    /// Checks headers and subprotocols.
-    pub(super) fn new(url: &Url, config: &Config) -> Result<Self, Error> {
+    /// Checks headers and subprotocols. The server is behind a Unix socket if there is one.
+    pub(super) fn new(url: &Url, socket: Option<&Path>, config: &Config) -> Result<Self, Error> {
         for (name, value) in &config.headers {
             check_header(name, value)?;
         }
@@ -69,7 +72,8 @@ impl Request {
         if let Some(origin) = &config.origin {
             push_field(&mut tail, "Origin", origin);
         }
-        let cookies = config.cookies.clone().map(|cookies| KeptCookies { cookies, url: url.clone() });
+        let socket = socket.map(Path::to_owned);
+        let cookies = config.cookies.clone().map(|cookies| KeptCookies { cookies, url: url.clone(), socket });
         if let (Some(cookie), None) = (&config.cookie, &cookies) {
             push_field(&mut tail, "Cookie", cookie);
         }
@@ -90,7 +94,7 @@ impl Request {
     pub(super) fn to_bytes(&self, key: &str) -> Vec<u8> {
         let mut bytes = [&self.before_key, key.as_bytes(), &self.after_key].concat();
         if let Some(kept) = &self.cookies
-            && let Some(cookie) = kept.cookies.header(&kept.url, self.cookie.as_deref())
+            && let Some(cookie) = kept.cookies.header(&kept.url, kept.socket.as_deref(), self.cookie.as_deref())
         {
             push_field(&mut bytes, "Cookie", &cookie);
         }
@@ -101,7 +105,7 @@ impl Request {
     /// Keeps the cookies that a response to it sets, if they are wanted.
     pub(super) fn keep_cookies(&self, headers: &Headers) {
         if let Some(kept) = &self.cookies {
-            kept.cookies.store(&kept.url, headers);
+            kept.cookies.store(&kept.url, kept.socket.as_deref(), headers);
         }
     }
 }
@@ -228,7 +232,7 @@ mod tests {
     }
 
     fn request(url: &str, config: &Config) -> Result<String, Error> {
-        let request = Request::new(&Url::parse(url).unwrap(), config)?;
+        let request = Request::new(&Url::parse(url).unwrap(), None, config)?;
         Ok(String::from_utf8(request.to_bytes("KEY")).unwrap())
     }
 
@@ -248,7 +252,7 @@ mod tests {
         config.cookie = Some("a=b; c=d".into());
         let url = Url::parse("ws://user:pw@h/").unwrap();
         config.compression = Some(Deflate::default());
-        let request = Request::new(&url, &config).unwrap();
+        let request = Request::new(&url, None, &config).unwrap();
         let text = String::from_utf8(request.to_bytes("KEY")).unwrap();
         let tail = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: v2, v1\r\n\
                     Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\

@@ -2,6 +2,7 @@
 //! opened, checked. Reads certificate files and otherwise does no I/O; a target never changes, so threads may share it.
 
 use std::borrow::Cow;
+use std::path::Path;
 #[cfg(unix)]
 use std::path::PathBuf;
 
@@ -47,6 +48,16 @@ pub(super) enum Endpoint {
     Unix(PathBuf),
 }
 
+impl Endpoint {
+    fn socket(&self) -> Option<&Path> {
+        match self {
+            Endpoint::Tcp => None,
+            #[cfg(unix)]
+            Endpoint::Unix(path) => Some(path),
+        }
+    }
+}
+
 impl Target {
     /// Checks the URL, the headers, the subprotocols, the TLS options and the proxy, which the environment may name. Errors
     /// show no credential.
@@ -68,7 +79,7 @@ impl Target {
         let (Some(host), Some(port)) = (parsed.host(), parsed.port_or_known_default()) else {
             return Err(invalid(NO_HOST.into()));
         };
-        let request = Request::new(&parsed, config)?;
+        let request = Request::new(&parsed, endpoint.socket(), config)?;
         let tls = match parsed.scheme() {
             "wss" => Some(Connector::new(&host, &config.tls)?),
             _ => None,

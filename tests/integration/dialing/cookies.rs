@@ -1,16 +1,18 @@
 //! Cookies kept from one connection to the next.
 
+use std::net::TcpStream;
 use std::time::Duration;
 
-use websocket_app::{Reconnect, WebSocketApp};
+use websocket_app::{Reconnect, WebSocket, WebSocketApp};
 
 use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::peer::{Listener, Peer};
 use crate::running::run;
+use crate::watchdog::within;
 
 /// The cookies that a request has, one header at most.
-fn cookies(client: &mut Connection) -> Option<String> {
+pub(super) fn cookies(client: &mut Connection) -> Option<String> {
     let request = client.read_request();
     assert!(request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("Cookie")).count() <= 1);
     request.header("Cookie").map(str::to_owned)
@@ -84,7 +86,28 @@ fn they_are_forgotten_unless_asked_for() {
     app.end_in_order();
 }
 
-fn answers_with(listener: &Listener, sent: Option<&str>) {
+/// Another host below it would get the cookie otherwise (RFC 6265 §5.3 step 5).
+#[test]
+fn none_is_for_a_whole_top_level_domain() {
+    let peer = Peer::start(|listener| {
+        for (domain, sent) in [("", None), ("; Domain=invalid", None), ("; Domain=host.invalid", Some("a=1"))] {
+            let mut client = listener.accept();
+            assert_eq!(cookies(&mut client), None);
+            let to = "Location: ws://second.host.invalid/\r\nContent-Length: 0\r\n";
+            client.write(format!("HTTP/1.1 302 Found\r\nSet-Cookie: a=1{domain}\r\n{to}\r\n"));
+            drop(client);
+            answers_with(listener, sent);
+        }
+    });
+    let addr = peer.addr();
+    for _ in 0..3 {
+        let builder = WebSocket::builder("ws://first.host.invalid/").keep_cookies(true).max_redirects(1);
+        let builder = builder.connector(move |_, _| TcpStream::connect(addr));
+        within("the client", move || builder.connect().unwrap().close().unwrap());
+    }
+}
+
+pub(super) fn answers_with(listener: &Listener, sent: Option<&str>) {
     let mut client = listener.accept();
     assert_eq!(cookies(&mut client).as_deref(), sent);
     let answer = client.acceptance("");

@@ -37,6 +37,37 @@ fn tls_goes_through_one_too() {
     });
 }
 
+/// Both servers are asked for `localhost`.
+#[cfg(feature = "cookies")]
+#[test]
+fn a_cookie_goes_to_no_other_socket() {
+    use super::cookies::{answers_with, cookies};
+    let peer = Peer::start(|listener| {
+        for (sent, sets) in [(None, "Set-Cookie: a=1\r\n"), (None, "Set-Cookie: a=2\r\n"), (Some("a=1"), "")] {
+            let mut client = listener.accept();
+            assert_eq!(cookies(&mut client).as_deref(), sent);
+            let answer = client.acceptance(sets);
+            client.write(answer);
+            client.close(1012, "again");
+        }
+        answers_with(listener, Some("a=2"));
+    });
+    let doors = [Door::to(peer.addr()), Door::to(peer.addr())];
+    let urls = [0, 1, 0, 1].map(|door: usize| doors[door].url("ws+unix", "/"));
+    let app = WebSocketApp::new(urls[0].clone()).keep_cookies(true);
+    let mut urls = urls.into_iter();
+    let app = app.url_with(move |_| urls.next().ok_or(io::Error::other("there is no fifth")));
+    let app = run(app.reconnect(Reconnect::fixed(Duration::from_millis(1))));
+    app.expect_open();
+    for _ in 0..3 {
+        app.close();
+        app.expect_reconnect();
+    }
+    app.sender.close();
+    app.close();
+    app.end_in_order();
+}
+
 #[test]
 fn the_blocking_client_talks_through_one() {
     let peer = Peer::start(|listener| {
