@@ -310,9 +310,12 @@ macro_rules! option_methods {
         /// `ws://`.
         ///
         /// Another origin (scheme, host or port) gets no credentials: not the URL's user info, not the cookie, no header that
-        /// the program set but `User-Agent`, no client certificate (unless a ready-made connector has it). The subprotocols are
-        /// offered to it: where a token is one of them, do not follow redirects. The other options of [`tls`](Self::tls),
-        /// `danger_` switches too, hold for every server on the way.
+        /// the program set but `User-Agent`, no client certificate. The subprotocols are offered to it: where a token is one of
+        /// them, do not follow redirects.
+        ///
+        /// Nor do the `danger_` switches and the server name of [`tls`](Self::tls) count there. Its other options do: roots, the
+        /// minimum version, and pins, so another origin's key has to be one of those that are pinned. With a ready-made connector
+        /// or `ClientConfig`, which may hold any of it, a redirect to TLS at another origin is not followed.
         ///
         /// Defaults to 0: a redirect is [`Error::Rejected`](crate::Error::Rejected), and so is one that is not followed, with
         /// the reason.

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 #[cfg(feature = "rustls")]
 use std::sync::Arc;
 
-#[cfg(feature = "__tls")]
 use crate::error::Error;
 
 /// What to trust and who to be in TLS.
@@ -148,15 +147,15 @@ impl TlsConfig {
         self
     }
 
-    /// Accepts any certificate at all: anyone on the way can then read and change everything. For tests only.
-    /// Defaults to `false`.
+    /// Accepts any certificate at all: anyone on the way can then read and change everything. For tests only. A redirect does
+    /// not take it along to another origin. Defaults to `false`.
     pub fn danger_accept_invalid_certs(mut self, accept: bool) -> Self {
         self.accept_invalid_certs = accept;
         self
     }
 
-    /// Accepts a trusted certificate for any name: any of its holders can then pose as the server. For tests only.
-    /// Defaults to `false`.
+    /// Accepts a trusted certificate for any name: any of its holders can then pose as the server. For tests only. A redirect
+    /// does not take it along to another origin. Defaults to `false`.
     pub fn danger_accept_invalid_hostnames(mut self, accept: bool) -> Self {
         self.accept_invalid_hostnames = accept;
         self
@@ -167,7 +166,7 @@ impl TlsConfig {
     ///
     /// A pin is `sha256/` and the Base64 of the SHA-256 of the certificate's SubjectPublicKeyInfo, as curl and RFC 7469 have
     /// it. It is the server's own certificate that counts, not one further up. Checked before anything is sent to the
-    /// server. Defaults to none: any trusted certificate will do.
+    /// server, be it one that a redirect leads to: pin its key too. Defaults to none: any trusted certificate will do.
     pub fn pin(mut self, pin: impl Into<String>) -> Self {
         self.pins.push(pin.into());
         self
@@ -204,7 +203,8 @@ impl TlsConfig {
     }
 
     /// Uses a ready-made connector of `native-tls`, which then decides everything but the server's name and the pins.
-    /// Setting anything else here as well is an error. Defaults to one made from the other options.
+    /// Setting anything else here as well is an error. As nobody can tell what it holds for the first server alone, no redirect to
+    /// TLS at another origin is followed with it. Defaults to one made from the other options.
     #[cfg(feature = "native-tls")]
     pub fn native_tls(mut self, connector: native_tls::TlsConnector) -> Self {
         self.native_tls = Some(connector);
@@ -212,7 +212,8 @@ impl TlsConfig {
     }
 
     /// Uses a ready-made configuration of rustls, which then decides everything but the server's name and the pins.
-    /// Setting anything else here as well is an error. Defaults to one made from the other options.
+    /// Setting anything else here as well is an error. As nobody can tell what it holds for the first server alone, no redirect to
+    /// TLS at another origin is followed with it. Defaults to one made from the other options.
     #[cfg(feature = "rustls")]
     pub fn rustls(mut self, config: impl Into<Arc<rustls::ClientConfig>>) -> Self {
         self.rustls = Some(config.into());
@@ -253,8 +254,7 @@ impl TlsConfig {
     }
 
     /// Finds what was handed in ready-made, and for which library.
-    #[cfg(feature = "__tls")]
-    fn ready_made(&self) -> Result<Option<(&'static str, TlsBackend)>, Error> {
+    pub(crate) fn ready_made(&self) -> Result<Option<(&'static str, TlsBackend)>, Error> {
         let (mut native, mut rustls) = (None, None);
         #[cfg(feature = "native-tls")]
         if self.native_tls.is_some() {

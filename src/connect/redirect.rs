@@ -7,6 +7,7 @@ use super::target::Target;
 use crate::config::Config;
 use crate::error::{Error, Rejection};
 use crate::headers::Headers;
+use crate::tls::TlsConfig;
 
 /// What a target needs to be followed from: only apps that ask for it have one.
 pub(super) struct Redirects {
@@ -46,7 +47,7 @@ pub(super) fn follow(redirects: Option<&Redirects>, mut rejection: Box<Rejection
         let same = url.origin() == redirects.url.origin();
         let config = match same {
             true => redirects.config.clone(),
-            false => for_another_origin(&redirects.config),
+            false => for_another_origin(&url, &redirects.config)?,
         };
         let url = match &redirects.unix {
             Some(before_uri) if same => format!("{before_uri}{}", &url[Position::BeforePath..]),
@@ -91,19 +92,63 @@ fn next(from: &Url, location: &str) -> Result<Url, String> {
 }
 
 /// Leaves out what is meant for the first server only. Any header may be a credential, `X-Api-Key` for one.
-fn for_another_origin(config: &Config) -> Config {
+fn for_another_origin(to: &Url, config: &Config) -> Result<Config, String> {
+    if let (Some((option, _)), "wss") = (config.tls.ready_made().ok().flatten(), to.scheme()) {
+        return Err(format!(
+            "it leads to another origin, and {option} may hold a client certificate or trust that are for the first one \
+             alone: connect by the URL that it leads to"
+        ));
+    }
     let mut config = config.clone();
     config.headers.retain(|(name, _)| name.eq_ignore_ascii_case("User-Agent"));
     config.cookie = None;
     config.host = None;
-    config.tls.identity = None;
-    config.tls.server_name = None;
-    config
+    config.tls = tls_for_another_origin(config.tls);
+    Ok(config)
+}
+
+/// Keeps what says whom to trust and makes TLS stricter, pins too: a program that asks for it does not ask for less elsewhere.
+/// Leaves out what was conceded to the first server, names it, or tells it who we are.
+fn tls_for_another_origin(tls: TlsConfig) -> TlsConfig {
+    // By name, so that whoever adds an option has to decide.
+    let TlsConfig {
+        roots,
+        only_these_roots,
+        bundled_roots,
+        min_version,
+        pins,
+        key_log,
+        backend,
+        #[cfg(feature = "native-tls")]
+        native_tls,
+        #[cfg(feature = "rustls")]
+        rustls,
+        accept_invalid_certs: _,
+        accept_invalid_hostnames: _,
+        server_name: _,
+        identity: _,
+    } = tls;
+    TlsConfig {
+        roots,
+        only_these_roots,
+        bundled_roots,
+        min_version,
+        pins,
+        key_log,
+        backend,
+        // Of no use without TLS. They are kept for the next redirect, which is judged again.
+        #[cfg(feature = "native-tls")]
+        native_tls,
+        #[cfg(feature = "rustls")]
+        rustls,
+        ..TlsConfig::default()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tls::{TlsBackend, TlsVersion};
 
     #[test]
     fn a_location_may_be_relative_and_of_http() {
@@ -161,11 +206,26 @@ mod tests {
                 ("user-agent".into(), "x".into()),
             ],
             cookie: Some("a=secret".into()),
-            tls: crate::tls::TlsConfig::new().identity_pkcs12(b"secret", "secret").server_name("host"),
+            tls: TlsConfig::new().identity_pkcs12(b"secret", "secret").server_name("host"),
             ..Config::default()
         };
-        let other = for_another_origin(&config);
+        let other = for_another_origin(&Url::parse("ws://other/").unwrap(), &config).unwrap();
         assert_eq!(other.headers, [("user-agent".to_owned(), "x".to_owned())]);
         assert!(other.cookie.is_none() && other.tls.identity.is_none() && other.tls.server_name.is_none());
+    }
+
+    #[test]
+    fn tls_is_no_laxer_at_another_origin() {
+        let strict = TlsConfig::new()
+            .root_certificate(b"root")
+            .only_these_roots(true)
+            .bundled_roots(true)
+            .min_version(TlsVersion::Tls13)
+            .pin("sha256/")
+            .key_log_file("keys.log")
+            .backend(TlsBackend::Rustls);
+        let lax = strict.clone().danger_accept_invalid_certs(true).danger_accept_invalid_hostnames(true);
+        assert_ne!(format!("{lax:?}"), format!("{strict:?}"));
+        assert_eq!(format!("{:?}", tls_for_another_origin(lax)), format!("{strict:?}"));
     }
 }

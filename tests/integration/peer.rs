@@ -16,6 +16,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 use websocket_app::{TlsBackend, TlsConfig, WebSocketApp};
 
 use crate::connection::{Connection, Io};
+use crate::tls::Certificate;
 use crate::watchdog::{Gate, PATIENCE, Task, Watchdog};
 
 /// Turns an accepted TCP connection into what the script reads and writes.
@@ -40,8 +41,17 @@ impl Peer {
     /// A server for `wss://` with a certificate of its own, and a client that has this library do it.
     #[cfg_attr(not(feature = "__tls"), allow(dead_code))]
     pub(crate) fn start_tls(backend: TlsBackend, script: impl FnOnce(&Listener) + Send + 'static) -> Self {
-        let (secure, tls) = crate::tls::server();
-        Peer::with("wss", tls.backend(backend), secure, script)
+        Peer::start_tls_as(&Certificate::new(), backend, script)
+    }
+
+    /// The same with this certificate, which other servers may have too.
+    #[cfg_attr(not(feature = "__tls"), allow(dead_code))]
+    pub(crate) fn start_tls_as(
+        certificate: &Certificate,
+        backend: TlsBackend,
+        script: impl FnOnce(&Listener) + Send + 'static,
+    ) -> Self {
+        Peer::with("wss", certificate.trusted().backend(backend), certificate.secure(), script)
     }
 
     fn with(

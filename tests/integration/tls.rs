@@ -21,14 +21,34 @@ pub(crate) fn on_each(test: impl Fn(TlsBackend)) {
     }
 }
 
-/// A certificate for `localhost`: what a server does with it, and what a client needs to trust it.
-pub(crate) fn server() -> (Secure, TlsConfig) {
-    let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let (pem, key) = (certificate.cert.pem(), certificate.signing_key.serialize_pem());
-    let acceptor = TlsAcceptor::new(Identity::from_pkcs8(pem.as_bytes(), key.as_bytes()).unwrap()).unwrap();
-    let secure = move |tcp| match acceptor.accept(tcp) {
-        Ok(stream) => Ok(Box::new(stream) as Box<_>),
-        Err(e) => Err(format!("the client does not agree on TLS: {e}")),
-    };
-    (Box::new(secure), TlsConfig::new().root_certificate(pem))
+/// A certificate for `localhost`, signed by itself, and its key.
+pub(crate) struct Certificate {
+    pem: String,
+    key: String,
+}
+
+impl Certificate {
+    pub(crate) fn new() -> Self {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        Certificate { pem: made.cert.pem(), key: made.signing_key.serialize_pem() }
+    }
+
+    pub(crate) fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// What a server does with it.
+    pub(crate) fn secure(&self) -> Secure {
+        let identity = Identity::from_pkcs8(self.pem.as_bytes(), self.key.as_bytes()).unwrap();
+        let acceptor = TlsAcceptor::new(identity).unwrap();
+        Box::new(move |tcp| match acceptor.accept(tcp) {
+            Ok(stream) => Ok(Box::new(stream) as Box<_>),
+            Err(e) => Err(format!("the client does not agree on TLS: {e}")),
+        })
+    }
+
+    /// What a client needs to trust it.
+    pub(crate) fn trusted(&self) -> TlsConfig {
+        TlsConfig::new().root_certificate(self.pem.as_str())
+    }
 }

@@ -9,6 +9,8 @@ use super::certificates::{Authority, Folder, Kind};
 use super::program::{Program, is_there};
 use crate::failure::{Failure, clean, lost};
 use crate::frame::Frame;
+use crate::peer::Peer;
+use crate::redirects::redirect;
 use crate::running::{Running, run};
 use crate::tls::on_each;
 use crate::watchdog::Watchdog;
@@ -223,6 +225,19 @@ fn a_client_certificate_that_is_missing_or_wrong_is_the_reason() {
             let why = refused(server.app(tls().identity_pem(stranger.chain.clone(), stranger.key.clone())));
             assert!(why.to_lowercase().replace(' ', "").contains("unknownca"), "{version}: {why}");
         }
+    });
+}
+
+#[test]
+fn a_client_certificate_is_not_shown_to_another_origin() {
+    test(|backend, authority| {
+        let client = authority.certify(Kind::Right);
+        let tls = || authority.trusted().backend(backend).identity_pem(client.chain.clone(), client.key.clone());
+        let server = SServer::start(authority, Kind::Right, &[&["-tls1_3"], &ASKS[..]].concat());
+        let to = format!("https://localhost:{}/", server.port);
+        let first = Peer::start(move |listener| redirect(listener, &to));
+        let why = refused(WebSocketApp::new(first.url()).tls(tls()).max_redirects(1));
+        assert!(why.contains("identity_pem_files"), "{why}");
     });
 }
 

@@ -1,5 +1,9 @@
 //! Redirects of an app: followed where it asks for that, each time from its own URL.
 
+/// What counts of the TLS options at another origin.
+#[cfg(feature = "__tls")]
+mod over_tls;
+
 use std::time::Duration;
 
 use websocket_app::{ClosedBy, Error, Phase, Reconnect, WebSocket};
@@ -9,7 +13,7 @@ use crate::peer::{Listener, Peer};
 use crate::running::run;
 use crate::watchdog::within;
 
-fn redirect(listener: &Listener, location: &str) {
+pub(crate) fn redirect(listener: &Listener, location: &str) {
     let mut client = listener.accept();
     client.read_request();
     client.write(format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"));
