@@ -179,7 +179,7 @@ impl TlsConfig {
     }
 
     /// Trusts Mozilla's root certificates, as they were when this program was built, instead of the operating system's: for
-    /// systems that have none. Needs rustls and the feature `rustls-webpki-roots`. Defaults to `false`: an operating system
+    /// systems that have none. Those given here are trusted as well. Needs rustls and the feature `rustls-webpki-roots`. Defaults to `false`: an operating system
     /// takes roots back that prove bad, and a program does not.
     pub fn bundled_roots(mut self, bundled: bool) -> Self {
         self.bundled_roots = bundled;
@@ -194,9 +194,12 @@ impl TlsConfig {
         self
     }
 
-    /// Chooses the library that does TLS. Defaults to that of a ready-made configuration where there is one, else to
-    /// `native-tls` where that is compiled in, else to rustls: so another crate's wish for rustls changes nothing. Its wish for
-    /// `native-tls` changes what a program gets that has rustls alone and does not choose: choose where it matters.
+    /// Chooses the library that does TLS. Defaults to that of a ready-made configuration where there is one; else to rustls
+    /// where that is compiled in and only it has what is asked for, [`bundled_roots`](Self::bundled_roots) or
+    /// [`key_log_file`](Self::key_log_file); else to `native-tls` where that is compiled in; else to rustls.
+    ///
+    /// So another crate's wish for rustls changes nothing. Its wish for `native-tls` changes one thing: a program that has rustls
+    /// alone, asks for nothing that only rustls has and does not choose, then gets `native-tls`. Choose where it matters.
     pub fn backend(mut self, backend: TlsBackend) -> Self {
         self.backend = Some(backend);
         self
@@ -229,9 +232,14 @@ impl TlsConfig {
                 "trusts nobody without a root: add one with root_certificate or root_certificate_file",
             ));
         }
+        if self.only_these_roots && self.bundled_roots {
+            return Err(Error::invalid(
+                "TlsConfig::only_these_roots(true) with bundled_roots(true)",
+                "each says whom to trust: keep one",
+            ));
+        }
         let Some((option, ready_made)) = self.ready_made()? else {
-            let default = if cfg!(feature = "native-tls") { TlsBackend::NativeTls } else { TlsBackend::Rustls };
-            return Ok(self.backend.unwrap_or(default));
+            return Ok(self.backend.unwrap_or_else(|| self.capable_backend()));
         };
         if self.backend.is_some_and(|backend| backend != ready_made) {
             return Err(Error::invalid(option, "is for the other library than TlsConfig::backend chooses"));
@@ -250,6 +258,17 @@ impl TlsConfig {
                 "is ready-made, and decides roots, identity, versions and danger_ switches itself: set them when making it",
             )),
             false => Ok(ready_made),
+        }
+    }
+
+    /// Picks the library that has what is asked for where only one has it: which others are compiled in, by the wish of
+    /// another crate perhaps, is then all the same.
+    #[cfg(feature = "__tls")]
+    fn capable_backend(&self) -> TlsBackend {
+        let only_rustls_has_it = self.bundled_roots || self.key_log.is_some();
+        match cfg!(feature = "native-tls") && !(cfg!(feature = "rustls") && only_rustls_has_it) {
+            true => TlsBackend::NativeTls,
+            false => TlsBackend::Rustls,
         }
     }
 

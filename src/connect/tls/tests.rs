@@ -76,6 +76,7 @@ fn what_is_wrong_is_named_with_what_would_be_right() {
             (new().root_certificate(key), "without a CERTIFICATE block"),
             (new().root_certificate(damaged.clone()), "damaged"),
             (new().only_these_roots(true), "trusts nobody without a root"),
+            (new().root_certificate(pem).only_these_roots(true).bundled_roots(true), "keep one"),
             (new().identity_pem_files("/nowhere/a.pem", "/nowhere/a.key"), "file /nowhere/a.pem: cannot be read"),
             (new().identity_pem(key, key), "with a CERTIFICATE block"),
             (new().identity_pem(pem, ""), "its key: is empty"),
@@ -154,6 +155,17 @@ fn a_library_that_is_not_compiled_in_is_named() {
 fn a_further_feature_changes_nothing_by_itself() {
     let expected = if cfg!(feature = "native-tls") { TlsBackend::NativeTls } else { TlsBackend::Rustls };
     assert_eq!(TlsConfig::new().chosen_backend().unwrap(), expected);
+}
+
+#[test]
+fn what_only_rustls_has_is_had_from_it_unless_another_one_is_named() {
+    let expected = if cfg!(feature = "rustls") { TlsBackend::Rustls } else { TlsBackend::NativeTls };
+    for config in [TlsConfig::new().bundled_roots(true), TlsConfig::new().key_log_file("keys.log")] {
+        assert_eq!(config.chosen_backend().unwrap(), expected);
+        for &backend in BACKENDS {
+            assert_eq!(config.clone().backend(backend).chosen_backend().unwrap(), backend);
+        }
+    }
 }
 
 #[test]

@@ -309,12 +309,12 @@ fn new_keys_in_the_middle_change_nothing() {
 
 #[test]
 #[cfg(feature = "rustls")]
-fn keys_are_logged_only_when_asked() {
+fn keys_are_logged_by_the_library_that_can() {
     let test = |authority: &Authority| {
         let folder = Folder::new();
         let log = folder.path().join("keys.log");
         let mut server = SServer::start(authority, Kind::Right, &["-tls1_3"]);
-        let app = server.app(authority.trusted().backend(TlsBackend::Rustls).key_log_file(&log));
+        let app = server.app(authority.trusted().key_log_file(&log));
         server.converse(app);
         let keys = std::fs::read_to_string(&log).unwrap();
         let labels: Vec<_> = keys.lines().filter_map(|line| line.split(' ').next()).collect();
