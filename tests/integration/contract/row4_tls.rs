@@ -72,6 +72,16 @@ fn the_expected_name_and_the_dangers_can_be_chosen() {
 }
 
 #[test]
+fn any_name_is_not_any_certificate() {
+    on_each(|backend| {
+        let peer = Peer::start_tls(backend, |listener| listener.expect_no_agreement());
+        let tls = TlsConfig::new().backend(backend).danger_accept_invalid_hostnames(true);
+        let failure = failure(WebSocketApp::new(peer.url()).tls(tls));
+        assert!(matches!(failure, Failure::Tls(_)), "{failure:?}");
+    });
+}
+
+#[test]
 fn silence_in_the_tls_handshake() {
     on_each(|backend| {
         let peer = Peer::start(|listener| listener.accept().stay_silent());

@@ -12,3 +12,6 @@ mod program;
 /// A server that negotiates anew in the middle.
 #[cfg(feature = "native-tls")]
 mod renegotiation;
+/// The operating system's roots: trusted unless others alone are to be.
+#[cfg(all(unix, not(target_vendor = "apple")))]
+mod system_roots;
