@@ -178,6 +178,20 @@ fn a_self_signed_certificate_may_be_trusted_itself() {
     });
 }
 
+/// The server has that certificate only for who asks for that name (RFC 6066 §3).
+#[test]
+fn another_name_is_asked_for_and_expected() {
+    test(|backend, authority| {
+        let (folder, other) = (Folder::new(), authority.certify(Kind::OtherName));
+        let (chain, key) = (folder.write("other.pem", other.chain), folder.write("other.key", other.key));
+        let arguments = ["-servername", "other.example", "-servername_fatal", "-cert2"];
+        let arguments = [&arguments[..], &[chain.to_str().unwrap(), "-key2", key.to_str().unwrap()]].concat();
+        let mut server = SServer::start(authority, Kind::Right, &arguments);
+        let app = server.app(authority.trusted().backend(backend).server_name("other.example"));
+        server.converse(app);
+    });
+}
+
 #[test]
 fn a_minimum_version_is_kept() {
     test(|backend, authority| {
