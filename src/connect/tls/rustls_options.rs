@@ -204,3 +204,17 @@ impl KeyLog for KeyLogFile {
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(all(test, feature = "rustls-webpki-roots"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bundled_roots_are_mozillas_and_those_handed_in() {
+        let mozillas = webpki_roots::TLS_SERVER_ROOTS.len();
+        let config = TlsConfig::new().bundled_roots(true);
+        assert_eq!(roots(&config, &[]).unwrap().len(), mozillas);
+        let own = crate::connect::testing::tls::Authority::new().der().into();
+        assert_eq!(roots(&config, &[own]).unwrap().len(), mozillas + 1);
+    }
+}
