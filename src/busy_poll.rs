@@ -1,5 +1,8 @@
 //! Waits for sockets: asleep, or, for a while before that, by asking again and again. Runs on the thread that reads, which
 //! owns the poll. A leaf.
+//!
+//! Who asked for it with `busy_poll` always polls so long. Beside that, a loop that much comes in for without a pause does
+//! for a moment: the next piece is on its way, and to sleep and to be woken up costs both sides more than the moment.
 
 use std::hint;
 use std::io;
@@ -7,24 +10,120 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll};
 
-/// Polls, up to `timeout` long, the first `busy` of it without sleeping.
-pub(crate) fn poll(
-    poll: &mut Poll,
-    events: &mut Events,
-    mut timeout: Option<Duration>,
-    busy: Duration,
-) -> io::Result<()> {
-    if !busy.is_zero() && timeout != Some(Duration::ZERO) {
-        let began = Instant::now();
-        let busy = timeout.map_or(busy, |timeout| timeout.min(busy));
-        while began.elapsed() < busy {
-            poll.poll(events, Some(Duration::ZERO))?;
-            if !events.is_empty() {
-                return Ok(());
-            }
-            hint::spin_loop();
-        }
-        timeout = timeout.map(|timeout| timeout.saturating_sub(began.elapsed()));
+/// A read of this many bytes is much.
+const MUCH: usize = 16 << 10;
+
+/// A wait for more that is over by then is no pause: a few times what it takes to wake a thread up.
+const PAUSE: Duration = Duration::from_micros(100);
+
+/// So many reads of much in a row, without a pause, are a flood.
+const FLOOD: u32 = 4;
+
+/// How long the next piece of a flood is asked for. From 5 µs on it pays; more than 20 gains nothing.
+const MOMENT: Duration = Duration::from_micros(20);
+
+/// How the thread that reads waits.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    /// Much has been read since the last wait.
+    much: bool,
+    /// Reads of much in a row.
+    row: u32,
+}
+
+impl Waiting {
+    pub(crate) fn on_read(&mut self, bytes: usize) {
+        self.much |= bytes >= MUCH;
     }
-    poll.poll(events, timeout)
+
+    /// Polls, up to `timeout` long, the first `busy` of it without sleeping.
+    pub(crate) fn poll(
+        &mut self,
+        poll: &mut Poll,
+        events: &mut Events,
+        timeout: Option<Duration>,
+        busy: Duration,
+    ) -> io::Result<()> {
+        if timeout == Some(Duration::ZERO) {
+            // Where there is more to do anyway, there is no pause either.
+            return poll.poll(events, timeout);
+        }
+        let much = std::mem::take(&mut self.much);
+        let busy = busy.max(self.moment());
+        if busy.is_zero() && !much {
+            self.row = 0;
+            return poll.poll(events, timeout);
+        }
+        let began = Instant::now();
+        let mut left = timeout;
+        if !busy.is_zero() {
+            let until = timeout.map_or(busy, |timeout| timeout.min(busy));
+            while began.elapsed() < until {
+                poll.poll(events, Some(Duration::ZERO))?;
+                if !events.is_empty() {
+                    self.waited(much, began.elapsed(), false);
+                    return Ok(());
+                }
+                hint::spin_loop();
+            }
+            left = timeout.map(|timeout| timeout.saturating_sub(began.elapsed()));
+        }
+        let result = poll.poll(events, left);
+        self.waited(much, began.elapsed(), !busy.is_zero());
+        result
+    }
+
+    /// How long to ask before sleeping.
+    fn moment(&self) -> Duration {
+        if self.row >= FLOOD { MOMENT } else { Duration::ZERO }
+    }
+
+    /// A wait is over, after a read of much or not; `in_vain` says that it came to sleeping though it was asked before.
+    fn waited(&mut self, much: bool, time: Duration, in_vain: bool) {
+        self.row = if much && time <= PAUSE && !in_vain { self.row.saturating_add(1) } else { 0 };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUICK: Duration = Duration::from_micros(30);
+
+    fn flooded() -> Waiting {
+        let mut waiting = Waiting::default();
+        (0..FLOOD).for_each(|_| waiting.waited(true, QUICK, false));
+        assert_eq!(waiting.moment(), MOMENT);
+        waiting
+    }
+
+    #[test]
+    fn a_flood_is_several_large_reads_without_a_pause() {
+        let mut waiting = Waiting::default();
+        for _ in 1..FLOOD {
+            waiting.waited(true, QUICK, false);
+            assert_eq!(waiting.moment(), Duration::ZERO);
+        }
+        waiting.waited(true, QUICK, false);
+        assert_eq!(waiting.moment(), MOMENT);
+    }
+
+    #[test]
+    fn a_pause_a_small_read_and_asking_in_vain_end_it() {
+        for (much, time, in_vain) in [(true, 2 * PAUSE, false), (false, QUICK, false), (true, QUICK, true)] {
+            let mut waiting = flooded();
+            waiting.waited(much, time, in_vain);
+            assert_eq!(waiting.moment(), Duration::ZERO, "{much} {time:?} {in_vain}");
+        }
+    }
+
+    #[test]
+    fn a_read_is_much_from_16_kib_on() {
+        for (bytes, much) in [(0, false), (MUCH - 1, false), (MUCH, true)] {
+            let mut waiting = Waiting::default();
+            waiting.on_read(bytes);
+            waiting.on_read(1);
+            assert_eq!(waiting.much, much);
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::builder::WebSocketBuilder;
-use crate::busy_poll;
+use crate::busy_poll::Waiting;
 use crate::close::{Close, ClosedBy, close_code};
 use crate::config::Config;
 use crate::connect::{Cancel, Failure, Handshake, Target, connect};
@@ -45,6 +45,7 @@ pub struct WebSocket {
     next: usize,
     poll: Poll,
     busy_poll: Duration,
+    waiting: Waiting,
     events: Events,
     doorbell: Arc<Doorbell>,
     /// Whether the socket may have more to read without the poll saying so again.
@@ -115,6 +116,7 @@ impl WebSocket {
             next: 0,
             poll,
             busy_poll: config.live.busy_poll,
+            waiting: Waiting::default(),
             events: Events::with_capacity(4),
             doorbell,
             readable: true,
@@ -248,7 +250,10 @@ impl WebSocket {
 
     fn read(&mut self) {
         self.next = 0;
-        match self.receiver.receive(&mut self.reader) {
+        self.reader.taken = 0;
+        let step = self.receiver.receive(&mut self.reader);
+        self.waiting.on_read(self.reader.taken);
+        match step {
             Step::Received { more } => self.readable = more,
             Step::Empty => self.readable = false,
             Step::Over(error) => self.over(error),
@@ -265,7 +270,7 @@ impl WebSocket {
             true => Some(Duration::ZERO),
             false => next.map(|next| next.saturating_duration_since(now)),
         };
-        match busy_poll::poll(&mut self.poll, &mut self.events, timeout, self.busy_poll) {
+        match self.waiting.poll(&mut self.poll, &mut self.events, timeout, self.busy_poll) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => return Ok(()),
             Err(error) => return Err(Error::system("news of sockets", error)),

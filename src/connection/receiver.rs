@@ -26,6 +26,8 @@ const READ_BUFFER: usize = 256 << 10;
 pub(crate) struct Reader {
     pub(crate) buffer: Vec<u8>,
     pub(crate) batch: Batch,
+    /// How many bytes the latest read took off the socket.
+    pub(crate) taken: usize,
     /// Empty, for the next connection that has an undecoded rest.
     tail: Vec<u8>,
 }
@@ -33,7 +35,7 @@ pub(crate) struct Reader {
 impl Reader {
     pub(crate) fn new() -> Self {
         // Zeroed by the operating system, and not in memory before it is used.
-        Reader { buffer: vec![0; READ_BUFFER], batch: Batch::default(), tail: Vec::new() }
+        Reader { buffer: vec![0; READ_BUFFER], batch: Batch::default(), taken: 0, tail: Vec::new() }
     }
 
     /// Whether it holds more than reading mostly needs: a large message made it grow.
@@ -146,6 +148,7 @@ impl Receiver {
                 let kept = self.take_tail(reader);
                 let read = match read(&self.stream, &self.outbound, &mut reader.buffer[kept..]) {
                     Ok(read) if read > 0 => {
+                        reader.taken = read;
                         self.heard();
                         let full = kept + read == reader.buffer.len();
                         self.decode(reader, kept + read);
@@ -160,6 +163,7 @@ impl Receiver {
         match read {
             Ok(0) => self.ended(None),
             Ok(read) => {
+                reader.taken = read;
                 self.heard();
                 self.inbound.filled(read, &mut reader.batch);
                 self.settle(reader);

@@ -21,7 +21,7 @@ use mio::{Events, Poll, Token, Waker};
 use super::dispatch::{Done, Job};
 use super::session::{Session, Start};
 use super::timers::Timers;
-use crate::busy_poll;
+use crate::busy_poll::Waiting;
 use crate::connection::{Doorbell, Reader};
 use crate::error::Error;
 
@@ -127,6 +127,7 @@ pub(super) struct Core {
     turns: usize,
     /// The longest of the apps'.
     busy_poll: Duration,
+    waiting: Waiting,
     /// Whose senders are in the middle of a stream of messages.
     streaming: Vec<Token>,
     /// The time before the latest poll. Deadlines are kept by it: everything that came in before one is then read before
@@ -161,6 +162,7 @@ impl Core {
             readable: VecDeque::new(),
             turns: 0,
             busy_poll: Duration::ZERO,
+            waiting: Waiting::default(),
             streaming: Vec::new(),
             polled: Instant::now(),
             crowded: None,
@@ -229,7 +231,7 @@ impl Core {
         } else {
             deadline.zip(before).map(|(deadline, before)| deadline.saturating_duration_since(before))
         };
-        match busy_poll::poll(&mut self.poll, &mut self.events, timeout, self.busy_poll) {
+        match self.waiting.poll(&mut self.poll, &mut self.events, timeout, self.busy_poll) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                 return Err(Error::system("the event loop's events", error));
             }
@@ -347,9 +349,11 @@ impl Core {
         session.is_readable = false;
         self.spared_until = None;
         let reader = self.reader.get_or_insert_with(|| Box::new(Reader::new()));
+        reader.taken = 0;
         if session.on_readable(reader) {
             queue(&mut self.readable, session, token);
         }
+        self.waiting.on_read(reader.taken);
         self.touched(token);
     }
 
