@@ -236,6 +236,7 @@ mod reconnect;
 mod route;
 mod shown;
 mod socket;
+mod spare;
 mod tls;
 
 pub use app::{AppHandle, CallbackResult, Callbacks, Event, EventLoop, RenewalResult, WebSocketApp};

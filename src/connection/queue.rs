@@ -1,4 +1,4 @@
-//! What waits to be written: whole frames, in order, handed out in pieces of about 64 KiB.
+//! What waits to be written: whole frames, in order, handed out in pieces.
 //!
 //! Small frames are encoded back to back. A large payload waits as it is, and is masked piece by piece on its way out.
 //! Control frames that must not wait behind data go out at the next frame boundary. Guarded by the lock of `Outbound`.
@@ -8,10 +8,10 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::protocol::frame::{self, Head, MaskingKey};
+use crate::spare::{self, PIECE};
 
-/// What is offered to the socket at once: large enough that the system call's cost is spread, small enough that a piece
-/// that was just masked is still in the cache.
-pub(crate) const PIECE: usize = 64 << 10;
+/// A payload up to this is copied, masked, behind what waits already. A longer one waits as it is.
+pub(crate) const SMALL: usize = 32 << 10;
 
 /// What is written at once: frames, or a part of one.
 #[derive(Debug, Default)]
@@ -32,6 +32,7 @@ impl Piece {
 
     /// Appends a whole frame.
     pub(crate) fn push(&mut self, head: Head, payload: &[u8]) {
+        spare::reserve(&mut self.bytes, frame::header_len(payload.len()) + payload.len());
         frame::encode(&mut self.bytes, head, payload);
         self.messages += usize::from(head.is_data());
     }
@@ -106,7 +107,7 @@ impl Queue {
 
     /// Adds a frame whose payload may be kept.
     pub(crate) fn push_owned(&mut self, head: Head, payload: Bytes) {
-        if payload.len() <= PIECE / 2 { self.push(head, &payload) } else { self.push_large(head, payload) }
+        if payload.len() <= SMALL { self.push(head, &payload) } else { self.push_large(head, payload) }
     }
 
     /// Puts the rest of a frame, whose beginning has gone out, before everything else.
@@ -157,13 +158,15 @@ impl Queue {
     /// whole before the next: a TLS session insists on it.
     pub(crate) fn next_piece(&mut self, piece: &mut Piece) -> bool {
         piece.clear();
-        if piece.bytes.capacity() > 2 * PIECE {
-            // A large message's, which is not to stay.
-            *piece = Piece::default();
+        let some = !self.closed && self.fill(piece);
+        if !some {
+            spare::release(&mut piece.bytes);
+            spare::release(&mut self.spare.bytes);
         }
-        if self.closed {
-            return false;
-        }
+        some
+    }
+
+    fn fill(&mut self, piece: &mut Piece) -> bool {
         if !self.mid_frame && self.take_control(piece) {
             return true;
         }
@@ -180,11 +183,12 @@ impl Queue {
                 self.entries.pop_front();
             }
             Some(Entry::Large { header, payload, key, offset }) => {
+                let end = payload.len().min(*offset + PIECE);
+                spare::reserve(&mut piece.bytes, frame::header_len(payload.len()) + end - *offset);
                 match header.take() {
                     Some(head) => frame::encode_header(&mut piece.bytes, head, payload.len(), *key),
                     None => piece.mid_frame = true,
                 }
-                let end = payload.len().min(*offset + PIECE);
                 frame::encode_payload(&mut piece.bytes, &payload[*offset..end], *key, *offset);
                 *offset = end;
                 self.waiting -= piece.bytes.len();

@@ -6,17 +6,17 @@
 use std::collections::VecDeque;
 use std::io;
 
+use crate::spare::{self, PIECE};
+
 /// The greatest length of a record (RFC 8446 §5.1).
 const RECORD: usize = 16 << 10;
 
-/// How much is encrypted at a time: as much as one write of the socket takes well, and all that a connection ever holds.
-const BATCH: usize = 64 << 10;
+/// How much is encrypted at a time: a piece and the frame that it ends with, which then go out in one write. It is all that
+/// a connection ever holds.
+const BATCH: usize = PIECE + (48 << 10);
 
 /// How much longer a record is than what is in it, with the common suites: 29 and 22 (RFC 5246 §6.2.3, RFC 8446 §5.2).
 pub(super) const OVERHEAD: usize = 64;
-
-/// A connection that has nothing to send keeps no more than this for its next message.
-const KEPT: usize = 1 << 10;
 
 #[derive(Default)]
 pub(super) struct Outgoing {
@@ -64,7 +64,7 @@ impl Outgoing {
                 Err(error) => return Err(error),
             }
             let batch = &buf[written..buf.len().min(written + BATCH)];
-            self.bytes.reserve(batch.len() + batch.len().div_ceil(RECORD) * OVERHEAD);
+            spare::reserve(&mut self.bytes, batch.len() + batch.len().div_ceil(RECORD) * OVERHEAD);
             let mut encrypted = 0;
             while encrypted < batch.len() {
                 let piece = &batch[encrypted..batch.len().min(encrypted + RECORD)];
@@ -96,10 +96,7 @@ impl Outgoing {
     fn tidy(&mut self) {
         if self.len() == 0 && self.records.is_empty() {
             self.sent = 0;
-            self.bytes.clear();
-            if self.bytes.capacity() > KEPT {
-                self.bytes = Vec::new();
-            }
+            spare::release(&mut self.bytes);
         }
     }
 
@@ -171,7 +168,7 @@ mod tests {
             turns += 1;
         }
         assert!(turns > message.len() && *socket.got.borrow() == expected);
-        assert!(outgoing.bytes.capacity() <= KEPT);
+        assert!(outgoing.bytes.capacity() == 0);
     }
 
     #[test]
@@ -193,6 +190,6 @@ mod tests {
         let mut outgoing = Outgoing::default();
         let full = |_: &[u8]| Err(io::ErrorKind::WouldBlock.into());
         let error = outgoing.write(&vec![0; 1 << 20], full, encrypt).unwrap_err();
-        assert_eq!((error.kind(), outgoing.len()), (io::ErrorKind::WouldBlock, BATCH + 8));
+        assert_eq!((error.kind(), outgoing.len()), (io::ErrorKind::WouldBlock, BATCH + 2 * BATCH.div_ceil(RECORD)));
     }
 }

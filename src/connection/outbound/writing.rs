@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::{Guarded, Lock, NoRoom, Outbound, Wait, ring};
-use crate::connection::queue::{PIECE, Piece};
+use crate::connection::queue::{Piece, SMALL};
 use crate::deadline::after;
 use crate::message::Payload;
 use crate::protocol::frame::{self, Head, MaskingKey};
+use crate::spare::{self, PIECE};
 
 /// How many pieces a thread writes for others before the reading thread takes over.
 const GENEROSITY: usize = 16;
@@ -62,6 +63,7 @@ impl Direct<'_> {
 
     fn stage(&mut self, piece: &mut Piece) {
         let end = self.payload.len().min(self.offset + PIECE);
+        spare::reserve(&mut piece.bytes, end - self.offset);
         frame::encode_payload(&mut piece.bytes, &self.payload[self.offset..end], self.key, self.offset);
         piece.mid_frame = self.offset > 0;
         self.offset = end;
@@ -82,7 +84,7 @@ impl Outbound {
         let bytes = payload.bytes();
         let idle = !guard.writing && !guard.blocked && guard.staged.is_done() && guard.queue.is_empty();
         let started = prepared_from.unwrap_or_else(Instant::now);
-        let small = bytes.len() <= PIECE / 2;
+        let small = bytes.len() <= SMALL;
         let heard = self.received.messages.load(Ordering::Relaxed);
         let streaming = guard.is_streaming(started, heard) && small;
 
