@@ -151,7 +151,7 @@ fn what_a_server_says() {
         ),
         (
             "HTTP/1.1 301 x\r\nLocation: /new\r\nContent-Length: 0\r\n\r\n",
-            "ws://PEER/ refused the upgrade with HTTP status 301, it redirects to /new (max_redirects(…) follows it)",
+            "ws://PEER/ refused the upgrade with HTTP status 301, it redirects to \"/new\" (max_redirects(…) follows it)",
         ),
         (
             "HTTP/1.1 401 x\r\nContent-Length: 0\r\n\r\n",
