@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll};
 
-/// A read of this many bytes is much.
-const MUCH: usize = 16 << 10;
+/// A read of this many bytes is much: more than most messages, so that questions and answers are no flood, and less than a
+/// read in a flood takes.
+const MUCH: usize = 32 << 10;
 
 /// A wait for more that is over by then is no pause: a few times what it takes to wake a thread up.
 const PAUSE: Duration = Duration::from_micros(100);
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_is_much_from_16_kib_on() {
+    fn a_read_is_much_from_32_kib_on() {
         for (bytes, much) in [(0, false), (MUCH - 1, false), (MUCH, true)] {
             let mut waiting = Waiting::default();
             waiting.on_read(bytes);
