@@ -24,6 +24,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use crossbeam_channel as channel;
 use websocket_app::{
     AppHandle, CallbackError, Handler, Message, Sender, TlsBackend, TlsConfig, WebSocket, WebSocketApp,
@@ -145,10 +146,15 @@ impl Job {
     }
 
     fn stream(&self, ws: &Sender, arrived: &channel::Receiver<()>) -> Outcome {
-        let payload = self.payload();
+        // What is large is shared, so that it is not copied where it has to wait for the socket.
+        const LARGE: usize = 64 << 10;
+        let payload = Bytes::from(self.payload());
         let meter = Meter::start();
         for _ in 0..self.n {
-            ws.send(&payload)?;
+            match payload.len() >= LARGE {
+                true => ws.send(payload.clone())?,
+                false => ws.send(&payload[..])?,
+            }
         }
         arrived.recv()?;
         Ok(meter.stop(Vec::new()))
