@@ -6,9 +6,9 @@
 //! ```
 //!
 //! LIB is `ours` (`ws://127.0.0.1:PORT`), or `ours-native-tls` or `ours-rustls`, if that feature is on (`wss://localhost:PORT`,
-//! any certificate). SIZE is a
-//! message's length in bytes, N their number. The server has `/echo`, `/flood?n=N&size=SIZE`, which waits for a message
-//! and then sends N, and `/sink?n=N`, which answers the last of N messages with one of its own. WORKLOAD is one of:
+//! any certificate). SIZE is a message's length in bytes, N their number. The server has `/echo`,
+//! `/flood?n=N&size=SIZE`, which waits for a message and then sends N, and `/sink?n=N`, which answers the last of N
+//! messages with one of its own. WORKLOAD is one of:
 //!
 //! * `rtt`: echo round trips, the next message sent in `on_message`.
 //! * `brtt`: echo round trips with the blocking [`WebSocket`].
