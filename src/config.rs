@@ -230,8 +230,8 @@ macro_rules! option_methods {
 
         /// Connects with a closure instead of looking up and TCP: from the URL's host and port to a connected
         /// [`Socket`](crate::Socket), or what becomes one: a `TcpStream`, a `UnixStream`, a [`Transport`](crate::Transport) of
-        /// your own; [`Socket::from_stream`](crate::Socket::from_stream) makes one of any other stream. TLS, for `wss://`, and the upgrade go over it. An IPv6 address comes without brackets, as
-        /// `TcpStream::connect((host, port))` takes it.
+        /// your own; [`Socket::from_stream`](crate::Socket::from_stream) makes one of any other stream. TLS, for `wss://`, and
+        /// the upgrade go over it. An IPv6 address comes without brackets, as `TcpStream::connect((host, port))` takes it.
         ///
         /// Called on a thread of its own for each attempt to connect, so it may block; when it takes longer than
         /// [`connect_timeout`](Self::connect_timeout), or the app is closed, it is left alone and what it returns is dropped.

@@ -276,12 +276,19 @@ impl fmt::Display for Rejection {
         }
         match excerpt(&String::from_utf8_lossy(&self.body)).as_str() {
             "" => Ok(()),
+            _ if self.repeats_the_request() => f.write_str(": (its text repeats the request, and is not shown)"),
             text => write!(f, ": {text}"),
         }
     }
 }
 
 impl Rejection {
+    /// Whether the body has headers of ours in it, as pages for debugging do: one of them may be a credential.
+    fn repeats_the_request(&self) -> bool {
+        let body = String::from_utf8_lossy(&self.body).to_lowercase();
+        ["authorization", "cookie", "sec-websocket-key"].iter().any(|name| body.contains(name))
+    }
+
     /// What to try, where a status has a usual cause.
     fn hint(&self) -> Option<&'static str> {
         Some(match self.status {

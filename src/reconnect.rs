@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rand::{Rng, RngExt};
 
 use crate::close::Close;
+use crate::connect::tls_may_get_better;
 use crate::error::Error;
 
 /// The HTTP statuses among 4xx that get better by themselves: timeout, too early, too many requests.
@@ -135,7 +136,8 @@ pub(crate) fn is_temporary(status: u16) -> bool {
 /// What is not tried again unless the policy says so.
 fn may_get_better(error: &Error) -> bool {
     match error {
-        Error::Invalid(_) | Error::Tls { .. } | Error::Panicked(_) => false,
+        Error::Invalid(_) | Error::Panicked(_) => false,
+        Error::Tls { source, .. } => tls_may_get_better(source.as_ref()),
         Error::Rejected(rejection) => is_temporary(rejection.status),
         Error::Proxy(refusal) => refusal.temporary,
         _ => true,

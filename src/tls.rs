@@ -53,6 +53,17 @@ pub enum TlsBackend {
     Rustls,
 }
 
+#[cfg(feature = "native-tls")]
+impl TlsConfig {
+    /// Whether it asks nothing of native-tls that it does not do by itself. Pins and the name are checked per connection.
+    pub(crate) fn is_plain(&self) -> bool {
+        let TlsConfig { roots, only_these_roots, identity, accept_invalid_certs, accept_invalid_hostnames, .. } = self;
+        let options = *only_these_roots || *accept_invalid_certs || *accept_invalid_hostnames;
+        let others = self.bundled_roots || self.key_log.is_some() || self.min_version != TlsVersion::default();
+        roots.is_empty() && identity.is_none() && !options && !others
+    }
+}
+
 impl TlsBackend {
     /// The feature that brings it.
     #[cfg(feature = "__tls")]
@@ -179,8 +190,8 @@ impl TlsConfig {
     }
 
     /// Trusts Mozilla's root certificates, as they were when this program was built, instead of the operating system's: for
-    /// systems that have none. Those given here are trusted as well. Needs rustls and the feature `rustls-webpki-roots`. Defaults to `false`: an operating system
-    /// takes roots back that prove bad, and a program does not.
+    /// systems that have none. Those given here are trusted as well. Needs rustls and the feature `rustls-webpki-roots`.
+    /// Defaults to `false`: an operating system takes roots back that prove bad, and a program does not.
     pub fn bundled_roots(mut self, bundled: bool) -> Self {
         self.bundled_roots = bundled;
         self

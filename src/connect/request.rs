@@ -206,9 +206,14 @@ fn check_repeated(config: &Config) -> Result<(), Error> {
 /// RFC 6455 §4.1, item 10 of the request: tokens, and all different.
 fn check_subprotocols(subprotocols: &[String]) -> Result<(), Error> {
     for (i, name) in subprotocols.iter().enumerate() {
-        let what = || format!("subprotocols([{name:?}])");
-        if name.is_empty() || !name.chars().all(is_token_char) {
-            return Err(Error::invalid(what(), "a subprotocol's name has letters, digits and !#$%&'*+-.^_`|~ only"));
+        // Not the name: some servers want a secret in it.
+        let what = || format!("subprotocols(…), number {}", i + 1);
+        const RULE: &str = "a subprotocol's name has letters, digits and !#$%&'*+-.^_`|~ only";
+        if name.is_empty() {
+            return Err(Error::invalid(what(), format!("is empty: {RULE}")));
+        }
+        if let Some(odd) = name.chars().find(|c| !is_token_char(*c)) {
+            return Err(Error::invalid(what(), format!("has {odd:?} in it: {RULE}")));
         }
         if subprotocols[..i].contains(name) {
             return Err(Error::invalid(what(), "is offered twice"));

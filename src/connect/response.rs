@@ -90,6 +90,10 @@ impl Head {
         if let Some(0x15 | 0x16) = bytes.first() {
             return Err("the server speaks TLS on this port: is the URL's scheme meant to be wss://?".into());
         }
+        if bytes.starts_with(b"GET ") {
+            // Shown, it might have secrets of ours.
+            return Err("the server sends back what it is sent, is the port right?".into());
+        }
         let shown: String = bytes.iter().take(24).flat_map(|&byte| byte.escape_ascii()).map(char::from).collect();
         Err(format!("the answer is not HTTP/1.1, is the port right? It begins with \"{shown}…\""))
     }

@@ -89,7 +89,7 @@ pub trait Transport: AsHandle + Send + Sync + 'static {
 
 /// A transport and its place in a poll.
 pub(super) struct Custom {
-    transport: Box<dyn Transport>,
+    transport: Program,
     registered: Option<Handle>,
     /// What the last read met behind the bytes that it gave, an end or an error: no event will tell of it, and the transport
     /// need not say it twice. Only the reader locks.
@@ -98,7 +98,7 @@ pub(super) struct Custom {
 
 impl Custom {
     pub(super) fn new(transport: impl Transport) -> Self {
-        Custom { transport: Box::new(transport), registered: None, behind: Mutex::new(None) }
+        Custom { transport: Program(Some(Box::new(transport))), registered: None, behind: Mutex::new(None) }
     }
 
     /// Reads until nothing is there: of what stayed behind no event would tell. What ends it behind some bytes shows at the
@@ -109,7 +109,7 @@ impl Custom {
         }
         let mut filled = 0;
         while filled < buf.len() {
-            match guarded(|| self.transport.read(&mut buf[filled..])) {
+            match guarded(|| self.transport.get()?.read(&mut buf[filled..])) {
                 Ok(n) if n > 0 => filled += n.min(buf.len() - filled),
                 ended if filled == 0 => return ended,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -132,7 +132,7 @@ impl Custom {
     }
 
     pub(super) fn write(&self, buf: &[u8]) -> io::Result<usize> {
-        match guarded(|| self.transport.write(buf)) {
+        match guarded(|| self.transport.get()?.write(buf)) {
             // Whoever writes would try for ever.
             Ok(0) if !buf.is_empty() => Err(io::ErrorKind::WriteZero.into()),
             written => written.map(|n| n.min(buf.len())),
@@ -140,11 +140,29 @@ impl Custom {
     }
 
     pub(super) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        guarded(|| self.transport.shutdown(how))
+        guarded(|| self.transport.get()?.shutdown(how))
     }
 
     pub(super) fn handle(&self) -> io::Result<Handle> {
-        Handle::of(self.transport.as_ref())
+        guarded(|| Handle::of(self.transport.get()?))
+    }
+}
+
+/// The program's own stream. There until it is dropped.
+struct Program(Option<Box<dyn Transport>>);
+
+impl Program {
+    fn get(&self) -> io::Result<&dyn Transport> {
+        self.0.as_deref().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let transport = self.0.take();
+        if catch_unwind(AssertUnwindSafe(|| drop(transport))).is_err() {
+            log::error!(target: "websocket_app", "a transport panicked while it was dropped");
+        }
     }
 }
 

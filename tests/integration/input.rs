@@ -174,7 +174,7 @@ fn the_value_of_a_header_that_is_a_credential_is_never_shown() {
 fn subprotocols() {
     let nobody = Bystander::new();
     for (names, naming) in
-        [(vec![""], "subprotocol"), (vec!["a b"], "a b"), (vec!["a,b"], "a,b"), (vec!["chat", "chat"], "chat")]
+        [(vec![""], "empty"), (vec!["a b"], "has ' '"), (vec!["a,b"], "has ','"), (vec!["chat", "chat"], "number 2")]
     {
         is_refused(|| at(&nobody).subprotocols(names.clone()), naming);
     }

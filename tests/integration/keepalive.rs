@@ -88,11 +88,12 @@ fn without_an_interval_there_is_no_ping() {
     app.end_in_order();
 }
 
-/// Three timeouts' worth of pings, each longer than any delay of a busy machine, answered by anything but a pong.
+/// More than a timeout's worth of pings, answered by anything but a pong; the timeout is longer than any delay of a busy
+/// machine.
 const PINGS: usize = 13;
 
 fn patient(peer: &Peer) -> WebSocketApp {
-    peer.app().ping_interval(Duration::from_millis(250)).ping_timeout(Duration::from_secs(1))
+    peer.app().ping_interval(Duration::from_millis(250)).ping_timeout(Duration::from_secs(2))
 }
 
 #[test]
@@ -165,7 +166,7 @@ fn a_peer_that_pongs_and_says_nothing_else_is_lost_after_idle_timeout() {
 
 #[test]
 fn a_peer_that_says_something_every_so_often_is_not_idle() {
-    const MESSAGES: usize = 15;
+    const MESSAGES: usize = 20;
     let peer = Peer::start(|listener| {
         let mut client = listener.open();
         for i in 0..MESSAGES {
@@ -175,7 +176,7 @@ fn a_peer_that_says_something_every_so_often_is_not_idle() {
         finish(client);
     });
     // All together take longer than the timeout.
-    let app = run(peer.app().ping_interval(2 * INTERVAL).idle_timeout(20 * INTERVAL));
+    let app = run(peer.app().ping_interval(4 * INTERVAL).idle_timeout(60 * INTERVAL));
     app.expect_open();
     (0..MESSAGES).for_each(|i| app.expect_text(&i.to_string()));
     app.expect_close(clean(ClosedBy::Peer, 1000, ""));

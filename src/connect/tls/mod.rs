@@ -28,6 +28,7 @@ mod tests;
 #[cfg(feature = "rustls")]
 mod verify;
 
+use std::error::Error as StdError;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -53,7 +54,7 @@ pub(super) struct Connector {
 
 enum Library {
     #[cfg(feature = "native-tls")]
-    Native(native_tls::TlsConnector, Box<str>),
+    Native(Arc<native_tls::TlsConnector>, Box<str>),
     #[cfg(feature = "rustls")]
     Rustls(Arc<::rustls::ClientConfig>, ::rustls::pki_types::ServerName<'static>),
 }
@@ -100,7 +101,9 @@ impl Connector {
     fn attempt(&self) -> Result<Attempt, Explained> {
         match &self.library {
             #[cfg(feature = "native-tls")]
-            Library::Native(connector, name) => Ok(Attempt::Native(native::Attempt::new(connector.clone(), name))),
+            Library::Native(connector, name) => {
+                Ok(Attempt::Native(native::Attempt::new(connector.as_ref().clone(), name)))
+            }
             #[cfg(feature = "rustls")]
             Library::Rustls(config, name) => rustls_session::Attempt::new(config.clone(), name.clone())
                 .map(|attempt| Attempt::Rustls(Box::new(attempt))),
@@ -156,7 +159,7 @@ impl Explained {
         // RFC 8446 §5.1: whatever TLS answers with has one of these content types.
         if first_byte.is_some_and(|byte| !(20..=23).contains(&byte)) {
             let text = "the server does not speak TLS on this port: is the URL's scheme meant to be ws:// (for a proxy, http://)?".to_owned();
-            return Explained { text, source: self.into() };
+            return Explained { lasting: false, text, source: self.into() };
         }
         self
     }
@@ -165,6 +168,11 @@ impl Explained {
 /// Tells whether a TLS session made this error, and not the socket below it.
 pub(super) fn is_its_own(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|error| error.is::<Explained>())
+}
+
+/// Tells whether what a TLS session did not like may be otherwise the next time.
+pub(crate) fn may_get_better(error: &(dyn StdError + Send + Sync + 'static)) -> bool {
+    error.downcast_ref::<Explained>().is_some_and(|error| !error.lasting)
 }
 
 fn hung_up(first_byte: Option<u8>) -> io::Error {

@@ -101,7 +101,8 @@ impl Attempt {
             }
             Err(HandshakeError::Failure(error)) => {
                 outgoing.append(&mut last_words.lock().unwrap_or_else(PoisonError::into_inner));
-                Err(Explained { text: reason(&error.to_string(), &server_name), source: error.into() })
+                let text = error.to_string();
+                Err(Explained { lasting: is_lasting(&text), text: reason(&text, &server_name), source: error.into() })
             }
         }
     }
@@ -159,7 +160,26 @@ impl Session {
 /// It is of kind `Other` whatever the library says: it is not the socket's.
 fn explain(error: io::Error) -> io::Error {
     let text = error.get_ref().map_or_else(|| error.to_string(), ToString::to_string);
-    io::Error::other(Explained { text: reason(&text, ""), source: Box::<dyn StdError + Send + Sync>::from(error) })
+    let (lasting, source) = (is_lasting(&text), Box::<dyn StdError + Send + Sync>::from(error));
+    io::Error::other(Explained { lasting, text: reason(&text, ""), source })
+}
+
+/// Whether the next attempt will meet the same, as far as the words of the libraries tell: a server that is restarting, or
+/// a proxy before it, may say anything else.
+fn is_lasting(text: &str) -> bool {
+    const LASTING: [&str; 9] = [
+        "access denied",
+        "certificate",
+        "handshake failure",
+        "insufficient security",
+        "protocol version",
+        "trust",
+        "unknown ca",
+        "unrecognized name",
+        "unsupported protocol",
+    ];
+    let text = text.to_lowercase();
+    LASTING.iter().any(|words| text.contains(words))
 }
 
 /// Says first what is wrong, then what to do. OpenSSL's text is a path through its source, with the reason as its fifth

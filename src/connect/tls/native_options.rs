@@ -1,16 +1,35 @@
 //! Turns a [`TlsConfig`] into a `native-tls` connector.
 
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
 use native_tls::{Certificate, Protocol, TlsConnector};
 
 use super::material;
 use crate::error::Error;
 use crate::tls::{Identity, Material, TlsConfig, TlsVersion};
 
-/// Makes the connector, or gives the ready-made one.
-pub(super) fn connector(config: &TlsConfig) -> Result<TlsConnector, Error> {
+/// The one without options, while anybody has it: it holds the operating system's roots, which take most of a megabyte and
+/// tens of milliseconds to load.
+static PLAIN: Mutex<Weak<TlsConnector>> = Mutex::new(Weak::new());
+
+/// Makes the connector, or gives the ready-made one, or the one that others without options have.
+pub(super) fn connector(config: &TlsConfig) -> Result<Arc<TlsConnector>, Error> {
     if let Some(connector) = &config.native_tls {
-        return Ok(connector.clone());
+        return Ok(Arc::new(connector.clone()));
     }
+    if !config.is_plain() {
+        return made(config).map(Arc::new);
+    }
+    let mut plain = PLAIN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(connector) = plain.upgrade() {
+        return Ok(connector);
+    }
+    let connector = Arc::new(made(config)?);
+    *plain = Arc::downgrade(&connector);
+    Ok(connector)
+}
+
+fn made(config: &TlsConfig) -> Result<TlsConnector, Error> {
     if config.key_log.is_some() {
         return Err(unable("key_log_file", "gives no keys away"));
     }
@@ -77,6 +96,31 @@ fn client_identity(identity: &Identity) -> Result<native_tls::Identity, Error> {
             let (chain, key) = (material::chain(certificates)?, material::key(key)?);
             native_tls::Identity::from_pkcs8(&chain.bytes, &key.bytes)
                 .map_err(|error| chain.invalid(format!("the certificate or its key cannot be used: {error}")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn apps_without_options_share_one_connector() {
+        let plain = connector(&TlsConfig::new()).unwrap();
+        let other = connector(&TlsConfig::new().server_name("another.example")).unwrap();
+        assert!(Arc::ptr_eq(&plain, &other));
+    }
+
+    #[test]
+    fn an_option_has_a_connector_of_its_own() {
+        let plain = connector(&TlsConfig::new()).unwrap();
+        for config in [
+            TlsConfig::new().danger_accept_invalid_certs(true),
+            TlsConfig::new().danger_accept_invalid_hostnames(true),
+            TlsConfig::new().min_version(TlsVersion::Tls13),
+            TlsConfig::new().only_these_roots(true),
+        ] {
+            assert!(!Arc::ptr_eq(&plain, &connector(&config).unwrap()));
         }
     }
 }

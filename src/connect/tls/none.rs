@@ -1,5 +1,7 @@
 //! What stands in for TLS where no TLS feature is compiled in: a connector that cannot exist.
 
+use std::error::Error as StdError;
+
 use url::Host;
 
 use super::stream::Stream;
@@ -23,5 +25,9 @@ impl Connector {
 }
 
 pub(super) fn is_its_own(_: &std::io::Error) -> bool {
+    false
+}
+
+pub(crate) fn may_get_better(_: &(dyn StdError + Send + Sync + 'static)) -> bool {
     false
 }

@@ -42,7 +42,7 @@ impl Pins {
 
 fn refused(problem: String) -> Explained {
     let text = format!("the server's certificate is not accepted: {problem}");
-    Explained { source: text.as_str().into(), text }
+    Explained { lasting: true, source: text.as_str().into(), text }
 }
 
 fn is_pin(text: &str) -> bool {

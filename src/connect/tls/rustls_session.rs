@@ -106,7 +106,7 @@ impl Connection {
     }
 
     fn explain(&self, error: TlsError) -> Explained {
-        Explained { text: reason(&error, &self.server_name), source: error.into() }
+        Explained { lasting: is_lasting(&error), text: reason(&error, &self.server_name), source: error.into() }
     }
 }
 
@@ -161,7 +161,7 @@ impl Attempt {
     pub(super) fn new(config: Arc<ClientConfig>, server_name: ServerName<'static>) -> Result<Self, Explained> {
         match UnbufferedClientConnection::new(config, server_name.clone()) {
             Ok(tls) => Ok(Attempt(Connection { tls, server_name, plaintext: Vec::new(), given: 0, closed: false })),
-            Err(error) => Err(Explained { text: error.to_string(), source: error.into() }),
+            Err(error) => Err(Explained { lasting: true, text: error.to_string(), source: error.into() }),
         }
     }
 
@@ -237,6 +237,30 @@ impl Session {
 
     pub(super) fn peer_certificate(&self) -> Option<Vec<u8>> {
         Some(self.0.tls.peer_certificates()?.first()?.to_vec())
+    }
+}
+
+/// Whether the next attempt will meet the same: a server that is restarting, or a proxy before it, may say anything else.
+fn is_lasting(error: &TlsError) -> bool {
+    use AlertDescription as Alert;
+    match error {
+        TlsError::InvalidCertificate(_) | TlsError::NoCertificatesPresented | TlsError::PeerIncompatible(_) => true,
+        TlsError::AlertReceived(alert) => matches!(
+            alert,
+            Alert::AccessDenied
+                | Alert::BadCertificate
+                | Alert::CertificateExpired
+                | Alert::CertificateRequired
+                | Alert::CertificateRevoked
+                | Alert::CertificateUnknown
+                | Alert::HandshakeFailure
+                | Alert::InsufficientSecurity
+                | Alert::ProtocolVersion
+                | Alert::UnknownCA
+                | Alert::UnrecognisedName
+                | Alert::UnsupportedCertificate
+        ),
+        _ => false,
     }
 }
 

@@ -105,6 +105,8 @@ pub(super) struct Decrypted {
 /// A TLS error with a text for people; the library's own error is its source.
 #[derive(Debug)]
 pub(super) struct Explained {
+    /// It will be so the next time too: a certificate that is not trusted, one that is wanted from us, no version in common.
+    pub(super) lasting: bool,
     pub(super) text: String,
     pub(super) source: Box<dyn StdError + Send + Sync>,
 }

@@ -115,6 +115,26 @@ fn answered(app: impl FnOnce(&Peer) -> WebSocketApp, answer: &'static str) -> St
 }
 
 #[test]
+fn what_is_sent_back_is_not_shown() {
+    let peer = Peer::start(|listener: &Listener| {
+        let mut client = listener.accept();
+        let line = client.read_request().line.clone();
+        client.write(line);
+    });
+    let error = text(WebSocketApp::new(format!("{}?token=s3cr3t", peer.url())));
+    assert!(error.contains("sends back what it is sent") && !error.contains("s3cr3t"), "{error}");
+
+    let peer = Peer::start(|listener: &Listener| {
+        let mut client = listener.accept();
+        let login = client.read_request().header("Authorization").unwrap().to_owned();
+        let body = format!("authorization = {login}");
+        client.write(format!("HTTP/1.1 400 x\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    });
+    let error = text(WebSocketApp::new(format!("ws://user:pw@{}/", peer.addr())));
+    assert!(error.contains("repeats the request") && !error.contains("dXNlcjpwdw"), "{error}");
+}
+
+#[test]
 fn what_a_proxy_says() {
     for (answer, expected) in [
         (

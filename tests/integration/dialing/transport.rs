@@ -339,3 +339,46 @@ impl AsFd for Moody {
         self.tcp.as_fd()
     }
 }
+
+#[test]
+fn its_panic_as_it_is_dropped_costs_no_other_app() {
+    let peer = Peer::start(|listener| listener.open().answer_close());
+    let other = Peer::start(echo);
+    let apps = EventLoop::new().unwrap();
+    let goes_on = apps.add(other.app().on_message(|ws, _| ws.close())).unwrap();
+    wait_until("it is open", || goes_on.sender().state() == State::Open);
+    let app = WebSocketApp::new(NOWHERE).socket(Rude(non_blocking(&peer))).on_open(|ws| ws.close());
+    let app = apps.add(app).unwrap();
+    assert!(within("join", || app.join()).unwrap().clean);
+    goes_on.sender().send("hello").unwrap();
+    within("join", || goes_on.join()).unwrap();
+}
+
+/// One that does not go quietly.
+struct Rude(TcpStream);
+
+impl Transport for Rude {
+    fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        (&self.0).read(buf)
+    }
+
+    fn write(&self, buf: &[u8]) -> io::Result<usize> {
+        (&self.0).write(buf)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.0.shutdown(how)
+    }
+}
+
+impl AsFd for Rude {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Drop for Rude {
+    fn drop(&mut self) {
+        panic!("dropped on purpose");
+    }
+}

@@ -130,6 +130,35 @@ fn a_certificate_that_is_not_trusted_is_one_attempt() {
     });
 }
 
+/// As from a server that is restarting, or from what stands before it.
+#[cfg(feature = "__tls")]
+#[test]
+fn a_tls_handshake_that_fails_for_another_reason_is_tried_again() {
+    // An alert, `internal_error` (RFC 8446 §6), and an answer without TLS.
+    const ANSWERS: [&[u8]; 2] = [b"\x15\x03\x03\x00\x02\x02\x50", b"HTTP/1.1 503 Service Unavailable\r\n\r\n"];
+    crate::tls::on_each(|backend| {
+        let peer = Peer::start(|listener| {
+            for answer in ANSWERS {
+                let mut client = listener.accept();
+                client.read_something();
+                client.write(answer);
+            }
+            drop(listener.accept());
+            listener.saw_nobody_else();
+        });
+        let url = peer.url().replace("ws://", "wss://");
+        let tls = websocket_app::TlsConfig::new().backend(backend);
+        let app = run(WebSocketApp::new(url).tls(tls).reconnect(soon().max_attempts(3)));
+        for attempt in 1..=2 {
+            let (retry_in, why) = app.failed_attempt(attempt);
+            assert!(retry_in.is_some() && matches!(why, Failure::Tls(_)), "{why:?}");
+        }
+        assert_eq!(app.failed_attempt(3), (None, Failure::Network(Phase::Tls)));
+        app.expect_close(lost());
+        app.end_given_up();
+    });
+}
+
 #[test]
 fn retry_if_may_try_what_would_not_be_and_leave_what_would() {
     let peer = Peer::start(|listener| {
