@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use mio::event::Source;
 use mio::{Events, Interest, Poll, Registry, Token};
+use socket2::SockRef;
 
 pub(crate) use system::Handle;
-pub(super) use system::{AsHandle, Borrowed, Owned, duplicate};
+pub(super) use system::{AsHandle, Borrowed, Owned, duplicate, set_nonblocking};
 
 impl Handle {
     /// Waits until there is room to write, or something is wrong, or the time is over.
@@ -29,11 +30,16 @@ mod system {
 
     use mio::unix::SourceFd;
 
-    use super::{Interest, Registry, Source, Token, io};
+    use super::{Interest, Registry, SockRef, Source, Token, io};
 
     /// The same open file under another number.
     pub(crate) fn duplicate(of: &impl AsHandle) -> io::Result<Owned> {
         of.as_fd().try_clone_to_owned()
+    }
+
+    /// It holds for every other number of the open file too, whatever kind of file it is.
+    pub(crate) fn set_nonblocking(of: &(impl AsHandle + ?Sized)) -> io::Result<()> {
+        SockRef::from(&of.as_fd()).set_nonblocking(true)
     }
 
     /// A descriptor, which its owner keeps open while this is registered.
@@ -67,11 +73,16 @@ mod system {
 
     use mio::net::TcpStream;
 
-    use super::{Interest, Registry, Source, Token, io};
+    use super::{Interest, Registry, SockRef, Source, Token, io};
 
     /// The same socket under another number.
     pub(crate) fn duplicate(of: &impl AsHandle) -> io::Result<Owned> {
         of.as_socket().try_clone_to_owned()
+    }
+
+    /// It holds for every other number of the socket too.
+    pub(crate) fn set_nonblocking(of: &(impl AsHandle + ?Sized)) -> io::Result<()> {
+        SockRef::from(&of.as_socket()).set_nonblocking(true)
     }
 
     /// A duplicate of the socket: a poll takes sockets of its own make only.

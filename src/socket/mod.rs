@@ -28,7 +28,7 @@ pub use transport::Transport;
 /// [`Transport`] of your own, or from anything else that reads and writes and has a descriptor
 /// ([`from_stream`](Self::from_stream)).
 ///
-/// A stream of the standard library becomes non-blocking when it is used, and its clones with it.
+/// Whatever it is made from becomes non-blocking when it is used, and its clones with it.
 pub struct Socket(Kind);
 
 enum Kind {
@@ -61,9 +61,9 @@ impl Socket {
     /// Makes one of any stream that reads and writes, and has a descriptor that the operating system can wait for (`AsFd`; on
     /// Windows a socket, `AsSocket`): a port of a virtual machine, a serial line, another crate's kind of socket.
     ///
-    /// The stream becomes non-blocking, and is never flushed: what it has taken must be on its way. It is read and written by
-    /// turns, under a lock that is not held while waiting; a [`Transport`] does both at once. In the end it is shut down, if
-    /// it is a socket, and dropped.
+    /// The stream becomes non-blocking when it is used, and is never flushed: what it has taken must be on its way. It is read
+    /// and written by turns, under a lock that is not held while waiting; a [`Transport`] does both at once. In the end it is
+    /// shut down, if it is a socket, and dropped.
     ///
     /// ```no_run
     /// # #[cfg(unix)]
@@ -85,7 +85,7 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// The operating system does not duplicate the descriptor, or make it non-blocking.
+    /// The operating system does not duplicate the descriptor.
     pub fn from_stream(stream: impl Read + Write + AsHandle + Send + 'static) -> io::Result<Self> {
         Ok(Socket::from(ReadWrite::new(stream)?))
     }
@@ -94,13 +94,13 @@ impl Socket {
         Socket(Kind::Tcp(tcp))
     }
 
-    /// Makes a socket that came from the program fit for an event loop. A [`Transport`] promises that it is.
+    /// Makes a socket that came from the program fit for an event loop: one that blocks would hold up all of the loop's apps.
     pub(crate) fn prepare(&self) -> io::Result<()> {
         match &self.0 {
             Kind::Tcp(tcp) => SockRef::from(tcp).set_nonblocking(true),
             #[cfg(unix)]
             Kind::Unix(unix) => SockRef::from(unix).set_nonblocking(true),
-            Kind::Custom(_) => Ok(()),
+            Kind::Custom(custom) => custom.prepare(),
         }
     }
 

@@ -19,8 +19,6 @@ pub(super) struct ReadWrite<S> {
 impl<S: Read + Write + AsHandle> ReadWrite<S> {
     pub(super) fn new(stream: S) -> io::Result<Self> {
         let handle = duplicate(&stream)?;
-        // It holds for the stream's own number too, whatever kind of stream it is.
-        SockRef::from(&handle).set_nonblocking(true)?;
         Ok(ReadWrite { stream: Mutex::new(stream), handle })
     }
 

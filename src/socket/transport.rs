@@ -8,15 +8,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
 
-use super::handle::{AsHandle, Handle};
+use super::handle::{AsHandle, Handle, set_nonblocking};
 
 /// A connected byte stream of the program's own: what [`connector`](crate::WebSocketApp::connector) may return, for whatever
 /// is neither TCP nor a Unix socket.
 ///
-/// It has a descriptor that the operating system can wait for (`AsFd`; on Windows a socket, `AsSocket`), and it never
-/// blocks. Reading and writing happen on different threads at the same time, so both take `&self`: where they share state,
-/// that needs a lock, which must not be held while waiting. For a stream of std's traits there is
-/// [`Socket::from_stream`](crate::Socket::from_stream), which needs none of this.
+/// It has a descriptor that the operating system can wait for (`AsFd`; on Windows a socket, `AsSocket`), which becomes
+/// non-blocking when it is used. What it does besides must not block either: other apps on the same
+/// [`EventLoop`](crate::EventLoop) would wait with it. Reading and writing happen on different threads at the same time, so
+/// both take `&self`: where they share state, that needs a lock, which must not be held while waiting. For a stream of std's
+/// traits there is [`Socket::from_stream`](crate::Socket::from_stream), which needs none of this.
 ///
 /// ```
 /// # #[cfg(unix)] mod counted {
@@ -55,9 +56,7 @@ use super::handle::{AsHandle, Handle};
 ///
 /// pub fn app(received: Arc<AtomicUsize>) -> WebSocketApp {
 ///     WebSocketApp::new("ws://gateway.example/").connector(move |host, port| {
-///         let tcp = TcpStream::connect((host, port))?;
-///         tcp.set_nonblocking(true)?;
-///         Ok(Counted(tcp, received.clone()))
+///         Ok(Counted(TcpStream::connect((host, port))?, received.clone()))
 ///     })
 /// }
 /// # }
@@ -141,6 +140,11 @@ impl Custom {
 
     pub(super) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         guarded(|| self.transport.get()?.shutdown(how))
+    }
+
+    /// Whoever reads and writes by the descriptor, as most do, never blocks then, whatever its program has left it at.
+    pub(super) fn prepare(&self) -> io::Result<()> {
+        guarded(|| set_nonblocking(self.transport.get()?))
     }
 
     pub(super) fn handle(&self) -> io::Result<Handle> {

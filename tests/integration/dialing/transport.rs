@@ -81,6 +81,20 @@ fn tls_goes_over_one_too() {
     });
 }
 
+/// As std's are, unless they are told otherwise: one that did would hold up every app of its loop, for ever.
+#[test]
+fn one_whose_descriptor_blocks_is_made_not_to() {
+    let (silent, other) = (Peer::start(|listener| listener.open().answer_close()), Peer::start(echo));
+    let apps = EventLoop::new().unwrap();
+    let blocking = Crumbs { tcp: TcpStream::connect(silent.addr()).unwrap(), few: 300 };
+    let waits = apps.add(WebSocketApp::new(NOWHERE).socket(blocking)).unwrap();
+    wait_until("it is open", || waits.sender().state() == State::Open);
+    let goes_on = apps.add(other.app().on_open(|ws| ws.send("hello")).on_message(|ws, _| ws.close())).unwrap();
+    within("join", || goes_on.join()).unwrap();
+    waits.sender().close();
+    assert!(within("join", || waits.join()).unwrap().clean);
+}
+
 const LONG: usize = 3 << 20;
 
 fn long_echo(listener: &Listener) {
