@@ -194,17 +194,10 @@ impl<'a> Waiter<'a> {
         Ok(())
     }
 
-    /// Sorts an I/O error: what a TLS session makes itself is the peer's refusal (TLS 1.3 sends that after the handshake),
-    /// everything else is the network's.
+    /// Sorts an I/O error: what a TLS session makes itself is the refusal of whom it is with, the server or a proxy before it
+    /// (TLS 1.3 sends that after the handshake); everything else is the network's.
     fn failed(&self, phase: Phase, error: io::Error) -> Failure {
-        match tls::is_its_own(&error) {
-            true => Error::Tls {
-                peer: self.peer.clone(),
-                source: error.into_inner().unwrap_or_else(|| "unknown".into()).into(),
-            },
-            false => Error::network(phase, &self.peer, error),
-        }
-        .into()
+        tls::own_error(error).unwrap_or_else(|error| Error::network(phase, &self.peer, error)).into()
     }
 }
 

@@ -252,6 +252,8 @@ fn a_wrong_proxy_is_refused_before_any_socket_and_without_its_password() {
 
 #[cfg(feature = "__tls")]
 mod secure {
+    use std::io::ErrorKind;
+
     use native_tls::{Identity, TlsAcceptor, TlsStream};
 
     use super::super::super::testing::tls::{Authority, Certified};
@@ -335,6 +337,57 @@ mod secure {
         let result = dial("wss://server.invalid/", &config(&servers, &proxies, backend, proxy.port), LONG);
         let error = text(proxy.join(result));
         assert!(error.starts_with("TLS handshake with server.invalid:443: "), "{error}");
+    }
+
+    /// What comes within a tunnel is the proxy's saying as well, for as long as it is there.
+    #[test]
+    fn what_goes_wrong_in_the_proxys_tls_later_on_names_the_proxy() {
+        on_each(what_goes_wrong_in_the_proxys_tls_later_on_names_the_proxy_with);
+    }
+
+    fn what_goes_wrong_in_the_proxys_tls_later_on_names_the_proxy_with(backend: TlsBackend) {
+        let (servers, proxies) = (Authority::new(), Authority::new());
+        let garble = |mut outer: TlsStream<TcpStream>| {
+            // A record of application data that no key has made.
+            outer.get_mut().write_all(&[&[23, 3, 3, 0, 32][..], &[7; 32]].concat()).unwrap();
+            wait_for_end(outer.get_mut());
+        };
+        // Instead of its answer, of the server's TLS, and of the server's answer to the upgrade.
+        for (url, tunnels) in [("ws", false), ("wss", true), ("ws", true)] {
+            let proxy = proxies.certify("127.0.0.1").serve(move |mut outer| {
+                read_request(&mut outer);
+                if tunnels {
+                    outer.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+                }
+                garble(outer);
+            });
+            let port = proxy.port;
+            let result = dial(&format!("{url}://server.invalid/"), &config(&servers, &proxies, backend, port), LONG);
+            let error = text(proxy.join(result));
+            assert!(error.starts_with(&format!("TLS handshake with the proxy 127.0.0.1:{port}: ")), "{error}");
+        }
+        // And in the middle of everything.
+        let proxy = proxies.certify("127.0.0.1").serve(move |mut outer| {
+            read_request(&mut outer);
+            outer.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            let head = switching(&read_request(&mut outer));
+            outer.write_all(head.as_bytes()).unwrap();
+            garble(outer);
+        });
+        let port = proxy.port;
+        let connected = dial("ws://server.invalid/", &config(&servers, &proxies, backend, port), LONG);
+        let mut stream = connected.unwrap_or_else(|failure| panic!("{failure:?}")).stream;
+        let mut error = String::new();
+        drive(&mut stream, |stream| match stream.read(&mut [0; 100]) {
+            Err(failed) if failed.kind() != ErrorKind::WouldBlock => {
+                error = failed.to_string();
+                Ok(true)
+            }
+            other => other.map(|_| false),
+        });
+        drop(stream);
+        let error = proxy.join(error);
+        assert!(error.starts_with(&format!("TLS with the proxy 127.0.0.1:{port}: ")), "{error}");
     }
 
     #[test]

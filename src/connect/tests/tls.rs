@@ -69,7 +69,7 @@ fn a_certificate_that_is_not_trusted_says_why_and_what_to_do() {
             let result = connect(&authority, host, "127.0.0.1", &config);
             assert!(matches!(result, Err(Failure::Error(Error::Tls { .. }))), "{says}");
             let error = text(result);
-            assert!(error.contains("the server's certificate is not accepted") && error.contains(says), "{error}");
+            assert!(error.contains("its certificate is not accepted") && error.contains(says), "{error}");
         }
         let expired = authority.certify_until_2020("127.0.0.1").serve(accept);
         let error = text(expired.connect_tls(&trusting(&authority, backend)));

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::ahead::Ahead;
 use super::outgoing::Outgoing;
-use super::session::Session;
+use super::session::{Broken, Session};
 use crate::connect::stream::Stream;
 
 /// How often one call reads the socket at most: as much as fills the callers' buffers. Records may be empty, and a peer that
@@ -18,6 +18,8 @@ const MOST_READS: usize = 8;
 
 pub(in crate::connect) struct Layer {
     below: Stream,
+    /// Whom the session is with: the server, or a proxy before it. What goes wrong in it says so.
+    peer: Box<str>,
     state: Mutex<State>,
     /// What the last read left behind, no event will tell of. Only the reader asks and sets.
     more: AtomicBool,
@@ -37,10 +39,10 @@ struct State {
 
 impl Layer {
     /// Begins where the handshake has ended, with what came behind it.
-    pub(super) fn new(below: Stream, session: Session, mut incoming: Ahead, outgoing: Outgoing) -> Self {
+    pub(super) fn new(below: Stream, peer: &str, session: Session, mut incoming: Ahead, outgoing: Outgoing) -> Self {
         incoming.return_buffer();
-        let state = State { session, incoming, outgoing, ended: false, failed: None };
-        Layer { below, state: Mutex::new(state), more: AtomicBool::new(true), stalled: AtomicBool::new(false) }
+        let state = Mutex::new(State { session, incoming, outgoing, ended: false, failed: None });
+        Layer { below, peer: peer.into(), state, more: AtomicBool::new(true), stalled: AtomicBool::new(false) }
     }
 
     /// Gives what the session runs over. Its bytes are ciphertext.
@@ -56,7 +58,7 @@ impl Layer {
         let mut state = self.lock();
         state.incoming.borrow_buffer();
         let mut length = 0;
-        let result = state.read(&self.below, buf, &mut length);
+        let result = state.read(&self.below, buf, &mut length).map_err(|error| self.named(error));
         state.incoming.return_buffer();
         let (more, result) = match result {
             Ok(more) => (more, Ok(length)),
@@ -84,7 +86,7 @@ impl Layer {
             }
             encrypted
         };
-        outgoing.write(buf, |bytes| self.below.write(bytes), encrypt)
+        outgoing.write(buf, |bytes| self.below.write(bytes), encrypt).map_err(|error| self.named(error))
     }
 
     /// Whether a write that would block does not wait for room on the socket, but for what a read takes off it.
@@ -102,6 +104,14 @@ impl Layer {
         // As well as can be done without waiting.
         let _ = outgoing.flush(|bytes| self.below.write(bytes));
         self.below.shutdown();
+    }
+
+    /// Adds to an error of this session whom it is with. One from below has been there already.
+    fn named(&self, error: io::Error) -> io::Error {
+        match error.downcast() {
+            Ok(source) => io::Error::other(Broken { peer: self.peer.clone(), source }),
+            Err(error) => error,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -43,7 +43,7 @@ use ahead::Ahead;
 pub(super) use layer::Layer;
 use outgoing::Outgoing;
 use pins::Pins;
-use session::{Attempt, Explained, Step};
+use session::{Attempt, Broken, Explained, Step};
 
 /// What to trust, who to be, and whose certificate to expect. Made once for all connects to a target: loading the
 /// operating system's roots takes longer than a handshake.
@@ -95,7 +95,7 @@ impl Connector {
         };
         self.pins.check(session.peer_certificate()).map_err(|error| refused(error, waiter))?;
         waiter.retry(Phase::Tls, || outgoing.flush(|bytes| below.write(bytes)))?;
-        Ok(Stream::tls(Layer::new(below, session, incoming, outgoing)))
+        Ok(Stream::tls(Layer::new(below, waiter.peer(), session, incoming, outgoing)))
     }
 
     fn attempt(&self) -> Result<Attempt, Explained> {
@@ -158,16 +158,19 @@ impl Explained {
     fn judge(self, first_byte: Option<u8>) -> Self {
         // RFC 8446 §5.1: whatever TLS answers with has one of these content types.
         if first_byte.is_some_and(|byte| !(20..=23).contains(&byte)) {
-            let text = "the server does not speak TLS on this port: is the URL's scheme meant to be ws:// (for a proxy, http://)?".to_owned();
+            let text =
+                "it does not speak TLS on this port: is the URL's scheme meant to be ws:// (for a proxy, http://)?"
+                    .to_owned();
             return Explained { lasting: false, text, source: self.into() };
         }
         self
     }
 }
 
-/// Tells whether a TLS session made this error, and not the socket below it.
-pub(super) fn is_its_own(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|error| error.is::<Explained>())
+/// Takes out what an open session has made itself, and names whom it is with; gives back what the socket below it has.
+pub(super) fn own_error(error: io::Error) -> Result<Error, io::Error> {
+    let Broken { peer, source } = error.downcast()?;
+    Ok(Error::Tls { peer, source: Arc::new(source) })
 }
 
 /// Tells whether what a TLS session did not like may be otherwise the next time.
@@ -177,8 +180,8 @@ pub(crate) fn may_get_better(error: &(dyn StdError + Send + Sync + 'static)) -> 
 
 fn hung_up(first_byte: Option<u8>) -> io::Error {
     let text = match first_byte {
-        None => "the server hung up without an answer (does it speak TLS on this port?)",
-        Some(_) => "the server hung up half-way through",
+        None => "it hung up without an answer (does it speak TLS on this port?)",
+        Some(_) => "it hung up half-way through",
     };
     io::Error::new(io::ErrorKind::UnexpectedEof, text)
 }

@@ -191,7 +191,7 @@ fn reason(text: &str, server_name: &str) -> String {
     let Some(reason) = bracketed.filter(|_| general == "certificate verify failed") else {
         return match general.contains("certificate required") {
             true => {
-                format!("the server wants a client certificate: TlsConfig::identity_pem_files gives it one ({general})")
+                format!("it wants a client certificate: TlsConfig::identity_pem_files gives it one ({general})")
             }
             false => general.to_owned(),
         };
@@ -205,7 +205,7 @@ fn reason(text: &str, server_name: &str) -> String {
     } else {
         String::new()
     };
-    format!("the server's certificate is not accepted: {reason}{advice}")
+    format!("its certificate is not accepted: {reason}{advice}")
 }
 
 #[cfg(test)]
@@ -218,14 +218,10 @@ mod tests {
             format!("error:0A000086:SSL routines:tls_post_process:certificate verify failed:x.c:1889: ({reason})")
         };
         for (reason_given, begins, contains) in [
-            ("certificate has expired", "the server's certificate is not accepted: certificate has expired", "clock"),
-            ("hostname mismatch", "the server's certificate is not accepted: hostname mismatch", "`localhost`"),
-            (
-                "self-signed certificate",
-                "the server's certificate is not accepted: self-signed",
-                "root_certificate_file",
-            ),
-            ("unable to get local issuer certificate", "the server's certificate", "root_certificate_file"),
+            ("certificate has expired", "its certificate is not accepted: certificate has expired", "clock"),
+            ("hostname mismatch", "its certificate is not accepted: hostname mismatch", "`localhost`"),
+            ("self-signed certificate", "its certificate is not accepted: self-signed", "root_certificate_file"),
+            ("unable to get local issuer certificate", "its certificate", "root_certificate_file"),
         ] {
             let text = reason(&openssl(reason_given), "localhost");
             assert!(text.starts_with(begins) && text.contains(contains), "{text}");

@@ -41,7 +41,7 @@ impl Pins {
 }
 
 fn refused(problem: String) -> Explained {
-    let text = format!("the server's certificate is not accepted: {problem}");
+    let text = format!("its certificate is not accepted: {problem}");
     Explained { lasting: true, source: text.as_str().into(), text }
 }
 

@@ -269,12 +269,12 @@ fn reason(error: &TlsError, server_name: &ServerName<'_>) -> String {
     match error {
         TlsError::InvalidCertificate(problem) => {
             let (what, advice) = certificate_reason(problem, server_name);
-            format!("the server's certificate is not accepted: {what}{advice}")
+            format!("its certificate is not accepted: {what}{advice}")
         }
         TlsError::AlertReceived(AlertDescription::CertificateRequired) => {
-            "the server wants a client certificate: TlsConfig::identity_pem_files gives it one".into()
+            "it wants a client certificate: TlsConfig::identity_pem_files gives it one".into()
         }
-        TlsError::AlertReceived(alert) => format!("the server ended it with the alert {alert:?}"),
+        TlsError::AlertReceived(alert) => format!("it ended the session with the alert {alert:?}"),
         other => other.to_string(),
     }
 }

@@ -122,3 +122,22 @@ impl StdError for Explained {
         Some(self.source.as_ref())
     }
 }
+
+/// What went wrong in an open session, and with whom it is.
+#[derive(Debug)]
+pub(super) struct Broken {
+    pub(super) peer: Box<str>,
+    pub(super) source: Explained,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TLS with {}: {}", self.peer, self.source)
+    }
+}
+
+impl StdError for Broken {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.source)
+    }
+}

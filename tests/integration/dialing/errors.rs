@@ -210,7 +210,7 @@ fn tls() {
             client.write("HTTP/1.1 400 x\r\n\r\n");
         };
         const NOT_TLS: &str =
-            "the server does not speak TLS on this port: is the URL's scheme meant to be ws:// (for a proxy, http://)?";
+            "it does not speak TLS on this port: is the URL's scheme meant to be ws:// (for a proxy, http://)?";
         let server = Peer::start(plain);
         let addr = server.addr();
         let app = WebSocketApp::new(format!("wss://{addr}/")).tls(tls());
@@ -222,10 +222,7 @@ fn tls() {
         let untrusted = Peer::start_tls(backend, Listener::expect_no_agreement);
         let text = text(untrusted.app().tls(tls()));
         let (begins, ends) = (
-            format!(
-                "TLS handshake with localhost:{}: the server's certificate is not accepted: ",
-                untrusted.addr().port()
-            ),
+            format!("TLS handshake with localhost:{}: its certificate is not accepted: ", untrusted.addr().port()),
             ": TlsConfig::root_certificate_file can trust its root",
         );
         assert!(text.starts_with(&begins) && text.ends_with(ends), "{text}");

@@ -144,7 +144,7 @@ fn a_wrong_certificate_is_refused_with_its_reason() {
             ] {
                 let server = SServer::start(authority, kind, &[version]);
                 let why = refused(server.app(authority.trusted().backend(backend)));
-                let said = why.contains("the server's certificate is not accepted: ") && why.contains(reason);
+                let said = why.contains("its certificate is not accepted: ") && why.contains(reason);
                 assert!(said && why.contains("localhost"), "{kind:?}: {why}");
             }
         }
@@ -239,6 +239,21 @@ fn a_client_certificate_that_is_missing_or_wrong_is_the_reason() {
             let why = refused(server.app(tls().identity_pem(stranger.chain.clone(), stranger.key.clone())));
             assert!(why.to_lowercase().replace(' ', "").contains("unknownca"), "{version}: {why}");
         }
+    });
+}
+
+/// With TLS 1.3 it says so behind the handshake, when it has been asked for a tunnel.
+#[test]
+fn a_proxy_that_wants_a_client_certificate_is_the_one_that_is_named() {
+    test(|backend, authority| {
+        let proxy = SServer::start(authority, Kind::Right, &[&["-tls1_3"], &ASKS[..]].concat());
+        let url = format!("https://localhost:{}", proxy.port);
+        let why = refused(
+            WebSocketApp::new("ws://server.invalid/").proxy(url).proxy_tls(authority.trusted().backend(backend)),
+        );
+        let expected =
+            format!("TLS handshake with the proxy localhost:{}: it wants a client certificate: ", proxy.port);
+        assert!(why.starts_with(&expected), "{why}");
     });
 }
 
