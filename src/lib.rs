@@ -157,7 +157,8 @@
 //! | send back the cookies that the server sets | [`keep_cookies`](WebSocketApp::keep_cookies) |
 //!
 //! Whatever it is, it ends with [`connect_timeout`](WebSocketApp::connect_timeout), and `close()` ends it at once: a resolver
-//! or connector that hangs is left alone. Unix sockets, connectors and sockets of your own have no proxy.
+//! or connector that hangs is left alone, on a thread of its own; with eight of an app's left so, its next attempt fails without
+//! asking, until one of them returns. Unix sockets, connectors and sockets of your own have no proxy.
 //!
 //! # Errors
 //!

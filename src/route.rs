@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::Error;
@@ -21,6 +22,7 @@ pub(crate) struct Route {
     pub(crate) connector: Option<Connector>,
     pub(crate) resolver: Option<Resolver>,
     pub(crate) options: SocketOptions,
+    pub(crate) unanswered: Unanswered,
 }
 
 impl Route {
@@ -72,5 +74,30 @@ impl ReadyMade {
     pub(crate) fn take(&self) -> Result<Socket, Error> {
         let socket = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         socket.ok_or_else(|| Error::invalid("socket(…)", ONLY_ONE))
+    }
+}
+
+/// Counts an app's questions to a resolver or connector, whosever it is, that have no answer yet. Used on the threads that
+/// connect, and on those that ask.
+#[derive(Clone, Default)]
+pub(crate) struct Unanswered(Arc<AtomicUsize>);
+
+/// One of them, until it is dropped.
+pub(crate) struct Question(Unanswered);
+
+impl Unanswered {
+    pub(crate) fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn another(&self) -> Question {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Question(self.clone())
+    }
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -23,10 +23,10 @@ pub(super) fn dial(target: &Target, waiter: &mut Waiter<'_>) -> Result<Stream, F
     } else {
         match (&target.endpoint, &target.proxy) {
             #[cfg(unix)]
-            (Endpoint::Unix(path), _) => super::unix::connect(path, waiter)?,
+            (Endpoint::Unix(path), _) => super::unix::connect(path, route, waiter)?,
             (Endpoint::Tcp, Some(proxy)) => return proxy.open(&target.host, target.port, route, waiter),
             (Endpoint::Tcp, None) => {
-                let addresses = resolve::resolve(&target.host, target.port, route.resolver.as_ref(), waiter)?;
+                let addresses = resolve::resolve(&target.host, target.port, route, waiter)?;
                 return tcp::connect(&addresses, &route.options, waiter);
             }
         }
@@ -41,7 +41,7 @@ pub(super) fn dial(target: &Target, waiter: &mut Waiter<'_>) -> Result<Stream, F
 
 fn call(connector: &Connector, target: &Target, waiter: &mut Waiter<'_>) -> Result<Socket, Failure> {
     let (connector, host, port) = (connector.clone(), bare(&target.host), target.port);
-    let connected = ask(waiter, Phase::Connect, move || connector(&host, port))?;
+    let connected = ask(waiter, Phase::Connect, &target.route.unanswered, move || connector(&host, port))?;
     connected.map_err(|source| Error::network(Phase::Connect, waiter.peer(), source).into())
 }
 

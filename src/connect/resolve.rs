@@ -9,13 +9,13 @@ use super::advice::advise;
 use super::elsewhere::ask;
 use super::waiter::{Failure, Waiter};
 use crate::error::{Error, Phase};
-use crate::route::Resolver;
+use crate::route::{Route, Unanswered};
 
 /// Gives at least one address.
 pub(super) fn resolve(
     host: &Host,
     port: u16,
-    resolver: Option<&Resolver>,
+    route: &Route,
     waiter: &mut Waiter<'_>,
 ) -> Result<Vec<SocketAddr>, Failure> {
     let name = match host {
@@ -23,17 +23,18 @@ pub(super) fn resolve(
         Host::Ipv6(address) => return Ok(vec![(*address, port).into()]),
         Host::Domain(name) => name.clone(),
     };
-    match resolver.cloned() {
-        Some(resolver) => look_up(waiter, move || resolver(&name, port)),
-        None => look_up(waiter, move || Ok((name.as_str(), port).to_socket_addrs()?.collect())),
+    match route.resolver.clone() {
+        Some(resolver) => look_up(waiter, &route.unanswered, move || resolver(&name, port)),
+        None => look_up(waiter, &route.unanswered, move || Ok((name.as_str(), port).to_socket_addrs()?.collect())),
     }
 }
 
 fn look_up(
     waiter: &mut Waiter<'_>,
+    unanswered: &Unanswered,
     resolver: impl FnOnce() -> io::Result<Vec<SocketAddr>> + Send + 'static,
 ) -> Result<Vec<SocketAddr>, Failure> {
-    let problem = match ask(waiter, Phase::Resolve, resolver)? {
+    let problem = match ask(waiter, Phase::Resolve, unanswered, resolver)? {
         Ok(addresses) if !addresses.is_empty() => {
             log::debug!(target: super::LOG, "{} has the addresses {addresses:?}", waiter.peer());
             return Ok(addresses);
@@ -52,6 +53,7 @@ mod tests {
 
     use super::super::waiter::Cancel;
     use super::*;
+    use crate::route::Resolver;
 
     const LONG: Duration = Duration::from_secs(60);
 
@@ -63,7 +65,7 @@ mod tests {
             (Host::Ipv4(Ipv4Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::LOCALHOST)),
             (Host::Ipv6(Ipv6Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)),
         ] {
-            assert_eq!(resolve(&host, 1, None, &mut waiter).unwrap_or_default(), [SocketAddr::new(ip, 1)]);
+            assert_eq!(resolve(&host, 1, &Route::default(), &mut waiter).unwrap_or_default(), [SocketAddr::new(ip, 1)]);
         }
     }
 
@@ -71,7 +73,8 @@ mod tests {
     fn localhost_is_looked_up() {
         let cancel = Cancel::new();
         let mut waiter = Waiter::new("localhost:1", LONG, &cancel).unwrap_or_else(|e| panic!("{e:?}"));
-        let addresses = resolve(&Host::Domain("localhost".into()), 1, None, &mut waiter).unwrap_or_default();
+        let addresses =
+            resolve(&Host::Domain("localhost".into()), 1, &Route::default(), &mut waiter).unwrap_or_default();
         assert!(!addresses.is_empty() && addresses.iter().all(|a| a.ip().is_loopback()), "{addresses:?}");
     }
 
@@ -79,10 +82,10 @@ mod tests {
     fn a_failed_or_empty_lookup_names_the_host_and_what_to_try() {
         let cancel = Cancel::new();
         let mut waiter = Waiter::new("nowhere:1", LONG, &cancel).unwrap_or_else(|e| panic!("{e:?}"));
-        let failed = look_up(&mut waiter, || Err(io::Error::other("unknown")));
+        let failed = look_up(&mut waiter, &Unanswered::default(), || Err(io::Error::other("unknown")));
         let Err(Failure::Error(error)) = failed else { panic!("{failed:?}") };
         assert!(error.to_string().starts_with("looking up nowhere:1: unknown (is the name"), "{error}");
-        let empty = look_up(&mut waiter, || Ok(Vec::new()));
+        let empty = look_up(&mut waiter, &Unanswered::default(), || Ok(Vec::new()));
         let Err(Failure::Error(error)) = empty else { panic!("{empty:?}") };
         assert_eq!(error.to_string(), "looking up nowhere:1: the name has no address (is it spelt right?)");
     }
@@ -95,7 +98,8 @@ mod tests {
             assert_eq!(host, "somewhere.example");
             Ok(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))])
         });
-        let mut resolve = |host| resolve(&host, 7, Some(&resolver), &mut waiter).unwrap_or_default();
+        let route = Route { resolver: Some(resolver), ..Route::default() };
+        let mut resolve = |host| resolve(&host, 7, &route, &mut waiter).unwrap_or_default();
         assert_eq!(resolve(Host::Domain("somewhere.example".into())), ["127.0.0.1:7".parse().unwrap()]);
         assert_eq!(resolve(Host::Ipv6(Ipv6Addr::LOCALHOST)), ["[::1]:7".parse().unwrap()]);
     }

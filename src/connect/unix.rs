@@ -12,6 +12,7 @@ use super::advice::advise;
 use super::elsewhere::ask;
 use super::waiter::{Failure, Waiter};
 use crate::error::{Error, Phase};
+use crate::route::Route;
 use crate::socket::Socket;
 
 /// Tells what is wrong with a path that can be no socket's.
@@ -28,10 +29,10 @@ pub(super) fn check(path: &Path) -> Result<(), String> {
 
 /// Where the listener's backlog is full, the operating system tells nobody of room in it but those who wait in `connect`:
 /// so that is done elsewhere.
-pub(super) fn connect(path: &Path, waiter: &mut Waiter<'_>) -> Result<Socket, Failure> {
+pub(super) fn connect(path: &Path, route: &Route, waiter: &mut Waiter<'_>) -> Result<Socket, Failure> {
     log::debug!(target: super::LOG, "trying {}", waiter.peer());
     let (path, left): (PathBuf, _) = (path.to_owned(), waiter.time_left());
-    let connected = ask(waiter, Phase::Connect, move || connect_within(&path, left))?;
+    let connected = ask(waiter, Phase::Connect, &route.unanswered, move || connect_within(&path, left))?;
     connected.map(Socket::from).map_err(|error| Error::network(Phase::Connect, waiter.peer(), explained(error)).into())
 }
 

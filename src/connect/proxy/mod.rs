@@ -102,7 +102,7 @@ impl Proxy {
         route: &Route,
         waiter: &mut Waiter<'_>,
     ) -> Result<Stream, Failure> {
-        let addresses = resolve(&self.address.host, self.address.port, route.resolver.as_ref(), waiter)?;
+        let addresses = resolve(&self.address.host, self.address.port, route, waiter)?;
         let mut rest = destinations;
         loop {
             let (destination, others) = rest.split_first().expect("there is at least one, and the last one returns");
@@ -139,7 +139,7 @@ impl Proxy {
         if let (Host::Domain(name), true) = (host, self.address.scheme.looks_up()) {
             return Ok(vec![Destination::Name(name, port)]);
         }
-        let addresses = interleave(&resolve(host, port, route.resolver.as_ref(), waiter)?).into_iter();
+        let addresses = interleave(&resolve(host, port, route, waiter)?).into_iter();
         let reached = addresses.filter(|address| address.is_ipv4() || self.address.scheme.reaches_ipv6());
         let destinations: Vec<_> = reached.map(Destination::Address).collect();
         if destinations.is_empty() {

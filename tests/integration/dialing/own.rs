@@ -12,7 +12,7 @@ use super::{close_ends_it, echo, talks};
 use crate::failure::{Failure, lost};
 use crate::peer::Peer;
 use crate::running::run;
-use crate::watchdog::{Gate, within};
+use crate::watchdog::{Gate, wait_until, within};
 
 /// What a URL says when nobody is to look it up.
 const NOWHERE: &str = "ws://nowhere.invalid/";
@@ -171,6 +171,29 @@ fn a_connector_that_hangs_holds_up_neither_the_deadline_nor_close() {
     app.expect_close(lost());
     app.end_given_up();
     close_ends_it(hangs(busy.clone()), &busy);
+}
+
+/// Each keeps a thread, and an app that runs for months tries again many times.
+#[test]
+fn connectors_that_hang_are_not_called_without_end() {
+    let (over, calls) = (Gate::new(), Arc::new(AtomicU32::new(0)));
+    let (released, called) = (over.clone(), Arc::clone(&calls));
+    let soon = Duration::from_millis(1);
+    let app = WebSocketApp::new(NOWHERE).connect_timeout(soon).reconnect(Reconnect::fixed(soon).max_attempts(9));
+    let app = run(app.connector(move |_, _| -> io::Result<TcpStream> {
+        called.fetch_add(1, Ordering::SeqCst);
+        released.wait();
+        Err(io::ErrorKind::TimedOut.into())
+    }));
+    let failed = |attempt, next, why| Failure::Attempt(attempt, next, Box::new(why));
+    for attempt in 1..=8 {
+        app.expect_failure(failed(attempt, Some(soon), Failure::Timeout(Phase::Connect, soon)));
+    }
+    app.expect_failure(failed(9, None, Failure::Network(Phase::Connect)));
+    app.expect_close(lost());
+    app.end_given_up();
+    wait_until("all are called", || calls.load(Ordering::SeqCst) == 8);
+    over.open();
 }
 
 /// What comes late is closed, so that the server is not left with a client that says nothing.
