@@ -208,8 +208,8 @@ macro_rules! option_methods {
         /// Looks hosts up with a closure instead of the operating system's resolver: from its name and port to its addresses,
         /// the preferred one first. They are tried as RFC 8305 has it, both families in turns. Called on a thread of its own
         /// for each attempt to connect, so it may block; when it takes too long it is left alone, and a later attempt may call
-        /// it meanwhile, unless eight calls hang already: then the attempt fails at once. Not called for a URL with an IP address; with that of a Unix socket it is an error of the run, unless
-        /// redirects may lead elsewhere. Defaults to the operating system's.
+        /// it meanwhile; while eight calls hang, attempts fail at once. Not called for a URL with an IP address; with that of a
+        /// Unix socket it is an error of the run, unless redirects may lead elsewhere. Defaults to the operating system's.
         ///
         /// ```no_run
         /// use std::net::SocketAddr;
@@ -234,9 +234,8 @@ macro_rules! option_methods {
         /// the upgrade go over it. An IPv6 address comes without brackets, as `TcpStream::connect((host, port))` takes it.
         ///
         /// Called on a thread of its own for each attempt to connect, so it may block; when it takes longer than
-        /// [`connect_timeout`](Self::connect_timeout), or the app is closed, it is left alone and what it returns is dropped.
-        /// While eight calls hang, attempts fail at once.
-        /// What the environment says of proxies is not heeded. Defaults to none.
+        /// [`connect_timeout`](Self::connect_timeout), or the app is closed, it is left alone and what it returns is dropped;
+        /// while eight calls hang, attempts fail at once. What the environment says of proxies is not heeded. Defaults to none.
         ///
         /// ```no_run
         /// use std::net::TcpStream;

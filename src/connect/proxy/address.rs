@@ -83,6 +83,10 @@ impl Address {
         if rest.is_empty() || rest.starts_with(['/', '\\', '?', '#']) {
             return Err(NO_HOST.into());
         }
+        // They end the part that has the login: of a password, the rest would be taken for a path, the beginning for a port.
+        if rest.find(['/', '\\', '?', '#']).is_some_and(|end| rest[end..].contains('@')) {
+            return Err(UNESCAPED.into());
+        }
         // Parsed as a URL of the web whatever the scheme, or the standard would not look into its host.
         let parse = |scheme: &str| Url::parse(&format!("{scheme}://{rest}")).map_err(|error| error.to_string());
         let parsed = parse("http")?;
@@ -119,6 +123,9 @@ impl Address {
 }
 
 const NO_HOST: &str = "names no host: it should look like http://host:port or socks5h://host:port";
+
+const UNESCAPED: &str = "has a `/`, `\\`, `?` or `#` before an `@`: in a user name or password it must be percent-encoded, as \
+                         %2F, %5C, %3F or %23 (and `%` as %25, `@` as %40, `:` as %3A)";
 
 fn check_socks_user(scheme: Scheme, UserInfo { user, password }: &UserInfo) -> Result<(), String> {
     if matches!(scheme, Scheme::Socks5 | Scheme::Socks5h) {
@@ -174,8 +181,11 @@ mod tests {
 
     #[test]
     fn user_info_is_the_login() {
-        let address = Address::parse("http://a%40b:p%3Aw@proxy").unwrap();
-        assert_eq!(address.authorization.as_deref(), Some("Basic YUBiOnA6dw=="));
+        // Both are understood: of several, the last `@` ends it.
+        for url in ["http://a%40b:p%3Aw@proxy", "http://a@b:p:w@proxy"] {
+            let address = Address::parse(url).unwrap();
+            assert_eq!(address.authorization.as_deref(), Some("Basic YUBiOnA6dw=="), "{url}");
+        }
         let UserInfo { user, password } = Address::parse("socks5://a%40b:p%3Aw@proxy").unwrap().user_info.unwrap();
         assert_eq!((user.as_slice(), password.as_slice()), (&b"a@b"[..], &b"p:w"[..]));
     }
@@ -199,6 +209,12 @@ mod tests {
             ("socks4://user:secret@proxy", "no passwords"),
             ("socks4a://us%00er@proxy", "zero byte"),
             (&long, "255 bytes"),
+            ("http://user:12#secret@proxy:3128", "percent-encoded"),
+            ("http://user:12/secret@proxy:3128", "percent-encoded"),
+            ("http://user:sec?secret@proxy", "percent-encoded"),
+            ("http://user:1\\secret@proxy", "percent-encoded"),
+            ("us#er:secret@proxy", "percent-encoded"),
+            ("socks5://user:p@secret/word@proxy", "percent-encoded"),
         ] {
             let problem = Address::parse(url).err().unwrap_or_default();
             assert!(problem.contains(says) && !problem.contains("secret"), "{url:?}: {problem:?}");

@@ -83,14 +83,8 @@ fn client_identity(identity: &Identity) -> Result<native_tls::Identity, Error> {
     match identity {
         Identity::Pkcs12 { archive, password } => {
             let archive = material::archive(archive)?;
-            native_tls::Identity::from_pkcs12(&archive.bytes, password).map_err(|error| {
-                let text = error.to_string();
-                // OpenSSL's words for a key that does not fit; the other libraries' say "password" themselves.
-                archive.invalid(match text.contains("mac verify failure") {
-                    true => "its password is another one".to_owned(),
-                    false => format!("is no PKCS#12 archive that can be opened with this password: {text}"),
-                })
-            })
+            native_tls::Identity::from_pkcs12(&archive.bytes, password)
+                .map_err(|error| archive.invalid(not_opened(&error.to_string())))
         }
         Identity::Pem { certificates, key } => {
             let (chain, key) = (material::chain(certificates)?, material::key(key)?);
@@ -98,6 +92,23 @@ fn client_identity(identity: &Identity) -> Result<native_tls::Identity, Error> {
                 .map_err(|error| chain.invalid(format!("the certificate or its key cannot be used: {error}")))
         }
     }
+}
+
+/// Says why an archive cannot be opened, in words for people where they are OpenSSL's; the other libraries' are that already.
+fn not_opened(text: &str) -> String {
+    if text.contains("mac verify failure") {
+        return "its password is another one".into();
+    }
+    // What archives were encrypted with for decades, OpenSSL 3 has only where its `legacy` provider is loaded.
+    if text.contains("unsupported") {
+        return format!(
+            "is encrypted in a way that the TLS library does not have, as old programs do (RC2): convert it with \
+             `openssl pkcs12 -legacy -in old.p12 -nodes -out identity.pem`, then \
+             `openssl pkcs12 -export -in identity.pem -out new.p12`; or give identity.pem, which holds the key unencrypted, to \
+             identity_pem_files, twice ({text})"
+        );
+    }
+    format!("is no PKCS#12 archive that can be opened with this password: {text}")
 }
 
 #[cfg(test)]

@@ -157,8 +157,9 @@ fn root_certificates(root: &Material) -> Result<Vec<CertificateDer<'static>>, Er
 fn client_identity(identity: &Identity) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Error> {
     match identity {
         Identity::Pkcs12 { archive, .. } => Err(material::archive(archive)?.invalid(
-            "rustls reads no PKCS#12 archives: convert it with `openssl pkcs12 -in archive.p12 -nodes -out identity.pem` for \
-             identity_pem_files, which takes the same file twice, or choose TlsBackend::NativeTls (feature `native-tls`)",
+            "rustls reads no PKCS#12 archives: convert it with `openssl pkcs12 -in archive.p12 -nodes -out identity.pem` \
+             (with -legacy if that calls it unsupported) for identity_pem_files, which takes the same file twice, or choose \
+             TlsBackend::NativeTls (feature `native-tls`)",
         )),
         Identity::Pem { certificates, key } => {
             let (chain, key) = (material::chain(certificates)?, material::key(key)?);

@@ -12,6 +12,10 @@ use crate::tls::{TlsBackend, TlsConfig, TlsVersion};
 /// Made by OpenSSL, with the password `secret`.
 const ARCHIVE: &[u8] = include_bytes!("../testing/identity.p12");
 
+/// The same, as OpenSSL and others encrypted it before 2021: with RC2.
+#[cfg(feature = "native-tls")]
+const OLD_ARCHIVE: &[u8] = include_bytes!("../testing/identity-rc2.p12");
+
 fn problem(config: TlsConfig) -> String {
     Connector::new(&Host::Domain("example.com"), &config).err().map(|error| error.to_string()).unwrap_or_default()
 }
@@ -106,6 +110,7 @@ fn what_native_tls_has_and_lacks() {
     let ready_made = || TlsConfig::new().native_tls(native_tls::TlsConnector::new().unwrap());
     assert_eq!(problem(new().identity_pkcs12(ARCHIVE, "secret")), "");
     is_refused(new().identity_pkcs12("garbage", "secret"), "no PKCS#12 archive");
+    is_refused(new().identity_pkcs12(OLD_ARCHIVE, "secret"), "`openssl pkcs12 -legacy -in");
     is_refused(new().identity_pkcs12(ARCHIVE, "hunter2"), "its password is another one");
     is_refused(new().key_log_file("keys.log"), "TlsBackend::Rustls");
     is_refused(new().bundled_roots(true), "TlsBackend::Rustls");
