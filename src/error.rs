@@ -391,7 +391,7 @@ impl fmt::Display for LimitError {
 impl StdError for LimitError {}
 
 /// Why a message was not sent. An owned message comes back with [`into_message`](Self::into_message).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
     /// There is no open connection: not yet, not any more, or it is closing.
@@ -470,6 +470,31 @@ impl fmt::Display for SendError {
 
 impl StdError for SendError {}
 
+/// Shows of the message no more than its kind and length: errors are logged, and it may be a secret, or megabytes.
+impl fmt::Debug for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let outline = |message: &Option<OwnedMessage>| message.as_ref().map(OwnedMessage::outline);
+        match self {
+            SendError::NotConnected { message } => {
+                f.debug_struct("NotConnected").field("message", &outline(message)).finish()
+            }
+            SendError::QueueFull { message, limit } => {
+                f.debug_struct("QueueFull").field("message", &outline(message)).field("limit", limit).finish()
+            }
+            SendError::Timeout { message, after } => {
+                f.debug_struct("Timeout").field("message", &outline(message)).field("after", after).finish()
+            }
+            SendError::Unwritten { after } => f.debug_struct("Unwritten").field("after", after).finish(),
+            SendError::Expired { message, age } => {
+                f.debug_struct("Expired").field("message", &outline(message)).field("age", age).finish()
+            }
+            SendError::InvalidControl { problem } => {
+                f.debug_struct("InvalidControl").field("problem", problem).finish()
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -481,6 +506,23 @@ mod tests {
         crosses_threads::<SendError>();
         assert!(size_of::<Error>() <= 56, "{}", size_of::<Error>());
         assert!(size_of::<SendError>() <= 56, "{}", size_of::<SendError>());
+    }
+
+    #[test]
+    fn debug_shows_nothing_of_a_message_but_its_kind_and_length() {
+        let message = Some(OwnedMessage::Text("secret".into()));
+        let full = SendError::QueueFull { message: message.clone(), limit: 7 };
+        assert_eq!(format!("{full:?}"), "QueueFull { message: Some(Text(6 bytes)), limit: 7 }");
+        let second = Duration::from_secs(1);
+        for error in [
+            SendError::NotConnected { message: message.clone() },
+            SendError::Timeout { message: message.clone(), after: second },
+            SendError::Expired { message: message.clone(), age: second },
+        ] {
+            let shown = format!("{error:?} {error:#?} {:?}", Error::Send(error.clone()));
+            assert!(shown.contains("Text(6 bytes)") && !shown.contains("secret"), "{shown}");
+        }
+        assert_eq!(format!("{:?}", SendError::NotConnected { message: None }), "NotConnected { message: None }");
     }
 
     #[test]

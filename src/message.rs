@@ -19,7 +19,7 @@ use bytes::Bytes;
 /// assert_eq!(message.to_string(), "tick");
 /// assert_eq!(message.as_bytes(), b"tick");
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Message<'a> {
     /// A text message (opcode 1).
     Text(&'a str),
@@ -63,21 +63,54 @@ impl<'a> Message<'a> {
     }
 }
 
+/// How much of binary data is shown: enough to recognise a format by.
+const SHOWN_BYTES: usize = 16;
+
+/// How much of a text `Debug` shows, in characters: a log line stays a line.
+const SHOWN_CHARS: usize = 64;
+
 /// Shows text as it is, and of binary data its length and first bytes in hexadecimal.
 impl fmt::Display for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Enough to recognise a format by; a log line stays a line.
-        const SHOWN: usize = 16;
         match self {
             Message::Text(text) => f.write_str(text),
             Message::Binary(data) => {
                 write!(f, "[{} bytes", data.len())?;
-                for (i, byte) in data.iter().take(SHOWN).enumerate() {
+                for (i, byte) in data.iter().take(SHOWN_BYTES).enumerate() {
                     write!(f, "{}{byte:02x}", if i == 0 { ": " } else { " " })?;
                 }
-                f.write_str(if data.len() > SHOWN { " …]" } else { "]" })
+                f.write_str(if data.len() > SHOWN_BYTES { " …]" } else { "]" })
             }
         }
+    }
+}
+
+/// Shows a short message whole, such as `Text("hello")`; of one that is longer than 64 characters, or 16 bytes of binary data,
+/// these and the length.
+impl fmt::Debug for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Message::Text(text) => match text.char_indices().nth(SHOWN_CHARS) {
+                None => write!(f, "Text({text:?})"),
+                Some((end, _)) => write!(f, "Text({:?}…, {} bytes)", &text[..end], text.len()),
+            },
+            Message::Binary(data) => match data.get(..SHOWN_BYTES) {
+                Some(start) if start.len() < data.len() => write!(f, "Binary({start:?}…, {} bytes)", data.len()),
+                _ => write!(f, "Binary({data:?})"),
+            },
+        }
+    }
+}
+
+/// Kind and length of a message that is not to be seen: its `Debug` is all there is to it.
+pub(crate) struct Outline {
+    is_text: bool,
+    length: usize,
+}
+
+impl fmt::Debug for Outline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}({} bytes)", if self.is_text { "Text" } else { "Binary" }, self.length)
     }
 }
 
@@ -91,7 +124,7 @@ impl fmt::Display for Message<'_> {
 /// assert_eq!(kept, OwnedMessage::Binary(vec![1, 2]));
 /// assert_eq!(kept.as_message(), Message::Binary(&[1, 2]));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum OwnedMessage {
     /// A text message (opcode 1).
     Text(String),
@@ -107,6 +140,10 @@ impl OwnedMessage {
         }
         // What is sent as text only ever comes from `str` or `String`, so this cannot fail; binary is the honest fallback.
         String::from_utf8(data).map_or_else(|e| OwnedMessage::Binary(e.into_bytes()), OwnedMessage::Text)
+    }
+
+    pub(crate) fn outline(&self) -> Outline {
+        Outline { is_text: matches!(self, OwnedMessage::Text(_)), length: self.as_message().len() }
     }
 
     /// Borrows the message as callbacks get it.
@@ -136,7 +173,14 @@ impl OwnedMessage {
 
 impl fmt::Display for OwnedMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_message().fmt(f)
+        fmt::Display::fmt(&self.as_message(), f)
+    }
+}
+
+/// As that of [`Message`].
+impl fmt::Debug for OwnedMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.as_message(), f)
     }
 }
 
@@ -172,7 +216,7 @@ impl<'a> Fragment<'a> {
 /// Borrowed payloads (`&str`, `&[u8]`, arrays, [`Message`]) are copied once, masked, on their way out. Owned and shared
 /// ones (`String`, `Vec<u8>`, `Arc<[u8]>`, `Bytes`, [`OwnedMessage`]) are kept as they are while they wait, and an error
 /// hands them back.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Outgoing<'a> {
     pub(crate) is_text: bool,
     pub(crate) compress: bool,
@@ -180,7 +224,7 @@ pub struct Outgoing<'a> {
 }
 
 /// How the caller holds the payload.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Payload<'a> {
     Borrowed(&'a [u8]),
     Owned(Bytes),
@@ -230,6 +274,14 @@ impl Outgoing<'_> {
 
     fn owned<'a>(is_text: bool, data: impl Into<Bytes>) -> Outgoing<'a> {
         Outgoing { is_text, compress: true, payload: Payload::Owned(data.into()) }
+    }
+}
+
+/// Shows kind and length only.
+impl fmt::Debug for Outgoing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let outline = Outline { is_text: self.is_text, length: self.payload.bytes().len() };
+        f.debug_struct("Outgoing").field("message", &outline).field("compress", &self.compress).finish()
     }
 }
 
@@ -306,6 +358,19 @@ mod tests {
         assert_eq!(Message::Binary(&[]).to_string(), "[0 bytes]");
         assert_eq!(Message::Binary(&[1, 0xab]).to_string(), "[2 bytes: 01 ab]");
         assert!(Message::Binary(&[0; 17]).to_string().ends_with("00 …]"));
+    }
+
+    #[test]
+    fn debug_shows_short_messages_whole_and_the_beginning_of_long_ones() {
+        assert_eq!(format!("{:?}", Message::Text("hel\"lo")), "Text(\"hel\\\"lo\")");
+        assert_eq!(format!("{:?}", OwnedMessage::Binary(vec![1, 2])), "Binary([1, 2])");
+        let (longest, longer) = ("é".repeat(64), "é".repeat(65));
+        assert_eq!(format!("{:?}", Message::Text(&longest)), format!("Text(\"{longest}\")"));
+        assert_eq!(format!("{:?}", OwnedMessage::Text(longer)), format!("Text(\"{longest}\"…, 130 bytes)"));
+        assert_eq!(format!("{:?}", Message::Binary(&[7; 16])), format!("Binary({:?})", [7; 16]));
+        assert_eq!(format!("{:?}", Message::Binary(&[7; 17])), format!("Binary({:?}…, 17 bytes)", [7; 16]));
+        let sent = format!("{:?}", Outgoing::from("secret"));
+        assert_eq!(sent, "Outgoing { message: Text(6 bytes), compress: true }");
     }
 
     #[test]
