@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The headers of an HTTP response, in order.
+/// The headers of an HTTP response: names in lower case, in no particular order; the values of each in that of the response.
 ///
 /// `Debug` shows all names, but values only of headers that HTTP or RFC 6455 has for other things than credentials: of any other,
 /// such as `Set-Cookie`, it shows `…`. [`get`](Self::get) and [`iter`](Self::iter) give them all.
@@ -19,12 +19,12 @@ impl Headers {
         self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// Gives all values of a header, such as `Set-Cookie`, in order.
+    /// Gives all values of a header, such as `Set-Cookie`, in the order of the response.
     pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// Gives every name and value in order.
+    /// Gives every name and value; a name with several values comes as often, one after the other.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }

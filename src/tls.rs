@@ -176,8 +176,10 @@ impl TlsConfig {
     /// the certificate must be right as well, unless a `danger_` switch says otherwise.
     ///
     /// A pin is `sha256/` and the Base64 of the SHA-256 of the certificate's SubjectPublicKeyInfo, as curl and RFC 7469 have
-    /// it. It is the server's own certificate that counts, not one further up. Checked before anything is sent to the
-    /// server, be it one that a redirect leads to: pin its key too. Defaults to none: any trusted certificate will do.
+    /// it. It is the server's own certificate that counts, not one further up. Checked at the end of the handshake, before the
+    /// request is sent, and with TLS 1.3 before a client certificate is. TLS 1.2 has that sent within the handshake: where
+    /// only this server may see it, set [`min_version`](Self::min_version). A server that a redirect leads to is checked
+    /// too: pin its key as well. Defaults to none: any trusted certificate will do.
     pub fn pin(mut self, pin: impl Into<String>) -> Self {
         self.pins.push(pin.into());
         self

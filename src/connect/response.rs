@@ -261,6 +261,17 @@ mod tests {
     }
 
     #[test]
+    fn names_are_in_lower_case_and_the_values_of_each_in_order() {
+        let head =
+            Head::parse(b"HTTP/1.1 200 x\r\nSet-Cookie: 2\r\nServer: x\r\nSET-COOKIE: 1\r\nset-cookie: 3\r\n\r\n");
+        let headers = head.unwrap().headers;
+        assert_eq!(headers.get_all("Set-Cookie").collect::<Vec<_>>(), ["2", "1", "3"]);
+        let names: Vec<_> = headers.iter().map(|(name, _)| name).collect();
+        let (cookies, server) = (["set-cookie"; 3], ["server"]);
+        assert!(names == [&cookies[..], &server].concat() || names == [&server[..], &cookies].concat(), "{names:?}");
+    }
+
+    #[test]
     fn nothing_was_offered_so_nothing_may_be_chosen() {
         let head = |line: &str| {
             let head = format!(
