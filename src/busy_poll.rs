@@ -17,7 +17,8 @@ const MUCH: usize = 32 << 10;
 /// A wait for more that is over by then is no pause: a few times what it takes to wake a thread up.
 const PAUSE: Duration = Duration::from_micros(100);
 
-/// So many reads of much in a row, without a pause, are a flood.
+/// So many reads of much, without a pause, are a flood. It does not end with one small read, which may be the rest of a
+/// frame, nor with one moment in vain: twice as many count, and each that speaks against it takes some of them away.
 const FLOOD: u32 = 4;
 
 /// How long the next piece of a flood is asked for. From 5 µs on it pays; more than 20 gains nothing.
@@ -28,8 +29,8 @@ const MOMENT: Duration = Duration::from_micros(20);
 pub(crate) struct Waiting {
     /// Much has been read since the last wait.
     much: bool,
-    /// Reads of much in a row.
-    row: u32,
+    /// How much speaks for a flood.
+    signs: u32,
 }
 
 impl Waiting {
@@ -50,11 +51,10 @@ impl Waiting {
             return poll.poll(events, timeout);
         }
         let much = std::mem::take(&mut self.much);
-        let busy = busy.max(self.moment());
-        if busy.is_zero() && !much {
-            self.row = 0;
+        if busy.is_zero() && !much && self.signs == 0 {
             return poll.poll(events, timeout);
         }
+        let busy = busy.max(self.moment());
         let began = Instant::now();
         let mut left = timeout;
         if !busy.is_zero() {
@@ -76,12 +76,17 @@ impl Waiting {
 
     /// How long to ask before sleeping.
     fn moment(&self) -> Duration {
-        if self.row >= FLOOD { MOMENT } else { Duration::ZERO }
+        if self.signs >= FLOOD { MOMENT } else { Duration::ZERO }
     }
 
     /// A wait is over, after a read of much or not; `in_vain` says that it came to sleeping though it was asked before.
     fn waited(&mut self, much: bool, time: Duration, in_vain: bool) {
-        self.row = if much && time <= PAUSE && !in_vain { self.row.saturating_add(1) } else { 0 };
+        self.signs = match time <= PAUSE {
+            false => 0,
+            true if in_vain => self.signs.saturating_sub(2),
+            true if much => (self.signs + 1).min(2 * FLOOD),
+            true => self.signs.saturating_sub(1),
+        };
     }
 }
 
@@ -91,9 +96,9 @@ mod tests {
 
     const QUICK: Duration = Duration::from_micros(30);
 
-    fn flooded() -> Waiting {
+    fn flooded(reads: u32) -> Waiting {
         let mut waiting = Waiting::default();
-        (0..FLOOD).for_each(|_| waiting.waited(true, QUICK, false));
+        (0..reads).for_each(|_| waiting.waited(true, QUICK, false));
         assert_eq!(waiting.moment(), MOMENT);
         waiting
     }
@@ -110,11 +115,30 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_a_small_read_and_asking_in_vain_end_it() {
-        for (much, time, in_vain) in [(true, 2 * PAUSE, false), (false, QUICK, false), (true, QUICK, true)] {
-            let mut waiting = flooded();
-            waiting.waited(much, time, in_vain);
-            assert_eq!(waiting.moment(), Duration::ZERO, "{much} {time:?} {in_vain}");
+    fn a_pause_ends_it() {
+        for (much, in_vain) in [(true, false), (true, true), (false, false)] {
+            let mut waiting = flooded(10 * FLOOD);
+            waiting.waited(much, 2 * PAUSE, in_vain);
+            assert_eq!(waiting.signs, 0, "{much} {in_vain}");
+        }
+    }
+
+    #[test]
+    fn a_small_read_now_and_then_does_not_end_it() {
+        let mut waiting = flooded(2 * FLOOD);
+        for _ in 0..100 {
+            waiting.waited(false, QUICK, false);
+            assert_eq!(waiting.moment(), MOMENT);
+            waiting.waited(true, QUICK, false);
+        }
+    }
+
+    #[test]
+    fn small_reads_alone_and_asking_in_vain_end_it_soon() {
+        for (much, in_vain) in [(false, false), (true, true), (false, true)] {
+            let mut waiting = flooded(10 * FLOOD);
+            (0..=FLOOD).for_each(|_| waiting.waited(much, QUICK, in_vain));
+            assert_eq!(waiting.moment(), Duration::ZERO, "{much} {in_vain}");
         }
     }
 
