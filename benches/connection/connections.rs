@@ -1,5 +1,5 @@
-//! From one to a thousand connections on one loop, all of them echoing: a message is to cost the same among many. There is
-//! nothing beside it, for tungstenite has no loop.
+//! From one to a thousand connections on one loop, all of them echoing: a message is to cost the same among many.
+//! tungstenite has no loop; beside it is the floor, which is what the system takes.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use websocket_app::{AppHandle, CallbackError, EventLoop, WebSocketApp};
 
 use crate::clients::payload;
 use crate::compare::{Bench, Meter, Took};
+use crate::floor;
 use crate::server::Server;
 
 const BYTES: usize = 1 << 10;
@@ -16,23 +17,27 @@ const BYTES: usize = 1 << 10;
 const AT_ONCE: usize = 50;
 
 /// So many messages each at least, that starting and ending are little beside them.
-const LEAST: usize = 10;
+const LEAST: usize = 50;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(bench: &Bench, server: &Server) {
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(0) as usize;
-    let mut case = bench.case("connections echo 1 KiB on one loop", BYTES);
     for connections in [1, 10, 100, 1_000] {
         if connections + 4 * AT_ONCE > files {
             println!("{connections} connections: left out, as {files} open files are all that the system allows");
             continue;
         }
         let plural = if connections == 1 { "" } else { "s" };
-        let name = format!("websocket-app, {connections} connection{plural}");
-        case = case.way_of_many(name, LEAST * connections, move |count| echo(server, connections, count));
+        let least = LEAST * connections;
+        bench
+            .case(format!("connections echo 1 KiB: {connections} connection{plural} on one loop"), BYTES)
+            .way_of_many("system calls alone", least, |count| {
+                floor::echo(server, connections, count / connections, BYTES)
+            })
+            .way_of_many("websocket-app", least, |count| echo(server, connections, count))
+            .run();
     }
-    case.run();
 }
 
 fn echo(server: &Server, connections: usize, count: usize) -> Took {

@@ -18,6 +18,7 @@ mod clients;
 #[path = "../compare/mod.rs"]
 mod compare;
 mod connections;
+mod floor;
 mod processors;
 mod receive;
 mod round_trip;
