@@ -49,6 +49,11 @@ mod system {
         pub(crate) fn of(socket: &(impl AsHandle + ?Sized)) -> io::Result<Self> {
             Ok(Handle(socket.as_fd().as_raw_fd()))
         }
+
+        /// Does something with what this stands for, so that the poll tells when it no longer would block.
+        pub(crate) fn with<T>(&self, io: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+            io()
+        }
     }
 
     impl Source for Handle {
@@ -91,6 +96,12 @@ mod system {
     impl Handle {
         pub(crate) fn of(socket: &(impl AsHandle + ?Sized)) -> io::Result<Self> {
             Ok(Handle(TcpStream::from_std(socket.as_socket().try_clone_to_owned()?.into())))
+        }
+
+        /// Does something with what this stands for, so that the poll tells when it no longer would block: it waits again for
+        /// no other socket than one that it has seen block.
+        pub(crate) fn with<T>(&self, io: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+            self.0.try_io(io)
         }
     }
 

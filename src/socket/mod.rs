@@ -31,6 +31,10 @@ pub use transport::Transport;
 /// Whatever it is made from becomes non-blocking when it is used, and its clones with it.
 pub struct Socket(Kind);
 
+/// Whether a read that came back short may be the last until there is an event. On Windows there is none before a read
+/// that would block: only that makes mio wait for the socket again.
+const SHORT_IS_ALL: bool = cfg!(not(windows));
+
 enum Kind {
     Tcp(TcpStream),
     #[cfg(unix)]
@@ -119,7 +123,7 @@ impl Socket {
     pub(crate) fn has_more(&self) -> bool {
         match &self.0 {
             Kind::Custom(custom) => custom.has_more(),
-            _ => false,
+            _ => !SHORT_IS_ALL,
         }
     }
 

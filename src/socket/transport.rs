@@ -108,7 +108,7 @@ impl Custom {
         }
         let mut filled = 0;
         while filled < buf.len() {
-            match guarded(|| self.transport.get()?.read(&mut buf[filled..])) {
+            match self.call(|transport| transport.read(&mut buf[filled..])) {
                 Ok(n) if n > 0 => filled += n.min(buf.len() - filled),
                 ended if filled == 0 => return ended,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -131,10 +131,18 @@ impl Custom {
     }
 
     pub(super) fn write(&self, buf: &[u8]) -> io::Result<usize> {
-        match guarded(|| self.transport.get()?.write(buf)) {
+        match self.call(|transport| transport.write(buf)) {
             // Whoever writes would try for ever.
             Ok(0) if !buf.is_empty() => Err(io::ErrorKind::WriteZero.into()),
             written => written.map(|n| n.min(buf.len())),
+        }
+    }
+
+    fn call<T>(&self, io: impl FnOnce(&dyn Transport) -> io::Result<T>) -> io::Result<T> {
+        let io = || guarded(|| io(self.transport.get()?));
+        match &self.registered {
+            Some(handle) => handle.with(io),
+            None => io(),
         }
     }
 
