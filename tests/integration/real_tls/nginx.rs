@@ -1,7 +1,6 @@
 //! nginx as a reverse proxy for ws and wss, in front of a scripted peer: its timeouts, and what it makes of refusals.
 
 use std::net::TcpListener;
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use crate::connection::Connection;
 use crate::failure::{Failure, clean, ending, lost};
 use crate::frame::Frame;
 use crate::peer::{Listener, Peer};
+use crate::program::system;
 use crate::recorder::Call;
 use crate::running::run;
 use crate::tls::BACKENDS;
@@ -39,7 +39,7 @@ impl Nginx {
         for _ in 0..20 {
             let (ws, wss) = (free_port(), free_port());
             let path = folder.write("nginx.conf", configuration(&folder, ws, wss, peer));
-            let mut command = Command::new("nginx");
+            let mut command = system("nginx");
             let program = Program::start(command.arg("-p").arg(folder.path()).arg("-c").arg(path));
             let is_up = program.find("word of its start", |output| {
                 let output = String::from_utf8_lossy(output);

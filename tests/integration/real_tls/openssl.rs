@@ -10,6 +10,7 @@ use super::program::{Program, is_there};
 use crate::failure::{Failure, clean, lost};
 use crate::frame::Frame;
 use crate::peer::Peer;
+use crate::program::system;
 use crate::redirects::redirect;
 use crate::running::{Running, run};
 use crate::tls::on_each;
@@ -30,7 +31,7 @@ impl SServer {
         let certificate = folder.write("chain.pem", certified.chain);
         let key = folder.write("key.pem", certified.key);
         let root = folder.write("root.pem", authority.pem());
-        let mut command = Command::new("openssl");
+        let mut command = system("openssl");
         command.args(["s_server", "-accept", "127.0.0.1:0"]);
         command.arg("-cert").arg(&certificate).arg("-cert_chain").arg(&certificate).arg("-key").arg(key);
         command.arg("-CAfile").arg(root).args(arguments);
