@@ -9,6 +9,8 @@ mod nginx;
 mod openssl;
 /// A real server as a child process.
 mod program;
+/// Why no connection comes about, as either server has it.
+mod reasons;
 /// A server that negotiates anew in the middle.
 #[cfg(feature = "native-tls")]
 mod renegotiation;

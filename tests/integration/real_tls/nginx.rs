@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
-use websocket_app::{ClosedBy, Phase, Rejection, TlsBackend, WebSocketApp};
+use websocket_app::{ClosedBy, Phase, Rejection, TlsBackend, TlsConfig, WebSocketApp};
 
 use super::certificates::{Authority, Folder, Kind};
 use super::program::{Program, is_there};
@@ -20,10 +20,10 @@ use crate::tls::BACKENDS;
 /// How long nginx waits for the peer, in seconds. Waited for in two tests, and long enough for the others.
 const PATIENCE: u64 = 3;
 
-struct Nginx {
+pub(super) struct Nginx {
     ws: u16,
     wss: u16,
-    authority: Authority,
+    trusted: TlsConfig,
     _program: Program,
     _folder: Folder,
 }
@@ -31,14 +31,19 @@ struct Nginx {
 impl Nginx {
     /// Starts it in front of this peer.
     fn start(peer: &Peer) -> Self {
-        let (folder, authority) = (Folder::new(), Authority::new("the test's authority"));
-        let certified = authority.certify(Kind::Right);
+        Nginx::start_with(peer, &Authority::new("the test's authority"), Kind::Right, "")
+    }
+
+    /// The same with a certificate of this kind, and with these directives, which may name the authority `root.pem`.
+    pub(super) fn start_with(peer: &Peer, authority: &Authority, kind: Kind, directives: &str) -> Self {
+        let (folder, certified) = (Folder::new(), authority.certify(kind));
         folder.write("chain.pem", certified.chain);
         folder.write("key.pem", certified.key);
+        folder.write("root.pem", authority.pem());
         // nginx takes no port but one that it is told, which somebody else may be quicker to take.
         for _ in 0..20 {
             let (ws, wss) = (free_port(), free_port());
-            let path = folder.write("nginx.conf", configuration(&folder, ws, wss, peer));
+            let path = folder.write("nginx.conf", configuration(&folder, ws, wss, peer, directives));
             let mut command = system("nginx");
             let program = Program::start(command.arg("-p").arg(folder.path()).arg("-c").arg(path));
             let is_up = program.find("word of its start", |output| {
@@ -51,7 +56,8 @@ impl Nginx {
                 }
             });
             if is_up {
-                return Nginx { ws, wss, authority, _program: program, _folder: folder };
+                let trusted = authority.trusted();
+                return Nginx { ws, wss, trusted, _program: program, _folder: folder };
             }
         }
         panic!("nginx finds no free port");
@@ -61,9 +67,12 @@ impl Nginx {
     fn app(&self, backend: Option<TlsBackend>, path: &str) -> WebSocketApp {
         match backend {
             None => WebSocketApp::new(format!("ws://localhost:{}{path}", self.ws)),
-            Some(backend) => WebSocketApp::new(format!("wss://localhost:{}{path}", self.wss))
-                .tls(self.authority.trusted().backend(backend)),
+            Some(backend) => WebSocketApp::new(self.wss_url(path)).tls(self.trusted.clone().backend(backend)),
         }
+    }
+
+    pub(super) fn wss_url(&self, path: &str) -> String {
+        format!("wss://localhost:{}{path}", self.wss)
     }
 }
 
@@ -71,7 +80,7 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn configuration(folder: &Folder, ws: u16, wss: u16, peer: &Peer) -> String {
+fn configuration(folder: &Folder, ws: u16, wss: u16, peer: &Peer, directives: &str) -> String {
     let (folder, peer) = (folder.path().display(), peer.addr());
     format!(
         r#"
@@ -90,8 +99,9 @@ http {{
     server {{
         listen 127.0.0.1:{ws};
         listen 127.0.0.1:{wss} ssl;
-        ssl_certificate "{folder}/chain.pem";
-        ssl_certificate_key "{folder}/key.pem";
+        ssl_certificate chain.pem;
+        ssl_certificate_key key.pem;
+        {directives}
         location / {{
             proxy_pass http://{peer};
             proxy_http_version 1.1;
@@ -122,7 +132,7 @@ fn each_way(test: impl Fn(Option<TlsBackend>) + Sync) {
     }
 }
 
-fn rejection(app: WebSocketApp) -> Box<Rejection> {
+pub(super) fn rejection(app: WebSocketApp) -> Box<Rejection> {
     let app = run(app);
     let failure = app.failure();
     app.expect_close(lost());
@@ -144,7 +154,7 @@ fn refusing(answer: &'static str) -> Peer {
     })
 }
 
-fn unused() -> Peer {
+pub(super) fn unused() -> Peer {
     Peer::start(Listener::wait_for_the_test)
 }
 
