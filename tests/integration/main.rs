@@ -27,6 +27,8 @@ mod running;
 mod tls;
 /// Bounds on every wait.
 mod watchdog;
+/// The scripted peer's zlib.
+mod zlib;
 
 // The tests.
 /// The blocking `WebSocket`.

@@ -14,14 +14,12 @@ mod violations;
 /// What waits: for room, behind a busy callback, for another connection.
 #[cfg(target_os = "linux")]
 mod waiting;
-/// The peer's zlib.
-mod zlib;
 
 use websocket_app::{Deflate, WebSocketApp};
 
-use self::zlib::Zlib;
 use crate::connection::Connection;
 use crate::peer::{Listener, Peer};
+use crate::zlib::Zlib;
 
 const PLAIN: &str = "permessage-deflate";
 

@@ -6,11 +6,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use websocket_app::{
-    AppHandle, CallbackError, Close, Error, EventLoop, Handler, Message, Reconnect, Sender, WebSocketApp,
+    AppHandle, CallbackError, Close, Deflate, Error, EventLoop, Handler, Message, Reconnect, Sender, WebSocketApp,
 };
 
-use super::PERIOD;
 use super::ledger::Ledger;
+use super::{PERIOD, message};
 use crate::watchdog::within;
 
 /// How soon a dead peer is noticed: soon, and late enough for a busy machine.
@@ -24,6 +24,8 @@ const SLOW: Duration = Duration::from_millis(150);
 /// More than is sent in the longest time without a connection: nothing is to expire or to be refused.
 const QUEUE: usize = 64 << 20;
 const MAX_AGE: Duration = Duration::from_secs(3600);
+/// Of those that compress, the length from which on they do: some messages come as they are.
+const MIN_SIZE: usize = 20;
 
 pub(super) struct Client {
     ws: Sender,
@@ -49,7 +51,7 @@ impl Notes {
 impl Client {
     pub(super) fn add(event_loop: &EventLoop, url: &str, ledgers: &Arc<[Ledger]>, app: usize) -> Self {
         let notes = Notes { ledgers: Arc::clone(ledgers), app, sent: Arc::default() };
-        let app = WebSocketApp::with_handler(url, notes.clone())
+        let app = compressing(WebSocketApp::with_handler(url, notes.clone()), app)
             .reconnect(Reconnect::exponential(FIRST_DELAY, MAX_DELAY))
             .queue_while_disconnected(QUEUE, MAX_AGE)
             .connect_timeout(CONNECT_TIMEOUT)
@@ -61,9 +63,7 @@ impl Client {
     fn send_next(&self) {
         let number = self.notes.sent.load(Ordering::SeqCst) + 1;
         self.notes.sent.store(number, Ordering::SeqCst);
-        // Mostly small; some of a size of which a part may be written.
-        let padding = if number.is_multiple_of(20) { 40_000 } else { number as usize % 30 };
-        if let Err(error) = self.ws.send(format!("{number} {}", ".".repeat(padding))) {
+        if let Err(error) = self.ws.send(message::up(number)) {
             self.notes.ledger().failure(format!("message {number}: {error}"));
         }
     }
@@ -92,6 +92,18 @@ impl Client {
     }
 }
 
+/// Of four apps, one remembers what it has sent, one does not, and two do not compress.
+fn compressing(ws: WebSocketApp<Notes>, app: usize) -> WebSocketApp<Notes> {
+    let deflate = Deflate::default().min_size(MIN_SIZE);
+    match app % 4 {
+        0 if cfg!(feature = "deflate") => ws.compression(deflate),
+        1 if cfg!(feature = "deflate") => {
+            ws.compression(deflate.client_no_context_takeover(true).server_no_context_takeover(true))
+        }
+        _ => ws,
+    }
+}
+
 /// Sends for these apps in turn, each so often.
 pub(super) fn send_until(is_over: &AtomicBool, clients: &[Client]) {
     let mut next = Instant::now();
@@ -112,7 +124,7 @@ impl Handler for Notes {
 
     fn on_message(&mut self, _ws: &Sender, message: Message<'_>) -> Result<(), CallbackError> {
         let text = message.as_text().ok_or("a binary message")?;
-        let number = text.split(' ').next().unwrap_or_default().parse()?;
+        let number = message::number(text, message::down)?;
         self.ledger().down(number);
         // One in so many takes long, so that a stand-in runs the loop, and connections come and go meanwhile.
         if (number + self.app as u64).is_multiple_of(300) {

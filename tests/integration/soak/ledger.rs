@@ -22,6 +22,8 @@ struct Book {
     /// From the client to the server, and back.
     up: Way,
     down: Way,
+    /// Of those from the client.
+    compressed: u64,
     failures: Vec<String>,
     failed_attempts: u64,
 }
@@ -98,8 +100,9 @@ impl Ledger {
     }
 
     /// A message from the client.
-    pub(super) fn up(&self, number: u64, over: usize) {
+    pub(super) fn up(&self, number: u64, over: usize, compressed: bool) {
         let mut book = self.book();
+        book.compressed += u64::from(compressed);
         let Book { connections, up, failures, .. } = &mut *book;
         let may_lose = |connection: &Connection| {
             connection.fault.is_some_and(Fault::loses_what_the_client_sent)
@@ -159,9 +162,11 @@ impl Way {
 }
 
 /// All ledgers together.
+#[derive(Default)]
 pub(super) struct Total {
     messages: [u64; 2],
     lost_in_flight: [u64; 2],
+    pub(super) compressed: u64,
     connections: usize,
     failed_attempts: u64,
     pub(super) failures: Vec<String>,
@@ -169,14 +174,13 @@ pub(super) struct Total {
 
 impl Total {
     pub(super) fn of(ledgers: &[Ledger]) -> Self {
-        let none =
-            Total { messages: [0; 2], lost_in_flight: [0; 2], connections: 0, failed_attempts: 0, failures: vec![] };
-        ledgers.iter().enumerate().fold(none, |mut total, (i, ledger)| {
+        ledgers.iter().enumerate().fold(Total::default(), |mut total, (i, ledger)| {
             let book = ledger.book();
             for (k, way) in [&book.up, &book.down].into_iter().enumerate() {
                 total.messages[k] += way.count;
                 total.lost_in_flight[k] += way.lost_in_flight;
             }
+            total.compressed += book.compressed;
             total.connections += book.connections.len();
             total.failed_attempts += book.failed_attempts;
             total.failures.extend(book.failures.iter().map(|failure| format!("app {i}: {failure}")));
@@ -189,7 +193,8 @@ impl fmt::Display for Total {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ([up, down], [lost_up, lost_down]) = (self.messages, self.lost_in_flight);
         write!(f, "{} connections and {} failed attempts; ", self.connections, self.failed_attempts)?;
-        write!(f, "{up} messages up, {lost_up} lost in flight; {down} messages down, {lost_down} lost in flight; ")?;
+        write!(f, "{up} messages up, {} of them compressed, {lost_up} lost in flight; ", self.compressed)?;
+        write!(f, "{down} messages down, {lost_down} lost in flight; ")?;
         write!(f, "{} missing or doubled otherwise", self.failures.len())
     }
 }

@@ -1,5 +1,6 @@
 //! A soak: 50 apps on one loop, 1,000 messages a second each way, numbered, while their server does whatever goes wrong in
-//! a network. None may be missing and none doubled, except those in flight where a connection was cut.
+//! a network. None may be missing and none doubled, except those in flight where a connection was cut. Half of them
+//! compress, both ways.
 //!
 //! ```text
 //! cargo test --test integration soak                                    # 3 s, as one of all tests
@@ -14,6 +15,8 @@ mod client;
 mod fault;
 /// Who sent and received what, and what must not be.
 mod ledger;
+/// What both ends send.
+mod message;
 /// Memory, threads and files of this process.
 mod resources;
 /// The server that misbehaves.
@@ -94,5 +97,6 @@ fn run(time: Duration, seed: u64) -> Resources {
     let total = Total::of(&ledgers);
     println!("{:.0} s, {total}\nfaults: {faults}", took.as_secs_f64());
     assert!(total.failures.is_empty(), "WEBSOCKET_SOAK_SEED={seed}: {:#?}", total.failures);
+    assert!(total.compressed > 0 || cfg!(not(feature = "deflate")), "nothing was compressed");
     warm
 }

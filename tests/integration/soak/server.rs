@@ -14,7 +14,7 @@ use rand::{RngExt, SeedableRng};
 use super::fault::{Fault, Refusal};
 use super::ledger::Ledger;
 use super::wire::Wire;
-use super::{APPS, PERIOD};
+use super::{APPS, PERIOD, message};
 use crate::frame::{CLOSE, Frame, TEXT};
 use crate::watchdog::Task;
 
@@ -195,7 +195,7 @@ impl Connection<'_> {
             match frame.opcode {
                 TEXT if notes => self.note(&frame),
                 CLOSE => {
-                    self.wire.send(&Frame::new(CLOSE, frame.payload))?;
+                    self.wire.send(Frame::new(CLOSE, frame.payload))?;
                     return Err(io::ErrorKind::ConnectionAborted.into());
                 }
                 _ => {}
@@ -209,29 +209,29 @@ impl Connection<'_> {
             *last += 1;
             *last
         };
-        self.wire.send(&Frame::text(format!("{number} {}", ".".repeat(number as usize % 200))))
+        self.wire.send(Frame::text(message::down(number)))
     }
 
     fn note(&self, frame: &Frame) {
         let ledger = &self.shared.ledgers[self.app];
         let text = String::from_utf8_lossy(&frame.payload);
-        match text.split(' ').next().unwrap_or_default().parse() {
-            Ok(number) => ledger.up(number, self.number),
+        match message::number(&text, message::up) {
+            Ok(number) => ledger.up(number, self.number, frame.rsv != 0),
             // Of a connection that was gone before its first callback was called.
             Err(_) if text.starts_with("hello ") => {}
-            Err(_) => ledger.failure(format!("not a numbered message: {text:.80}")),
+            Err(what) => ledger.failure(format!("up: {what}")),
         }
     }
 
     fn end(mut self, fault: Fault) -> io::Result<()> {
         match fault {
-            Fault::Close => self.wire.send(&Frame::close(1012, "restart"))?,
+            Fault::Close => self.wire.send(Frame::close(1012, "restart"))?,
             Fault::Cut => self.wire.end_stream()?,
             Fault::HalfFrame => {
                 self.wire.write(&Frame::text("x".repeat(100)).encode()[..50])?;
                 self.wire.end_stream()?;
             }
-            Fault::Violation => self.wire.send(&Frame::new(3, []))?,
+            Fault::Violation => self.wire.send(Frame::new(3, []))?,
             Fault::Silence => thread::sleep(SILENCE),
             Fault::Swallow => self.talk(Instant::now() + MOMENT, false)?,
             Fault::Reset | Fault::Delay | Fault::Chop => {}

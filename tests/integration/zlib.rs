@@ -7,7 +7,7 @@ use crate::frame::Frame;
 /// What ends a flushed block, and is left out on the wire (RFC 7692 §7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
-pub(super) struct Zlib {
+pub(crate) struct Zlib {
     compress: Compress,
     decompress: Decompress,
     forgets: bool,
@@ -15,7 +15,7 @@ pub(super) struct Zlib {
 }
 
 impl Zlib {
-    pub(super) fn new(answer: &str) -> Self {
+    pub(crate) fn new(answer: &str) -> Self {
         let bits = |name: &str| {
             let value = answer.split(';').find_map(|parameter| parameter.trim().strip_prefix(name)?.strip_prefix('='));
             // zlib has no window of 8 bits, and inflates with 9 what was compressed with fewer.
@@ -31,12 +31,12 @@ impl Zlib {
     }
 
     /// A message as one compressed frame.
-    pub(super) fn frame(&mut self, message: Frame) -> Frame {
+    pub(crate) fn frame(&mut self, message: Frame) -> Frame {
         let payload = self.compress(&message.payload);
         Frame { payload, ..message }.rsv(0b100)
     }
 
-    pub(super) fn compress(&mut self, message: &[u8]) -> Vec<u8> {
+    pub(crate) fn compress(&mut self, message: &[u8]) -> Vec<u8> {
         if message.is_empty() {
             // zlib flushes nothing twice; an empty block it is (RFC 7692 §7.2.3.6).
             return vec![0];
@@ -51,7 +51,7 @@ impl Zlib {
     }
 
     /// The message of a compressed frame.
-    pub(super) fn inflate(&mut self, frame: &Frame) -> Vec<u8> {
+    pub(crate) fn inflate(&mut self, frame: &Frame) -> Vec<u8> {
         assert_eq!(frame.rsv, 0b100, "{frame:?} is to be compressed");
         let wire = [&frame.payload[..], &TAIL].concat();
         let (mut out, mut taken) = (Vec::with_capacity(1 << 16), 0);
