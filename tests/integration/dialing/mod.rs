@@ -7,6 +7,9 @@ mod addresses;
 mod cookies;
 /// What the errors say.
 mod errors;
+/// Sockets made of any stream that reads and writes.
+#[cfg(unix)]
+mod from_stream;
 /// A `Host` header other than the URL's.
 mod host;
 /// Options of the TCP socket.

@@ -8,19 +8,17 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use websocket_app::ClosedBy::Us;
-use websocket_app::{
-    Close, Error, EventLoop, Message, Phase, Reconnect, Socket, State, Transport, WebSocket, WebSocketApp,
-};
+use websocket_app::{Close, Error, EventLoop, Message, Phase, Reconnect, State, Transport, WebSocket, WebSocketApp};
 
 use super::{echo, talks};
-use crate::failure::{Failure, clean, lost, unanswered};
+use crate::failure::{Failure, clean, lost};
 use crate::frame::Frame;
 use crate::peer::{Listener, Peer};
 use crate::running::run;
 use crate::watchdog::{wait_until, within};
 
 /// What a URL says when nobody is to look it up.
-const NOWHERE: &str = "ws://nowhere.invalid/";
+pub(super) const NOWHERE: &str = "ws://nowhere.invalid/";
 
 /// TCP that takes and gives a few bytes at a time, as if they had to be unpacked. Some it cannot stand.
 struct Crumbs {
@@ -95,9 +93,9 @@ fn one_whose_descriptor_blocks_is_made_not_to() {
     assert!(within("join", || waits.join()).unwrap().clean);
 }
 
-const LONG: usize = 3 << 20;
+pub(super) const LONG: usize = 3 << 20;
 
-fn long_echo(listener: &Listener) {
+pub(super) fn long_echo(listener: &Listener) {
     let mut client = listener.open_with_small_buffer();
     client.expect(Frame::binary(vec![1; LONG]));
     client.send(Frame::binary(vec![2; LONG]));
@@ -177,65 +175,6 @@ fn its_sockets_end_is_seen() {
     app.expect_failure(Failure::Network(Phase::Open));
     app.expect_close(lost());
     app.end_given_up();
-}
-
-/// A stream that has std's traits only, and wants to be alone with whoever uses it.
-struct Plain(TcpStream);
-
-impl Read for Plain {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buf)
-    }
-}
-
-impl Write for Plain {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.0.write(buf)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-impl AsFd for Plain {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
-#[test]
-fn any_stream_that_reads_and_writes_is_made_one() {
-    let peer = Peer::start(|listener| (0..2).for_each(|_| echo(listener)));
-    let addr = peer.addr();
-    talks(WebSocketApp::new(NOWHERE).socket(Socket::from_stream(Plain(TcpStream::connect(addr).unwrap())).unwrap()));
-    talks(WebSocketApp::new(NOWHERE).connector(move |_, _| Socket::from_stream(Plain(TcpStream::connect(addr)?))));
-}
-
-/// While one thread reads, others send.
-#[test]
-fn long_messages_go_both_ways_over_one_that_is_made_so() {
-    let peer = Peer::start(long_echo);
-    let app = peer.app().connector(|host, port| Socket::from_stream(Plain(TcpStream::connect((host, port))?)));
-    let app = run(app);
-    app.expect_open();
-    app.sender.send(vec![1; LONG]).unwrap();
-    app.expect_binary(&vec![2; LONG]);
-    app.sender.close();
-    app.expect_close(clean(Us, 1000, ""));
-    app.end_in_order();
-}
-
-/// The peer is told at once, although another number for the socket may still be open.
-#[test]
-fn its_peer_sees_an_abort() {
-    let peer = Peer::start(|listener| listener.open().expect_end());
-    let app = peer.app().connector(|host, port| Socket::from_stream(Plain(TcpStream::connect((host, port))?)));
-    let app = run(app);
-    app.expect_open();
-    app.sender.abort();
-    app.expect_close(unanswered());
-    app.end_in_order();
 }
 
 /// A stream that ends by what is said in it, as TLS does: the socket stays open, and tells nothing.
