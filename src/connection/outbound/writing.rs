@@ -100,6 +100,7 @@ impl Outbound {
             Payload::Borrowed(bytes) if idle => {
                 direct = Direct { payload: bytes, key: frame::new_key(), offset: 0 };
                 let piece = guard.staged.begin();
+                spare::reserve(&mut piece.bytes, frame::header_len(bytes.len()) + bytes.len().min(PIECE));
                 frame::encode_header(&mut piece.bytes, head, bytes.len(), direct.key);
                 let header = piece.bytes.len();
                 direct.stage(piece);
