@@ -238,6 +238,10 @@ impl Payload<'_> {
         }
     }
 
+    pub(crate) fn is_borrowed(&self) -> bool {
+        matches!(self, Payload::Borrowed(_))
+    }
+
     /// The payload for keeping: copied if it was borrowed.
     pub(crate) fn to_owned(&self) -> Bytes {
         match self {

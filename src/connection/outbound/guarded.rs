@@ -41,7 +41,7 @@ pub(super) struct Guarded {
     pub(super) full: bool,
     /// Counts how often what waited was thrown away: with its connection, or because the peer had closed.
     pub(super) losses: u64,
-    /// The reading thread heard that the socket has room while another thread was writing.
+    /// Somebody else would have written while a thread was at it: because the socket has room again, perhaps.
     pub(super) retry: bool,
     /// The reading thread was asked to write, and has not done so yet.
     pub(super) flush_asked: bool,
@@ -70,6 +70,16 @@ impl Guarded {
     /// Bytes that the socket has not taken yet, frame headers included.
     pub(super) fn buffered(&self) -> usize {
         self.queue.len() + self.in_flight
+    }
+
+    /// Whether what is sent now is the next to be written.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.writing && !self.blocked && self.staged.is_done() && self.queue.is_empty()
+    }
+
+    /// Whether a borrowed payload that is sent now has to be copied whole.
+    pub(super) fn would_copy(&self) -> bool {
+        !self.is_idle() || self.backlog.is_some()
     }
 
     /// Bytes that wait to be sent, on this connection or the next.

@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::queue::SMALL;
 use super::sender::{State, Stats};
 use crate::connect::Handshake;
 use crate::deadline::after;
@@ -80,7 +81,7 @@ impl Outbound {
         }
     }
 
-    pub(crate) fn send(&self, message: Outgoing<'_>, wait: Wait) -> Result<(), SendError> {
+    pub(crate) fn send(&self, mut message: Outgoing<'_>, wait: Wait) -> Result<(), SendError> {
         let len = message.payload.bytes().len();
         let mut deadline = None;
         loop {
@@ -91,6 +92,12 @@ impl Outbound {
             };
             let Some(compressor) = guard.compressor_for(&message) else {
                 let payload = message.payload.bytes();
+                if payload.len() > SMALL && message.payload.is_borrowed() && guard.would_copy() {
+                    // That takes time, in which nobody is to wait for the lock.
+                    drop(guard);
+                    message.payload = Payload::Owned(message.payload.to_owned());
+                    continue;
+                }
                 let guard = self.count_and_keep(guard, &message, payload.len());
                 let guard = self.enqueue(guard, Head::of(message.is_text), &message.payload, None);
                 return self.drive(guard, wait).map(drop).map_err(NoRoom::into_unwritten);

@@ -82,7 +82,7 @@ impl Outbound {
         prepared_from: Option<Instant>,
     ) -> Lock<'a> {
         let bytes = payload.bytes();
-        let idle = !guard.writing && !guard.blocked && guard.staged.is_done() && guard.queue.is_empty();
+        let idle = guard.is_idle();
         let started = prepared_from.unwrap_or_else(Instant::now);
         let small = bytes.len() <= SMALL;
         let heard = self.received.messages.load(Ordering::Relaxed);
@@ -106,7 +106,7 @@ impl Outbound {
                 direct.stage(piece);
                 guard.in_flight = header + bytes.len();
             }
-            // Masked as it is copied, so that it is looked at once.
+            // What was compressed. Masked as it is copied, so that it is looked at once.
             Payload::Borrowed(bytes) => guard.queue.push(head, bytes),
         }
         if streaming && guard.queue.len() < PIECE {
@@ -217,7 +217,10 @@ impl Outbound {
             }
         };
         if !direct.is_done() {
+            // That takes time, in which nobody is to wait for the lock. Who hears meanwhile that there is room clears `blocked`.
+            drop(guard);
             let rest = Bytes::copy_from_slice(&direct.payload[direct.offset..]);
+            guard = self.lock();
             guard.in_flight -= rest.len();
             guard.queue.push_front_rest(rest, direct.key, direct.offset);
         }
