@@ -27,7 +27,7 @@ enum Kind {
 }
 
 impl Stream {
-    pub(super) fn plain(socket: Socket) -> Self {
+    pub(crate) fn plain(socket: Socket) -> Self {
         Stream(Kind::Plain(socket))
     }
 

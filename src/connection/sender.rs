@@ -15,8 +15,11 @@ use crate::protocol::frame::Head;
 ///
 /// Clones are cheap and all mean the same app; they stay valid when the connection is gone, and then every send is
 /// [`SendError::NotConnected`]. Messages of one thread go out in its order. A message that nothing waits before is written
-/// by the calling thread, at once, in one system call; a thread that sends one after the other without pause has them
-/// written together.
+/// by the calling thread, at once, in one system call.
+///
+/// What is sent in a stream, one message after the other with little more than a microsecond between them, is written
+/// together from the ninth message on: by the thread that reads, as soon as it looks. In a callback that is when the
+/// callback returns, or after some 40 ms if it takes long; [`flush`](Self::flush) has it written at once.
 ///
 /// ```no_run
 /// use websocket_app::WebSocketApp;

@@ -176,12 +176,16 @@ impl Core {
     }
 
     /// Does what there is to do, up to the next call. `None` when there is nothing to do but wait.
+    ///
+    /// Calls come first: a `Call::Batch` is about what is in the reader, so nothing may be read, and no reader that comes back
+    /// be put in its place, before it is taken.
     pub(super) fn step(&mut self) -> Option<Job> {
         loop {
             if let Some(token) = self.callable.pop_front() {
                 let Some(Some(session)) = self.sessions.get_mut(token.0) else { continue };
                 session.is_callable = false;
                 if let Some(job) = session.take_job(&mut self.reader) {
+                    self.leave();
                     return Some(job);
                 }
             } else if let Some(token) = self.rung.pop_front() {
@@ -196,6 +200,18 @@ impl Core {
                 }
             } else {
                 return None;
+            }
+        }
+    }
+
+    /// Before a callback, of which nobody knows how long it takes: writes what streams of messages have left. From now on
+    /// who sends writes by itself.
+    fn leave(&mut self) {
+        self.inbox.doorbell.leave(&mut self.answered);
+        self.rung.extend(self.answered.drain(..));
+        for token in self.streaming.drain(..).chain(self.rung.iter().copied()) {
+            if let Some(Some(session)) = self.sessions.get(token.0) {
+                session.flush_before_call();
             }
         }
     }
@@ -217,6 +233,7 @@ impl Core {
 
     /// Sleeps until a socket, a thread or a deadline wants something.
     pub(super) fn wait(&mut self) -> Result<(), Error> {
+        self.inbox.doorbell.come_back();
         if self.spared_until.is_none() && self.reader.as_ref().is_some_and(|reader| reader.is_large()) {
             self.spared_until = Some(Instant::now() + SPARED);
         }

@@ -67,3 +67,46 @@ impl Running {
         self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use mio::Token;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::connection::{Outbound, Sender};
+    use crate::promise::promise;
+
+    struct Silent;
+
+    impl Handler for Silent {}
+
+    #[test]
+    fn who_sends_knows_whether_the_loop_is_in_a_callback() {
+        let nobody_listens = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        let recipe = Recipe::new(format!("ws://{nobody_listens}/"), Config::default(), Renewal::default()).unwrap();
+        let sender = Sender::new(Arc::new(Outbound::new()));
+        let (result, _) = promise();
+        let (mut core, inbox) = Core::new().unwrap();
+        inbox.add(Start { recipe, dispatcher: Dispatcher::new(Box::new(Silent), Vec::new(), sender), result }).unwrap();
+        inbox.close();
+        let (mut calls, mut waits) = (0, 0);
+        while !core.is_finished() {
+            match core.step() {
+                Some(job) => {
+                    assert!(!inbox.doorbell.ring_if_there(Token(0)));
+                    calls += 1;
+                    core.done(job.run());
+                }
+                None => {
+                    core.wait().unwrap();
+                    assert!(inbox.doorbell.ring_if_there(Token(0)));
+                    waits += 1;
+                }
+            }
+        }
+        assert!(calls == 2 && waits >= 2, "on_error and on_close, {calls} calls, {waits} waits");
+    }
+}

@@ -197,6 +197,18 @@ impl Outbound {
         guard.flush_asked
     }
 
+    /// The same before the reading thread is away in a callback, of which nobody knows how long it takes: it does not come
+    /// back soon, and the senders are to ring.
+    pub(crate) fn flush_before_call(&self) {
+        if !self.pending.load(Ordering::Acquire) {
+            return;
+        }
+        let mut guard = self.lock();
+        if std::mem::take(&mut guard.flush_asked) && !guard.blocked {
+            drop(self.write(guard, Direct::NONE));
+        }
+    }
+
     /// Whether a socket that was full has taken bytes since the last look.
     pub(crate) fn take_progress(&self) -> bool {
         self.progressed.swap(false, Ordering::Relaxed)

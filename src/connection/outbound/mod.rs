@@ -12,6 +12,8 @@ mod backlog;
 mod guarded;
 mod lifecycle;
 mod room;
+#[cfg(test)]
+mod tests;
 mod writing;
 
 use std::io;
@@ -289,6 +291,17 @@ fn ring(guard: &Guarded) {
     if let Some((doorbell, token)) = &guard.doorbell {
         doorbell.ring(*token);
     }
+}
+
+/// Rings for the reading thread unless it is away in a callback, of which nobody knows how long it takes. What is sent in a
+/// callback waits for that one, at most: replies to many messages go out together.
+fn ring_if_there(guard: &Guarded) -> bool {
+    match &guard.doorbell {
+        Some((doorbell, token)) if CallbackScope::is_entered() => doorbell.ring(*token),
+        Some((doorbell, token)) => return doorbell.ring_if_there(*token),
+        None => {}
+    }
+    true
 }
 
 /// Keeps a message for the next connection.

@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use super::guarded::Guarded;
+use super::writing::Direct;
 use super::{Lock, Outbound};
 use crate::connection::sender::State;
 use crate::deadline::after;
@@ -77,6 +78,13 @@ impl Outbound {
             }
             if guard.has_room(needed) {
                 return Ok(guard);
+            }
+            if !guard.writing && !guard.blocked {
+                // What fills it is a stream that nobody has written yet.
+                guard = self.write(guard, Direct::NONE);
+                if guard.has_room(needed) {
+                    continue;
+                }
             }
             let timeout = wait.limit(&guard);
             if CallbackScope::is_entered() || timeout.is_zero() {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Guarded, Lock, NoRoom, Outbound, Wait, ring};
+use super::{Guarded, Lock, NoRoom, Outbound, Wait, ring, ring_if_there};
 use crate::connection::queue::{Piece, SMALL};
 use crate::deadline::after;
 use crate::message::Payload;
@@ -19,7 +19,9 @@ use crate::spare::{self, PIECE};
 const GENEROSITY: usize = 16;
 
 /// Sends that follow each other faster than this with nothing received in between, and how many of them make a sustained
-/// stream. A reply to something that was received is none: a lone message is never held back.
+/// stream. A reply to something that was received is none: a lone message is never held back. At a slower pace there is less
+/// to gain than the system call's time, some microseconds, and more to lose: until the other thread is awake, ten times that.
+/// Eight are more than a request and its followers.
 const STREAM_GAP: Duration = Duration::from_nanos(1500);
 const STREAM_RUN: u32 = 8;
 
@@ -110,13 +112,13 @@ impl Outbound {
             Payload::Borrowed(bytes) => guard.queue.push(head, bytes),
         }
         if streaming && guard.queue.len() < PIECE {
-            guard.last_send = Some(prepared_from.map_or(started, |_| Instant::now()));
             self.pending.store(true, Ordering::Release);
-            if !guard.writing && !guard.flush_asked && !guard.blocked {
-                guard.flush_asked = true;
-                ring(&guard);
+            let is_expected = guard.writing || guard.blocked || guard.flush_asked;
+            if is_expected || ring_if_there(&guard) {
+                guard.flush_asked |= !is_expected;
+                guard.last_send = Some(prepared_from.map_or(started, |_| Instant::now()));
+                return guard;
             }
-            return guard;
         }
         if !guard.blocked {
             guard = self.write(guard, direct);

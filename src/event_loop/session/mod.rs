@@ -286,6 +286,10 @@ impl Session {
         }
     }
 
+    pub(super) fn flush_before_call(&self) {
+        self.outbound.flush_before_call();
+    }
+
     pub(super) fn on_writable(&self) {
         self.outbound.on_writable();
     }
