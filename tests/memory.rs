@@ -9,11 +9,11 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
 use tungstenite::handshake::derive_accept_key;
-use websocket_app::{EventLoop, WebSocketApp};
+use websocket_app::{EventLoop, WebSocket, WebSocketApp};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -146,6 +146,29 @@ fn an_idle_connection_on_a_shared_loop_takes_less_than_four_kibibytes() {
     assert!(each < 4096, "{each} bytes each");
     apps.iter().for_each(websocket_app::AppHandle::close);
     apps.into_iter().for_each(|app| drop(app.join().unwrap()));
+    server.end();
+}
+
+#[test]
+fn a_blocking_connection_gives_the_memory_of_a_large_message_back_while_it_waits() {
+    const LARGE: usize = 20 << 20;
+    let _alone = alone();
+    let server = Server::start(|mut client| {
+        client.write_all(&frame(0x82, &[7; 10])).unwrap();
+        client.write_all(&frame(0x82, &vec![7; LARGE])).unwrap();
+        client.swallow();
+    });
+    let mut ws = WebSocket::builder(&server.url).ping_interval(None).connect().unwrap();
+    assert_eq!(ws.recv().unwrap().as_message().len(), 10);
+    let counted = Region::new(ALLOCATOR);
+    assert_eq!(ws.recv().unwrap().as_message().len(), LARGE);
+    let began = Instant::now();
+    // The server drops its frame in its own time.
+    while held(counted.change()) > 1 << 20 {
+        assert!(began.elapsed() < PATIENCE, "{} bytes are held", held(counted.change()));
+        assert!(ws.recv_timeout(PATIENCE / 20).unwrap().is_none());
+    }
+    ws.close().unwrap();
     server.end();
 }
 

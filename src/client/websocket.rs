@@ -12,7 +12,7 @@ use crate::busy_poll::Waiting;
 use crate::close::{Close, ClosedBy, close_code};
 use crate::config::Config;
 use crate::connect::{Cancel, Failure, Handshake, Target, connect};
-use crate::connection::{Beginning, Doorbell, Outbound, Reader, Receiver, Sender, State, Step};
+use crate::connection::{Beginning, Doorbell, Outbound, Reader, Receiver, Sender, Spared, State, Step};
 use crate::deadline::after;
 use crate::error::{Error, SendError};
 use crate::message::{Outgoing, OwnedMessage};
@@ -41,6 +41,7 @@ pub struct WebSocket {
     handshake: Arc<Handshake>,
     receiver: Receiver,
     reader: Reader,
+    spared: Spared,
     /// Which item of the reader's batch comes next.
     next: usize,
     poll: Poll,
@@ -113,6 +114,7 @@ impl WebSocket {
             handshake,
             receiver,
             reader: Reader::new(),
+            spared: Spared::default(),
             next: 0,
             poll,
             busy_poll: config.live.busy_poll,
@@ -249,6 +251,7 @@ impl WebSocket {
     }
 
     fn read(&mut self) {
+        self.spared.on_read();
         self.next = 0;
         self.reader.taken = 0;
         let step = self.receiver.receive(&mut self.reader);
@@ -262,10 +265,12 @@ impl WebSocket {
 
     /// Sleeps until the socket, another thread, or a deadline; not at all while there is more to read.
     fn look(&mut self, deadline: Option<Instant>, now: Instant) -> Result<(), Error> {
-        let next = match (deadline, self.receiver.next_deadline()) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+        // Nothing is left in the reader, or there would be nothing to wait for.
+        if self.spared.is_over(now) {
+            (self.reader, self.next) = (Reader::new(), 0);
+        }
+        let spared_until = self.spared.on_wait(self.reader.is_large());
+        let next = deadline.into_iter().chain(self.receiver.next_deadline()).chain(spared_until).min();
         let timeout = match self.readable {
             true => Some(Duration::ZERO),
             false => next.map(|next| next.saturating_duration_since(now)),

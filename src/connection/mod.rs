@@ -16,6 +16,7 @@ mod outbound;
 mod queue;
 mod receiver;
 mod sender;
+mod spared;
 
 pub(crate) use doorbell::Doorbell;
 pub(crate) use outbound::{CallbackScope, Kept, Outbound};
@@ -23,3 +24,4 @@ pub(crate) use outbound::{CallbackScope, Kept, Outbound};
 pub(crate) use queue::{Piece, Queue};
 pub(crate) use receiver::{Beginning, Reader, Receiver, Step};
 pub use sender::{Sender, State, Stats};
+pub(crate) use spared::Spared;

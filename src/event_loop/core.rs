@@ -22,7 +22,7 @@ use super::dispatch::{Done, Job};
 use super::session::{Session, Start};
 use super::timers::Timers;
 use crate::busy_poll::Waiting;
-use crate::connection::{Doorbell, Reader};
+use crate::connection::{Doorbell, Reader, Spared};
 use crate::error::Error;
 
 const DOORBELL: Token = Token(usize::MAX);
@@ -31,10 +31,6 @@ const INBOX: Token = Token(usize::MAX - 1);
 
 /// How many events one poll takes; more wait for the next.
 const EVENTS: usize = 256;
-
-/// How long a loop that reads nothing keeps a reader that a large message made grow: long enough that a conversation of such
-/// messages, with pauses, goes on in the same memory.
-const SPARED: Duration = Duration::from_secs(1);
 
 /// What other threads leave for the loop.
 pub(crate) struct Inbox {
@@ -114,8 +110,7 @@ pub(super) struct Core {
     timers: Timers,
     /// Away with a batch while its callbacks run; made anew when needed before it is back.
     reader: Option<Box<Reader>>,
-    /// Until when a reader that has grown is kept, unless there is something to read before.
-    spared_until: Option<Instant>,
+    spared: Spared,
     callable: VecDeque<Token>,
     /// Who has more calls after one that has returned. They come after the next poll, so that an app that works off what has
     /// waited for it does not keep the loop from pings and the others.
@@ -154,7 +149,7 @@ impl Core {
             free: Vec::new(),
             timers: Timers::default(),
             reader: None,
-            spared_until: None,
+            spared: Spared::default(),
             callable: VecDeque::new(),
             callable_later: Vec::new(),
             rung: VecDeque::new(),
@@ -234,10 +229,8 @@ impl Core {
     /// Sleeps until a socket, a thread or a deadline wants something.
     pub(super) fn wait(&mut self) -> Result<(), Error> {
         self.inbox.doorbell.come_back();
-        if self.spared_until.is_none() && self.reader.as_ref().is_some_and(|reader| reader.is_large()) {
-            self.spared_until = Some(Instant::now() + SPARED);
-        }
-        let deadline = self.timers.next().into_iter().chain(self.spared_until).min();
+        let spared_until = self.spared.on_wait(self.reader.as_ref().is_some_and(|reader| reader.is_large()));
+        let deadline = self.timers.next().into_iter().chain(spared_until).min();
         let before = deadline.map(|_| Instant::now());
         let timeout = if !self.readable.is_empty() || !self.callable_later.is_empty() {
             Some(Duration::ZERO)
@@ -266,8 +259,8 @@ impl Core {
                 self.crowded = Some((since, full + 1));
             }
         }
-        if self.spared_until.is_some_and(|until| until <= self.polled) {
-            (self.reader, self.spared_until) = (None, None);
+        if self.spared.is_over(self.polled) {
+            self.reader = None;
         }
         self.callable.extend(self.callable_later.drain(..));
         self.turns = self.readable.len();
@@ -364,7 +357,7 @@ impl Core {
         let Some(token) = self.readable.pop_front() else { return };
         let Some(Some(session)) = self.sessions.get_mut(token.0) else { return };
         session.is_readable = false;
-        self.spared_until = None;
+        self.spared.on_read();
         let reader = self.reader.get_or_insert_with(|| Box::new(Reader::new()));
         reader.taken = 0;
         if session.on_readable(reader) {
