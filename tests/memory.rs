@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, Stats, StatsAlloc};
 use tungstenite::handshake::derive_accept_key;
-use websocket_app::{EventLoop, WebSocket, WebSocketApp};
+use websocket_app::{EventLoop, Sender, WebSocket, WebSocketApp};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -125,28 +125,55 @@ fn sending_allocates_nothing_per_message() {
 
 #[test]
 fn an_idle_connection_on_a_shared_loop_takes_less_than_four_kibibytes() {
-    const CONNECTIONS: usize = 200;
+    const BLOCKS: usize = 9;
+    const BLOCK: usize = 20;
     let _alone = alone();
-    let server = Server::start_many(CONNECTIONS + 1);
-    let event_loop = EventLoop::new().unwrap();
-    let mut apps = Vec::with_capacity(CONNECTIONS + 1);
-    let (received, messages) = mpsc::channel();
-    let mut add = || {
-        let received = received.clone();
-        let app = WebSocketApp::new(&server.url).on_message(move |_, _| received.send(()));
-        apps.push(event_loop.add(app).unwrap());
-        messages.recv_timeout(PATIENCE).unwrap();
-    };
-    // What the loop itself needs is not to count.
-    add();
-    let counted = Region::new(ALLOCATOR);
-    (0..CONNECTIONS).for_each(|_| add());
-    let each = held(counted.change()) / CONNECTIONS as isize;
-    println!("{each} bytes each");
-    assert!(each < 4096, "{each} bytes each");
-    apps.iter().for_each(websocket_app::AppHandle::close);
-    apps.into_iter().for_each(|app| drop(app.join().unwrap()));
-    server.end();
+    let ping = frame(0x89, b"ping");
+    /// What a connection does when it is its turn, and how many bytes the server then receives.
+    type Act = (fn(&Sender), usize);
+    let cases: [(&str, &[u8], Act); 5] = [
+        ("it has received a message", &[], (|_| (), 0)),
+        ("it has answered a ping", &ping, (|_| (), 6 + 4)),
+        ("it has sent a message", &[], (|ws| ws.send(&[7; 64][..]).unwrap(), 6 + 64)),
+        ("it has sent many", &[], (|ws| (0..300).for_each(|_| ws.send(&[7; 1000][..]).unwrap()), 300 * (8 + 1000))),
+        ("it has sent a large one", &[], (|ws| ws.send(vec![7; 300_000]).unwrap(), 14 + 300_000)),
+    ];
+    for (what, first, (act, sent)) in cases {
+        let first = first.to_vec();
+        let server = Server::start_many(1 + BLOCKS * BLOCK, move |client| {
+            client.write_all(&first).unwrap();
+            client.write_all(&frame(0x81, b"your turn")).unwrap();
+            client.read_exact(&mut vec![0; sent]).unwrap();
+            client.write_all(&frame(0x81, b"done")).unwrap();
+        });
+        let event_loop = EventLoop::new().unwrap();
+        let mut apps = Vec::with_capacity(1 + BLOCKS * BLOCK);
+        let (done, is_done) = mpsc::channel();
+        let mut add = || {
+            let done = done.clone();
+            let app = WebSocketApp::new(&server.url).on_message(move |ws, message| match message.as_text() {
+                Some("done") => done.send(()).unwrap(),
+                _ => act(ws),
+            });
+            apps.push(event_loop.add(app).unwrap());
+            is_done.recv_timeout(PATIENCE).unwrap();
+        };
+        // What the loop itself needs is not to count.
+        add();
+        let mut blocks = [(); BLOCKS].map(|()| {
+            let counted = Region::new(ALLOCATOR);
+            (0..BLOCK).for_each(|_| add());
+            held(counted.change()) / BLOCK as isize
+        });
+        // The middle one: meanwhile a list of the loop's grows, or a buffer that all connections share.
+        blocks.sort_unstable();
+        let each = blocks[BLOCKS / 2];
+        println!("{each} bytes each when {what}");
+        assert!(each < 4096, "{each} bytes each when {what}");
+        apps.iter().for_each(websocket_app::AppHandle::close);
+        apps.into_iter().for_each(|app| drop(app.join().unwrap()));
+        server.end();
+    }
 }
 
 #[test]
@@ -286,17 +313,17 @@ impl Server {
         Server { url, thread: thread::spawn(move || script(Client::accept(&listener, &headers))) }
     }
 
-    /// Serves many, each with one message, which say nothing but Close.
-    fn start_many(clients: usize) -> Self {
+    /// Serves many, one after the other as far as the script goes; after that they say nothing but Close.
+    fn start_many(clients: usize, script: impl Fn(&mut Client) + Send + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let url = format!("ws://{}/", listener.local_addr().unwrap());
         let thread = thread::spawn(move || {
-            let greet = |_| {
+            let serve = |_| {
                 let mut client = Client::accept(&listener, "");
-                client.write_all(&frame(0x81, b"hello")).unwrap();
+                script(&mut client);
                 client
             };
-            let clients: Vec<Client> = (0..clients).map(greet).collect();
+            let clients: Vec<Client> = (0..clients).map(serve).collect();
             clients.into_iter().for_each(Client::swallow);
         });
         Server { url, thread }

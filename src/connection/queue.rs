@@ -1,6 +1,6 @@
 //! What waits to be written: whole frames, in order, handed out in pieces.
 //!
-//! Small frames are encoded back to back. A large payload waits as it is, and is masked piece by piece on its way out.
+//! Small frames are encoded back to back, the latest behind all else in a piece of their own. A large payload waits as it is, and is masked piece by piece on its way out.
 //! Control frames that must not wait behind data go out at the next frame boundary. Guarded by the lock of `Outbound`.
 
 use std::collections::VecDeque;
@@ -53,6 +53,8 @@ const MAX_PONGS: usize = 4 << 10;
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     entries: VecDeque<Entry>,
+    /// Whole frames that come after them.
+    last: Piece,
     /// Answers to pings, whole frames, and the latest ping of the keepalive, not yet on their way.
     pongs: Vec<u8>,
     ping: Option<Vec<u8>>,
@@ -61,9 +63,7 @@ pub(crate) struct Queue {
     closed: bool,
     /// The front entry is the rest of a frame that has begun to go out.
     mid_frame: bool,
-    /// An emptied buffer, for the next entry.
-    spare: Piece,
-    /// Bytes in `entries`, frame headers included.
+    /// Bytes in `entries` and `last`, frame headers included.
     waiting: usize,
 }
 
@@ -82,19 +82,22 @@ impl Queue {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.pongs.is_empty() && self.ping.is_none() && self.close.is_none()
+        self.waiting == 0 && self.pongs.is_empty() && self.ping.is_none() && self.close.is_none()
     }
 
     /// Adds a frame that is small or must be copied anyway.
     pub(crate) fn push(&mut self, head: Head, payload: &[u8]) {
         self.waiting += frame::header_len(payload.len()) + payload.len();
-        match self.entries.back_mut() {
-            Some(Entry::Frames(frames)) if frames.bytes.len() < PIECE => frames.push(head, payload),
-            _ => {
-                let mut frames = std::mem::take(&mut self.spare);
-                frames.push(head, payload);
-                self.entries.push_back(Entry::Frames(frames));
-            }
+        if self.last.bytes.len() >= PIECE {
+            self.add_last();
+        }
+        self.last.push(head, payload);
+    }
+
+    /// What comes next is not for `last`.
+    fn add_last(&mut self) {
+        if !self.last.bytes.is_empty() {
+            self.entries.push_back(Entry::Frames(std::mem::take(&mut self.last)));
         }
     }
 
@@ -102,6 +105,7 @@ impl Queue {
     pub(crate) fn push_large(&mut self, head: Head, payload: Bytes) {
         self.waiting += frame::header_len(payload.len()) + payload.len();
         let key = frame::new_key();
+        self.add_last();
         self.entries.push_back(Entry::Large { header: Some(head), payload, key, offset: 0 });
     }
 
@@ -124,6 +128,7 @@ impl Queue {
         if self.pongs.len() > MAX_PONGS {
             self.pongs.clear();
         }
+        spare::reserve(&mut self.pongs, frame::header_len(payload.len()) + payload.len());
         frame::encode(&mut self.pongs, Head::PONG, payload);
     }
 
@@ -145,23 +150,25 @@ impl Queue {
 
     /// Drops the messages that have not begun to go out; tells whether there were any.
     pub(crate) fn drop_unsent(&mut self) -> bool {
-        let before = self.entries.len();
+        let before = self.waiting;
         self.entries.truncate(usize::from(self.mid_frame));
+        self.last.clear();
         self.waiting = match self.entries.front() {
             Some(Entry::Large { payload, offset, .. }) => payload.len() - offset,
             _ => 0,
         };
-        self.entries.len() < before
+        self.waiting < before
     }
 
     /// Replaces `piece` by what is to be written next; `false` when there is nothing. A piece handed out must be written
-    /// whole before the next: a TLS session insists on it.
+    /// whole before the next: a TLS session insists on it. When there is nothing, no memory is held.
     pub(crate) fn next_piece(&mut self, piece: &mut Piece) -> bool {
         piece.clear();
         let some = !self.closed && self.fill(piece);
         if !some {
             spare::release(&mut piece.bytes);
-            spare::release(&mut self.spare.bytes);
+            spare::release(&mut self.last.bytes);
+            self.entries = VecDeque::new();
         }
         some
     }
@@ -171,6 +178,10 @@ impl Queue {
             return true;
         }
         match self.entries.front_mut() {
+            None if !self.last.bytes.is_empty() => {
+                self.waiting -= self.last.bytes.len();
+                std::mem::swap(piece, &mut self.last);
+            }
             None => {
                 let Some(payload) = self.close.take() else { return false };
                 piece.push(Head::CLOSE, &payload);
@@ -179,7 +190,7 @@ impl Queue {
             Some(Entry::Frames(frames)) => {
                 self.waiting -= frames.bytes.len();
                 std::mem::swap(piece, frames);
-                self.spare = std::mem::take(frames);
+                spare::release(&mut frames.bytes);
                 self.entries.pop_front();
             }
             Some(Entry::Large { header, payload, key, offset }) => {
@@ -203,7 +214,10 @@ impl Queue {
     }
 
     fn take_control(&mut self, piece: &mut Piece) -> bool {
-        piece.bytes.append(&mut self.pongs);
+        if !self.pongs.is_empty() {
+            std::mem::swap(&mut piece.bytes, &mut self.pongs);
+            spare::release(&mut self.pongs);
+        }
         if let Some(payload) = self.ping.take() {
             piece.push(Head::PING, &payload);
         }
