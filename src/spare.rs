@@ -13,6 +13,10 @@ const SMALL: usize = 1 << 10;
 /// The largest that is kept: a piece, and what its last frame goes beyond it or TLS adds.
 const LARGE: usize = PIECE + PIECE / 2;
 
+/// How much larger the next one is where a buffer turns out to be too small. What a stream has to copy until it fills pieces
+/// is then a third of one, and who is held up with little holds little.
+const GROWTH: usize = 4;
+
 /// How many are kept for the next. Of small ones enough for threads that send at the same time; of large ones what one
 /// stream works with over TLS: one is filled, one encrypted, and one written.
 const SMALL_SPARES: usize = 16;
@@ -50,8 +54,7 @@ pub(crate) fn release(buffer: &mut Vec<u8>) {
 
 /// How large a new buffer is.
 fn size_for(needed: usize) -> usize {
-    // Who needs a large one mostly fills it. Memory that is not used is not there yet.
-    if needed <= SMALL { SMALL } else { needed.max(LARGE) }
+    if needed <= SMALL { SMALL } else { needed.max(LARGE.min(needed.saturating_mul(GROWTH))) }
 }
 
 impl Spares {
@@ -99,6 +102,20 @@ mod tests {
             release(&mut buffer);
             assert_eq!((buffer.len(), buffer.capacity()), (0, 0));
         }
+    }
+
+    #[test]
+    fn a_buffer_grows_with_what_is_in_it_and_in_few_steps() {
+        let (mut len, mut capacity, mut copied) = (0, 0, 0);
+        while len < PIECE {
+            len += 70;
+            if len > capacity {
+                (copied, capacity) = (copied + len, size_for(len));
+                assert!(capacity <= SMALL.max(GROWTH * len).min(LARGE), "{capacity} bytes for {len}");
+            }
+        }
+        assert!(copied < PIECE / 2, "{copied} bytes were copied");
+        assert_eq!(size_for(2 * LARGE), 2 * LARGE);
     }
 
     #[test]

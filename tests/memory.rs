@@ -177,6 +177,38 @@ fn an_idle_connection_on_a_shared_loop_takes_less_than_four_kibibytes() {
 }
 
 #[test]
+fn a_connection_whose_peer_does_not_read_holds_little_more_than_what_waits() {
+    // More than there are spare buffers, which others before may have left.
+    const CONNECTIONS: usize = 8;
+    let _alone = alone();
+    let server = Server::start_many(CONNECTIONS, |client| client.write_all(&frame(0x81, b"hello")).unwrap());
+    let event_loop = EventLoop::new().unwrap();
+    let mut apps = Vec::with_capacity(CONNECTIONS);
+    let mut each = [0; CONNECTIONS];
+    for held_by_it in &mut each {
+        let (received, message) = mpsc::channel();
+        let app = WebSocketApp::new(&server.url).ping_interval(None).on_message(move |_, _| received.send(()));
+        apps.push(event_loop.add(app).unwrap());
+        // By then the loop has what it reads with.
+        message.recv_timeout(PATIENCE).unwrap();
+        let ws = apps[apps.len() - 1].sender();
+        let counted = Region::new(ALLOCATOR);
+        // One at a time, until the socket is full.
+        while ws.flush(PATIENCE / 600).is_ok() {
+            ws.send(&[7; 1000][..]).unwrap();
+        }
+        (0..3).for_each(|_| ws.send(&[7; 1000][..]).unwrap());
+        *held_by_it = held(counted.change());
+        assert!(ws.buffered_amount() > 3000);
+    }
+    println!("{each:?} bytes each while some 4,000 wait");
+    assert!(each.iter().all(|held| *held < 20_000), "{each:?} bytes each while some 4,000 wait");
+    apps.iter().for_each(websocket_app::AppHandle::close);
+    apps.into_iter().for_each(|app| drop(app.join().unwrap()));
+    server.end();
+}
+
+#[test]
 fn a_blocking_connection_gives_the_memory_of_a_large_message_back_while_it_waits() {
     const LARGE: usize = 20 << 20;
     let _alone = alone();
