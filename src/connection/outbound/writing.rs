@@ -15,8 +15,9 @@ use crate::message::Payload;
 use crate::protocol::frame::{self, Head, MaskingKey};
 use crate::spare::{self, PIECE};
 
-/// How many pieces a thread writes for others before the reading thread takes over.
-const GENEROSITY: usize = 16;
+/// How many pieces a thread writes for others before the reading thread takes over, and that before its other connections
+/// have a turn: 1 MiB, which takes a fraction of a millisecond. To come back for more costs it one look at its sockets.
+const GENEROSITY: usize = 4;
 
 /// Sends that follow each other faster than this with nothing received in between, and how many of them make a sustained
 /// stream. A reply to something that was received is none: a lone message is never held back. At a slower pace there is less
