@@ -42,7 +42,7 @@ impl Nginx {
         folder.write("root.pem", authority.pem());
         // nginx takes no port but one that it is told, which somebody else may be quicker to take.
         for _ in 0..20 {
-            let (ws, wss) = (free_port(), free_port());
+            let [ws, wss] = free_ports();
             let path = folder.write("nginx.conf", configuration(&folder, ws, wss, peer, directives));
             let mut command = system("nginx");
             let program = Program::start(command.arg("-p").arg(folder.path()).arg("-c").arg(path));
@@ -76,8 +76,10 @@ impl Nginx {
     }
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// Two that are not the same, since both are taken for a moment.
+fn free_ports() -> [u16; 2] {
+    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.each_ref().map(|listener| listener.local_addr().unwrap().port())
 }
 
 fn configuration(folder: &Folder, ws: u16, wss: u16, peer: &Peer, directives: &str) -> String {
