@@ -116,6 +116,8 @@ pub(super) struct Core {
     /// waited for it does not keep the loop from pings and the others.
     callable_later: Vec<Token>,
     rung: VecDeque<Token>,
+    /// For how many of them, at the front, streams have been written since they rang.
+    rung_and_flushed: usize,
     answered: Vec<Token>,
     /// Who may have more to read. One read each, then the poll again, so that a flood on one does not starve the others.
     readable: VecDeque<Token>,
@@ -153,6 +155,7 @@ impl Core {
             callable: VecDeque::new(),
             callable_later: Vec::new(),
             rung: VecDeque::new(),
+            rung_and_flushed: 0,
             answered: Vec::new(),
             readable: VecDeque::new(),
             turns: 0,
@@ -184,6 +187,7 @@ impl Core {
                     return Some(job);
                 }
             } else if let Some(token) = self.rung.pop_front() {
+                self.rung_and_flushed = self.rung_and_flushed.saturating_sub(1);
                 self.ring(token);
             } else if self.turns > 0 {
                 self.turns -= 1;
@@ -203,8 +207,9 @@ impl Core {
     /// who sends writes by itself.
     fn leave(&mut self) {
         self.inbox.doorbell.leave(&mut self.answered);
+        let flushed = std::mem::replace(&mut self.rung_and_flushed, self.rung.len() + self.answered.len());
         self.rung.extend(self.answered.drain(..));
-        for token in self.streaming.drain(..).chain(self.rung.iter().copied()) {
+        for token in self.streaming.drain(..).chain(self.rung.iter().skip(flushed).copied()) {
             if let Some(Some(session)) = self.sessions.get(token.0) {
                 session.flush_before_call();
             }

@@ -200,9 +200,6 @@ impl Outbound {
     /// The same before the reading thread is away in a callback, of which nobody knows how long it takes: it does not come
     /// back soon, and the senders are to ring.
     pub(crate) fn flush_before_call(&self) {
-        if !self.pending.load(Ordering::Acquire) {
-            return;
-        }
         let mut guard = self.lock();
         if std::mem::take(&mut guard.flush_asked) && !guard.blocked {
             drop(self.write(guard, Direct::NONE));

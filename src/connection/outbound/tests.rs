@@ -95,6 +95,20 @@ fn while_the_reading_thread_is_away_who_sends_writes() {
 }
 
 #[test]
+fn a_stream_in_which_nothing_was_left_rings_again_too() {
+    let mut connection = Connection::new(1 << 20);
+    connection.send_in_a_stream().unwrap();
+    assert_eq!(connection.who_rang(), [US]);
+    assert!(connection.outbound.on_flush_asked());
+    connection.is_read(106);
+    connection.doorbell.leave(&mut Vec::new());
+    connection.outbound.flush_before_call();
+    connection.doorbell.come_back();
+    connection.send_in_a_stream().unwrap();
+    assert_eq!((connection.outbound.buffered(), connection.who_rang()), (106, vec![US]));
+}
+
+#[test]
 fn what_was_left_when_the_reading_thread_went_away_goes_with_the_next() {
     let mut connection = Connection::new(1 << 20);
     connection.send_in_a_stream().unwrap();
