@@ -21,8 +21,9 @@ const PAUSE: Duration = Duration::from_micros(100);
 /// frame, nor with one moment in vain: twice as many count, and each that speaks against it takes some of them away.
 const FLOOD: u32 = 4;
 
-/// How long the next piece of a flood is asked for. From 5 µs on it pays; more than 20 gains nothing.
-const MOMENT: Duration = Duration::from_micros(20);
+/// How long the next piece of a flood is asked for. From 5 µs on it pays; where the peer's processor sleeps as well, it has to
+/// outlast that one's waking up, which takes 35.
+const MOMENT: Duration = Duration::from_micros(50);
 
 /// How the thread that reads waits.
 #[derive(Debug, Default)]
