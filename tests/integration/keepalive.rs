@@ -26,7 +26,8 @@ fn pings_come_again_and_again_and_their_round_trip_is_measured() {
         client.send(Frame::close(1000, ""));
         client.skip_to_close();
     });
-    let app = run(peer.app().ping_interval(INTERVAL));
+    // Only the latest ping's pong is measured: long enough that on a busy machine one of the three comes before the next ping.
+    let app = run(peer.app().ping_interval(Duration::from_millis(500)));
     app.expect_open();
     (0..3).for_each(|_| assert!(matches!(app.next(), Call::Pong(_))));
     app.expect_close(clean(ClosedBy::Peer, 1000, ""));

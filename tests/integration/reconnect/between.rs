@@ -10,7 +10,7 @@ use crate::failure::{Failure, clean, lost, unanswered};
 use crate::peer::{Listener, Peer};
 use crate::recorder::Call;
 use crate::running::{run, run_with, run_with_timer};
-use crate::watchdog::{PATIENCE, wait_until};
+use crate::watchdog::{Gate, PATIENCE, wait_until};
 
 #[test]
 fn events_tell_of_it() {
@@ -54,17 +54,21 @@ fn while_waiting_nothing_can_be_sent_and_the_message_comes_back() {
 
 #[test]
 fn what_was_queued_for_the_lost_connection_does_not_go_to_the_next() {
-    let peer = Peer::start(|listener| {
+    let sent = Gate::new();
+    let may_go = sent.clone();
+    let peer = Peer::start(move |listener| {
         let client = listener.open_with_small_buffer();
         // Takes little of what is sent, then is gone.
+        may_go.wait();
         client.reset();
         let mut client = listener.open();
         client.expect_text("new");
         client.answer_close();
     });
-    let app = run_with(peer.app().reconnect(soon()).max_send_buffer(1 << 20), |ws, call| {
+    let app = run_with(peer.app().reconnect(soon()).max_send_buffer(1 << 20), move |ws, call| {
         if *call == Call::Open {
             while ws.try_send([0; 1 << 16]).is_ok() {}
+            sent.open();
         }
         Ok(())
     });
