@@ -83,9 +83,9 @@ impl Outbound {
         }
     }
 
-    pub(crate) fn send(&self, mut message: Outgoing<'_>, wait: Wait) -> Result<(), SendError> {
+    pub(crate) fn send(&self, message: Outgoing<'_>, wait: Wait) -> Result<(), SendError> {
         let len = message.payload.bytes().len();
-        let mut deadline = None;
+        let (mut deadline, mut copy) = (None, None);
         loop {
             let guard = match self.room_for(frame::header_len(len) + len, wait, &mut deadline) {
                 Ok(guard) => guard,
@@ -93,14 +93,14 @@ impl Outbound {
                 Err(no_room) => return Err(no_room.into_error(message)),
             };
             let Some(compressor) = guard.compressor_for(&message) else {
-                let payload = message.payload.bytes();
-                if payload.len() > SMALL && message.payload.is_borrowed() && guard.would_copy() {
-                    // That takes time, in which nobody is to wait for the lock.
+                if len > SMALL && message.payload.is_borrowed() && copy.is_none() && guard.would_copy() {
+                    // That takes time, in which nobody is to wait for the lock. It is ours: an error does not hand it back.
                     drop(guard);
-                    message.payload = Payload::Owned(message.payload.to_owned());
+                    copy = Some(Outgoing { payload: Payload::Owned(message.payload.to_owned()), ..message });
                     continue;
                 }
-                let guard = self.count_and_keep(guard, &message, payload.len());
+                let message = copy.as_ref().unwrap_or(&message);
+                let guard = self.count_and_keep(guard, message, len);
                 let guard = self.enqueue(guard, Head::of(message.is_text), &message.payload, None);
                 return self.drive(guard, wait).map(drop).map_err(NoRoom::into_unwritten);
             };
