@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use websocket_app::ClosedBy::Us;
 use websocket_app::{Sender, Socket, WebSocketApp};
 
-use super::transport::{LONG, NOWHERE, long_echo};
+use super::transport::{NOWHERE, long_echo, long_messages_go_both_ways};
 use super::{echo, talks};
 use crate::connection::Connection;
 use crate::failure::{Ending, clean, ending, unanswered};
@@ -63,13 +63,7 @@ fn any_stream_that_reads_and_writes_is_made_one() {
 #[test]
 fn long_messages_go_both_ways_over_one_that_is_made_so() {
     let peer = Peer::start(long_echo);
-    let app = run(peer.app().socket(Socket::from_stream(Plain::to(peer.addr()).unwrap()).unwrap()));
-    app.expect_open();
-    app.sender.send(vec![1; LONG]).unwrap();
-    app.expect_binary(&vec![2; LONG]);
-    app.sender.close();
-    app.expect_close(clean(Us, 1000, ""));
-    app.end_in_order();
+    long_messages_go_both_ways(peer.app().socket(Socket::from_stream(Plain::to(peer.addr()).unwrap()).unwrap()));
 }
 
 /// The peer is told at once, although another number for the socket is still open.

@@ -93,7 +93,7 @@ fn one_whose_descriptor_blocks_is_made_not_to() {
     assert!(within("join", || waits.join()).unwrap().clean);
 }
 
-pub(super) const LONG: usize = 3 << 20;
+const LONG: usize = 3 << 20;
 
 pub(super) fn long_echo(listener: &Listener) {
     let mut client = listener.open_with_small_buffer();
@@ -125,17 +125,22 @@ fn long_messages(peer: Peer) {
 
 #[test]
 fn an_apps_long_messages_go_both_ways() {
-    an_apps_long_messages(Peer::start(long_echo));
+    an_apps_long_messages(&Peer::start(long_echo));
 }
 
 #[cfg(feature = "__tls")]
 #[test]
 fn an_apps_long_messages_go_both_ways_over_tls() {
-    crate::tls::on_each(|backend| an_apps_long_messages(Peer::start_tls(backend, long_echo)));
+    crate::tls::on_each(|backend| an_apps_long_messages(&Peer::start_tls(backend, long_echo)));
 }
 
-fn an_apps_long_messages(peer: Peer) {
-    let app = run(peer.app().socket(crumbs(&peer, 300)));
+fn an_apps_long_messages(peer: &Peer) {
+    long_messages_go_both_ways(peer.app().socket(crumbs(peer, 300)));
+}
+
+/// The peer must be a [`long_echo`].
+pub(super) fn long_messages_go_both_ways(app: WebSocketApp) {
+    let app = run(app);
     app.expect_open();
     app.sender.send(vec![1; LONG]).unwrap();
     app.expect_binary(&vec![2; LONG]);
