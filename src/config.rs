@@ -140,7 +140,7 @@ macro_rules! option_methods {
         /// Spins for so long before each sleep, asking for news again and again: an answer within that time does not wait for
         /// the operating system to wake the thread up. Takes a whole processor for microseconds, so it is for those who have
         /// one to spare. On an `EventLoop` the longest time of its apps counts for all. Defaults to zero: it sleeps at once,
-        /// but for up to 20 µs in the middle of a flood, where sleeping costs more than that.
+        /// but for up to 50 µs in the middle of a flood, where sleeping costs more than that.
         pub fn busy_poll(mut self, spin: ::std::time::Duration) -> Self {
             self.config.live.busy_poll = spin;
             self

@@ -1,7 +1,8 @@
 //! What waits to be written: whole frames, in order, handed out in pieces.
 //!
-//! Small frames are encoded back to back, the latest behind all else in a piece of their own. A large payload waits as it is, and is masked piece by piece on its way out.
-//! Control frames that must not wait behind data go out at the next frame boundary. Guarded by the lock of `Outbound`.
+//! Small frames are encoded back to back, the latest behind all else in a piece of their own. A large payload waits as it
+//! is, and is masked piece by piece on its way out. Control frames that must not wait behind data go out at the next frame
+//! boundary. Guarded by the lock of `Outbound`.
 
 use std::collections::VecDeque;
 

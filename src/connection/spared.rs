@@ -1,4 +1,5 @@
-//! [`Spared`]: for how long memory that has grown is kept by a thread that waits. Time is an argument. A leaf.
+//! [`Spared`]: for how long memory that has grown is kept by a thread that waits. Belongs to that thread: the event loop's,
+//! or the one that is in a blocking `recv`. A leaf.
 
 use std::time::{Duration, Instant};
 
