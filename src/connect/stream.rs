@@ -1,7 +1,7 @@
 //! [`Stream`]: the bytes of a connection, plain or within TLS, never blocking.
 //!
 //! Reader and writer are on different threads. A plain socket needs no common lock: the operating system lets both use it
-//! at once. TLS is a layer over another stream, and has a lock of its own.
+//! at once. TLS is a layer over another stream, and has locks of its own.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};

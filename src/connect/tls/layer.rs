@@ -1,7 +1,8 @@
 //! [`Layer`]: a TLS session over a [`Stream`], itself read and written like one.
 //!
-//! The session is one state for both directions, so it has a lock. The lock is held for a call, whose reads and writes of
-//! the socket do not block, and never while waiting: who waits for the socket, waits without it.
+//! The session is one state for both directions, so it has a lock; what is encrypted has another, whose holder writes the
+//! socket. A record is encrypted under both, so that records go out in their order, and written without the session's: a
+//! reader does not wait for a writer's system call. No call blocks, and neither lock is held while waiting for the socket.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +21,8 @@ pub(in crate::connect) struct Layer {
     below: Stream,
     /// Whom the session is with: the server, or a proxy before it. What goes wrong in it says so.
     peer: Box<str>,
+    /// Its lock comes before the other.
+    outgoing: Mutex<Outgoing>,
     state: Mutex<State>,
     /// What the last read left behind, no event will tell of. Only the reader asks and sets.
     more: AtomicBool,
@@ -30,7 +33,8 @@ pub(in crate::connect) struct Layer {
 struct State {
     session: Session,
     incoming: Ahead,
-    outgoing: Outgoing,
+    /// What the TLS library says for itself, an alert or new keys: goes out before what is encrypted after it.
+    said: Vec<u8>,
     /// Nothing more will come.
     ended: bool,
     /// What went wrong behind the bytes that the last read gave.
@@ -41,8 +45,9 @@ impl Layer {
     /// Begins where the handshake has ended, with what came behind it.
     pub(super) fn new(below: Stream, peer: &str, session: Session, mut incoming: Ahead, outgoing: Outgoing) -> Self {
         incoming.return_buffer();
-        let state = Mutex::new(State { session, incoming, outgoing, ended: false, failed: None });
-        Layer { below, peer: peer.into(), state, more: AtomicBool::new(true), stalled: AtomicBool::new(false) }
+        let state = Mutex::new(State { session, incoming, said: Vec::new(), ended: false, failed: None });
+        let (outgoing, more, stalled) = (Mutex::new(outgoing), AtomicBool::new(true), AtomicBool::new(false));
+        Layer { below, peer: peer.into(), outgoing, state, more, stalled }
     }
 
     /// Gives what the session runs over. Its bytes are ciphertext.
@@ -55,7 +60,7 @@ impl Layer {
     }
 
     pub(in crate::connect) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.incoming.borrow_buffer();
         let mut length = 0;
         let result = state.read(&self.below, buf, &mut length).map_err(|error| self.named(error));
@@ -70,6 +75,13 @@ impl Layer {
             }
         };
         self.more.store(more, Ordering::Relaxed);
+        if !state.said.is_empty() {
+            drop(state);
+            let mut outgoing = lock(&self.outgoing);
+            lock(&self.state).say(outgoing.bytes());
+            // What does not fit goes with the next write; if the socket is broken, that finds out.
+            let _ = outgoing.flush(|bytes| self.below.write(bytes));
+        }
         result
     }
 
@@ -78,15 +90,18 @@ impl Layer {
     }
 
     pub(in crate::connect) fn write(&self, buf: &[u8]) -> io::Result<usize> {
-        let State { session, incoming, outgoing, .. } = &mut *self.lock();
         let encrypt = |bytes: &[u8], out: &mut Vec<u8>| {
+            let mut state = lock(&self.state);
+            state.say(out);
+            let State { session, incoming, .. } = &mut *state;
             let encrypted = session.encrypt(bytes, incoming, out);
             if matches!(&encrypted, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
                 self.stalled.store(true, Ordering::Relaxed);
             }
             encrypted
         };
-        outgoing.write(buf, |bytes| self.below.write(bytes), encrypt).map_err(|error| self.named(error))
+        let written = lock(&self.outgoing).write(buf, |bytes| self.below.write(bytes), encrypt);
+        written.map_err(|error| self.named(error))
     }
 
     /// Whether a write that would block does not wait for room on the socket, but for what a read takes off it.
@@ -99,8 +114,12 @@ impl Layer {
     }
 
     pub(in crate::connect) fn shutdown(&self) {
-        let State { session, incoming, outgoing, .. } = &mut *self.lock();
+        let mut outgoing = lock(&self.outgoing);
+        let mut state = lock(&self.state);
+        state.say(outgoing.bytes());
+        let State { session, incoming, .. } = &mut *state;
         session.close_notify(incoming, outgoing.bytes());
+        drop(state);
         // As well as can be done without waiting.
         let _ = outgoing.flush(|bytes| self.below.write(bytes));
         self.below.shutdown();
@@ -113,14 +132,21 @@ impl Layer {
             Err(error) => error,
         }
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic within the TLS library may leave the session unusable, which its next call reports: nothing to add here.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// A panic within the TLS library may leave the session unusable, which its next call reports: nothing to add here.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl State {
+    /// Adds what the TLS library has said to what goes out.
+    fn say(&mut self, out: &mut Vec<u8>) {
+        if !self.said.is_empty() {
+            out.append(&mut std::mem::take(&mut self.said));
+        }
+    }
+
     /// Fills `buf` from as many records as it takes, counting in `length`. Gives whether another read has something to do
     /// that no event will tell of: an end, or that `buf` is full.
     fn read(&mut self, below: &Stream, buf: &mut [u8], length: &mut usize) -> io::Result<bool> {
@@ -130,13 +156,8 @@ impl State {
         let mut drained = false;
         let mut reads = 0;
         loop {
-            let said = self.outgoing.len();
-            let decrypted = self.session.decrypt(&mut self.incoming, self.outgoing.bytes(), &mut buf[*length..]);
+            let decrypted = self.session.decrypt(&mut self.incoming, &mut self.said, &mut buf[*length..]);
             *length += decrypted.length;
-            if self.outgoing.len() > said {
-                // An alert, or new keys. What does not fit goes with the next write; if the socket is broken, that finds out.
-                let _ = self.outgoing.flush(|bytes| below.write(bytes));
-            }
             if let Some(error) = decrypted.error {
                 return Err(error);
             }

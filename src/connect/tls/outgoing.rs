@@ -73,8 +73,8 @@ impl Outgoing {
                         self.records.push_back(Record { end: self.bytes.len(), length });
                         encrypted += length;
                     }
-                    // What went well goes out first; then this comes again.
-                    Err(_) if !self.records.is_empty() => break,
+                    // What went well goes out first, and what the TLS library says to it; then this comes again.
+                    Err(_) if self.len() > 0 => break,
                     Err(_) if written > 0 => return Ok(written),
                     Err(error) => return Err(error),
                 }

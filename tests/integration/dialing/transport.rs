@@ -3,8 +3,8 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use websocket_app::ClosedBy::Us;
@@ -15,7 +15,7 @@ use crate::failure::{Failure, clean, lost};
 use crate::frame::Frame;
 use crate::peer::{Listener, Peer};
 use crate::running::run;
-use crate::watchdog::{wait_until, within};
+use crate::watchdog::{Gate, Task, wait_until, within};
 
 /// What a URL says when nobody is to look it up.
 pub(super) const NOWHERE: &str = "ws://nowhere.invalid/";
@@ -338,5 +338,73 @@ impl AsFd for Rude {
 impl Drop for Rude {
     fn drop(&mut self) {
         panic!("dropped on purpose");
+    }
+}
+
+/// Over TLS too, where both work on the same session.
+#[test]
+fn what_comes_is_heard_while_another_thread_is_within_a_write() {
+    heard_within_a_write(Peer::start);
+    #[cfg(feature = "__tls")]
+    crate::tls::on_each(|backend| heard_within_a_write(|script| Peer::start_tls(backend, script)));
+}
+
+fn heard_within_a_write(start: impl FnOnce(Box<dyn FnOnce(&Listener) + Send>) -> Peer) {
+    let slow = Slow::default();
+    let writing = slow.writing.clone();
+    let peer = start(Box::new(move |listener| {
+        let mut client = listener.open();
+        writing.wait();
+        client.send(Frame::text("news"));
+        client.expect_text("hello");
+        client.answer_close();
+    }));
+    let app = run(peer.app().socket(SlowSocket { tcp: non_blocking(&peer), slow: slow.clone() }));
+    app.expect_open();
+    slow.next.store(true, Ordering::SeqCst);
+    let ws = app.sender.clone();
+    let sends = Task::start("sender", move || ws.send("hello"));
+    app.expect_text("news");
+    slow.go_on.open();
+    sends.join().unwrap();
+    app.sender.close();
+    app.expect_close(clean(Us, 1000, ""));
+    app.end_in_order();
+}
+
+/// One whose next write takes as long as it is made to.
+struct SlowSocket {
+    tcp: TcpStream,
+    slow: Slow,
+}
+
+#[derive(Clone, Default)]
+struct Slow {
+    next: Arc<AtomicBool>,
+    writing: Gate,
+    go_on: Gate,
+}
+
+impl Transport for SlowSocket {
+    fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        (&self.tcp).read(buf)
+    }
+
+    fn write(&self, buf: &[u8]) -> io::Result<usize> {
+        if self.slow.next.swap(false, Ordering::SeqCst) {
+            self.slow.writing.open();
+            self.slow.go_on.wait();
+        }
+        (&self.tcp).write(buf)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.tcp.shutdown(how)
+    }
+}
+
+impl AsFd for SlowSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.tcp.as_fd()
     }
 }
