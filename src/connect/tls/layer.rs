@@ -63,7 +63,8 @@ impl Layer {
         let mut state = lock(&self.state);
         state.incoming.borrow_buffer();
         let mut length = 0;
-        let result = state.read(&self.below, buf, &mut length).map_err(|error| self.named(error));
+        let left = self.more.load(Ordering::Relaxed);
+        let result = state.read(&self.below, buf, &mut length, left).map_err(|error| self.named(error));
         state.incoming.return_buffer();
         let (more, result) = match result {
             Ok(more) => (more, Ok(length)),
@@ -148,39 +149,41 @@ impl State {
     }
 
     /// Fills `buf` from as many records as it takes, counting in `length`. Gives whether another read has something to do
-    /// that no event will tell of: an end, or that `buf` is full.
-    fn read(&mut self, below: &Stream, buf: &mut [u8], length: &mut usize) -> io::Result<bool> {
+    /// that no event will tell of: an end, or that `buf` is full. `left` says that the last read gave that.
+    fn read(&mut self, below: &Stream, buf: &mut [u8], length: &mut usize, left: bool) -> io::Result<bool> {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
-        let mut drained = false;
-        let mut reads = 0;
-        loop {
-            let decrypted = self.session.decrypt(&mut self.incoming, &mut self.said, &mut buf[*length..]);
-            *length += decrypted.length;
-            if let Some(error) = decrypted.error {
-                return Err(error);
-            }
-            self.ended |= decrypted.closed;
-            if self.ended || *length == buf.len() {
-                return Ok(true);
-            }
-            // A short read has emptied the socket, and an event will tell of what comes from now on. With nothing to give,
-            // look again all the same: the socket's end, if that was behind it, has been told of already.
-            if drained && *length > 0 {
-                return Ok(false);
-            }
-            if reads == MOST_READS {
-                return if *length > 0 { Ok(true) } else { Err(io::ErrorKind::Interrupted.into()) };
-            }
-            reads += 1;
+        if left && self.decrypt(buf, length)? {
+            return Ok(true);
+        }
+        for _ in 0..MOST_READS {
             let room = self.incoming.room()?;
             let (size, n) = (room.len(), below.read(room)?);
             self.incoming.filled(n);
             // An end without close_notify is an end: WebSocket's own Close frame tells an orderly one from a cut
             // (RFC 6455 §7.1.5).
             self.ended = n == 0;
-            drained = n < size && !below.has_more();
+            if self.decrypt(buf, length)? {
+                return Ok(true);
+            }
+            // A short read has emptied the socket, and an event will tell of what comes from now on. With nothing to give,
+            // look again all the same: the socket's end, if that was behind it, has been told of already.
+            if *length > 0 && n < size && !below.has_more() {
+                return Ok(false);
+            }
+        }
+        if *length > 0 { Ok(true) } else { Err(io::ErrorKind::Interrupted.into()) }
+    }
+
+    /// Decrypts what is there, and tells whether there is nothing more to be done now: this is the end, or `buf` is full.
+    fn decrypt(&mut self, buf: &mut [u8], length: &mut usize) -> io::Result<bool> {
+        let decrypted = self.session.decrypt(&mut self.incoming, &mut self.said, &mut buf[*length..]);
+        *length += decrypted.length;
+        self.ended |= decrypted.closed;
+        match decrypted.error {
+            Some(error) => Err(error),
+            None => Ok(self.ended || *length == buf.len()),
         }
     }
 }

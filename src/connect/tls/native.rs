@@ -10,6 +10,9 @@ use native_tls::{HandshakeError, MidHandshakeTlsStream, TlsConnector, TlsStream}
 use super::ahead::Ahead;
 use super::session::{self, Decrypted, Explained, Step};
 
+/// OpenSSL takes from its socket what the next record needs; the other libraries may take whole records that they hold back.
+const HOLDS_RECORDS_BACK: bool = cfg!(any(windows, target_vendor = "apple"));
+
 /// What the TLS library takes for a socket. During a call, it has what came and what is to go.
 #[derive(Default)]
 struct Pipe {
@@ -120,7 +123,13 @@ impl Session {
                     decrypted.closed = true;
                     break;
                 }
-                Ok(n) => decrypted.length += n,
+                Ok(n) => {
+                    decrypted.length += n;
+                    // To be told that there is nothing would take as long as a short record.
+                    if !HOLDS_RECORDS_BACK && self.0.get_ref().incoming.waiting().is_empty() {
+                        break;
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => {
                     decrypted.error = Some(explain(error));
