@@ -3,12 +3,13 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use mio::Token;
 
 use super::backlog::Backlog;
+use super::pace::Pace;
 use super::writing::Staged;
 use crate::connect::{Cancel, Handshake, Stream};
 use crate::connection::doorbell::Doorbell;
@@ -51,10 +52,7 @@ pub(super) struct Guarded {
     /// There is no event loop behind this connection: who sends waits until it is written.
     pub(super) self_driven: bool,
     pub(super) waiting_threads: usize,
-    pub(super) stream_run: u32,
-    pub(super) last_send: Option<Instant>,
-    /// How many messages had been received by then.
-    pub(super) heard: u64,
+    pub(super) pace: Pace,
     /// What was asked for and not yet noted by the reading thread. A close is final, so it stays.
     pub(super) close: Option<Bytes>,
     pub(super) abort: bool,

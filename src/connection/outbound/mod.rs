@@ -11,6 +11,7 @@
 mod backlog;
 mod guarded;
 mod lifecycle;
+mod pace;
 mod room;
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 use mio::{Poll, Token, Waker};
 
+use super::pace::Pace;
 use super::*;
 use crate::connection::Doorbell;
 use crate::socket::Socket;
@@ -40,10 +41,7 @@ impl Connection {
 
     /// Sends a message of 100 bytes, 106 on the wire, as if many had gone before it without a pause.
     fn send_in_a_stream(&self) -> Result<(), SendError> {
-        let mut guard = self.outbound.lock();
-        guard.stream_run = u32::MAX;
-        guard.last_send = Some(after(Instant::now(), Duration::from_secs(3600)));
-        drop(guard);
+        self.outbound.lock().pace = Pace::stream();
         self.outbound.send(Outgoing::from(&[7; 100][..]), Wait::Never)
     }
 

@@ -4,7 +4,7 @@
 
 use std::io;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -18,13 +18,6 @@ use crate::spare::{self, PIECE};
 /// How many pieces a thread writes for others before the reading thread takes over, and that before its other connections
 /// have a turn: 1 MiB, which takes a fraction of a millisecond. To come back for more costs it one look at its sockets.
 const GENEROSITY: usize = 4;
-
-/// Sends that follow each other faster than this with nothing received in between, and how many of them make a sustained
-/// stream. A reply to something that was received is none: a lone message is never held back. At a slower pace there is less
-/// to gain than the system call's time, some microseconds, and more to lose: until the other thread is awake, ten times that.
-/// Eight are more than a request and its followers.
-const STREAM_GAP: Duration = Duration::from_nanos(1500);
-const STREAM_RUN: u32 = 8;
 
 /// The piece that is being written.
 #[derive(Debug, Default)]
@@ -86,10 +79,11 @@ impl Outbound {
     ) -> Lock<'a> {
         let bytes = payload.bytes();
         let idle = guard.is_idle();
-        let started = prepared_from.unwrap_or_else(Instant::now);
         let small = bytes.len() <= SMALL;
         let heard = self.received.messages.load(Ordering::Relaxed);
-        let streaming = guard.is_streaming(started, heard) && small;
+        let is_expected = guard.writing || guard.blocked || guard.flush_asked;
+        let begins = || prepared_from.unwrap_or_else(Instant::now);
+        let streaming = guard.pace.begins(heard, is_expected, begins) && small && !guard.self_driven;
 
         let mut direct = Direct::NONE;
         match payload {
@@ -114,18 +108,18 @@ impl Outbound {
         }
         if streaming && guard.queue.len() < PIECE {
             self.pending.store(true, Ordering::Release);
-            let is_expected = guard.writing || guard.blocked || guard.flush_asked;
             if is_expected || ring_if_there(&guard) {
                 guard.flush_asked |= !is_expected;
-                guard.last_send = Some(prepared_from.map_or(started, |_| Instant::now()));
+                if prepared_from.is_some() {
+                    guard.pace.is_over(Instant::now());
+                }
                 return guard;
             }
         }
         if !guard.blocked {
             guard = self.write(guard, direct);
         }
-        // The time to write is no pause of the sender's either.
-        guard.last_send = Some(Instant::now());
+        guard.pace.is_over(Instant::now());
         guard
     }
 
@@ -243,16 +237,6 @@ impl Outbound {
 }
 
 impl Guarded {
-    /// Whether this send is one of a sustained stream, which is better written in large pieces. `heard` counts the messages
-    /// received: on a busy processor the answer may be there as soon as the question has been written.
-    fn is_streaming(&mut self, now: Instant, heard: u64) -> bool {
-        let gap = self.last_send.map(|last| now.saturating_duration_since(last));
-        let follows = gap.is_some_and(|gap| gap < STREAM_GAP) && self.heard == heard;
-        self.stream_run = if follows { self.stream_run.saturating_add(1) } else { 0 };
-        self.heard = heard;
-        self.stream_run >= STREAM_RUN && !self.self_driven
-    }
-
     /// The messages that end in this piece need not be sent again.
     fn on_written(&mut self, staged: &Staged) {
         if let Some(backlog) = &mut self.backlog {
@@ -271,34 +255,4 @@ fn refill(staged: &mut Staged, direct: &mut Direct<'_>, guard: &mut Guarded) -> 
     }
     direct.stage(piece);
     true
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// How many of 100 sends, so far apart, count as a stream.
-    fn streamed(gap: Duration, heard: impl Fn(u64) -> u64) -> usize {
-        let (mut guarded, began) = (Guarded::default(), Instant::now());
-        let mut is_streaming = |i: u32| {
-            let now = began + gap * i;
-            let streaming = guarded.is_streaming(now, heard(i.into()));
-            guarded.last_send = Some(now);
-            streaming
-        };
-        (0..100).filter(|i| is_streaming(*i)).count()
-    }
-
-    #[test]
-    fn sends_in_a_row_are_a_stream_from_the_ninth_on() {
-        assert_eq!(streamed(Duration::from_nanos(200), |_| 0), 92);
-        assert_eq!(streamed(STREAM_GAP, |_| 0), 0);
-    }
-
-    #[test]
-    fn questions_and_answers_are_no_stream_however_fast() {
-        assert_eq!(streamed(Duration::from_nanos(200), |i| i), 0);
-        // A batch of messages, each replied to.
-        assert_eq!(streamed(Duration::from_nanos(200), |i| i / 50), 100 - 2 * 8);
-    }
 }
