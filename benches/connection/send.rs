@@ -51,7 +51,7 @@ impl Load {
             .unwrap();
         open.recv().unwrap();
         let ws = app.sender();
-        let took = self.measure(each, |payload| ws.send(payload.as_ref()).unwrap(), || arrived.recv().unwrap());
+        let took = self.measure(each, |payload| ws.send(payload.clone()).unwrap(), || arrived.recv().unwrap());
         ws.abort();
         let _aborted = app.join();
         took
