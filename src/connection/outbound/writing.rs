@@ -16,8 +16,9 @@ use crate::protocol::frame::{self, Head, MaskingKey};
 use crate::spare::{self, PIECE};
 
 /// How many pieces a thread writes for others before the reading thread takes over, and that before its other connections
-/// have a turn: 1 MiB, which takes a fraction of a millisecond. To come back for more costs it one look at its sockets.
-const GENEROSITY: usize = 4;
+/// have a turn: a message of 1 MiB goes out whole, which takes a fraction of a millisecond. To come back for more costs it
+/// one look at its sockets.
+const GENEROSITY: usize = 6;
 
 /// The piece that is being written.
 #[derive(Debug, Default)]
