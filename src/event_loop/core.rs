@@ -125,7 +125,7 @@ pub(super) struct Core {
     /// The longest of the apps'.
     busy_poll: Duration,
     waiting: Waiting,
-    /// Whose senders are in the middle of a stream of messages.
+    /// Whose senders are in the middle of a stream of messages; the same more than once, perhaps.
     streaming: Vec<Token>,
     /// The time before the latest poll. Deadlines are kept by it: everything that came in before one is then read before
     /// the deadline is judged, however long a callback took.
@@ -269,6 +269,8 @@ impl Core {
         }
         self.callable.extend(self.callable_later.drain(..));
         self.turns = self.readable.len();
+        self.streaming.sort_unstable();
+        self.streaming.dedup();
         self.rung.extend(self.streaming.drain(..));
         Ok(())
     }
@@ -305,7 +307,7 @@ impl Core {
             return;
         }
         let Some(Some(session)) = self.sessions.get_mut(token.0) else { return };
-        if session.on_ring(self.poll.registry()) && !self.streaming.contains(&token) {
+        if session.on_ring(self.poll.registry()) {
             self.streaming.push(token);
         }
         self.touched(token);
