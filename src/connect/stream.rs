@@ -123,6 +123,14 @@ impl Stream {
         self.socket().addresses()
     }
 
+    #[cfg(all(test, feature = "__tls"))]
+    pub(super) fn layer(&self) -> Option<&Layer> {
+        match &self.0 {
+            Kind::Plain(_) => None,
+            Kind::Tls(layer) => Some(layer),
+        }
+    }
+
     /// The socket below all layers.
     fn socket(&self) -> &Socket {
         match &self.0 {

@@ -126,6 +126,12 @@ impl Layer {
         self.below.shutdown();
     }
 
+    /// As if the TLS library had said this, and the reader had not come to write it yet.
+    #[cfg(test)]
+    pub(in crate::connect) fn has_said(&self, bytes: &[u8]) {
+        lock(&self.state).said.extend_from_slice(bytes);
+    }
+
     /// Adds to an error of this session whom it is with. One from below has been there already.
     fn named(&self, error: io::Error) -> io::Error {
         match error.downcast() {
