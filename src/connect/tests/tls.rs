@@ -298,18 +298,24 @@ fn a_short_read_has_taken_all_there_was() {
 fn what_the_library_says_goes_out_before_what_is_encrypted_after_it() {
     const ALERT_IN_THE_CLEAR: [u8; 7] = [21, 3, 3, 0, 2, 2, 80];
     on_each(|backend| {
-        let authority = Authority::new();
-        let server = authority.certify("127.0.0.1").serve(|mut stream| {
-            let head = switching(&read_request(&mut stream));
-            stream.write_all(head.as_bytes()).unwrap();
-            stream.read(&mut [0; 1]).expect_err("the alert comes first");
-        });
-        let url = format!("wss://127.0.0.1:{}/", server.port);
-        let stream = dial(&url, &trusting(&authority, backend), LONG).unwrap_or_else(|failure| panic!("{failure:?}"));
-        let stream = stream.stream;
-        stream.layer().unwrap().has_said(&ALERT_IN_THE_CLEAR);
-        assert_eq!(stream.write(b"x").unwrap(), 1);
-        server.join(());
+        for reads in [false, true] {
+            let authority = Authority::new();
+            let server = authority.certify("127.0.0.1").serve(|mut stream| {
+                let head = switching(&read_request(&mut stream));
+                stream.write_all(head.as_bytes()).unwrap();
+                let error = stream.read(&mut [0; 1]).expect_err("the alert comes first");
+                assert_ne!(error.kind(), ErrorKind::WouldBlock, "nothing came");
+            });
+            let url = format!("wss://127.0.0.1:{}/", server.port);
+            let connected = dial(&url, &trusting(&authority, backend), LONG);
+            let stream = connected.unwrap_or_else(|failure| panic!("{failure:?}")).stream;
+            stream.layer().unwrap().has_said(&ALERT_IN_THE_CLEAR);
+            match reads {
+                true => assert_eq!(stream.read(&mut [0; 1]).unwrap_err().kind(), ErrorKind::WouldBlock),
+                false => assert_eq!(stream.write(b"x").unwrap(), 1),
+            }
+            server.join(stream);
+        }
     });
 }
 
