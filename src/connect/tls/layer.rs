@@ -2,7 +2,8 @@
 //!
 //! The session is one state for both directions, so it has a lock; what is encrypted has another, whose holder writes the
 //! socket. A record is encrypted under both, so that records go out in their order, and written without the session's: a
-//! reader does not wait for a writer's system call. No call blocks, and neither lock is held while waiting for the socket.
+//! reader does not wait for a writer's system call, unless the TLS library has something to say to what was read. No call
+//! blocks, and neither lock is held while waiting for the socket.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -96,9 +97,8 @@ impl Layer {
             state.say(out);
             let State { session, incoming, .. } = &mut *state;
             let encrypted = session.encrypt(bytes, incoming, out);
-            if matches!(&encrypted, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
-                self.stalled.store(true, Ordering::Relaxed);
-            }
+            let stalled = matches!(&encrypted, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+            self.stalled.store(stalled, Ordering::Relaxed);
             encrypted
         };
         let written = lock(&self.outgoing).write(buf, |bytes| self.below.write(bytes), encrypt);

@@ -3,14 +3,15 @@
 use std::mem;
 use std::time::{Duration, Instant};
 
-/// Sends that follow each other faster than this with nothing received in between, and how many of them make a sustained
-/// stream. A reply to something that was received is none: a lone message is never held back. At a slower pace there is less
-/// to gain than the system call's time, some microseconds, and more to lose: until the other thread is awake, ten times that.
-/// Eight are more than a request and its followers.
+/// Sends that follow each other faster than this, on average where not each is timed, with nothing received in between, and
+/// how many of them make a sustained stream. A reply to something that was received is none: a lone message is never held
+/// back. At a slower pace there is less to gain than the system call's time, some microseconds, and more to lose: until the
+/// other thread is awake, ten times that. Eight are more than a request and its followers.
 const GAP: Duration = Duration::from_nanos(1500);
 const RUN: u32 = 8;
 
-/// How many sends of a stream in a row do without the clock, which would take a third of their time.
+/// How many sends of a stream in a row do without the clock, which would take a third of their time. So one that comes within
+/// 12 µs behind a stream may still be taken for a part of it.
 const UNTIMED: u32 = 7;
 
 #[derive(Debug, Default)]
