@@ -298,7 +298,7 @@ fn a_short_read_has_taken_all_there_was() {
 fn what_the_library_says_goes_out_before_what_is_encrypted_after_it() {
     const ALERT_IN_THE_CLEAR: [u8; 7] = [21, 3, 3, 0, 2, 2, 80];
     on_each(|backend| {
-        for reads in [false, true] {
+        for then in ["write", "read", "shutdown"] {
             let authority = Authority::new();
             let server = authority.certify("127.0.0.1").serve(|mut stream| {
                 let head = switching(&read_request(&mut stream));
@@ -310,9 +310,10 @@ fn what_the_library_says_goes_out_before_what_is_encrypted_after_it() {
             let connected = dial(&url, &trusting(&authority, backend), LONG);
             let stream = connected.unwrap_or_else(|failure| panic!("{failure:?}")).stream;
             stream.layer().unwrap().has_said(&ALERT_IN_THE_CLEAR);
-            match reads {
-                true => assert_eq!(stream.read(&mut [0; 1]).unwrap_err().kind(), ErrorKind::WouldBlock),
-                false => assert_eq!(stream.write(b"x").unwrap(), 1),
+            match then {
+                "write" => assert_eq!(stream.write(b"x").unwrap(), 1),
+                "read" => assert_eq!(stream.read(&mut [0; 1]).unwrap_err().kind(), ErrorKind::WouldBlock),
+                _ => stream.shutdown(),
             }
             server.join(stream);
         }

@@ -186,6 +186,18 @@ mod tests {
     }
 
     #[test]
+    fn what_the_library_says_instead_of_encrypting_goes_out() {
+        let (mut outgoing, socket) = (Outgoing::default(), Socket::new(100));
+        let mut words = Some(b"new keys first");
+        let encrypt = |_: &[u8], out: &mut Vec<u8>| {
+            out.extend_from_slice(words.take().map_or(&[], |words| words));
+            Err(io::ErrorKind::WouldBlock.into())
+        };
+        let error = outgoing.write(b"hello", |bytes| socket.take(bytes), encrypt).unwrap_err();
+        assert_eq!((error.kind(), &socket.got.borrow()[..]), (io::ErrorKind::WouldBlock, &b"new keys first"[..]));
+    }
+
+    #[test]
     fn little_is_encrypted_ahead_of_a_full_socket() {
         let mut outgoing = Outgoing::default();
         let full = |_: &[u8]| Err(io::ErrorKind::WouldBlock.into());

@@ -101,6 +101,16 @@ mod tests {
     }
 
     #[test]
+    fn the_time_to_write_is_no_pause() {
+        let (mut pace, mut now) = (Pace::default(), Instant::now());
+        for i in 0..20 {
+            assert_eq!(pace.begins(0, false, || now), i >= RUN, "send {i}");
+            pace.is_over(now + GAP * 4);
+            now += GAP * 4 + Duration::from_nanos(200);
+        }
+    }
+
+    #[test]
     fn a_pause_ends_a_stream() {
         for others_wait in [false, true] {
             let (mut pace, now) = (Pace::default(), Instant::now());
