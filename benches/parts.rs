@@ -1,4 +1,4 @@
-//! The parts of the protocol without a socket, beside tungstenite's: decode, encode, mask, UTF-8.
+//! The parts of the protocol without a socket, beside tungstenite's: decode, encode, mask; and UTF-8, beside what it uses.
 //!
 //! ```text
 //! cargo bench --bench parts              # all of it, some ten seconds

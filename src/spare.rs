@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What is offered to the socket at once: large enough that the cost of the system call, and of waking the peer up, is
 /// spread, small enough that a piece that was just masked is still in the cache. Where a peer on another processor reads
-/// as fast as we write, it goes to sleep after every packet of pieces of 320 KiB or of 64, whose waking takes half of the
-/// time; with 128 to 224 KiB mostly not.
+/// as fast as we write, it may go to sleep after each packet, and to wake it up then takes half of our time. With pieces of
+/// 64 KiB or of 320 and more it nearly always did, with 128 to 224 nearly never.
 pub(crate) const PIECE: usize = 192 << 10;
 
 /// The size of a small buffer: most messages that are sent one by one fit.
