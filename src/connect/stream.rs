@@ -123,6 +123,7 @@ impl Stream {
         self.socket().addresses()
     }
 
+    /// Gives the outermost TLS session, for a test to play its library.
     #[cfg(all(test, feature = "__tls"))]
     pub(super) fn layer(&self) -> Option<&Layer> {
         match &self.0 {

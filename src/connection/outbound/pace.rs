@@ -1,4 +1,5 @@
-//! [`Pace`]: whether sends follow each other so fast that they are better written in large pieces. A leaf.
+//! [`Pace`]: whether sends follow each other so fast that they are better written in large pieces. Guarded by the lock of
+//! `Outbound`. A leaf.
 
 use std::mem;
 use std::time::{Duration, Instant};
