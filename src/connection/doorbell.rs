@@ -17,8 +17,6 @@ struct Rung {
     tokens: Vec<Token>,
     /// The reader has been woken, and has not looked yet.
     woken: bool,
-    /// The reader is in a callback.
-    away: bool,
 }
 
 impl Doorbell {
@@ -28,20 +26,7 @@ impl Doorbell {
 
     /// Wakes the reader up for this connection.
     pub(crate) fn ring(&self, token: Token) {
-        self.ring_in(&mut self.lock(), token);
-    }
-
-    /// The same, unless the reader is away. Returns whether it will come.
-    pub(crate) fn ring_if_there(&self, token: Token) -> bool {
         let mut rung = self.lock();
-        let there = !rung.away;
-        if there {
-            self.ring_in(&mut rung, token);
-        }
-        there
-    }
-
-    fn ring_in(&self, rung: &mut Rung, token: Token) {
         rung.tokens.push(token);
         // One wake-up is enough until the reader has looked. If it fails, the next ring tries again.
         if !rung.woken {
@@ -60,18 +45,6 @@ impl Doorbell {
         let mut rung = self.lock();
         rung.woken = false;
         std::mem::swap(into, &mut rung.tokens);
-    }
-
-    /// The same, and then the reader is away until it comes back.
-    pub(crate) fn leave(&self, into: &mut Vec<Token>) {
-        into.clear();
-        let mut rung = self.lock();
-        (rung.woken, rung.away) = (false, true);
-        std::mem::swap(into, &mut rung.tokens);
-    }
-
-    pub(crate) fn come_back(&self) {
-        self.lock().away = false;
     }
 
     fn lock(&self) -> MutexGuard<'_, Rung> {

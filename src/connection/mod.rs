@@ -12,6 +12,7 @@
 //! the blocking client.
 
 mod doorbell;
+mod flusher;
 mod outbound;
 mod queue;
 mod receiver;

@@ -430,7 +430,7 @@ impl Receiver {
 }
 
 /// Reads, and lets a writer go on that has waited for what came.
-fn read(stream: &Stream, outbound: &Outbound, space: &mut [u8]) -> io::Result<usize> {
+fn read(stream: &Stream, outbound: &Arc<Outbound>, space: &mut [u8]) -> io::Result<usize> {
     let read = stream.read(space);
     if stream.take_stalled() {
         outbound.on_writable();

@@ -19,8 +19,8 @@ use crate::protocol::frame::Head;
 /// writes what the socket has no room for yet.
 ///
 /// What is sent in a stream, one message after the other with little more than a microsecond between them, is written
-/// together from the ninth message on: by the thread that reads, as soon as it looks. In a callback that is when the
-/// callback returns, or after some 40 ms if it takes long; [`flush`](Self::flush) has it written at once.
+/// together from the ninth message on: by a thread that the process has for it, `websocket-flusher`, which is there while
+/// it is needed and a few seconds longer. [`flush`](Self::flush) has everything written at once.
 ///
 /// ```no_run
 /// use websocket_app::WebSocketApp;

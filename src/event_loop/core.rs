@@ -13,7 +13,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token, Waker};
@@ -116,8 +115,6 @@ pub(super) struct Core {
     /// waited for it does not keep the loop from pings and the others.
     callable_later: Vec<Token>,
     rung: VecDeque<Token>,
-    /// For how many of them, at the front, streams have been written since they rang.
-    rung_and_flushed: usize,
     answered: Vec<Token>,
     /// Who may have more to read. One read each, then the poll again, so that a flood on one does not starve the others.
     readable: VecDeque<Token>,
@@ -125,8 +122,6 @@ pub(super) struct Core {
     /// The longest of the apps'.
     busy_poll: Duration,
     waiting: Waiting,
-    /// Whose senders are in the middle of a stream of messages; the same more than once, perhaps.
-    streaming: Vec<Token>,
     /// The time before the latest poll. Deadlines are kept by it: everything that came in before one is then read before
     /// the deadline is judged, however long a callback took.
     polled: Instant,
@@ -155,13 +150,11 @@ impl Core {
             callable: VecDeque::new(),
             callable_later: Vec::new(),
             rung: VecDeque::new(),
-            rung_and_flushed: 0,
             answered: Vec::new(),
             readable: VecDeque::new(),
             turns: 0,
             busy_poll: Duration::ZERO,
             waiting: Waiting::default(),
-            streaming: Vec::new(),
             polled: Instant::now(),
             crowded: None,
         });
@@ -183,11 +176,9 @@ impl Core {
                 let Some(Some(session)) = self.sessions.get_mut(token.0) else { continue };
                 session.is_callable = false;
                 if let Some(job) = session.take_job(&mut self.reader) {
-                    self.leave();
                     return Some(job);
                 }
             } else if let Some(token) = self.rung.pop_front() {
-                self.rung_and_flushed = self.rung_and_flushed.saturating_sub(1);
                 self.ring(token);
             } else if self.turns > 0 {
                 self.turns -= 1;
@@ -199,19 +190,6 @@ impl Core {
                 }
             } else {
                 return None;
-            }
-        }
-    }
-
-    /// Before a callback, of which nobody knows how long it takes: writes what streams of messages have left. From now on
-    /// who sends writes by itself.
-    fn leave(&mut self) {
-        self.inbox.doorbell.leave(&mut self.answered);
-        let flushed = std::mem::replace(&mut self.rung_and_flushed, self.rung.len() + self.answered.len());
-        self.rung.extend(self.answered.drain(..));
-        for token in self.streaming.drain(..).chain(self.rung.iter().skip(flushed).copied()) {
-            if let Some(Some(session)) = self.sessions.get(token.0) {
-                session.flush_before_call();
             }
         }
     }
@@ -233,15 +211,10 @@ impl Core {
 
     /// Sleeps until a socket, a thread or a deadline wants something.
     pub(super) fn wait(&mut self) -> Result<(), Error> {
-        self.inbox.doorbell.come_back();
         let spared_until = self.spared.on_wait(self.reader.as_ref().is_some_and(|reader| reader.is_large()));
         let deadline = self.timers.next().into_iter().chain(spared_until).min();
         let before = deadline.map(|_| Instant::now());
         let timeout = if !self.readable.is_empty() || !self.callable_later.is_empty() {
-            Some(Duration::ZERO)
-        } else if !self.streaming.is_empty() {
-            // Lets a sender on this processor go on, so that there is more to write than one message.
-            thread::yield_now();
             Some(Duration::ZERO)
         } else {
             deadline.zip(before).map(|(deadline, before)| deadline.saturating_duration_since(before))
@@ -269,9 +242,6 @@ impl Core {
         }
         self.callable.extend(self.callable_later.drain(..));
         self.turns = self.readable.len();
-        self.streaming.sort_unstable();
-        self.streaming.dedup();
-        self.rung.extend(self.streaming.drain(..));
         Ok(())
     }
 
@@ -307,9 +277,7 @@ impl Core {
             return;
         }
         let Some(Some(session)) = self.sessions.get_mut(token.0) else { return };
-        if session.on_ring(self.poll.registry()) {
-            self.streaming.push(token);
-        }
+        session.on_ring(self.poll.registry());
         self.touched(token);
     }
 

@@ -44,7 +44,7 @@ pub(super) struct Guarded {
     pub(super) losses: u64,
     /// Somebody else would have written while a thread was at it: because the socket has room again, perhaps.
     pub(super) retry: bool,
-    /// The reading thread was asked to write, and has not done so yet.
+    /// The flusher writes what a stream of messages leaves, until it pauses.
     pub(super) flush_asked: bool,
     /// `max_send_buffer` and `send_timeout`.
     pub(super) max_buffer: usize,

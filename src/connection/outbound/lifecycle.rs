@@ -81,7 +81,7 @@ impl Outbound {
     }
 
     /// That callback has returned: what was kept for this connection goes out.
-    pub(crate) fn on_opening_done(&self) {
+    pub(crate) fn on_opening_done(self: &Arc<Self>) {
         let mut guard = self.lock();
         if guard.state != State::Open {
             return;
@@ -173,7 +173,7 @@ impl Outbound {
     }
 
     /// The socket has room again: writes what waits.
-    pub(crate) fn on_writable(&self) {
+    pub(crate) fn on_writable(self: &Arc<Self>) {
         if self.pending.load(Ordering::Acquire) {
             let mut guard = self.lock();
             guard.blocked = false;
@@ -182,8 +182,8 @@ impl Outbound {
     }
 
     /// Writes what a stream of messages has left in the queue. Returns whether to come back soon, since the stream may go
-    /// on: its senders rely on it and do not ring.
-    pub(crate) fn on_flush_asked(&self) -> bool {
+    /// on: its senders rely on it.
+    pub(crate) fn write_stream(self: &Arc<Self>) -> bool {
         let mut guard = self.lock();
         if !guard.flush_asked {
             return false;
@@ -197,28 +197,19 @@ impl Outbound {
         guard.flush_asked
     }
 
-    /// The same before the reading thread is away in a callback, of which nobody knows how long it takes: it does not come
-    /// back soon, and the senders are to ring.
-    pub(crate) fn flush_before_call(&self) {
-        let mut guard = self.lock();
-        if std::mem::take(&mut guard.flush_asked) && !guard.blocked {
-            drop(self.write(guard, Direct::NONE));
-        }
-    }
-
     /// Whether a socket that was full has taken bytes since the last look.
     pub(crate) fn take_progress(&self) -> bool {
         self.progressed.swap(false, Ordering::Relaxed)
     }
 
     /// Answers pings.
-    pub(crate) fn pongs<'a>(&self, pings: impl Iterator<Item = &'a [u8]>) {
+    pub(crate) fn pongs<'a>(self: &Arc<Self>, pings: impl Iterator<Item = &'a [u8]>) {
         let mut guard = self.lock();
         pings.for_each(|payload| guard.queue.add_pong(payload));
         drop(self.write(guard, Direct::NONE));
     }
 
-    pub(crate) fn ping(&self, payload: &[u8]) {
+    pub(crate) fn ping(self: &Arc<Self>, payload: &[u8]) {
         let mut guard = self.lock();
         guard.stats.pings_sent += 1;
         guard.queue.set_ping(payload);
@@ -231,7 +222,7 @@ impl Outbound {
 
     /// Answers the peer's Close, or fails the connection: messages that wait are of no use to the peer any more. Returns
     /// whether we had begun to close before.
-    pub(crate) fn finish(&self, payload: Bytes) -> bool {
+    pub(crate) fn finish(self: &Arc<Self>, payload: Bytes) -> bool {
         let mut guard = self.lock();
         guard.state = State::Closing;
         if guard.queue.drop_unsent() {

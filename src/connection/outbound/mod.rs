@@ -6,7 +6,7 @@
 //!
 //! In a sustained stream of small messages, a system call each would be most of the cost. So when one send follows the
 //! other with nothing in between, messages are only appended, and written in large pieces: by the sender when a piece is
-//! full, by the reading thread when the stream pauses.
+//! full, by the flusher when the stream pauses.
 
 mod backlog;
 mod guarded;
@@ -84,7 +84,7 @@ impl Outbound {
         }
     }
 
-    pub(crate) fn send(&self, message: Outgoing<'_>, wait: Wait) -> Result<(), SendError> {
+    pub(crate) fn send(self: &Arc<Self>, message: Outgoing<'_>, wait: Wait) -> Result<(), SendError> {
         let len = message.payload.bytes().len();
         let (mut deadline, mut copy) = (None, None);
         loop {
@@ -116,7 +116,7 @@ impl Outbound {
     /// Compresses and queues a message. The compressor is held from the one to the other, so that messages go out in the order
     /// in which they were compressed; nobody waits for room with it. The lock that the reading thread needs is not held
     /// meanwhile, since compressing takes its time. `None` where the message cannot go out on this connection now.
-    fn compress(&self, compressor: &Arc<Mutex<Deflater>>, message: &Outgoing<'_>) -> Option<Lock<'_>> {
+    fn compress(self: &Arc<Self>, compressor: &Arc<Mutex<Deflater>>, message: &Outgoing<'_>) -> Option<Lock<'_>> {
         let payload = message.payload.bytes();
         let mut deflater = compressor.lock().unwrap_or_else(PoisonError::into_inner);
         let needed = frame::header_len(payload.len()) + payload.len();
@@ -152,7 +152,7 @@ impl Outbound {
     }
 
     /// Sends a ping or pong of the user's own, in its turn among the messages.
-    pub(crate) fn control(&self, head: Head, payload: &[u8]) -> Result<(), SendError> {
+    pub(crate) fn control(self: &Arc<Self>, head: Head, payload: &[u8]) -> Result<(), SendError> {
         if payload.len() > MAX_CONTROL_PAYLOAD {
             let problem = format!("a ping or pong payload of {} bytes is too long: 125 are allowed", payload.len());
             return Err(SendError::InvalidControl { problem: problem.into() });
@@ -169,7 +169,7 @@ impl Outbound {
     }
 
     /// Begins to close: what is queued goes out first, then the Close frame. Only the first call counts.
-    pub(crate) fn close(&self, code: u16, reason: &str) -> Result<(), SendError> {
+    pub(crate) fn close(self: &Arc<Self>, code: u16, reason: &str) -> Result<(), SendError> {
         let payload = frame::close_payload(code, reason)
             .map_err(|problem| SendError::InvalidControl { problem: problem.into() })?;
         let mut guard = self.lock();
@@ -227,7 +227,7 @@ impl Outbound {
     }
 
     /// Waits until everything sent so far has been handed to the operating system.
-    pub(crate) fn flush(&self, timeout: Duration) -> Result<(), SendError> {
+    pub(crate) fn flush(self: &Arc<Self>, timeout: Duration) -> Result<(), SendError> {
         let deadline = after(Instant::now(), timeout);
         let mut guard = self.write(self.lock(), Direct::NONE);
         if guard.self_driven {
@@ -292,17 +292,6 @@ fn ring(guard: &Guarded) {
     if let Some((doorbell, token)) = &guard.doorbell {
         doorbell.ring(*token);
     }
-}
-
-/// Rings for the reading thread unless it is away in a callback, of which nobody knows how long it takes. What is sent in a
-/// callback waits for that one, at most: replies to many messages go out together.
-fn ring_if_there(guard: &Guarded) -> bool {
-    match &guard.doorbell {
-        Some((doorbell, token)) if CallbackScope::is_entered() => doorbell.ring(*token),
-        Some((doorbell, token)) => return doorbell.ring_if_there(*token),
-        None => {}
-    }
-    true
 }
 
 /// Keeps a message for the next connection.

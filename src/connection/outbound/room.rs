@@ -1,7 +1,7 @@
 //! Room in the queue: who waits for it, how long, and what it means that there is none.
 
 use std::cell::Cell;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::guarded::Guarded;
@@ -60,7 +60,7 @@ impl Wait {
 impl Outbound {
     /// Waits until a frame of this length may be queued, up to the deadline, which it sets where there is none yet.
     pub(super) fn room_for(
-        &self,
+        self: &Arc<Self>,
         needed: usize,
         wait: Wait,
         deadline: &mut Option<Instant>,

@@ -3,12 +3,14 @@
 //! One thread at a time writes, without the lock; `writing` says so, and the others only append.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{Guarded, Lock, NoRoom, Outbound, Wait, ring, ring_if_there};
+use super::{Guarded, Lock, NoRoom, Outbound, Wait, ring};
+use crate::connection::flusher;
 use crate::connection::queue::{Piece, SMALL};
 use crate::deadline::after;
 use crate::message::Payload;
@@ -72,7 +74,7 @@ impl Outbound {
     /// Queues a frame for which there is room, and writes it, or has it written. Where it took time to make its payload,
     /// `prepared_from` says since when: that time is no pause of the sender's.
     pub(super) fn enqueue<'a>(
-        &'a self,
+        self: &'a Arc<Self>,
         mut guard: Lock<'a>,
         head: Head,
         payload: &Payload<'_>,
@@ -109,7 +111,7 @@ impl Outbound {
         }
         if streaming && guard.queue.len() < PIECE {
             self.pending.store(true, Ordering::Release);
-            if is_expected || ring_if_there(&guard) {
+            if is_expected || flusher::write_soon(self) {
                 guard.flush_asked |= !is_expected;
                 if prepared_from.is_some() {
                     guard.pace.is_over(Instant::now());
@@ -125,7 +127,7 @@ impl Outbound {
     }
 
     /// Where no event loop does: waits for the socket and writes, until nothing is left.
-    pub(super) fn drive<'a>(&'a self, mut guard: Lock<'a>, wait: Wait) -> Result<Lock<'a>, NoRoom<'a>> {
+    pub(super) fn drive<'a>(self: &'a Arc<Self>, mut guard: Lock<'a>, wait: Wait) -> Result<Lock<'a>, NoRoom<'a>> {
         if !guard.self_driven || guard.buffered() == 0 || matches!(wait, Wait::Never) {
             return Ok(guard);
         }
@@ -158,7 +160,7 @@ impl Outbound {
 
     /// Writes until nothing is left or the socket is full, unless a thread is at it already. The lock is not held while
     /// the socket is written.
-    pub(super) fn write<'a>(&'a self, mut guard: Lock<'a>, mut direct: Direct<'_>) -> Lock<'a> {
+    pub(super) fn write<'a>(self: &'a Arc<Self>, mut guard: Lock<'a>, mut direct: Direct<'_>) -> Lock<'a> {
         if guard.writing {
             guard.retry = true;
             return guard;
@@ -229,9 +231,10 @@ impl Outbound {
             self.progress.notify_all();
         }
         self.pending.store(left, Ordering::Release);
-        if left && (!guard.blocked || guard.write_error.is_some()) {
-            guard.flush_asked = true;
+        if guard.write_error.is_some() {
             ring(&guard);
+        } else if left && !guard.blocked && !guard.flush_asked {
+            guard.flush_asked = flusher::write_soon(self);
         }
         guard
     }

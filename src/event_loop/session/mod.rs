@@ -248,9 +248,8 @@ impl Session {
         self.finish();
     }
 
-    /// The doorbell rang: a thread wants something, or an attempt to connect has come to its end. Returns whether to come
-    /// back soon for a stream of messages that is being sent.
-    pub(super) fn on_ring(&mut self, registry: &Registry) -> bool {
+    /// The doorbell rang: a thread wants something, or an attempt to connect has come to its end.
+    pub(super) fn on_ring(&mut self, registry: &Registry) {
         if let Phase::Connecting(attempt) = &self.phase
             && let Some(outcome) = attempt.take_outcome()
         {
@@ -261,12 +260,10 @@ impl Session {
         match &mut self.phase {
             Phase::Connecting(_) | Phase::Waiting { .. } if note.close => {
                 self.over(None, Close::without_frame(ClosedBy::Us));
-                false
             }
             Phase::Waiting { until } if note.reconnect => {
                 *until = Instant::now();
                 self.backoff.on_asked();
-                false
             }
             Phase::Open(receiver) => {
                 let reconnect = note.reconnect && !note.close && self.fatal.is_none();
@@ -274,20 +271,12 @@ impl Session {
                 self.wants_read |= note.write_error.is_some();
                 if let Some(Step::Over(error)) = receiver.on_note(note, Instant::now()) {
                     self.ended(error);
-                    return false;
-                }
-                if reconnect {
+                } else if reconnect {
                     self.redial();
-                    return false;
                 }
-                self.outbound.on_flush_asked()
             }
-            _ => false,
+            _ => {}
         }
-    }
-
-    pub(super) fn flush_before_call(&self) {
-        self.outbound.flush_before_call();
     }
 
     pub(super) fn on_writable(&self) {
