@@ -8,7 +8,9 @@ use std::hint;
 use std::io;
 use std::time::{Duration, Instant};
 
-use mio::{Events, Poll};
+use mio::Events;
+
+use crate::sync::Poll;
 
 /// A read of this many bytes is much: more than most messages, so that questions and answers are no flood, and less than a
 /// read in a flood takes.

@@ -238,6 +238,7 @@ mod route;
 mod shown;
 mod socket;
 mod spare;
+mod sync;
 mod tls;
 
 pub use app::{AppHandle, CallbackResult, Callbacks, Event, EventLoop, RenewalResult, WebSocketApp};

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Token};
 
 use super::builder::WebSocketBuilder;
 use crate::busy_poll::Waiting;
@@ -17,6 +17,7 @@ use crate::deadline::after;
 use crate::error::{Error, SendError};
 use crate::message::{Outgoing, OwnedMessage};
 use crate::protocol::{End, Kind, message};
+use crate::sync::{Poll, Waker};
 
 const DOORBELL: Token = Token(0);
 const SOCKET: Token = Token(1);

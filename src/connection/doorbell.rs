@@ -1,8 +1,10 @@
 //! How any thread gets the attention of the one that reads: a list of who asked, and mio's waker.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
-use mio::{Token, Waker};
+use mio::Token;
+
+use crate::sync::{Mutex, MutexGuard, Waker};
 
 #[derive(Debug)]
 pub(crate) struct Doorbell {

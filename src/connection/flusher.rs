@@ -7,18 +7,20 @@
 //! none; after some seconds of that it is gone.
 
 use std::mem;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::outbound::Outbound;
+use crate::sync::{Condvar, Mutex, MutexGuard, process_wide, thread};
 
 /// How long the thread waits for another stream: to start it takes some tens of microseconds, which the first stream after a
 /// pause pays.
 const IDLE: Duration = Duration::from_secs(5);
 
-static FLUSHER: Flusher =
-    Flusher { state: Mutex::new(State { streams: Vec::new(), running: false }), woken: Condvar::new() };
+process_wide! {
+    static FLUSHER: Flusher =
+        Flusher { state: Mutex::new(State { streams: Vec::new(), running: false }), woken: Condvar::new() };
+}
 
 struct Flusher {
     state: Mutex<State>,
@@ -70,8 +72,7 @@ impl Flusher {
     fn wait(&self, into: &mut Vec<Arc<Outbound>>) -> bool {
         let mut state = self.lock();
         if state.streams.is_empty() {
-            let none = |state: &mut State| state.streams.is_empty();
-            let waited = self.woken.wait_timeout_while(state, IDLE, none).unwrap_or_else(PoisonError::into_inner);
+            let waited = self.woken.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
             state = waited.0;
         }
         state.running = !state.streams.is_empty();

@@ -12,10 +12,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use mio::{Events, Poll, Token, Waker};
+use mio::{Events, Token};
 
 use super::dispatch::{Done, Job};
 use super::session::{Session, Start};
@@ -23,6 +23,7 @@ use super::timers::Timers;
 use crate::busy_poll::Waiting;
 use crate::connection::{Doorbell, Reader, Spared};
 use crate::error::Error;
+use crate::sync::{Mutex, MutexGuard, Poll, Waker, now};
 
 const DOORBELL: Token = Token(usize::MAX);
 /// Who rings with this has left something in the inbox.
@@ -155,7 +156,7 @@ impl Core {
             turns: 0,
             busy_poll: Duration::ZERO,
             waiting: Waiting::default(),
-            polled: Instant::now(),
+            polled: now(),
             crowded: None,
         });
         Ok((core, inbox))
@@ -213,7 +214,7 @@ impl Core {
     pub(super) fn wait(&mut self) -> Result<(), Error> {
         let spared_until = self.spared.on_wait(self.reader.as_ref().is_some_and(|reader| reader.is_large()));
         let deadline = self.timers.next().into_iter().chain(spared_until).min();
-        let before = deadline.map(|_| Instant::now());
+        let before = deadline.map(|_| now());
         let timeout = if !self.readable.is_empty() || !self.callable_later.is_empty() {
             Some(Duration::ZERO)
         } else {

@@ -3,23 +3,25 @@
 //! It looks every [`LOOK`]; a core that it finds twice on its seat in the same stay is handed to a stand-in. So the loops
 //! themselves need no clock.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread;
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use super::seat::Seat;
 use crate::error::Error;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Condvar, Mutex, MutexGuard, process_wide, thread};
 
 /// A slow callback is noticed within two of these: soon enough that pings are answered within 100 ms.
 const LOOK: Duration = Duration::from_millis(20);
 const _: () = assert!(2 * LOOK.as_millis() <= 50, "half of the time is for waking the threads up");
 
-static MONITOR: Monitor = Monitor {
-    state: Mutex::new(State { seats: Vec::new(), running: false }),
-    woken: Condvar::new(),
-    asleep: AtomicBool::new(false),
-};
+process_wide! {
+    static MONITOR: Monitor = Monitor {
+        state: Mutex::new(State { seats: Vec::new(), running: false }),
+        woken: Condvar::new(),
+        asleep: AtomicBool::new(false),
+    };
+}
 
 struct Monitor {
     state: Mutex<State>,

@@ -14,13 +14,13 @@
 //! ```
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Arc, PoisonError};
 
 use super::core::{Core, Inbox};
 use super::dispatch::panicked;
 use super::monitor;
 use crate::error::Error;
+use crate::sync::{Condvar, Mutex, MutexGuard, thread};
 
 pub(super) struct Seat {
     state: Mutex<State>,

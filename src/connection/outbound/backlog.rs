@@ -9,12 +9,12 @@
 //! ```
 
 use std::collections::VecDeque;
-use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use crate::deadline::after;
+use crate::sync::thread::ThreadId;
 
 #[derive(Debug)]
 pub(crate) struct Backlog {
@@ -153,9 +153,8 @@ impl Backlog {
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
-
     use super::*;
+    use crate::sync::thread;
 
     const SECOND: Duration = Duration::from_secs(1);
 

@@ -1,8 +1,7 @@
 //! [`Guarded`]: the state of a sending half, and the questions it answers by itself.
 
 use std::io;
-use std::sync::{Arc, Mutex};
-use std::thread;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +16,7 @@ use crate::connection::queue::Queue;
 use crate::connection::sender::{State, Stats};
 use crate::message::Outgoing;
 use crate::protocol::Deflater;
+use crate::sync::{Mutex, thread};
 
 /// All that the lock guards.
 #[derive(Default)]

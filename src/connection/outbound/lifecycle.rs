@@ -1,8 +1,6 @@
 //! What the reading thread does with the sending half: begins and ends connections, answers control frames, flushes.
 
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -17,6 +15,8 @@ use crate::connection::queue::Queue;
 use crate::connection::sender::State;
 use crate::protocol::Deflater;
 use crate::protocol::frame::Head;
+use crate::sync::atomic::Ordering;
+use crate::sync::{Mutex, now, thread};
 
 impl Outbound {
     /// The options that limit sending.
@@ -87,7 +87,7 @@ impl Outbound {
             return;
         }
         let Some(backlog) = &mut guard.backlog else { return };
-        for Kept { is_text, payload, .. } in backlog.release(Instant::now()) {
+        for Kept { is_text, payload, .. } in backlog.release(now()) {
             // Uncompressed, which is always allowed: compressing all of it would hold the lock for long.
             guard.stats.wire_bytes_sent += payload.len() as u64;
             guard.queue.push_owned(Head::of(is_text), payload);

@@ -18,9 +18,8 @@ mod tests;
 mod writing;
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use super::queue::SMALL;
 use super::sender::{State, Stats};
@@ -30,6 +29,8 @@ use crate::error::SendError;
 use crate::message::{Outgoing, Payload};
 use crate::protocol::Deflater;
 use crate::protocol::frame::{self, Head, MAX_CONTROL_PAYLOAD};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{Condvar, Mutex, MutexGuard, now};
 pub(crate) use backlog::Kept;
 use guarded::Guarded;
 use room::NoRoom;
@@ -124,7 +125,7 @@ impl Outbound {
         if !self.lock().takes(compressor, needed) {
             return None;
         }
-        let prepared_from = Instant::now();
+        let prepared_from = now();
         let compressed = deflater.compress(payload);
         let guard = self.lock();
         // The room may be gone again, by as much as one message for each thread that does not compress. A connection that
@@ -146,7 +147,7 @@ impl Outbound {
         guard.stats.wire_bytes_sent += on_wire as u64;
         if let Some(backlog) = &mut guard.backlog {
             let (is_text, payload) = (message.is_text, message.payload.to_owned());
-            backlog.hand(Kept { is_text, payload, since: Instant::now() });
+            backlog.hand(Kept { is_text, payload, since: now() });
         }
         guard
     }
@@ -228,7 +229,7 @@ impl Outbound {
 
     /// Waits until everything sent so far has been handed to the operating system.
     pub(crate) fn flush(self: &Arc<Self>, timeout: Duration) -> Result<(), SendError> {
-        let deadline = after(Instant::now(), timeout);
+        let deadline = after(now(), timeout);
         let mut guard = self.write(self.lock(), Direct::NONE);
         if guard.self_driven {
             let driven = self.drive(guard, Wait::UpTo(timeout)).map(drop);
@@ -297,7 +298,7 @@ fn ring(guard: &Guarded) {
 /// Keeps a message for the next connection.
 fn keep_waiting(mut guard: Lock<'_>, message: Outgoing<'_>) -> Result<(), SendError> {
     let len = message.payload.bytes().len();
-    let kept = Kept { is_text: message.is_text, payload: message.payload.to_owned(), since: Instant::now() };
+    let kept = Kept { is_text: message.is_text, payload: message.payload.to_owned(), since: now() };
     let Some(backlog) = guard.waits_in() else {
         return Err(SendError::NotConnected { message: message.into_owned_message() });
     };

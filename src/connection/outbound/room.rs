@@ -11,6 +11,7 @@ use crate::connection::sender::State;
 use crate::deadline::after;
 use crate::error::SendError;
 use crate::message::Outgoing;
+use crate::sync::{now, thread_local};
 
 thread_local! {
     /// Whether this thread is in a callback: there a send never waits, since the thread that waits may be the one that
@@ -23,18 +24,18 @@ pub(crate) struct CallbackScope(bool);
 
 impl CallbackScope {
     pub(crate) fn enter() -> Self {
-        CallbackScope(IN_CALLBACK.replace(true))
+        CallbackScope(IN_CALLBACK.with(|entered| entered.replace(true)))
     }
 
     /// Whether this thread is in a callback.
     pub(super) fn is_entered() -> bool {
-        IN_CALLBACK.get()
+        IN_CALLBACK.with(Cell::get)
     }
 }
 
 impl Drop for CallbackScope {
     fn drop(&mut self) {
-        IN_CALLBACK.set(self.0);
+        IN_CALLBACK.with(|entered| entered.set(self.0));
     }
 }
 
@@ -90,14 +91,14 @@ impl Outbound {
             if CallbackScope::is_entered() || timeout.is_zero() {
                 return Err(NoRoom::Full { limit: guard.max_buffer });
             }
-            let deadline = *deadline.get_or_insert_with(|| after(Instant::now(), timeout));
+            let deadline = *deadline.get_or_insert_with(|| after(now(), timeout));
             guard = self.wait(guard, deadline).map_err(|_| NoRoom::Timeout(timeout))?;
         }
     }
 
     /// Waits for progress. In a callback there is no waiting.
     pub(super) fn wait<'a>(&'a self, mut guard: Lock<'a>, deadline: Instant) -> Result<Lock<'a>, ()> {
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = deadline.saturating_duration_since(now());
         if left.is_zero() || CallbackScope::is_entered() {
             return Err(());
         }

@@ -3,12 +3,13 @@
 use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
-use mio::{Poll, Token, Waker};
+use mio::Token;
 
 use super::pace::Pace;
 use super::*;
 use crate::connection::Doorbell;
 use crate::socket::Socket;
+use crate::sync::{Poll, Waker};
 
 const US: Token = Token(7);
 

@@ -4,7 +4,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -16,6 +15,8 @@ use crate::deadline::after;
 use crate::message::Payload;
 use crate::protocol::frame::{self, Head, MaskingKey};
 use crate::spare::{self, PIECE};
+use crate::sync::atomic::Ordering;
+use crate::sync::now;
 
 /// How many pieces a thread writes for others before the reading thread takes over, and that before its other connections
 /// have a turn: a message of 1 MiB goes out whole, which takes a fraction of a millisecond. To come back for more costs it
@@ -85,7 +86,7 @@ impl Outbound {
         let small = bytes.len() <= SMALL;
         let heard = self.received.messages.load(Ordering::Relaxed);
         let is_expected = guard.writing || guard.blocked || guard.flush_asked;
-        let begins = || prepared_from.unwrap_or_else(Instant::now);
+        let begins = || prepared_from.unwrap_or_else(now);
         let streaming = guard.pace.begins(heard, is_expected, begins) && small && !guard.self_driven;
 
         let mut direct = Direct::NONE;
@@ -114,7 +115,7 @@ impl Outbound {
             if is_expected || flusher::write_soon(self) {
                 guard.flush_asked |= !is_expected;
                 if prepared_from.is_some() {
-                    guard.pace.is_over(Instant::now());
+                    guard.pace.is_over(now());
                 }
                 return guard;
             }
@@ -122,7 +123,7 @@ impl Outbound {
         if !guard.blocked {
             guard = self.write(guard, direct);
         }
-        guard.pace.is_over(Instant::now());
+        guard.pace.is_over(now());
         guard
     }
 
@@ -132,10 +133,10 @@ impl Outbound {
             return Ok(guard);
         }
         let (timeout, losses) = (wait.limit(&guard), guard.losses);
-        let deadline = after(Instant::now(), timeout);
+        let deadline = after(now(), timeout);
         while guard.buffered() > 0 {
             let Some(stream) = guard.stream.clone() else { return Err(NoRoom::NotConnected) };
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.saturating_duration_since(now());
             if left.is_zero() {
                 return Err(NoRoom::Timeout(timeout));
             }
