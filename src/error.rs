@@ -47,6 +47,9 @@ pub enum Error {
         peer: Box<str>,
         /// What the TLS library said.
         source: Arc<dyn StdError + Send + Sync>,
+        /// Whether it may go well the next time, as far as the TLS library tells: false where a certificate, a name or a
+        /// version is what is wrong.
+        temporary: bool,
     },
     /// The proxy opened no way to the server: it wants a password, does not allow the server, cannot reach it, or is no
     /// proxy.
@@ -120,7 +123,7 @@ impl fmt::Display for Error {
             Error::Timeout { phase, peer, after } => {
                 write!(f, "{phase} {peer}: not done within the connect_timeout of {after:?} ({})", phase.when_slow())
             }
-            Error::Tls { peer, source } => write!(f, "TLS handshake with {peer}: {source}"),
+            Error::Tls { peer, source, .. } => write!(f, "TLS handshake with {peer}: {source}"),
             Error::Proxy(refusal) => refusal.fmt(f),
             Error::Rejected(rejection) => rejection.fmt(f),
             Error::Upgrade { peer, problem } => write!(f, "WebSocket upgrade by {peer}: {problem}"),
@@ -245,6 +248,14 @@ impl fmt::Display for ProxyRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the proxy {} opened no way to {}: {}", self.proxy, self.destination, self.problem)
     }
+}
+
+/// The HTTP statuses among 4xx that get better by themselves: timeout, too early, too many requests.
+const TEMPORARY: [u16; 3] = [408, 425, 429];
+
+/// Tells whether what an HTTP status says may get better by itself.
+pub(crate) fn is_temporary(status: u16) -> bool {
+    !(400..500).contains(&status) || TEMPORARY.contains(&status)
 }
 
 /// The server's refusal of the upgrade: see [`Error::Rejected`].

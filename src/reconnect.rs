@@ -9,11 +9,7 @@ use std::time::{Duration, Instant};
 use rand::{Rng, RngExt};
 
 use crate::close::Close;
-use crate::connect::tls_may_get_better;
-use crate::error::Error;
-
-/// The HTTP statuses among 4xx that get better by themselves: timeout, too early, too many requests.
-const TEMPORARY: [u16; 3] = [408, 425, 429];
+use crate::error::{Error, is_temporary};
 
 /// The longest that a `Retry-After` is waited for: one wrong line of a proxy is not to silence a program for good.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
@@ -128,16 +124,11 @@ impl Reconnect {
     }
 }
 
-/// Tells whether what an HTTP status says may get better by itself.
-pub(crate) fn is_temporary(status: u16) -> bool {
-    !(400..500).contains(&status) || TEMPORARY.contains(&status)
-}
-
 /// What is not tried again unless the policy says so.
 fn may_get_better(error: &Error) -> bool {
     match error {
         Error::Invalid(_) | Error::Panicked(_) => false,
-        Error::Tls { source, .. } => tls_may_get_better(source.as_ref()),
+        Error::Tls { temporary, .. } => *temporary,
         Error::Rejected(rejection) => is_temporary(rejection.status),
         Error::Proxy(refusal) => refusal.temporary,
         _ => true,
@@ -296,11 +287,14 @@ mod tests {
 
     #[test]
     fn what_cannot_get_better_is_not_tried_again() {
-        let untrusted = Error::Tls { peer: "host:443".into(), source: std::sync::Arc::from(Box::from("expired")) };
-        for error in [Error::invalid("URL", "bad"), untrusted, rejected(403, None), rejected(404, None)] {
+        let tls = |temporary| {
+            let source = std::sync::Arc::from(Box::from("expired"));
+            Error::Tls { peer: "host:443".into(), source, temporary }
+        };
+        for error in [Error::invalid("URL", "bad"), tls(false), rejected(403, None), rejected(404, None)] {
             assert!(delays(Reconnect::fixed(SECOND), &error).is_empty(), "{error}");
         }
-        for error in [lost(), rejected(408, None), rejected(429, None), rejected(503, None)] {
+        for error in [lost(), tls(true), rejected(408, None), rejected(429, None), rejected(503, None)] {
             assert_eq!(delays(Reconnect::fixed(SECOND), &error).len(), 10, "{error}");
         }
         let always = Reconnect::fixed(SECOND).retry_if(|_| true);

@@ -56,7 +56,6 @@ use std::time::Duration;
 pub use handshake::Handshake;
 pub(crate) use stream::Stream;
 pub(crate) use target::Target;
-pub(crate) use tls::may_get_better as tls_may_get_better;
 pub(crate) use waiter::{Cancel, Failure};
 
 use crate::error::{Error, Phase};

@@ -28,7 +28,6 @@ mod tests;
 #[cfg(feature = "rustls")]
 mod verify;
 
-use std::error::Error as StdError;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -69,8 +68,7 @@ impl Connector {
 
     /// Takes a connected stream that is registered with the waiter.
     pub(super) fn handshake(&self, below: Stream, waiter: &mut Waiter<'_>) -> Result<Stream, Failure> {
-        let refused =
-            |error: Explained, waiter: &Waiter<'_>| Error::Tls { peer: waiter.peer().into(), source: Arc::new(error) };
+        let refused = |error: Explained, waiter: &Waiter<'_>| error.of(waiter.peer().into());
         let (mut incoming, mut outgoing) = (Ahead::default(), Outgoing::default());
         incoming.borrow_buffer();
         let mut first_byte = None;
@@ -154,6 +152,11 @@ fn not_a_name(name: &str) -> Error {
 }
 
 impl Explained {
+    /// Names whom the session is with.
+    fn of(self, peer: Box<str>) -> Error {
+        Error::Tls { peer, temporary: !self.lasting, source: Arc::new(self) }
+    }
+
     /// Puts first what the libraries cannot know: that the server does not speak TLS at all.
     fn judge(self, first_byte: Option<u8>) -> Self {
         // RFC 8446 §5.1: whatever TLS answers with has one of these content types.
@@ -170,12 +173,7 @@ impl Explained {
 /// Takes out what an open session has made itself, and names whom it is with; gives back what the socket below it has.
 pub(super) fn own_error(error: io::Error) -> Result<Error, io::Error> {
     let Broken { peer, source } = error.downcast()?;
-    Ok(Error::Tls { peer, source: Arc::new(source) })
-}
-
-/// Tells whether what a TLS session did not like may be otherwise the next time.
-pub(crate) fn may_get_better(error: &(dyn StdError + Send + Sync + 'static)) -> bool {
-    error.downcast_ref::<Explained>().is_some_and(|error| !error.lasting)
+    Ok(source.of(peer))
 }
 
 fn hung_up(first_byte: Option<u8>) -> io::Error {

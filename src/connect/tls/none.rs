@@ -1,6 +1,5 @@
 //! What stands in for TLS where no TLS feature is compiled in: a connector that cannot exist.
 
-use std::error::Error as StdError;
 use std::io;
 
 use url::Host;
@@ -27,8 +26,4 @@ impl Connector {
 
 pub(super) fn own_error(error: io::Error) -> Result<Error, io::Error> {
     Err(error)
-}
-
-pub(crate) fn may_get_better(_: &(dyn StdError + Send + Sync + 'static)) -> bool {
-    false
 }
