@@ -236,10 +236,9 @@ mod protocol;
 mod reconnect;
 mod route;
 mod shown;
-mod socket;
-mod spare;
 mod sync;
 mod tls;
+mod transport;
 
 pub use app::{AppHandle, CallbackResult, Callbacks, Event, EventLoop, RenewalResult, WebSocketApp};
 pub use client::{WebSocket, WebSocketBuilder};
@@ -252,8 +251,8 @@ pub use event_loop::{CallbackError, Handler};
 pub use headers::Headers;
 pub use message::{Fragment, Message, Outgoing, OwnedMessage};
 pub use reconnect::{Cause, Reconnect};
-pub use socket::{Socket, SocketOptions, Transport};
 pub use tls::{TlsBackend, TlsConfig, TlsVersion};
+pub use transport::{Socket, SocketOptions, Transport};
 
 /// The README's examples are tested with the documentation's.
 #[cfg(doctest)]

@@ -5,13 +5,13 @@ use mio::Interest;
 use url::Host;
 
 use super::elsewhere::ask;
-use super::stream::Stream;
 use super::target::{Endpoint, Target};
 use super::waiter::{Failure, SOCKET, Waiter};
 use super::{resolve, tcp};
 use crate::error::{Error, Phase};
 use crate::route::Connector;
-use crate::socket::Socket;
+use crate::transport::Socket;
+use crate::transport::Stream;
 
 /// Gives a stream that is registered with the waiter for reading and writing.
 pub(super) fn dial(target: &Target, waiter: &mut Waiter<'_>) -> Result<Stream, Failure> {

@@ -32,7 +32,6 @@ mod redirect;
 mod request;
 mod resolve;
 mod response;
-mod stream;
 mod target;
 mod tcp;
 #[cfg(feature = "__tls")]
@@ -54,11 +53,11 @@ mod tests;
 use std::time::Duration;
 
 pub use handshake::Handshake;
-pub(crate) use stream::Stream;
 pub(crate) use target::Target;
 pub(crate) use waiter::{Cancel, Failure};
 
 use crate::error::{Error, Phase};
+use crate::transport::Stream;
 use waiter::Waiter;
 
 /// The log target, part of the documented contract.

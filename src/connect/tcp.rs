@@ -11,10 +11,10 @@ use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 
 use super::advice;
 use super::race::{Race, Step};
-use super::stream::Stream;
 use super::waiter::{Failure, SOCKET, Waiter};
 use crate::error::{Error, Phase};
-use crate::socket::{Socket, SocketOptions};
+use crate::transport::Stream;
+use crate::transport::{Socket, SocketOptions};
 
 /// Gives the first socket to connect, registered with the waiter for reading and writing. The others are closed.
 /// There is at least one address.

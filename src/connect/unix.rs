@@ -13,7 +13,7 @@ use super::elsewhere::ask;
 use super::waiter::{Failure, Waiter};
 use crate::error::{Error, Phase};
 use crate::route::Route;
-use crate::socket::Socket;
+use crate::transport::Socket;
 
 /// Tells what is wrong with a path that can be no socket's.
 pub(super) fn check(path: &Path) -> Result<(), String> {

@@ -12,10 +12,10 @@ use tungstenite::handshake::derive_accept_key;
 
 use super::body::Body;
 use super::response::{Accepted, Arriving, Head};
-use super::stream::Stream;
 use super::target::Target;
 use super::waiter::{Failure, Waiter};
 use crate::error::{Error, Phase, Rejection};
+use crate::transport::Stream;
 
 /// How long the body of a refusal may take: the refusal is the news, and a server that keeps the connection open must not
 /// delay it.

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Registry, Token, Waker};
 
-use super::stream::Stream;
-use super::tls;
 use crate::error::{Error, Phase};
+use crate::transport::Stream;
+use crate::transport::tls::own_error;
 
 /// The waker's token. Sockets get [`SOCKET`]: whoever waits tries its sockets again anyway, so it need not know which.
 const WAKER: Token = Token(0);
@@ -197,7 +197,7 @@ impl<'a> Waiter<'a> {
     /// Sorts an I/O error: what a TLS session makes itself is the refusal of whom it is with, the server or a proxy before it
     /// (TLS 1.3 sends that after the handshake); everything else is the network's.
     fn failed(&self, phase: Phase, error: io::Error) -> Failure {
-        tls::own_error(error).unwrap_or_else(|error| Error::network(phase, &self.peer, error)).into()
+        own_error(error).unwrap_or_else(|error| Error::network(phase, &self.peer, error)).into()
     }
 }
 

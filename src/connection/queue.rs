@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::protocol::frame::{self, Head, MaskingKey};
-use crate::spare::{self, PIECE};
+use crate::transport::buffers::{self as spare, PIECE};
 
 /// A payload up to this is copied, masked, behind what waits already. A longer one waits as it is.
 pub(crate) const SMALL: usize = 32 << 10;

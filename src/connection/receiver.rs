@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use super::outbound::{Note, Outbound};
 use crate::close::{Close, close_code};
 use crate::config::Live;
-use crate::connect::Stream;
 use crate::deadline::after;
 use crate::deflate::Agreed;
 use crate::error::{Error, Phase};
 use crate::protocol::frame::close_answer;
 use crate::protocol::{Batch, Closing, End, Inbound, Item, Keepalive, KeepaliveAction, Kind, Limits, Outcome};
+use crate::transport::Stream;
 
 /// One read takes at most this much: enough that the system call and the event loop's turn cost little per message, and
 /// still within a core's cache.

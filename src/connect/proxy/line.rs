@@ -3,10 +3,10 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
 
-use super::super::stream::Stream;
 use super::super::waiter::{Failure, Waiter};
 use super::address::Scheme;
 use crate::error::{Error, Phase};
+use crate::transport::Stream;
 
 /// Messages go out, and their answers come in. The tests' one is in memory.
 pub(super) trait Line {

@@ -28,7 +28,6 @@ use self::line::{Refusal, Stop, Wire};
 use super::advice::list;
 use super::race::interleave;
 use super::resolve::resolve;
-use super::stream::Stream;
 use super::tcp;
 use super::tls::Connector;
 use super::waiter::{Failure, Waiter};
@@ -36,7 +35,8 @@ use crate::config::{Config, ProxyChoice};
 use crate::error::{Error, Phase, ProxyRefusal};
 use crate::route::Route;
 use crate::shown::shown_url;
-use crate::socket::SocketOptions;
+use crate::transport::SocketOptions;
+use crate::transport::Stream;
 
 /// A proxy, and what is needed to talk to it. Made once for all connects to a target.
 pub(super) struct Proxy {

@@ -16,8 +16,8 @@ use super::super::testing::{LONG, Server, wait_for_end};
 use super::super::{Cancel, Failure, Target, connect};
 use super::tls::trusting;
 use crate::route::{ReadyMade, Route};
-use crate::socket::{Socket, Transport};
 use crate::tls::TlsBackend;
+use crate::transport::{Socket, Transport};
 
 /// How much the client reads before it is to stop, and how much the server has to say at least.
 const ENOUGH: usize = 1 << 20;

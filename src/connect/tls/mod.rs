@@ -3,26 +3,18 @@
 //!
 //! ```text
 //!   TlsConfig ── native_options / rustls_options ──► Connector ── handshake ──► Layer, a Stream over a Stream
-//!                (material, verify, pins)                         (session: native or rustls_session)
+//!                (material, verify, pins)                         (an Attempt of transport::tls)
 //! ```
 //!
-//! Two libraries do the work, and only the files named after them know which. Both work in memory: the socket is read and
-//! written here, in large pieces (`ahead`, `outgoing`), and so may be a TLS session itself.
+//! Apart from the session that comes of it, which lives as long as the connection: what is here is options, trust, and the
+//! waiting for the server's answers.
 
-mod ahead;
-mod layer;
 mod material;
 #[cfg(feature = "native-tls")]
-mod native;
-#[cfg(feature = "native-tls")]
 mod native_options;
-mod outgoing;
 mod pins;
 #[cfg(feature = "rustls")]
 mod rustls_options;
-#[cfg(feature = "rustls")]
-mod rustls_session;
-mod session;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "rustls")]
@@ -34,15 +26,16 @@ use std::sync::Arc;
 
 use url::Host;
 
-use super::stream::Stream;
 use super::waiter::{Failure, Waiter};
 use crate::error::{Error, Phase};
 use crate::tls::{TlsBackend, TlsConfig};
-use ahead::Ahead;
-pub(super) use layer::Layer;
-use outgoing::Outgoing;
+use crate::transport::Stream;
+#[cfg(feature = "native-tls")]
+use crate::transport::tls::native;
+#[cfg(feature = "rustls")]
+use crate::transport::tls::rustls_session;
+use crate::transport::tls::{Ahead, Attempt, Explained, Layer, Outgoing, Step};
 use pins::Pins;
-use session::{Attempt, Broken, Explained, Step};
 
 /// What to trust, who to be, and whose certificate to expect. Made once for all connects to a target: loading the
 /// operating system's roots takes longer than a handshake.
@@ -79,7 +72,7 @@ impl Connector {
                 // The alert, as well as can be done without waiting: the error is the news.
                 let _ = outgoing.flush(|bytes| below.write(bytes));
             }
-            match step.map_err(|error| refused(Explained::judge(error, first_byte), waiter))? {
+            match step.map_err(|error| refused(judge(error, first_byte), waiter))? {
                 Step::Done(session) => break session,
                 Step::Wants(halfway) => attempt = halfway,
             }
@@ -151,29 +144,15 @@ fn not_a_name(name: &str) -> Error {
     Error::invalid(format!("TlsConfig::server_name({name:?})"), "must be a host name or an IP address")
 }
 
-impl Explained {
-    /// Names whom the session is with.
-    fn of(self, peer: Box<str>) -> Error {
-        Error::Tls { peer, temporary: !self.lasting, source: Arc::new(self) }
+/// Puts first what the libraries cannot know: that the server does not speak TLS at all.
+fn judge(error: Explained, first_byte: Option<u8>) -> Explained {
+    // RFC 8446 §5.1: whatever TLS answers with has one of these content types.
+    if first_byte.is_some_and(|byte| !(20..=23).contains(&byte)) {
+        let text = "it does not speak TLS on this port: is the URL's scheme meant to be ws:// (for a proxy, http://)?"
+            .to_owned();
+        return Explained { lasting: false, text, source: error.into() };
     }
-
-    /// Puts first what the libraries cannot know: that the server does not speak TLS at all.
-    fn judge(self, first_byte: Option<u8>) -> Self {
-        // RFC 8446 §5.1: whatever TLS answers with has one of these content types.
-        if first_byte.is_some_and(|byte| !(20..=23).contains(&byte)) {
-            let text =
-                "it does not speak TLS on this port: is the URL's scheme meant to be ws:// (for a proxy, http://)?"
-                    .to_owned();
-            return Explained { lasting: false, text, source: self.into() };
-        }
-        self
-    }
-}
-
-/// Takes out what an open session has made itself, and names whom it is with; gives back what the socket below it has.
-pub(super) fn own_error(error: io::Error) -> Result<Error, io::Error> {
-    let Broken { peer, source } = error.downcast()?;
-    Ok(source.of(peer))
+    error
 }
 
 fn hung_up(first_byte: Option<u8>) -> io::Error {

@@ -1,13 +1,11 @@
 //! What stands in for TLS where no TLS feature is compiled in: a connector that cannot exist.
 
-use std::io;
-
 use url::Host;
 
-use super::stream::Stream;
 use super::waiter::{Failure, Waiter};
 use crate::error::Error;
 use crate::tls::TlsConfig;
+use crate::transport::Stream;
 
 pub(super) enum Connector {}
 
@@ -22,8 +20,4 @@ impl Connector {
     pub(super) fn handshake(&self, _below: Stream, _waiter: &mut Waiter<'_>) -> Result<Stream, Failure> {
         match *self {}
     }
-}
-
-pub(super) fn own_error(error: io::Error) -> Result<Error, io::Error> {
-    Err(error)
 }

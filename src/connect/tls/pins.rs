@@ -5,9 +5,9 @@
 
 use sha2::{Digest, Sha256};
 
-use super::session::Explained;
 use crate::connect::credentials::base64;
 use crate::error::Error;
+use crate::transport::tls::Explained;
 
 const PREFIX: &str = "sha256/";
 

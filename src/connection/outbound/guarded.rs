@@ -10,13 +10,14 @@ use mio::Token;
 use super::backlog::Backlog;
 use super::pace::Pace;
 use super::writing::Staged;
-use crate::connect::{Cancel, Handshake, Stream};
+use crate::connect::{Cancel, Handshake};
 use crate::connection::doorbell::Doorbell;
 use crate::connection::queue::Queue;
 use crate::connection::sender::{State, Stats};
 use crate::message::Outgoing;
 use crate::protocol::Deflater;
 use crate::sync::{Mutex, thread};
+use crate::transport::Stream;
 
 /// All that the lock guards.
 #[derive(Default)]

@@ -9,7 +9,7 @@ use mio::Token;
 use super::backlog::{Backlog, Kept};
 use super::writing::{Direct, Staged};
 use super::{Note, Outbound, ring};
-use crate::connect::{Cancel, Handshake, Stream};
+use crate::connect::{Cancel, Handshake};
 use crate::connection::doorbell::Doorbell;
 use crate::connection::queue::Queue;
 use crate::connection::sender::State;
@@ -17,6 +17,7 @@ use crate::protocol::Deflater;
 use crate::protocol::frame::Head;
 use crate::sync::atomic::Ordering;
 use crate::sync::{Mutex, now, thread};
+use crate::transport::Stream;
 
 impl Outbound {
     /// The options that limit sending.

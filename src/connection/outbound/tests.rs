@@ -8,8 +8,8 @@ use mio::Token;
 use super::pace::Pace;
 use super::*;
 use crate::connection::Doorbell;
-use crate::socket::Socket;
 use crate::sync::{Poll, Waker};
+use crate::transport::Socket;
 
 const US: Token = Token(7);
 
@@ -34,7 +34,7 @@ impl Connection {
         outbound.limit(max_buffer, Duration::from_secs(20));
         outbound.attach(&doorbell, US);
         let mut guard = outbound.lock();
-        guard.stream = Some(Arc::new(crate::connect::Stream::plain(Socket::from(ours))));
+        guard.stream = Some(Arc::new(crate::transport::Stream::plain(Socket::from(ours))));
         guard.state = State::Open;
         drop(guard);
         Connection { outbound, doorbell, peer, _poll: poll }

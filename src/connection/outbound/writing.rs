@@ -14,9 +14,9 @@ use crate::connection::queue::{Piece, SMALL};
 use crate::deadline::after;
 use crate::message::Payload;
 use crate::protocol::frame::{self, Head, MaskingKey};
-use crate::spare::{self, PIECE};
 use crate::sync::atomic::Ordering;
 use crate::sync::now;
+use crate::transport::buffers::{self as spare, PIECE};
 
 /// How many pieces a thread writes for others before the reading thread takes over, and that before its other connections
 /// have a turn: a message of 1 MiB goes out whole, which takes a fraction of a millisecond. To come back for more costs it

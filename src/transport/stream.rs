@@ -11,7 +11,7 @@ use mio::{Interest, Registry, Token};
 
 #[cfg(feature = "__tls")]
 use super::tls::Layer;
-use crate::socket::Socket;
+use crate::transport::Socket;
 
 /// A connected socket, within TLS where the URL is `wss://`. Within a TLS session with a proxy there is another stream of this
 /// type: layers stack, and the common case of none or one pays nothing for it.
@@ -32,7 +32,7 @@ impl Stream {
     }
 
     #[cfg(feature = "__tls")]
-    pub(super) fn tls(layer: Layer) -> Self {
+    pub(crate) fn tls(layer: Layer) -> Self {
         Stream(Kind::Tls(Box::new(layer)))
     }
 
@@ -119,13 +119,13 @@ impl Stream {
     }
 
     /// Gives the local and the peer's address, where it is TCP and the operating system still knows them.
-    pub(super) fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
+    pub(crate) fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
         self.socket().addresses()
     }
 
     /// Gives the outermost TLS session, for a test to play its library.
     #[cfg(all(test, feature = "__tls"))]
-    pub(super) fn layer(&self) -> Option<&Layer> {
+    pub(crate) fn layer(&self) -> Option<&Layer> {
         match &self.0 {
             Kind::Plain(_) => None,
             Kind::Tls(layer) => Some(layer),

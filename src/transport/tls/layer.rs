@@ -12,13 +12,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::ahead::Ahead;
 use super::outgoing::Outgoing;
 use super::session::{Broken, Session};
-use crate::connect::stream::Stream;
+use crate::transport::Stream;
 
 /// How often one call reads the socket at most: as much as fills the callers' buffers. Records may be empty, and a peer that
 /// sends nothing else must not keep a thread to itself.
 const MOST_READS: usize = 8;
 
-pub(in crate::connect) struct Layer {
+pub(crate) struct Layer {
     below: Stream,
     /// Whom the session is with: the server, or a proxy before it. What goes wrong in it says so.
     peer: Box<str>,
@@ -44,7 +44,7 @@ struct State {
 
 impl Layer {
     /// Begins where the handshake has ended, with what came behind it.
-    pub(super) fn new(below: Stream, peer: &str, session: Session, mut incoming: Ahead, outgoing: Outgoing) -> Self {
+    pub(crate) fn new(below: Stream, peer: &str, session: Session, mut incoming: Ahead, outgoing: Outgoing) -> Self {
         incoming.return_buffer();
         let state = Mutex::new(State { session, incoming, said: Vec::new(), ended: false, failed: None });
         let (outgoing, more, stalled) = (Mutex::new(outgoing), AtomicBool::new(true), AtomicBool::new(false));
@@ -52,15 +52,15 @@ impl Layer {
     }
 
     /// Gives what the session runs over. Its bytes are ciphertext.
-    pub(in crate::connect) fn below(&self) -> &Stream {
+    pub(crate) fn below(&self) -> &Stream {
         &self.below
     }
 
-    pub(in crate::connect) fn below_mut(&mut self) -> &mut Stream {
+    pub(crate) fn below_mut(&mut self) -> &mut Stream {
         &mut self.below
     }
 
-    pub(in crate::connect) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let mut state = lock(&self.state);
         state.incoming.borrow_buffer();
         let mut length = 0;
@@ -87,11 +87,11 @@ impl Layer {
         result
     }
 
-    pub(in crate::connect) fn has_more(&self) -> bool {
+    pub(crate) fn has_more(&self) -> bool {
         self.more.load(Ordering::Relaxed)
     }
 
-    pub(in crate::connect) fn write(&self, buf: &[u8]) -> io::Result<usize> {
+    pub(crate) fn write(&self, buf: &[u8]) -> io::Result<usize> {
         let encrypt = |bytes: &[u8], out: &mut Vec<u8>| {
             let mut state = lock(&self.state);
             state.say(out);
@@ -106,15 +106,15 @@ impl Layer {
     }
 
     /// Whether a write that would block does not wait for room on the socket, but for what a read takes off it.
-    pub(in crate::connect) fn is_stalled(&self) -> bool {
+    pub(crate) fn is_stalled(&self) -> bool {
         self.stalled.load(Ordering::Relaxed) || self.below.is_stalled()
     }
 
-    pub(in crate::connect) fn take_stalled(&self) -> bool {
+    pub(crate) fn take_stalled(&self) -> bool {
         self.stalled.swap(false, Ordering::Relaxed) | self.below.take_stalled()
     }
 
-    pub(in crate::connect) fn shutdown(&self) {
+    pub(crate) fn shutdown(&self) {
         let mut outgoing = lock(&self.outgoing);
         let mut state = lock(&self.state);
         state.say(outgoing.bytes());
@@ -128,7 +128,7 @@ impl Layer {
 
     /// As if the TLS library had said this, and the reader had not come to write it yet.
     #[cfg(test)]
-    pub(in crate::connect) fn has_said(&self, bytes: &[u8]) {
+    pub(crate) fn has_said(&self, bytes: &[u8]) {
         lock(&self.state).said.extend_from_slice(bytes);
     }
 

@@ -1,11 +1,11 @@
 //! [`Socket`]: a connected byte stream that an event loop can wait for, whatever is below: TCP, a Unix socket, or a
 //! [`Transport`] of the program's own. A leaf: it is opened, and secured, elsewhere.
 
+mod custom;
 mod handle;
 mod options;
 mod read_write;
 mod system;
-mod transport;
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -18,11 +18,11 @@ use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 
+use custom::Custom;
+pub use custom::Transport;
 use handle::{AsHandle, Handle};
 pub use options::SocketOptions;
 use read_write::ReadWrite;
-use transport::Custom;
-pub use transport::Transport;
 
 /// A connected byte stream: made from a [`TcpStream`](std::net::TcpStream), from a Unix socket's stream, from a
 /// [`Transport`] of your own, or from anything else that reads and writes and has a descriptor

@@ -20,7 +20,7 @@ thread_local! {
 }
 
 #[derive(Default)]
-pub(super) struct Ahead {
+pub(crate) struct Ahead {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
@@ -28,7 +28,7 @@ pub(super) struct Ahead {
 
 impl Ahead {
     /// Moves what is left over into a buffer with room behind it.
-    pub(super) fn borrow_buffer(&mut self) {
+    pub(crate) fn borrow_buffer(&mut self) {
         if self.bytes.len() >= SIZE {
             return;
         }
@@ -39,7 +39,7 @@ impl Ahead {
     }
 
     /// Gives the buffer back to the thread, and keeps what is left over.
-    pub(super) fn return_buffer(&mut self) {
+    pub(crate) fn return_buffer(&mut self) {
         let left = Ahead { bytes: self.waiting().to_vec(), start: 0, end: self.waiting().len() };
         let Ahead { bytes: buffer, .. } = std::mem::replace(self, left);
         if buffer.len() == SIZE {
@@ -51,17 +51,17 @@ impl Ahead {
         }
     }
 
-    pub(super) fn waiting(&self) -> &[u8] {
+    pub(crate) fn waiting(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
     }
 
     #[cfg(feature = "rustls")]
-    pub(super) fn waiting_mut(&mut self) -> &mut [u8] {
+    pub(crate) fn waiting_mut(&mut self) -> &mut [u8] {
         &mut self.bytes[self.start..self.end]
     }
 
     /// Takes off the front what was decrypted.
-    pub(super) fn consume(&mut self, n: usize) {
+    pub(crate) fn consume(&mut self, n: usize) {
         self.start += n;
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
@@ -69,7 +69,7 @@ impl Ahead {
     }
 
     /// Gives the room for the next read. A TLS library that goes on wanting more without taking anything is an error.
-    pub(super) fn room(&mut self) -> io::Result<&mut [u8]> {
+    pub(crate) fn room(&mut self) -> io::Result<&mut [u8]> {
         if self.start > 0 {
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
@@ -83,7 +83,7 @@ impl Ahead {
         Ok(&mut self.bytes[self.end..])
     }
 
-    pub(super) fn filled(&mut self, n: usize) {
+    pub(crate) fn filled(&mut self, n: usize) {
         self.end += n;
     }
 }

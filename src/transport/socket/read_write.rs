@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use socket2::SockRef;
 
+use super::custom::Transport;
 use super::handle::{AsHandle, Borrowed, Owned, duplicate};
-use super::transport::Transport;
 
 /// A stream that is used by one thread at a time. Its lock is held for a call, which does not block.
 pub(super) struct ReadWrite<S> {

@@ -155,10 +155,10 @@ fn append<E: NeedsRoom>(
     }
 }
 
-pub(super) struct Attempt(Connection);
+pub(crate) struct Attempt(Connection);
 
 impl Attempt {
-    pub(super) fn new(config: Arc<ClientConfig>, server_name: ServerName<'static>) -> Result<Self, Explained> {
+    pub(crate) fn new(config: Arc<ClientConfig>, server_name: ServerName<'static>) -> Result<Self, Explained> {
         match UnbufferedClientConnection::new(config, server_name.clone()) {
             Ok(tls) => Ok(Attempt(Connection { tls, server_name, plaintext: Vec::new(), given: 0, closed: false })),
             Err(error) => Err(Explained { lasting: true, text: error.to_string(), source: error.into() }),
@@ -177,7 +177,7 @@ impl Attempt {
     }
 }
 
-pub(super) struct Session(Connection);
+pub(crate) struct Session(Connection);
 
 impl Session {
     pub(super) fn decrypt(&mut self, incoming: &mut Ahead, outgoing: &mut Vec<u8>, buf: &mut [u8]) -> Decrypted {

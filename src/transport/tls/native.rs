@@ -58,7 +58,7 @@ impl Drop for Pipe {
     }
 }
 
-pub(super) struct Attempt {
+pub(crate) struct Attempt {
     server_name: Box<str>,
     last_words: LastWords,
     progress: Progress,
@@ -70,7 +70,7 @@ enum Progress {
 }
 
 impl Attempt {
-    pub(super) fn new(connector: TlsConnector, server_name: &str) -> Self {
+    pub(crate) fn new(connector: TlsConnector, server_name: &str) -> Self {
         Attempt {
             server_name: server_name.into(),
             last_words: LastWords::default(),
@@ -111,7 +111,7 @@ impl Attempt {
     }
 }
 
-pub(super) struct Session(TlsStream<Pipe>);
+pub(crate) struct Session(TlsStream<Pipe>);
 
 impl Session {
     pub(super) fn decrypt(&mut self, incoming: &mut Ahead, outgoing: &mut Vec<u8>, buf: &mut [u8]) -> Decrypted {

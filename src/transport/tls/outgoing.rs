@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::io;
 
-use crate::spare::{self, PIECE};
+use crate::transport::buffers::{self as spare, PIECE};
 
 /// The greatest length of a record (RFC 8446 §5.1).
 const RECORD: usize = 16 << 10;
@@ -19,7 +19,7 @@ const BATCH: usize = PIECE + (48 << 10);
 pub(super) const OVERHEAD: usize = 64;
 
 #[derive(Default)]
-pub(super) struct Outgoing {
+pub(crate) struct Outgoing {
     bytes: Vec<u8>,
     sent: usize,
     /// Of `bytes`, in order: records of the caller's. What the TLS library says for itself is in none.
@@ -35,7 +35,7 @@ struct Record {
 
 impl Outgoing {
     /// Where the TLS library adds what it has to say.
-    pub(super) fn bytes(&mut self) -> &mut Vec<u8> {
+    pub(crate) fn bytes(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }
 
@@ -84,7 +84,7 @@ impl Outgoing {
 
     /// Writes until all is on the socket, or the socket says that it is full: an event follows nothing else. A short write
     /// of a program's own transport means only that it took no more at once.
-    pub(super) fn flush(&mut self, socket: impl Fn(&[u8]) -> io::Result<usize>) -> io::Result<()> {
+    pub(crate) fn flush(&mut self, socket: impl Fn(&[u8]) -> io::Result<usize>) -> io::Result<()> {
         while self.len() > 0 {
             self.sent += socket(&self.bytes[self.sent..])?;
         }

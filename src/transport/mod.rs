@@ -1,0 +1,22 @@
+//! A live byte stream: what a connection reads and writes, once it is open, whatever is below it.
+//!
+//! ```text
+//!   Stream ──► Socket: TCP, a Unix socket, the program's own Transport
+//!      └─────► tls::Layer ──► Stream
+//! ```
+//!
+//! Nothing here blocks, but for [`Stream::wait_writable`]. Apart from connecting, which makes streams and is then gone: a
+//! stream lives as long as its connection. Its reader and its writer may be on different threads; what guards what they share is
+//! said in each file. [`buffers`] is for whoever sends.
+
+pub(crate) mod buffers;
+mod socket;
+mod stream;
+#[cfg(feature = "__tls")]
+pub(crate) mod tls;
+#[cfg(not(feature = "__tls"))]
+#[path = "tls/none.rs"]
+pub(crate) mod tls;
+
+pub use socket::{Socket, SocketOptions, Transport};
+pub(crate) use stream::Stream;
