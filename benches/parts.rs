@@ -30,6 +30,11 @@ mod message;
 mod protocol;
 #[path = "../src/shown.rs"]
 mod shown;
+#[path = "../src"]
+mod transport {
+    #[path = "transport/buffers.rs"]
+    pub(crate) mod buffers;
+}
 // Once more, since it is private within `protocol`.
 #[allow(clippy::duplicate_mod)]
 #[path = "../src/protocol/utf8.rs"]

@@ -8,15 +8,15 @@ use bytes::Bytes;
 use rand::TryRng;
 
 use crate::close::{Close, ClosedBy};
-use crate::connect::Handshake;
 pub use crate::connect::fuzzing::{Accepted, Input};
 use crate::connect::fuzzing::{Answer, answer};
-use crate::connection::{Piece, Queue};
 use crate::deadline::after;
 use crate::deflate::{Agreed, Deflate};
 use crate::error::{Error, Rejection};
 use crate::headers::Headers;
 use crate::protocol::frame::{self, Head, MaskingKey};
+use crate::protocol::handshake::Handshake;
+use crate::protocol::send::{Piece, Queue};
 pub use crate::protocol::testing::Event;
 use crate::protocol::testing::Receiving;
 use crate::protocol::{Deflater, Limits};

@@ -11,11 +11,12 @@ use super::builder::WebSocketBuilder;
 use crate::busy_poll::Waiting;
 use crate::close::{Close, ClosedBy, close_code};
 use crate::config::Config;
-use crate::connect::{Cancel, Failure, Handshake, Target, connect};
+use crate::connect::{Cancel, Failure, Target, connect};
 use crate::connection::{Beginning, Doorbell, Outbound, Reader, Receiver, Sender, Spared, State, Step};
 use crate::deadline::after;
 use crate::error::{Error, SendError};
 use crate::message::{Outgoing, OwnedMessage};
+use crate::protocol::handshake::Handshake;
 use crate::protocol::{End, Kind, message};
 use crate::sync::{Poll, Waker};
 

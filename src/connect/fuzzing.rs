@@ -1,14 +1,14 @@
 //! The part of `crate::fuzzing` that needs the inside of connecting: the request that a program's input becomes, and a
 //! server's answer that comes from memory instead of a socket.
 
-use super::Handshake;
-use super::body::Body;
-use super::request::Offer;
-use super::response::Arriving;
 use super::target::Target;
 use crate::config::Config;
 use crate::deflate::Deflate;
 use crate::error::{Error, Rejection};
+use crate::protocol::handshake::Handshake;
+use crate::protocol::handshake::body::Body;
+use crate::protocol::handshake::response::Arriving;
+use crate::protocol::handshake::response::Offer;
 
 /// URL and options as a program gives them.
 #[derive(Clone, Debug, Default)]

@@ -18,20 +18,16 @@
 //! queries, headers or bodies, in which credentials travel.
 
 mod advice;
-mod body;
-mod credentials;
 mod dial;
 mod elsewhere;
 #[cfg(fuzzing)]
 #[allow(missing_docs)]
 pub(crate) mod fuzzing;
-mod handshake;
 mod proxy;
 mod race;
 mod redirect;
 mod request;
 mod resolve;
-mod response;
 mod target;
 mod tcp;
 #[cfg(feature = "__tls")]
@@ -52,11 +48,11 @@ mod tests;
 
 use std::time::Duration;
 
-pub use handshake::Handshake;
 pub(crate) use target::Target;
 pub(crate) use waiter::{Cancel, Failure};
 
 use crate::error::{Error, Phase};
+use crate::protocol::handshake::Handshake;
 use crate::transport::Stream;
 use waiter::Waiter;
 

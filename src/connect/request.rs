@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use url::{Position, Url};
 
-use super::credentials::UserInfo;
 use crate::config::Config;
 use crate::cookies::Cookies;
-use crate::deflate::Deflate;
 use crate::error::Error;
 use crate::headers::Headers;
+use crate::protocol::handshake::credentials::UserInfo;
+use crate::protocol::handshake::response::Offer;
 
 /// The opening request but for its key, which is new each time. Holds credentials: it is never shown or logged.
 pub(super) struct Request {
@@ -28,13 +28,6 @@ struct KeptCookies {
     cookies: Cookies,
     url: Url,
     socket: Option<PathBuf>,
-}
-
-/// What the server may choose from.
-#[derive(Debug, Default)]
-pub(super) struct Offer {
-    pub(super) subprotocols: Vec<String>,
-    pub(super) deflate: Option<Deflate>,
 }
 
 impl Request {
@@ -108,11 +101,6 @@ impl Request {
             kept.cookies.store(&kept.url, kept.socket.as_deref(), headers);
         }
     }
-}
-
-/// The part of an extension before its parameters (RFC 6455 §9.1).
-pub(super) fn extension_name(extension: &str) -> &str {
-    extension.split(';').next().unwrap_or_default().trim()
 }
 
 fn push_field(head: &mut Vec<u8>, name: &str, value: &str) {
@@ -230,6 +218,7 @@ fn is_token_char(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deflate::Deflate;
 
     fn config(headers: &[(&str, &str)]) -> Config {
         let headers = headers.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();

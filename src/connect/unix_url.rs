@@ -1,7 +1,7 @@
 //! Splits a URL for a Unix socket, `ws+unix:/path/to.sock:/uri?query`, into the socket's path and the URL that is asked for
 //! there. Pure. No RFC has this form; it is that of Node's `ws`, and the server is asked for `localhost`.
 
-use super::credentials::percent_decode;
+use crate::protocol::handshake::credentials::percent_decode;
 
 const FORM: &str = "should look like ws+unix:/path/to.sock:/uri";
 

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use tungstenite::handshake::client::generate_key;
 use tungstenite::handshake::derive_accept_key;
 
-use super::body::Body;
-use super::response::{Accepted, Arriving, Head};
 use super::target::Target;
 use super::waiter::{Failure, Waiter};
 use crate::error::{Error, Phase, Rejection};
+use crate::protocol::handshake::body::Body;
+use crate::protocol::handshake::response::{Accepted, Arriving, Head};
 use crate::transport::Stream;
 
 /// How long the body of a refusal may take: the refusal is the news, and a server that keeps the connection open must not

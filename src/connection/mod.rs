@@ -14,15 +14,12 @@
 mod doorbell;
 mod flusher;
 mod outbound;
-mod queue;
 mod receiver;
 mod sender;
 mod spared;
 
 pub(crate) use doorbell::Doorbell;
 pub(crate) use outbound::{CallbackScope, Kept, Outbound};
-#[cfg(fuzzing)]
-pub(crate) use queue::{Piece, Queue};
 pub(crate) use receiver::{Beginning, Reader, Receiver, Step};
 pub use sender::{Sender, State, Stats};
 pub(crate) use spared::Spared;

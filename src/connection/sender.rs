@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::outbound::{Outbound, Wait};
 use crate::close::close_code;
-use crate::connect::Handshake;
 use crate::error::SendError;
 use crate::message::Outgoing;
 use crate::protocol::frame::Head;
+use crate::protocol::handshake::Handshake;
 
 /// Sends messages and closes the connection, from any thread and in any callback.
 ///

@@ -2,12 +2,14 @@
 //! time is an argument.
 //!
 //! ```text
-//!  bytes read ──► inbound ──► batch of items ──► callbacks          payload ──► frame + mask ──► bytes to write
+//!  bytes read ──► inbound ──► batch of items ──► callbacks          payload ──► frame + mask ──► send ──► bytes to write
 //!                   │ utf8, limits                                               closing, keepalive: what is due when
+//!
+//!  handshake: what comes before that
 //! ```
 //!
-//! Receiving and sending are apart because they happen on different threads: [`Inbound`] belongs to whoever reads, and
-//! [`frame`] is a set of functions that any sender may call. Frame headers and close codes are tungstenite's.
+//! Receiving and sending are apart because they happen on different threads: [`Inbound`] belongs to whoever reads,
+//! [`send::Queue`] to whoever writes, and [`frame`] is a set of functions that any sender may call. Frame headers and close codes are tungstenite's.
 
 mod arena;
 mod assembly;
@@ -16,8 +18,10 @@ mod closing;
 #[cfg_attr(not(feature = "deflate"), path = "compress_none.rs")]
 mod compress;
 pub(crate) mod frame;
+pub(crate) mod handshake;
 mod inbound;
 mod keepalive;
+pub(crate) mod send;
 // Its types are public, for fuzz targets.
 #[cfg(any(test, fuzzing))]
 #[allow(unreachable_pub, missing_docs)]

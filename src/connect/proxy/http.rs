@@ -2,10 +2,10 @@
 
 use tungstenite::http::StatusCode;
 
-use super::super::response::{Arriving, Head};
 use super::Destination;
 use super::line::{Line, Refusal, Stop};
 use crate::error::is_temporary;
+use crate::protocol::handshake::response::{Arriving, Head};
 use crate::shown::excerpt;
 
 /// Asks for a tunnel. `authorization` is the value of a `Proxy-Authorization` header.

@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::super::credentials::UserInfo;
 use super::Destination;
 use super::line::{Line, Refusal, Stop};
+use crate::protocol::handshake::credentials::UserInfo;
 
 /// In both versions, the command that opens a connection.
 const CONNECT: u8 = 1;

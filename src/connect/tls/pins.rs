@@ -5,8 +5,8 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::connect::credentials::base64;
 use crate::error::Error;
+use crate::protocol::handshake::credentials::base64;
 use crate::transport::tls::Explained;
 
 const PREFIX: &str = "sha256/";

@@ -10,12 +10,13 @@ use mio::Token;
 use super::backlog::Backlog;
 use super::pace::Pace;
 use super::writing::Staged;
-use crate::connect::{Cancel, Handshake};
+use crate::connect::Cancel;
 use crate::connection::doorbell::Doorbell;
-use crate::connection::queue::Queue;
 use crate::connection::sender::{State, Stats};
 use crate::message::Outgoing;
 use crate::protocol::Deflater;
+use crate::protocol::handshake::Handshake;
+use crate::protocol::send::Queue;
 use crate::sync::{Mutex, thread};
 use crate::transport::Stream;
 

@@ -21,14 +21,14 @@ use std::io;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use super::queue::SMALL;
 use super::sender::{State, Stats};
-use crate::connect::Handshake;
 use crate::deadline::after;
 use crate::error::SendError;
 use crate::message::{Outgoing, Payload};
 use crate::protocol::Deflater;
 use crate::protocol::frame::{self, Head, MAX_CONTROL_PAYLOAD};
+use crate::protocol::handshake::Handshake;
+use crate::protocol::send::SMALL;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, now};
 pub(crate) use backlog::Kept;

@@ -9,11 +9,12 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::{Guarded, Lock, NoRoom, Outbound, Wait, ring};
+use super::{Guarded, Lock, NoRoom, Outbound, Wait, ring, ring_if_there};
 use crate::connection::flusher;
-use crate::connection::queue::{Piece, SMALL};
 use crate::deadline::after;
 use crate::message::Payload;
 use crate::protocol::frame::{self, Head, MaskingKey};
+use crate::protocol::send::{Piece, SMALL};
 use crate::sync::atomic::Ordering;
 use crate::sync::now;
 use crate::transport::buffers::{self as spare, PIECE};

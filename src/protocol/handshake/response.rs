@@ -1,20 +1,26 @@
-//! Turns bytes into a response head, and decides whether it opens the WebSocket (RFC 6455 §4.1). Pure;
-//! [`upgrade`](super::upgrade) reads the bytes.
+//! Turns bytes into a response head, and decides whether it opens the WebSocket (RFC 6455 §4.1). Pure: who
+//! connects reads the bytes.
 
 use tungstenite::handshake::client::Response;
 use tungstenite::handshake::machine::TryParse;
 
-use super::request::{Offer, extension_name};
-use crate::deflate::Agreed;
+use crate::deflate::{Agreed, Deflate};
 use crate::headers::Headers;
 use crate::shown::excerpt;
 
 /// Beyond this, a head is no answer to an upgrade but an attempt to fill our memory.
 const MAX_HEAD: usize = 64 << 10;
 
+/// What the server may choose from.
+#[derive(Debug, Default)]
+pub(crate) struct Offer {
+    pub(crate) subprotocols: Vec<String>,
+    pub(crate) deflate: Option<Deflate>,
+}
+
 /// A response whose head is arriving.
 #[derive(Debug, Default)]
-pub(super) struct Arriving {
+pub(crate) struct Arriving {
     bytes: Vec<u8>,
     /// So many of the bytes were searched in vain for the end of the head.
     searched: usize,
@@ -23,16 +29,16 @@ pub(super) struct Arriving {
 }
 
 impl Arriving {
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
     /// Gives the final response's head, and what came behind it, once the head is whole; says early what is wrong.
-    pub(super) fn take_head(&mut self) -> Result<Option<(Head, Vec<u8>)>, String> {
+    pub(crate) fn take_head(&mut self) -> Result<Option<(Head, Vec<u8>)>, String> {
         loop {
             Head::check_start(&self.bytes)?;
             let end = Head::find_end(&self.bytes, self.searched);
@@ -58,9 +64,9 @@ impl Arriving {
 
 /// The status line and headers of a response.
 #[derive(Debug)]
-pub(super) struct Head {
-    pub(super) status: u16,
-    pub(super) headers: Headers,
+pub(crate) struct Head {
+    pub(crate) status: u16,
+    pub(crate) headers: Headers,
     /// HTTP/1.0: a server, or a proxy on the way, that cannot know of the upgrade (RFC 6455 §4.2.2).
     is_http_1_0: bool,
 }
@@ -119,7 +125,7 @@ impl Head {
     }
 
     /// Checks a response with status 101 against RFC 6455 §4.1 and what was offered.
-    pub(super) fn accept(&self, accept_key: &str, offer: &Offer) -> Result<Accepted, String> {
+    pub(crate) fn accept(&self, accept_key: &str, offer: &Offer) -> Result<Accepted, String> {
         if self.is_http_1_0 {
             return Err("status 101 came by HTTP/1.0, which has no upgrade".into());
         }
@@ -184,16 +190,20 @@ impl Head {
 
 /// What the server chose.
 #[derive(Debug, PartialEq, Eq, Default)]
-pub(super) struct Accepted {
-    pub(super) subprotocol: Option<String>,
-    pub(super) extensions: Option<String>,
-    pub(super) compression: Option<Agreed>,
+pub(crate) struct Accepted {
+    pub(crate) subprotocol: Option<String>,
+    pub(crate) extensions: Option<String>,
+    pub(crate) compression: Option<Agreed>,
+}
+
+/// The part of an extension before its parameters (RFC 6455 §9.1).
+fn extension_name(extension: &str) -> &str {
+    extension.split(';').next().unwrap_or_default().trim()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deflate::Deflate;
 
     const KEY: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 

@@ -4,14 +4,14 @@
 use url::Url;
 
 /// A URL's user info, decoded. No `Debug`: it is a secret.
-pub(super) struct UserInfo {
-    pub(super) user: Vec<u8>,
-    pub(super) password: Vec<u8>,
+pub(crate) struct UserInfo {
+    pub(crate) user: Vec<u8>,
+    pub(crate) password: Vec<u8>,
 }
 
 impl UserInfo {
     /// Gives `None` for a URL without user info.
-    pub(super) fn of(url: &Url) -> Option<Self> {
+    pub(crate) fn of(url: &Url) -> Option<Self> {
         if url.username().is_empty() && url.password().is_none() {
             return None;
         }
@@ -20,7 +20,7 @@ impl UserInfo {
     }
 
     /// Gives `Basic …`. Errors show neither name nor password.
-    pub(super) fn basic_auth(&self) -> Result<String, &'static str> {
+    pub(crate) fn basic_auth(&self) -> Result<String, &'static str> {
         // RFC 7617 §2: the first colon ends the user's name, and neither part may contain control characters.
         if self.user.contains(&b':') {
             return Err("the user name contains a colon, which Basic authentication cannot carry");
@@ -34,7 +34,7 @@ impl UserInfo {
 }
 
 /// RFC 3986 §2.1. A `%` that is not followed by two digits stands for itself, as browsers have it.
-pub(super) fn percent_decode(text: &str) -> Vec<u8> {
+pub(crate) fn percent_decode(text: &str) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
@@ -51,7 +51,7 @@ fn hex_pair(text: &[u8]) -> Option<u8> {
 }
 
 /// RFC 4648 §4, with padding.
-pub(super) fn base64(data: &[u8]) -> String {
+pub(crate) fn base64(data: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(data.len().div_ceil(3) * 4);
     for group in data.chunks(3) {

@@ -1,5 +1,5 @@
 //! Collects the body of a response that refused the upgrade: where it ends, and what it says without its framing
-//! (RFC 7230 §3.3.3). Pure; [`upgrade`](super::upgrade) reads the bytes.
+//! (RFC 7230 §3.3.3). Pure: who connects reads the bytes.
 
 use crate::headers::Headers;
 
@@ -7,7 +7,7 @@ use crate::headers::Headers;
 const MAX_BODY: usize = 64 << 10;
 
 /// A body that is arriving.
-pub(super) struct Body {
+pub(crate) struct Body {
     bytes: Vec<u8>,
     rest: Rest,
 }
@@ -30,7 +30,7 @@ enum Rest {
 }
 
 impl Body {
-    pub(super) fn new(status: u16, headers: &Headers) -> Self {
+    pub(crate) fn new(status: u16, headers: &Headers) -> Self {
         let chunked = headers.get_all("Transfer-Encoding").any(|value| value.to_ascii_lowercase().contains("chunked"));
         let length = headers.get("Content-Length").and_then(|value| value.parse().ok());
         let rest = match (status, chunked, length) {
@@ -43,7 +43,7 @@ impl Body {
     }
 
     /// Takes what arrived. What comes after the body, or beyond the limit, is dropped.
-    pub(super) fn push(&mut self, mut data: &[u8]) {
+    pub(crate) fn push(&mut self, mut data: &[u8]) {
         while !data.is_empty() && !self.is_complete() {
             data = match self.rest {
                 Rest::UntilEnd => self.keep(data, u64::MAX),
@@ -58,12 +58,12 @@ impl Body {
     }
 
     /// Tells whether there is nothing more to wait for.
-    pub(super) fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.rest == Rest::Length(0) || self.bytes.len() >= MAX_BODY
     }
 
     /// Gives what came of it.
-    pub(super) fn into_bytes(self) -> Vec<u8> {
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
 

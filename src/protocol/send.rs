@@ -2,13 +2,13 @@
 //!
 //! Small frames are encoded back to back, the latest behind all else in a piece of their own. A large payload waits as it
 //! is, and is masked piece by piece on its way out. Control frames that must not wait behind data go out at the next frame
-//! boundary. Guarded by the lock of `Outbound`.
+//! boundary. Belongs to whoever writes the connection.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::protocol::frame::{self, Head, MaskingKey};
+use super::frame::{self, Head, MaskingKey};
 use crate::transport::buffers::{self as spare, PIECE};
 
 /// A payload up to this is copied, masked, behind what waits already. A longer one waits as it is.

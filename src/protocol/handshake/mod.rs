@@ -1,4 +1,12 @@
-//! [`Handshake`]: what the opening handshake agreed on, for the application to look at. Plain data, shared by threads.
+//! The opening handshake (RFC 6455 §4) without I/O: bytes into a response, and whether it opens the WebSocket. [`Handshake`] is
+//! what was agreed on, for the application to look at.
+//!
+//! Apart from the rest of the protocol because it is over before the first frame: whoever connects drives it, on its own thread,
+//! and knows nothing of frames. It owns what has arrived so far, and nothing else.
+
+pub(crate) mod body;
+pub(crate) mod credentials;
+pub(crate) mod response;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -25,13 +33,13 @@ use crate::headers::Headers;
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Handshake {
-    pub(super) status: u16,
-    pub(super) headers: Headers,
-    pub(super) subprotocol: Option<String>,
-    pub(super) extensions: Option<String>,
-    pub(super) compression: Option<Agreed>,
-    pub(super) local_addr: Option<SocketAddr>,
-    pub(super) peer_addr: Option<SocketAddr>,
+    pub(crate) status: u16,
+    pub(crate) headers: Headers,
+    pub(crate) subprotocol: Option<String>,
+    pub(crate) extensions: Option<String>,
+    pub(crate) compression: Option<Agreed>,
+    pub(crate) local_addr: Option<SocketAddr>,
+    pub(crate) peer_addr: Option<SocketAddr>,
 }
 
 impl Handshake {
