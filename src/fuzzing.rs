@@ -8,10 +8,10 @@ use bytes::Bytes;
 use rand::TryRng;
 
 use crate::close::{Close, ClosedBy};
-pub use crate::connect::fuzzing::{Accepted, Input};
-use crate::connect::fuzzing::{Answer, answer};
 use crate::deadline::after;
 use crate::deflate::{Agreed, Deflate};
+pub use crate::dial::fuzzing::{Accepted, Input};
+use crate::dial::fuzzing::{Answer, answer};
 use crate::error::{Error, Rejection};
 use crate::headers::Headers;
 use crate::protocol::frame::{self, Head, MaskingKey};

@@ -214,7 +214,6 @@ mod busy_poll;
 mod client;
 mod close;
 mod config;
-mod connect;
 mod connection;
 #[cfg(feature = "cookies")]
 mod cookies;
@@ -223,6 +222,7 @@ mod cookies;
 mod cookies;
 mod deadline;
 mod deflate;
+mod dial;
 mod error;
 mod event_loop;
 #[cfg(fuzzing)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::dispatch::panic_message;
 use super::handler::CallbackError;
 use crate::config::{Config, Live};
-use crate::connect::{Cancel, Connected, Failure, Target, connect};
+use crate::dial::{Cancel, Connected, Failure, Target, connect};
 use crate::error::Error;
 use crate::reconnect::Reconnect;
 

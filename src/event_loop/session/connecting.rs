@@ -10,9 +10,9 @@ use mio::{Interest, Registry};
 
 use super::{Phase, Session};
 use crate::close::{Close, ClosedBy};
-use crate::connect::{Cancel, Connected, Failure};
 use crate::connection::{Beginning, Receiver, State};
 use crate::deadline::after;
+use crate::dial::{Cancel, Connected, Failure};
 use crate::error::Error;
 use crate::event_loop::dispatch::Call;
 use crate::reconnect::{Cause, Retry};

@@ -10,11 +10,10 @@ use super::waiter::{Failure, SOCKET, Waiter};
 use super::{resolve, tcp};
 use crate::error::{Error, Phase};
 use crate::route::Connector;
-use crate::transport::Socket;
-use crate::transport::Stream;
+use crate::transport::{Socket, Stream};
 
 /// Gives a stream that is registered with the waiter for reading and writing.
-pub(super) fn dial(target: &Target, waiter: &mut Waiter<'_>) -> Result<Stream, Failure> {
+pub(super) fn reach(target: &Target, waiter: &mut Waiter<'_>) -> Result<Stream, Failure> {
     let route = &target.route;
     let socket = if let Some(ready_made) = &route.socket {
         ready_made.take()?

@@ -100,7 +100,7 @@ fn native_roots() -> Result<Arc<RootCertStore>, Error> {
     }
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
-        log::debug!(target: crate::connect::LOG, "some of the operating system's roots cannot be read: {error}");
+        log::debug!(target: crate::dial::LOG, "some of the operating system's roots cannot be read: {error}");
     }
     let mut store = RootCertStore::empty();
     store.add_parsable_certificates(found.certs);
@@ -197,7 +197,7 @@ impl KeyLog for KeyLogFile {
         let line = format!("{label} {} {}\n", hex(client_random), hex(secret));
         let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = file.write_all(line.as_bytes()) {
-            log::warn!(target: crate::connect::LOG, "the key log cannot be written: {error}");
+            log::warn!(target: crate::dial::LOG, "the key log cannot be written: {error}");
         }
     }
 }
@@ -215,7 +215,7 @@ mod tests {
         let mozillas = webpki_roots::TLS_SERVER_ROOTS.len();
         let config = TlsConfig::new().bundled_roots(true);
         assert_eq!(roots(&config, &[]).unwrap().len(), mozillas);
-        let own = crate::connect::testing::tls::Authority::new().der().into();
+        let own = crate::dial::testing::tls::Authority::new().der().into();
         assert_eq!(roots(&config, &[own]).unwrap().len(), mozillas + 1);
     }
 }

@@ -1,30 +1,31 @@
 //! Turns a URL and options into an open connection: a non-blocking [`Stream`] and the server's [`Handshake`].
 //!
-//! Straight-line code with one deadline: dial (look up, TCP, proxy), TLS, upgrade, each in its own file. It blocks, so it
+//! Straight-line code with one deadline: reach (look up, TCP, proxy), TLS, upgrade, each in its own file. It blocks, so it
 //! runs on a short-lived thread, or on the caller's thread for the blocking client; never on an event loop. That thread owns
-//! everything in here but [`Cancel`], through which any thread ends it at once.
+//! everything in here but [`Cancel`], through which any thread ends it at once, under a lock of its own.
 //!
 //! ```text
 //! URL, Config → target, request, tls::Connector, proxy     checked before any socket
-//!               dial: resolve → tcp (race) → proxy
-//!                     unix, or the program's own → tls → upgrade (response, body) → Connected
+//!               reach: resolve → tcp (race) → proxy
+//!                      unix, or the program's own → tls → upgrade → Connected
 //!               └────────────── redirect: from the beginning, elsewhere ────┘
 //!               └───────────── waiter: deadline, cancel ────────────────────┘
 //! ```
 //!
-//! Apart from its neighbours because nothing here lives longer than the handshake, save the [`Stream`] it hands over.
+//! Apart from its neighbours because nothing here lives longer than the attempt: the [`Stream`] that it hands over is of
+//! `transport`, and what bytes mean in the opening handshake is in `protocol`.
 //!
 //! Logs to the target `websocket_app::connect` what is tried, at debug level: hosts, addresses and paths. Never user info,
 //! queries, headers or bodies, in which credentials travel.
 
 mod advice;
-mod dial;
 mod elsewhere;
 #[cfg(fuzzing)]
 #[allow(missing_docs)]
 pub(crate) mod fuzzing;
 mod proxy;
 mod race;
+mod reach;
 mod redirect;
 mod request;
 mod resolve;
@@ -91,7 +92,7 @@ pub(crate) fn connect(target: &Target, timeout: Duration, cancel: &Cancel) -> Re
 
 fn open(target: &Target, waiter: &mut Waiter<'_>) -> Result<Connected, Failure> {
     log::debug!(target: LOG, "connecting to {}", target.url());
-    let mut stream = dial::dial(target, waiter)?;
+    let mut stream = reach::reach(target, waiter)?;
     log::debug!(target: LOG, "{}: connected", target.peer());
     if let Some(connector) = &target.tls {
         stream = connector.handshake(stream, waiter)?;
