@@ -9,7 +9,6 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::{Guarded, Lock, NoRoom, Outbound, Wait, ring};
-use super::{Guarded, Lock, NoRoom, Outbound, Wait, ring, ring_if_there};
 use crate::connection::flusher;
 use crate::deadline::after;
 use crate::message::Payload;
