@@ -122,7 +122,7 @@ impl Sending {
     }
 
     /// Sends a message of which the socket takes the first bytes of the payload only: gives what it took, header included;
-    /// the rest is queued. Only when nothing is queued, as in `Outbound`.
+    /// the rest is queued. Only when nothing is queued, as in `Shared`.
     pub fn send_begun(&mut self, text: bool, payload: &[u8], taken: usize, key: MaskingKey) -> Vec<u8> {
         assert!(self.queue.is_empty() && taken < payload.len(), "it would not be begun");
         let mut wire = Vec::new();

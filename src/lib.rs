@@ -214,7 +214,6 @@ mod busy_poll;
 mod client;
 mod close;
 mod config;
-mod connection;
 #[cfg(feature = "cookies")]
 mod cookies;
 #[cfg(not(feature = "cookies"))]
@@ -230,6 +229,7 @@ mod event_loop;
 #[allow(missing_docs)]
 pub mod fuzzing;
 mod headers;
+mod link;
 mod message;
 mod promise;
 mod protocol;
@@ -243,11 +243,11 @@ mod transport;
 pub use app::{AppHandle, CallbackResult, Callbacks, Event, EventLoop, RenewalResult, WebSocketApp};
 pub use client::{WebSocket, WebSocketBuilder};
 pub use close::{Close, ClosedBy, close_code};
-pub use connection::{Sender, State, Stats};
 pub use deflate::Deflate;
 pub use error::{Error, InvalidInput, LimitError, Phase, ProtocolError, ProxyRefusal, Rejection, SendError};
 pub use event_loop::{CallbackError, Handler};
 pub use headers::Headers;
+pub use link::{Sender, State, Stats};
 pub use message::{Fragment, Message, Outgoing, OwnedMessage};
 pub use protocol::handshake::Handshake;
 pub use reconnect::{Cause, Reconnect};

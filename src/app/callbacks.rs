@@ -1,9 +1,9 @@
 //! The closures of a [`WebSocketApp`](crate::WebSocketApp) as one [`Handler`].
 
 use crate::close::Close;
-use crate::connection::Sender;
 use crate::error::Error;
 use crate::event_loop::{CallbackError, Handler};
+use crate::link::Sender;
 use crate::message::{Fragment, Message};
 
 /// What a closure may return: nothing, or a `Result` whose error goes to `on_error`, so that `?` works inside.

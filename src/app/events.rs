@@ -5,9 +5,9 @@ use crossbeam_channel::{Receiver, Sender as Channel, bounded};
 use super::callbacks::Callbacks;
 use super::websocket_app::WebSocketApp;
 use crate::close::{Close, ClosedBy};
-use crate::connection::{Sender, State};
 use crate::error::Error;
 use crate::event_loop::{CallbackError, Handler};
+use crate::link::{Sender, State};
 use crate::message::{Message, OwnedMessage};
 
 /// What happened to an app: from [`WebSocketApp::events`].
@@ -44,7 +44,7 @@ pub(super) fn run(app: WebSocketApp<Callbacks>, capacity: usize) -> (Sender, Rec
         let (channel, events) = bounded(capacity.max(2));
         let _ = channel.send(Event::Error(error));
         let _ = channel.send(Event::Close(Close::without_frame(ClosedBy::Lost)));
-        sender.outbound().disconnected(State::Closed);
+        sender.shared().disconnected(State::Closed);
         return (sender, events);
     }
     (sender, events)

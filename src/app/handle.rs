@@ -3,8 +3,8 @@
 use std::io;
 
 use crate::close::Close;
-use crate::connection::Sender;
 use crate::error::Error;
+use crate::link::Sender;
 use crate::promise::Promise;
 
 /// A running app: from [`WebSocketApp::spawn`](crate::WebSocketApp::spawn) and [`EventLoop::add`](crate::EventLoop::add).

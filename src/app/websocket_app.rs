@@ -10,9 +10,9 @@ use super::events::{self, Event};
 use super::handle::{self, AppHandle};
 use crate::close::Close;
 use crate::config::{Config, option_methods};
-use crate::connection::{Outbound, Sender};
 use crate::error::Error;
 use crate::event_loop::{self, Dispatcher, Handler, Periodic, Recipe, Renewal, Running, Start};
+use crate::link::{Sender, Shared};
 use crate::message::{Fragment, Message};
 use crate::promise::{Promise, promise};
 use crate::reconnect::Reconnect;
@@ -153,7 +153,7 @@ impl WebSocketApp {
 impl<H: Handler> WebSocketApp<H> {
     /// Describes a connection whose callbacks are the methods of one value, and so share its state without locks.
     pub fn with_handler(url: impl Into<String>, handler: H) -> Self {
-        let sender = Sender::new(Arc::new(Outbound::new()));
+        let sender = Sender::new(Arc::new(Shared::new()));
         WebSocketApp {
             url: url.into(),
             config: Config::default(),
@@ -185,7 +185,7 @@ impl<H: Handler> WebSocketApp<H> {
     /// `on_error` or `on_close` itself ended the run, the log tells how many. A message that was handed to the
     /// operating system may still be lost with the connection: only the server's answer tells.
     pub fn queue_while_disconnected(self, bytes: usize, max_age: Duration) -> Self {
-        self.sender.outbound().keep(bytes, max_age);
+        self.sender.shared().keep(bytes, max_age);
         self
     }
 
@@ -279,7 +279,7 @@ impl<H: Handler> WebSocketApp<H> {
         }
         let recipe = Recipe::new(self.url, self.config, self.renewal)?;
         let live = recipe.live();
-        self.sender.outbound().limit(live.max_send_buffer, live.send_timeout);
+        self.sender.shared().limit(live.max_send_buffer, live.send_timeout);
         let (giver, result) = promise();
         let dispatcher = Dispatcher::new(Box::new(self.handler), self.periodic, self.sender);
         Ok((Start { recipe, dispatcher, result: giver }, result))

@@ -11,16 +11,16 @@ use super::builder::WebSocketBuilder;
 use crate::busy_poll::Waiting;
 use crate::close::{Close, ClosedBy, close_code};
 use crate::config::Config;
-use crate::connection::{Beginning, Doorbell, Outbound, Reader, Receiver, Sender, Spared, State, Step};
 use crate::deadline::after;
 use crate::dial::{Cancel, Failure, Target, connect};
 use crate::error::{Error, SendError};
+use crate::link::{Beginning, LoopWaker, Reader, Receiver, Sender, Shared, Spared, State, Step};
 use crate::message::{Outgoing, OwnedMessage};
 use crate::protocol::handshake::Handshake;
 use crate::protocol::{End, Kind, message};
 use crate::sync::{Poll, Waker};
 
-const DOORBELL: Token = Token(0);
+const WAKER: Token = Token(0);
 const SOCKET: Token = Token(1);
 
 /// A blocking connection, in the manner of Python's `create_connection`.
@@ -50,7 +50,7 @@ pub struct WebSocket {
     busy_poll: Duration,
     waiting: Waiting,
     events: Events,
-    doorbell: Arc<Doorbell>,
+    waker: Arc<LoopWaker>,
     /// Whether the socket may have more to read without the poll saying so again.
     readable: bool,
     /// A violation, until the connection is gone.
@@ -95,24 +95,24 @@ impl WebSocket {
         let mut stream = connected.stream;
         let registered = stream.register(poll.registry(), SOCKET, Interest::READABLE | Interest::WRITABLE);
         registered.map_err(|source| Error::system("a way to wait for sockets", source))?;
-        let waker = Waker::new(poll.registry(), DOORBELL);
+        let waker = Waker::new(poll.registry(), WAKER);
         let waker = waker.map_err(|source| Error::system("a way to be woken", source))?;
-        let doorbell = Arc::new(Doorbell::new(waker));
+        let waker = Arc::new(LoopWaker::new(waker));
 
-        let outbound = Arc::new(Outbound::new());
-        outbound.limit(config.live.max_send_buffer, config.live.send_timeout);
-        outbound.drive_yourself();
-        outbound.attach(&doorbell, SOCKET);
+        let shared = Arc::new(Shared::new());
+        shared.limit(config.live.max_send_buffer, config.live.send_timeout);
+        shared.drive_yourself();
+        shared.attach(&waker, SOCKET);
         let stream = Arc::new(stream);
         let handshake = Arc::new(connected.handshake);
-        outbound.opened(&stream, Arc::clone(&handshake), false);
+        shared.opened(&stream, Arc::clone(&handshake), false);
         let now = Instant::now();
         let leftover = connected.leftover;
         let compression = handshake.compression();
         let beginning = Beginning { leftover, in_pieces: false, compression, peer: &connected.peer };
-        let receiver = Receiver::new(stream, Arc::clone(&outbound), beginning, &config.live, now);
+        let receiver = Receiver::new(stream, Arc::clone(&shared), beginning, &config.live, now);
         Ok(WebSocket {
-            sender: Sender::new(outbound),
+            sender: Sender::new(shared),
             handshake,
             receiver,
             reader: Reader::new(),
@@ -122,7 +122,7 @@ impl WebSocket {
             busy_poll: config.live.busy_poll,
             waiting: Waiting::default(),
             events: Events::with_capacity(4),
-            doorbell,
+            waker,
             readable: true,
             failure: None,
             ended: None,
@@ -284,10 +284,10 @@ impl WebSocket {
         }
         let mut rang = false;
         for event in &self.events {
-            rang |= event.token() == DOORBELL;
+            rang |= event.token() == WAKER;
             if event.token() == SOCKET {
                 if event.is_writable() {
-                    self.sender.outbound().on_writable();
+                    self.sender.shared().on_writable();
                 }
                 if event.is_read_closed() || event.is_error() {
                     self.receiver.on_hang_up();
@@ -296,11 +296,11 @@ impl WebSocket {
             }
         }
         if rang {
-            self.doorbell.answer(&mut Vec::new());
-            let note = self.sender.outbound().take_note();
+            self.waker.drain(&mut Vec::new());
+            let note = self.sender.shared().take_requests();
             // What the peer sent before it went away says more than a failed write.
             self.readable |= note.write_error.is_some();
-            if let Some(Step::Over(error)) = self.receiver.on_note(note, Instant::now()) {
+            if let Some(Step::Over(error)) = self.receiver.on_requests(note, Instant::now()) {
                 self.over(error);
             }
         }
@@ -309,7 +309,7 @@ impl WebSocket {
 
     fn over(&mut self, error: Option<Error>) {
         let close = self.receiver.close();
-        self.sender.outbound().disconnected(State::Closed);
+        self.sender.shared().disconnected(State::Closed);
         self.readable = false;
         self.ended = Some(Ended { close, error, told: false });
     }
@@ -352,7 +352,7 @@ impl Drop for WebSocket {
         if self.ended.is_none() {
             self.sender.close();
             let _ = self.receiver.close();
-            self.sender.outbound().disconnected(State::Closed);
+            self.sender.shared().disconnected(State::Closed);
         }
     }
 }

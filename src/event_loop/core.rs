@@ -21,11 +21,11 @@ use super::dispatch::{Done, Job};
 use super::session::{Session, Start};
 use super::timers::Timers;
 use crate::busy_poll::Waiting;
-use crate::connection::{Doorbell, Reader, Spared};
 use crate::error::Error;
+use crate::link::{LoopWaker, Reader, Spared};
 use crate::sync::{Mutex, MutexGuard, Poll, Waker, now};
 
-const DOORBELL: Token = Token(usize::MAX);
+const WAKER: Token = Token(usize::MAX);
 /// Who rings with this has left something in the inbox.
 const INBOX: Token = Token(usize::MAX - 1);
 
@@ -35,7 +35,7 @@ const EVENTS: usize = 256;
 /// What other threads leave for the loop.
 pub(crate) struct Inbox {
     letters: Mutex<Letters>,
-    pub(crate) doorbell: Arc<Doorbell>,
+    pub(crate) waker: Arc<LoopWaker>,
 }
 
 #[derive(Default)]
@@ -84,13 +84,13 @@ impl Inbox {
     }
 
     /// Makes whoever runs the loop look up.
-    pub(super) fn ring(&self) {
-        self.doorbell.ring(INBOX);
+    pub(super) fn wake(&self) {
+        self.waker.wake(INBOX);
     }
 
     fn put<T>(&self, change: impl FnOnce(&mut Letters) -> T) -> T {
         let result = change(&mut self.lock());
-        self.ring();
+        self.wake();
         result
     }
 
@@ -134,8 +134,8 @@ impl Core {
     pub(super) fn new() -> Result<(Box<Self>, Arc<Inbox>), Error> {
         let build = || -> io::Result<_> {
             let poll = Poll::new()?;
-            let doorbell = Arc::new(Doorbell::new(Waker::new(poll.registry(), DOORBELL)?));
-            Ok((poll, Arc::new(Inbox { letters: Mutex::default(), doorbell })))
+            let waker = Arc::new(LoopWaker::new(Waker::new(poll.registry(), WAKER)?));
+            Ok((poll, Arc::new(Inbox { letters: Mutex::default(), waker })))
         };
         let (poll, inbox) = build().map_err(|source| Error::system("an event loop", source))?;
         let core = Box::new(Core {
@@ -180,7 +180,7 @@ impl Core {
                     return Some(job);
                 }
             } else if let Some(token) = self.rung.pop_front() {
-                self.ring(token);
+                self.wake(token);
             } else if self.turns > 0 {
                 self.turns -= 1;
                 self.read();
@@ -249,7 +249,7 @@ impl Core {
     fn note_events(&mut self) {
         let mut rang = false;
         for event in &self.events {
-            if event.token() == DOORBELL {
+            if event.token() == WAKER {
                 rang = true;
                 continue;
             }
@@ -266,19 +266,19 @@ impl Core {
             }
         }
         if rang {
-            self.inbox.doorbell.answer(&mut self.answered);
+            self.inbox.waker.drain(&mut self.answered);
             self.rung.extend(self.answered.drain(..));
         }
     }
 
     /// Does what another thread asked for.
-    fn ring(&mut self, token: Token) {
+    fn wake(&mut self, token: Token) {
         if token == INBOX {
             self.open_letters();
             return;
         }
         let Some(Some(session)) = self.sessions.get_mut(token.0) else { return };
-        session.on_ring(self.poll.registry());
+        session.on_wake(self.poll.registry());
         self.touched(token);
     }
 
@@ -290,7 +290,7 @@ impl Core {
         };
         for app in apps {
             let index = self.free.pop().unwrap_or(self.sessions.len());
-            let session = Box::new(Session::start(Token(index), &self.inbox.doorbell, app));
+            let session = Box::new(Session::start(Token(index), &self.inbox.waker, app));
             self.busy_poll = self.busy_poll.max(session.busy_poll());
             if index == self.sessions.len() {
                 self.sessions.push(Some(session));
@@ -319,7 +319,7 @@ impl Core {
             }
         }
         // They come after all others, which keep their tokens.
-        sessions.extend(apps.into_iter().map(|app| Some(Box::new(Session::stillborn(&inbox.doorbell, app)))));
+        sessions.extend(apps.into_iter().map(|app| Some(Box::new(Session::stillborn(&inbox.waker, app)))));
         for (token, session) in sessions.into_iter().enumerate() {
             let Some(session) = session else { continue };
             // What made the loop fail may be met again here. The other apps are to hear of it all the same.

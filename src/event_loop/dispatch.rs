@@ -11,8 +11,8 @@ use mio::Token;
 
 use super::handler::{CallbackError, Handler};
 use crate::close::Close;
-use crate::connection::{CallbackScope, Reader, Sender};
 use crate::error::{Error, ProtocolError};
+use crate::link::{CallbackScope, Reader, Sender};
 use crate::message::{Fragment, Message};
 use crate::protocol::{Batch, End, Item, Kind, message};
 
@@ -133,7 +133,7 @@ impl Dispatcher {
         let (mut bad_text, mut in_error) = (None, false);
         let result = self.guarded(|handler, _, sender| {
             for item in &batch.items {
-                if sender.outbound().is_aborted() {
+                if sender.shared().is_aborted() {
                     break;
                 }
                 match hand_out(item, batch.payload(item, read), handler, sender) {
@@ -170,9 +170,9 @@ impl Dispatcher {
         &mut self,
         callback: impl FnOnce(&mut dyn Handler, &mut [Periodic], &Sender) -> Result<(), CallbackError>,
     ) -> Result<(), Stopped> {
-        self.sender.outbound().on_opening();
+        self.sender.shared().on_opening();
         let result = self.call(callback);
-        self.sender.outbound().on_opening_done();
+        self.sender.shared().on_opening_done();
         result
     }
 
@@ -212,7 +212,7 @@ impl Dispatcher {
 /// An app that nobody runs any more, whatever the reason, is over for its senders.
 impl Drop for Dispatcher {
     fn drop(&mut self) {
-        self.sender.outbound().forsake();
+        self.sender.shared().forsake();
     }
 }
 

@@ -3,8 +3,8 @@
 use std::error::Error as StdError;
 
 use crate::close::Close;
-use crate::connection::Sender;
 use crate::error::Error;
+use crate::link::Sender;
 use crate::message::{Fragment, Message};
 
 /// What a callback may fail with: any error, by `?`. It goes to `on_error`, and the connection goes on.

@@ -103,7 +103,7 @@ impl Seat {
         if state.core.is_none() {
             state.wanted = true;
             drop(state);
-            self.inbox.ring();
+            self.inbox.wake();
             state = self.lock();
         }
         loop {

@@ -6,9 +6,9 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use crate::connection::{Kept, Reader};
 use crate::error::{Error, SendError};
 use crate::event_loop::dispatch::{Backlog, Call};
+use crate::link::{Kept, Reader};
 use crate::message::OwnedMessage;
 use crate::protocol::{End, Item};
 

@@ -10,11 +10,11 @@ use mio::{Interest, Registry};
 
 use super::{Phase, Session};
 use crate::close::{Close, ClosedBy};
-use crate::connection::{Beginning, Receiver, State};
 use crate::deadline::after;
 use crate::dial::{Cancel, Connected, Failure};
 use crate::error::Error;
 use crate::event_loop::dispatch::Call;
+use crate::link::{Beginning, Receiver, State};
 use crate::reconnect::{Cause, Retry};
 
 /// An attempt to connect, on a thread of its own.
@@ -37,18 +37,18 @@ impl Session {
     /// Starts an attempt to connect on a thread of its own.
     pub(super) fn dial(&mut self) {
         let attempt = Attempt { number: self.backoff.on_attempt(), cancel: Cancel::new(), outcome: Arc::default() };
-        if !self.outbound.connecting(&attempt.cancel) {
+        if !self.shared.connecting(&attempt.cancel) {
             self.over(None, Close::without_frame(ClosedBy::Us));
             return;
         }
         let (recipe, number, cancel) = (Arc::clone(&self.recipe), attempt.number, attempt.cancel.clone());
-        let (outcome, doorbell, token) = (Arc::clone(&attempt.outcome), Arc::clone(&self.doorbell), self.token);
+        let (outcome, waker, token) = (Arc::clone(&attempt.outcome), Arc::clone(&self.waker), self.token);
         let thread = thread::Builder::new().name("websocket-connect".into()).spawn(move || {
             let connected = catch_unwind(AssertUnwindSafe(|| recipe.connect(number, &cancel)));
             let panicked = |_| Err(Error::Panicked("while connecting".into()).into());
             let connected = connected.unwrap_or_else(panicked);
             *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(connected);
-            doorbell.ring(token);
+            waker.wake(token);
         });
         self.phase = Phase::Connecting(attempt);
         if let Err(source) = thread {
@@ -64,7 +64,7 @@ impl Session {
                 }
             }
             // Somebody closed, if a moment too late to be what ended the attempt; the note says so.
-            Err(_) if self.outbound.is_closed_for_good() => {}
+            Err(_) if self.shared.is_closed_for_good() => {}
             Err(Failure::Error(error)) => self.attempt_failed(error),
             Err(Failure::Cancelled) => {}
         }
@@ -75,15 +75,15 @@ impl Session {
         let compression = handshake.compression();
         stream.register(registry, self.token, Interest::READABLE | Interest::WRITABLE)?;
         let stream = Arc::new(stream);
-        if !self.outbound.opened(&stream, Arc::new(handshake), self.has_been_open) {
+        if !self.shared.opened(&stream, Arc::new(handshake), self.has_been_open) {
             // Closed while the last byte of the handshake was on its way: the note says so.
             return Ok(());
         }
-        let (now, outbound) = (Instant::now(), Arc::clone(&self.outbound));
+        let (now, shared) = (Instant::now(), Arc::clone(&self.shared));
         self.report_expired(now);
         let live = self.recipe.live();
         let beginning = Beginning { leftover, in_pieces: self.in_pieces, compression, peer: &peer };
-        let receiver = Receiver::new(stream, outbound, beginning, live, now);
+        let receiver = Receiver::new(stream, shared, beginning, live, now);
         self.calls.next_connection();
         self.phase = Phase::Open(Box::new(receiver));
         // Of what came together with the response, no event tells.
@@ -99,7 +99,7 @@ impl Session {
 
     fn attempt_failed(&mut self, error: Error) {
         let Phase::Connecting(Attempt { number, .. }) = self.phase else { return };
-        self.outbound.disconnected(State::Waiting);
+        self.shared.disconnected(State::Waiting);
         let retry = self.retry(Cause::Error(&error));
         let error = match self.backoff.is_on() {
             true => Error::Attempt { attempt: number, retry_in: retry.map(|r| r.delay), source: Arc::new(error) },
@@ -119,7 +119,7 @@ impl Session {
         let Phase::Open(receiver) = &mut self.phase else { return };
         receiver.leave();
         let close = receiver.close();
-        self.outbound.disconnected(State::Waiting);
+        self.shared.disconnected(State::Waiting);
         let retry = self.backoff.on_asked();
         self.stop_ticks();
         self.calls.tell(Call::Close(Close { reconnect_in: Some(retry.delay), attempt: retry.attempt, ..close }));
@@ -132,7 +132,7 @@ impl Session {
         let Phase::Open(receiver) = &mut self.phase else { return };
         let mut close = receiver.close();
         // Asked once: it may change at any time.
-        let closed = self.outbound.is_closed_for_good();
+        let closed = self.shared.is_closed_for_good();
         if closed && close.by == ClosedBy::Lost {
             // Closed a moment too late to find it open: the run ends as it was asked to.
             close.by = ClosedBy::Us;
@@ -144,7 +144,7 @@ impl Session {
             self.retry(cause.as_ref().map_or(Cause::Close(&close), Cause::Error))
         };
         let Some(retry) = retry else { return self.over(error, close) };
-        self.outbound.disconnected(State::Waiting);
+        self.shared.disconnected(State::Waiting);
         self.stop_ticks();
         if let Some(error) = error {
             self.calls.tell(Call::Error(error));
@@ -168,7 +168,7 @@ impl Session {
         if let Phase::Connecting(attempt) = &self.phase {
             attempt.cancel.cancel();
         }
-        self.outbound.disconnected(State::Closed);
+        self.shared.disconnected(State::Closed);
         self.stop_ticks();
         if let Some(error) = &error
             && self.fatal.is_none()

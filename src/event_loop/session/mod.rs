@@ -9,7 +9,7 @@
 //!                └─────────────┴───────────────────────┴──► Over    close(), or giving up
 //! ```
 //!
-//! Belongs to the thread that runs the loop; other threads reach it through `Outbound` and the doorbell. The callbacks are
+//! Belongs to the thread that runs the loop; other threads reach it through `Shared` and the waker. The callbacks are
 //! not called from here: the loop takes [`Job`]s and brings back what came of them.
 
 mod calls;
@@ -24,9 +24,9 @@ use mio::{Registry, Token};
 use super::dispatch::{Call, Dispatcher, Job, Stopped};
 use super::recipe::Recipe;
 use crate::close::{Close, ClosedBy, close_code};
-use crate::connection::{Doorbell, Outbound, Reader, Receiver, State, Step};
 use crate::deadline::after;
 use crate::error::{Error, ProtocolError, SendError};
+use crate::link::{LoopWaker, Reader, Receiver, Shared, State, Step};
 use crate::promise::Giver;
 use crate::protocol::End;
 use crate::reconnect::Backoff;
@@ -42,9 +42,9 @@ pub(crate) struct Start {
 
 pub(super) struct Session {
     token: Token,
-    doorbell: Arc<Doorbell>,
+    waker: Arc<LoopWaker>,
     recipe: Arc<Recipe>,
-    outbound: Arc<Outbound>,
+    shared: Arc<Shared>,
     phase: Phase,
     backoff: Backoff,
     has_been_open: bool,
@@ -89,26 +89,26 @@ enum Phase {
 
 impl Session {
     /// Begins the run.
-    pub(super) fn start(token: Token, doorbell: &Arc<Doorbell>, start: Start) -> Self {
-        let mut session = Session::new(token, doorbell, start);
-        session.outbound.attach(doorbell, token);
+    pub(super) fn start(token: Token, waker: &Arc<LoopWaker>, start: Start) -> Self {
+        let mut session = Session::new(token, waker, start);
+        session.shared.attach(waker, token);
         session.dial();
         session
     }
 
     /// An app that the loop has failed before it began.
-    pub(super) fn stillborn(doorbell: &Arc<Doorbell>, start: Start) -> Self {
-        Session::new(Token(0), doorbell, start)
+    pub(super) fn stillborn(waker: &Arc<LoopWaker>, start: Start) -> Self {
+        Session::new(Token(0), waker, start)
     }
 
-    fn new(token: Token, doorbell: &Arc<Doorbell>, start: Start) -> Self {
+    fn new(token: Token, waker: &Arc<LoopWaker>, start: Start) -> Self {
         let Start { recipe, dispatcher, result } = start;
         Session {
             token,
-            doorbell: Arc::clone(doorbell),
+            waker: Arc::clone(waker),
             backoff: Backoff::new(recipe.reconnect()),
             recipe: Arc::new(recipe),
-            outbound: Arc::clone(dispatcher.sender().outbound()),
+            shared: Arc::clone(dispatcher.sender().shared()),
             phase: Phase::Waiting { until: Instant::now() },
             has_been_open: false,
             in_pieces: dispatcher.wants_fragments(),
@@ -131,8 +131,8 @@ impl Session {
                 let ticks = self.periodic.iter().filter(|tick| !tick.called).filter_map(|tick| tick.next);
                 ticks.chain(receiver.next_deadline()).min()
             }
-            Phase::Waiting { until } => Some(self.outbound.next_expiry().map_or(*until, |expiry| expiry.min(*until))),
-            Phase::Connecting(_) => self.outbound.next_expiry(),
+            Phase::Waiting { until } => Some(self.shared.next_expiry().map_or(*until, |expiry| expiry.min(*until))),
+            Phase::Connecting(_) => self.shared.next_expiry(),
             Phase::Over(_) => None,
         }
     }
@@ -248,15 +248,15 @@ impl Session {
         self.finish();
     }
 
-    /// The doorbell rang: a thread wants something, or an attempt to connect has come to its end.
-    pub(super) fn on_ring(&mut self, registry: &Registry) {
+    /// The waker rang: a thread wants something, or an attempt to connect has come to its end.
+    pub(super) fn on_wake(&mut self, registry: &Registry) {
         if let Phase::Connecting(attempt) = &self.phase
             && let Some(outcome) = attempt.take_outcome()
         {
             self.attempted(outcome, registry);
         }
         self.report_expired(Instant::now());
-        let note = self.outbound.take_note();
+        let note = self.shared.take_requests();
         match &mut self.phase {
             Phase::Connecting(_) | Phase::Waiting { .. } if note.close => {
                 self.over(None, Close::without_frame(ClosedBy::Us));
@@ -269,7 +269,7 @@ impl Session {
                 let reconnect = note.reconnect && !note.close && self.fatal.is_none();
                 // What the peer sent before it went away, its Close above all, says more than a failed write.
                 self.wants_read |= note.write_error.is_some();
-                if let Some(Step::Over(error)) = receiver.on_note(note, Instant::now()) {
+                if let Some(Step::Over(error)) = receiver.on_requests(note, Instant::now()) {
                     self.ended(error);
                 } else if reconnect {
                     self.redial();
@@ -280,7 +280,7 @@ impl Session {
     }
 
     pub(super) fn on_writable(&self) {
-        self.outbound.on_writable();
+        self.shared.on_writable();
     }
 
     pub(super) fn on_hang_up(&mut self) {
@@ -329,7 +329,7 @@ impl Session {
                     self.ended(error);
                     return;
                 }
-                if self.outbound.state() != State::Open {
+                if self.shared.state() != State::Open {
                     // One side has begun to close: a heartbeat could not be sent any more.
                     self.stop_ticks();
                     return;
@@ -409,7 +409,7 @@ impl Session {
 
     /// What has waited for a connection for too long is given back.
     fn report_expired(&mut self, now: Instant) {
-        let expired = self.outbound.expire(now);
+        let expired = self.shared.expire(now);
         let messages = self.calls.hand_back(expired, |message, since| SendError::Expired {
             message,
             age: now.saturating_duration_since(since),
@@ -419,7 +419,7 @@ impl Session {
 
     /// What was to be sent and never will be is given back.
     fn report_unsent(&mut self) {
-        let unsent = self.outbound.take_unsent();
+        let unsent = self.shared.take_unsent();
         let messages = self.calls.hand_back(unsent, |message, _| SendError::NotConnected { message });
         self.log_unsent(messages);
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::outbound::{Note, Outbound};
+use super::shared::{Requests, Shared};
 use crate::close::{Close, close_code};
 use crate::config::Live;
 use crate::deadline::after;
@@ -74,7 +74,7 @@ pub(crate) struct Beginning<'a> {
 
 pub(crate) struct Receiver {
     stream: Arc<Stream>,
-    outbound: Arc<Outbound>,
+    shared: Arc<Shared>,
     inbound: Inbound,
     /// Bytes read and not decoded yet: the beginning of a frame, or what came with the response head.
     tail: Vec<u8>,
@@ -100,7 +100,7 @@ pub(crate) struct Receiver {
 impl Receiver {
     pub(crate) fn new(
         stream: Arc<Stream>,
-        outbound: Arc<Outbound>,
+        shared: Arc<Shared>,
         beginning: Beginning<'_>,
         live: &Live,
         now: Instant,
@@ -109,7 +109,7 @@ impl Receiver {
         let limits = Limits { message_size: live.max_message_size, fragments: live.max_fragments };
         Receiver {
             stream,
-            outbound,
+            shared,
             inbound: Inbound::new(limits, in_pieces, compression),
             overfull: !leftover.is_empty(),
             tail: leftover,
@@ -143,10 +143,10 @@ impl Receiver {
             return Step::Received { more: true };
         }
         let (read, space) = match self.inbound.direct() {
-            Some(space) => (read(&self.stream, &self.outbound, space), space.len()),
+            Some(space) => (read(&self.stream, &self.shared, space), space.len()),
             None => {
                 let kept = self.take_tail(reader);
-                let read = match read(&self.stream, &self.outbound, &mut reader.buffer[kept..]) {
+                let read = match read(&self.stream, &self.shared, &mut reader.buffer[kept..]) {
                     Ok(read) if read > 0 => {
                         reader.taken = read;
                         self.heard();
@@ -183,12 +183,12 @@ impl Receiver {
 
     /// Leaves the connection for another one: tells the peer, and does not wait for its answer.
     pub(crate) fn leave(&mut self) {
-        self.outbound.finish(close_answer(close_code::NORMAL).into());
+        self.shared.finish(close_answer(close_code::NORMAL).into());
         self.closing.on_local_close(Instant::now(), self.close_timeout);
     }
 
     /// What to do about requests of other threads; `Some` when the connection is over.
-    pub(crate) fn on_note(&mut self, note: Note, now: Instant) -> Option<Step> {
+    pub(crate) fn on_requests(&mut self, note: Requests, now: Instant) -> Option<Step> {
         if note.abort {
             self.closing.on_local_close(now, self.close_timeout);
             self.stream.abort();
@@ -244,7 +244,7 @@ impl Receiver {
             })));
         }
         let keepalive = self.keepalive.as_mut()?;
-        if self.outbound.take_progress() {
+        if self.shared.take_progress() {
             keepalive.heard();
         }
         match keepalive.on_deadline(now) {
@@ -252,7 +252,7 @@ impl Receiver {
             KeepaliveAction::Ping => {
                 self.pings += 1;
                 self.pinged = Some(now);
-                self.outbound.ping(&self.pings.to_be_bytes());
+                self.shared.ping(&self.pings.to_be_bytes());
                 None
             }
             KeepaliveAction::GiveUp => {
@@ -267,14 +267,14 @@ impl Receiver {
         if self.closing.is_receiving() {
             // Both are known to be allowed in a Close frame.
             let payload = [&code.to_be_bytes(), reason.as_bytes()].concat();
-            self.outbound.finish(payload.into());
+            self.shared.finish(payload.into());
             self.closing.on_failure(Instant::now(), self.close_timeout);
         }
     }
 
     /// How the connection ended, once it is over: closes the socket.
     pub(crate) fn close(&mut self) -> Close {
-        let told = self.outbound.close_is_written();
+        let told = self.shared.close_is_written();
         self.stream.shutdown();
         self.closing.close(told)
     }
@@ -321,14 +321,14 @@ impl Receiver {
         self.on_pongs(batch, buffer);
         if batch.has_pings {
             let pings = batch.items.iter().filter(|item| item.kind == Kind::Ping);
-            self.outbound.pongs(pings.map(|ping| batch.payload(ping, buffer)));
+            self.shared.pongs(pings.map(|ping| batch.payload(ping, buffer)));
         }
         match &batch.end {
             None => {}
             Some(End::Close { code, reason }) => {
                 log::debug!(target: "websocket_app::connection", "{}: received Close {code} {reason:?}", self.peer);
                 let now = Instant::now();
-                if self.outbound.finish(close_answer(*code).into()) {
+                if self.shared.finish(close_answer(*code).into()) {
                     // The thread that closed may have been quicker than its ring.
                     self.closing.on_local_close(now, self.close_timeout);
                 }
@@ -347,7 +347,7 @@ impl Receiver {
             && batch.items.iter().any(|item| answers(&item))
         {
             self.pinged = None;
-            self.outbound.pong_received(pinged.elapsed());
+            self.shared.pong_received(pinged.elapsed());
         }
     }
 
@@ -373,7 +373,7 @@ impl Receiver {
         {
             idle.since = Instant::now();
         }
-        let received = &self.outbound.received;
+        let received = &self.shared.received;
         received.messages.fetch_add(messages, Ordering::Relaxed);
         received.bytes.fetch_add(bytes, Ordering::Relaxed);
         received.wire_bytes.fetch_add(wire, Ordering::Relaxed);
@@ -388,7 +388,7 @@ impl Receiver {
 
     /// After the last thing of interest, what still comes is thrown away until the peer ends the stream.
     fn discard(&mut self, reader: &mut Reader) -> Step {
-        match read(&self.stream, &self.outbound, &mut reader.buffer) {
+        match read(&self.stream, &self.shared, &mut reader.buffer) {
             Ok(0) => self.ended(None),
             Ok(_) => Step::Received { more: true },
             Err(error) => self.read_failed(error),
@@ -407,11 +407,11 @@ impl Receiver {
 
     /// The stream has ended, in order or not.
     fn ended(&mut self, error: Option<io::Error>) -> Step {
-        if self.outbound.is_aborted() {
+        if self.shared.is_aborted() {
             self.closing.on_local_close(Instant::now(), self.close_timeout);
             return Step::Over(None);
         }
-        if self.outbound.is_closed_for_good() {
+        if self.shared.is_closed_for_good() {
             // The thread that closed may have been quicker than its ring.
             self.closing.on_local_close(Instant::now(), self.close_timeout);
         }
@@ -430,10 +430,10 @@ impl Receiver {
 }
 
 /// Reads, and lets a writer go on that has waited for what came.
-fn read(stream: &Stream, outbound: &Arc<Outbound>, space: &mut [u8]) -> io::Result<usize> {
+fn read(stream: &Stream, shared: &Arc<Shared>, space: &mut [u8]) -> io::Result<usize> {
     let read = stream.read(space);
     if stream.take_stalled() {
-        outbound.on_writable();
+        shared.on_writable();
     }
     read
 }

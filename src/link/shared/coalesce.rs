@@ -1,5 +1,5 @@
-//! [`Pace`]: whether sends follow each other so fast that they are better written in large pieces. Guarded by the lock of
-//! `Outbound`. A leaf.
+//! [`Coalescer`]: whether sends follow each other so fast that they are better written in large pieces. Inner by the lock of
+//! `Shared`. A leaf.
 
 use std::mem;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ const RUN: u32 = 8;
 const UNTIMED: u32 = 7;
 
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct Coalescer {
     /// How many sends have followed another without a pause.
     run: u32,
     /// When the last send that was timed was over, and how many have been since.
@@ -26,7 +26,7 @@ pub(super) struct Pace {
     heard: u64,
 }
 
-impl Pace {
+impl Coalescer {
     /// A send begins: tells whether it is one of a stream. `heard` counts the messages received: on a busy processor the
     /// answer may be there as soon as the question has been written. Where others are waiting to be written, it does not
     /// matter much when this one is.
@@ -55,7 +55,7 @@ impl Pace {
     /// Many sends, the last of which is not over.
     #[cfg(test)]
     pub(super) fn stream() -> Self {
-        Pace { run: u32::MAX, timed: Some(Instant::now() + Duration::from_secs(3600)), untimed: 0, heard: 0 }
+        Coalescer { run: u32::MAX, timed: Some(Instant::now() + Duration::from_secs(3600)), untimed: 0, heard: 0 }
     }
 }
 
@@ -65,7 +65,7 @@ mod tests {
 
     /// How many of 100 sends, so far apart, count as one of a stream.
     fn streamed(gap: Duration, heard: impl Fn(u64) -> u64, others_wait: bool) -> usize {
-        let (mut pace, began) = (Pace::default(), Instant::now());
+        let (mut pace, began) = (Coalescer::default(), Instant::now());
         (0..100).filter(|i| pace.begins(heard((*i).into()), others_wait, || began + gap * *i)).count()
     }
 
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn a_stream_is_timed_now_and_then_and_always_where_nothing_waits() {
         for (others_wait, timed) in [(true, 10), (false, 80)] {
-            let (mut pace, mut now, mut looks) = (Pace::default(), Instant::now(), 0);
+            let (mut pace, mut now, mut looks) = (Coalescer::default(), Instant::now(), 0);
             for i in 0..80 + RUN {
                 now += Duration::from_nanos(200);
                 let streams = pace.begins(0, others_wait, || {
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn the_time_to_write_is_no_pause() {
-        let (mut pace, mut now) = (Pace::default(), Instant::now());
+        let (mut pace, mut now) = (Coalescer::default(), Instant::now());
         for i in 0..20 {
             assert_eq!(pace.begins(0, false, || now), i >= RUN, "send {i}");
             pace.is_over(now + GAP * 4);
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn a_pause_ends_a_stream() {
         for others_wait in [false, true] {
-            let (mut pace, now) = (Pace::default(), Instant::now());
+            let (mut pace, now) = (Coalescer::default(), Instant::now());
             (0..50).for_each(|_| _ = pace.begins(0, others_wait, || now));
             // What is sent first after the pause may still go with what waits, but not alone.
             let later = now + GAP * (UNTIMED + 1);

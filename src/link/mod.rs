@@ -2,24 +2,24 @@
 //!
 //! ```text
 //!            any thread                                  the reading thread
-//!   Sender ──► Outbound: lock, queue ──► Stream ◄── Receiver ──► batch of items
+//!   Sender ──► Shared: lock, queue ──► Stream ◄── Receiver ──► batch of items
 //!                 │  close, abort, a full socket          ▲
-//!                 └──────────► Doorbell ──────────────────┘
+//!                 └──────────► LoopWaker ──────────────────┘
 //! ```
 //!
-//! [`Outbound`] lives as long as the app: it is what every [`Sender`] holds, whether there is a connection or not.
+//! [`Shared`] lives as long as the app: it is what every [`Sender`] holds, whether there is a connection or not.
 //! [`Receiver`] lives as long as one connection and belongs to the thread that reads it: the event loop, or the caller of
 //! the blocking client.
 
-mod doorbell;
 mod flusher;
-mod outbound;
 mod receiver;
 mod sender;
+mod shared;
 mod spared;
+mod waker;
 
-pub(crate) use doorbell::Doorbell;
-pub(crate) use outbound::{CallbackScope, Kept, Outbound};
 pub(crate) use receiver::{Beginning, Reader, Receiver, Step};
 pub use sender::{Sender, State, Stats};
+pub(crate) use shared::{CallbackScope, Kept, Shared};
 pub(crate) use spared::Spared;
+pub(crate) use waker::LoopWaker;

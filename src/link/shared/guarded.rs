@@ -1,4 +1,4 @@
-//! [`Guarded`]: the state of a sending half, and the questions it answers by itself.
+//! [`Inner`]: the state of a sending half, and the questions it answers by itself.
 
 use std::io;
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use bytes::Bytes;
 use mio::Token;
 
 use super::backlog::Backlog;
-use super::pace::Pace;
+use super::coalesce::Coalescer;
 use super::writing::Staged;
-use crate::connection::doorbell::Doorbell;
-use crate::connection::sender::{State, Stats};
 use crate::dial::Cancel;
+use crate::link::sender::{State, Stats};
+use crate::link::waker::LoopWaker;
 use crate::message::Outgoing;
 use crate::protocol::Deflater;
 use crate::protocol::handshake::Handshake;
@@ -22,7 +22,7 @@ use crate::transport::Stream;
 
 /// All that the lock guards.
 #[derive(Default)]
-pub(super) struct Guarded {
+pub(super) struct Inner {
     pub(super) state: State,
     pub(super) stream: Option<Arc<Stream>>,
     /// This connection's, where permessage-deflate was agreed to. Taken before `guarded`, never while that is held.
@@ -54,19 +54,19 @@ pub(super) struct Guarded {
     /// There is no event loop behind this connection: who sends waits until it is written.
     pub(super) self_driven: bool,
     pub(super) waiting_threads: usize,
-    pub(super) pace: Pace,
+    pub(super) pace: Coalescer,
     /// What was asked for and not yet noted by the reading thread. A close is final, so it stays.
     pub(super) close: Option<Bytes>,
     pub(super) abort: bool,
     pub(super) reconnect: bool,
     pub(super) write_error: Option<io::Error>,
-    pub(super) doorbell: Option<(Arc<Doorbell>, Token)>,
+    pub(super) waker: Option<(Arc<LoopWaker>, Token)>,
     pub(super) cancel: Option<Cancel>,
     pub(super) handshake: Option<Arc<Handshake>>,
     pub(super) stats: Stats,
 }
 
-impl Guarded {
+impl Inner {
     /// Bytes that the socket has not taken yet, frame headers included.
     pub(super) fn buffered(&self) -> usize {
         self.queue.len() + self.in_flight

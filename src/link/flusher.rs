@@ -10,7 +10,7 @@ use std::mem;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use super::outbound::Outbound;
+use super::shared::Shared;
 use crate::sync::{Condvar, Mutex, MutexGuard, process_wide, thread};
 
 /// How long the thread waits for another stream: to start it takes some tens of microseconds, which the first stream after a
@@ -27,15 +27,15 @@ struct Flusher {
     woken: Condvar,
 }
 
-/// The lock is held for a few instructions, and to start the thread. It comes after that of `Outbound`.
+/// The lock is held for a few instructions, and to start the thread. It comes after that of `Shared`.
 struct State {
     /// Who has begun a stream since the thread last looked.
-    streams: Vec<Arc<Outbound>>,
+    streams: Vec<Arc<Shared>>,
     running: bool,
 }
 
 /// Has a stream written from now on until it pauses. Returns whether there is a thread that does.
-pub(super) fn write_soon(outbound: &Arc<Outbound>) -> bool {
+pub(super) fn write_soon(shared: &Arc<Shared>) -> bool {
     let mut state = FLUSHER.lock();
     if !state.running {
         let thread = thread::Builder::new().name("websocket-flusher".into()).spawn(|| FLUSHER.run());
@@ -45,7 +45,7 @@ pub(super) fn write_soon(outbound: &Arc<Outbound>) -> bool {
         }
         state.running = true;
     }
-    state.streams.push(Arc::clone(outbound));
+    state.streams.push(Arc::clone(shared));
     drop(state);
     FLUSHER.woken.notify_one();
     true
@@ -60,7 +60,7 @@ impl Flusher {
         let mut streams = Vec::new();
         while self.wait(&mut streams) {
             while !streams.is_empty() {
-                streams.retain(|outbound: &Arc<Outbound>| outbound.write_stream());
+                streams.retain(|shared: &Arc<Shared>| shared.write_stream());
                 // Lets a sender on this processor go on, so that there is more to write than one message.
                 thread::yield_now();
                 streams.append(&mut self.lock().streams);
@@ -69,7 +69,7 @@ impl Flusher {
     }
 
     /// Waits for streams; `false` when none has come for long, and the thread is to end.
-    fn wait(&self, into: &mut Vec<Arc<Outbound>>) -> bool {
+    fn wait(&self, into: &mut Vec<Arc<Shared>>) -> bool {
         let mut state = self.lock();
         if state.streams.is_empty() {
             let waited = self.woken.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);

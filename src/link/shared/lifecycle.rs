@@ -8,10 +8,10 @@ use mio::Token;
 
 use super::backlog::{Backlog, Kept};
 use super::writing::{Direct, Staged};
-use super::{Note, Outbound, ring};
-use crate::connection::doorbell::Doorbell;
-use crate::connection::sender::State;
+use super::{Requests, Shared, ring};
 use crate::dial::Cancel;
+use crate::link::sender::State;
+use crate::link::waker::LoopWaker;
 use crate::protocol::Deflater;
 use crate::protocol::frame::Head;
 use crate::protocol::handshake::Handshake;
@@ -20,7 +20,7 @@ use crate::sync::atomic::Ordering;
 use crate::sync::{Mutex, now, thread};
 use crate::transport::Stream;
 
-impl Outbound {
+impl Shared {
     /// The options that limit sending.
     pub(crate) fn limit(&self, max_buffer: usize, send_timeout: Duration) {
         let mut guard = self.lock();
@@ -38,8 +38,8 @@ impl Outbound {
     }
 
     /// The run begins: from now on requests ring.
-    pub(crate) fn attach(&self, doorbell: &Arc<Doorbell>, token: Token) {
-        self.lock().doorbell = Some((Arc::clone(doorbell), token));
+    pub(crate) fn attach(&self, waker: &Arc<LoopWaker>, token: Token) {
+        self.lock().waker = Some((Arc::clone(waker), token));
     }
 
     /// An attempt to connect begins, unless closing was asked for already: then there is none.
@@ -126,7 +126,7 @@ impl Outbound {
         guard.in_flight = 0;
         (guard.blocked, guard.retry, guard.flush_asked) = (false, false, false);
         if state == State::Closed {
-            guard.doorbell = None;
+            guard.waker = None;
         }
         let compressor = guard.deflater.take();
         self.pending.store(false, Ordering::Release);
@@ -142,7 +142,7 @@ impl Outbound {
             return;
         }
         guard.state = State::Closed;
-        (guard.stream, guard.doorbell) = (None, None);
+        (guard.stream, guard.waker) = (None, None);
         if let Some(cancel) = guard.cancel.take() {
             cancel.cancel();
         }
@@ -164,9 +164,9 @@ impl Outbound {
     }
 
     /// What was asked for since the last time.
-    pub(crate) fn take_note(&self) -> Note {
+    pub(crate) fn take_requests(&self) -> Requests {
         let mut guard = self.lock();
-        Note {
+        Requests {
             close: guard.close.is_some(),
             abort: guard.abort,
             reconnect: std::mem::take(&mut guard.reconnect),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::outbound::{Outbound, Wait};
+use super::shared::{Shared, Wait};
 use crate::close::close_code;
 use crate::error::SendError;
 use crate::message::Outgoing;
@@ -35,16 +35,16 @@ use crate::protocol::handshake::Handshake;
 /// ```
 #[derive(Clone)]
 pub struct Sender {
-    outbound: Arc<Outbound>,
+    shared: Arc<Shared>,
 }
 
 impl Sender {
-    pub(crate) fn new(outbound: Arc<Outbound>) -> Self {
-        Sender { outbound }
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Sender { shared }
     }
 
-    pub(crate) fn outbound(&self) -> &Arc<Outbound> {
-        &self.outbound
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// Sends a message as one frame, masked (RFC 6455 §5.6): `&str` and `String` as text, `&[u8]`, `Vec<u8>`, `Bytes` and
@@ -58,7 +58,7 @@ impl Sender {
     /// [`SendError::NotConnected`] when there is no open connection, [`SendError::Timeout`] when there was no room in time,
     /// [`SendError::QueueFull`] when there is none and this is a callback. An owned message comes back with the error.
     pub fn send<'a>(&self, message: impl Into<Outgoing<'a>>) -> Result<(), SendError> {
-        self.outbound.send(message.into(), Wait::Default)
+        self.shared.send(message.into(), Wait::Default)
     }
 
     /// Sends a text message: see [`send`](Self::send).
@@ -77,7 +77,7 @@ impl Sender {
     ///
     /// [`SendError::QueueFull`] when there is no room, [`SendError::NotConnected`] when there is no open connection.
     pub fn try_send<'a>(&self, message: impl Into<Outgoing<'a>>) -> Result<(), SendError> {
-        self.outbound.send(message.into(), Wait::Never)
+        self.shared.send(message.into(), Wait::Never)
     }
 
     /// Sends a message, waiting for room this long instead of `send_timeout`. In a callback it does not wait.
@@ -86,7 +86,7 @@ impl Sender {
     ///
     /// As [`send`](Self::send).
     pub fn send_timeout<'a>(&self, message: impl Into<Outgoing<'a>>, timeout: Duration) -> Result<(), SendError> {
-        self.outbound.send(message.into(), Wait::UpTo(timeout))
+        self.shared.send(message.into(), Wait::UpTo(timeout))
     }
 
     /// Sends a ping (RFC 6455 §5.5.2) with a payload of up to 125 bytes. The answer comes to `on_pong`. The keepalive's own
@@ -96,7 +96,7 @@ impl Sender {
     ///
     /// [`SendError::InvalidControl`] when the payload is too long; otherwise as [`send`](Self::send).
     pub fn ping(&self, payload: impl AsRef<[u8]>) -> Result<(), SendError> {
-        self.outbound.control(Head::PING, payload.as_ref())
+        self.shared.control(Head::PING, payload.as_ref())
     }
 
     /// Sends a pong that answers no ping, a heartbeat in one direction (RFC 6455 §5.5.3). Pings are answered without it.
@@ -105,7 +105,7 @@ impl Sender {
     ///
     /// As [`ping`](Self::ping).
     pub fn pong(&self, payload: impl AsRef<[u8]>) -> Result<(), SendError> {
-        self.outbound.control(Head::PONG, payload.as_ref())
+        self.shared.control(Head::PONG, payload.as_ref())
     }
 
     /// Closes the connection with code 1000, for good: it is not dialled again.
@@ -115,7 +115,7 @@ impl Sender {
     /// answered, within `close_timeout` however dead it is. Further sends are [`SendError::NotConnected`].
     pub fn close(&self) {
         // Code 1000 without a reason is always allowed.
-        let _ = self.outbound.close(close_code::NORMAL, "");
+        let _ = self.shared.close(close_code::NORMAL, "");
     }
 
     /// Closes as [`close`](Self::close) does, with a code and a reason for the peer.
@@ -125,13 +125,13 @@ impl Sender {
     /// [`SendError::InvalidControl`] for a code that must not be sent (allowed are 1000–1003, 1007–1014 and 3000–4999,
     /// RFC 6455 §7.4) or a reason of more than 123 bytes; nothing is closed then.
     pub fn close_with(&self, code: u16, reason: &str) -> Result<(), SendError> {
-        self.outbound.close(code, reason)
+        self.shared.close(code, reason)
     }
 
     /// Drops the connection at once, without a Close frame and without waiting for what is queued, for good. `on_close`
     /// follows with code 1006.
     pub fn abort(&self) {
-        self.outbound.abort();
+        self.shared.abort();
     }
 
     /// Drops this connection and makes another at once, whether or not the app reconnects by itself. While waiting for the
@@ -140,7 +140,7 @@ impl Sender {
     /// The peer gets a Close frame with code 1000, whose answer is not waited for. `on_close` comes with
     /// `reconnect_in: Some(0)`, then `on_reconnect`.
     pub fn reconnect(&self) {
-        self.outbound.reconnect();
+        self.shared.reconnect();
     }
 
     /// Waits until everything sent so far is in the hands of the operating system. In a callback it does not wait.
@@ -150,28 +150,28 @@ impl Sender {
     /// [`SendError::Timeout`] when that takes longer, [`SendError::QueueFull`] where it would have to wait in a callback,
     /// [`SendError::NotConnected`] when the connection ended first.
     pub fn flush(&self, timeout: Duration) -> Result<(), SendError> {
-        self.outbound.flush(timeout)
+        self.shared.flush(timeout)
     }
 
     /// Counts the bytes that wait to be handed to the operating system, frame headers included.
     pub fn buffered_amount(&self) -> usize {
-        self.outbound.buffered()
+        self.shared.buffered()
     }
 
     /// Tells where the app is in its life.
     pub fn state(&self) -> State {
-        self.outbound.state()
+        self.shared.state()
     }
 
     /// Gives the opening handshake of the latest connection: the server's headers, the subprotocol, the addresses.
     /// `None` before the first.
     pub fn handshake(&self) -> Option<Arc<Handshake>> {
-        self.outbound.handshake()
+        self.shared.handshake()
     }
 
     /// Counts what went through this app so far.
     pub fn stats(&self) -> Stats {
-        self.outbound.stats()
+        self.shared.stats()
     }
 }
 

@@ -5,9 +5,9 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 use mio::Token;
 
-use super::pace::Pace;
+use super::coalesce::Coalescer;
 use super::*;
-use crate::connection::Doorbell;
+use crate::link::LoopWaker;
 use crate::sync::{Poll, Waker};
 use crate::transport::Socket;
 
@@ -15,8 +15,8 @@ const US: Token = Token(7);
 
 /// An open connection, what its reading thread would look at, and the peer's end.
 struct Connection {
-    outbound: Arc<Outbound>,
-    doorbell: Arc<Doorbell>,
+    shared: Arc<Shared>,
+    waker: Arc<LoopWaker>,
     peer: TcpStream,
     _poll: Poll,
 }
@@ -29,26 +29,26 @@ impl Connection {
         let (peer, _) = listener.accept().unwrap();
         peer.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let poll = Poll::new().unwrap();
-        let doorbell = Arc::new(Doorbell::new(Waker::new(poll.registry(), Token(0)).unwrap()));
-        let outbound = Arc::new(Outbound::new());
-        outbound.limit(max_buffer, Duration::from_secs(20));
-        outbound.attach(&doorbell, US);
-        let mut guard = outbound.lock();
+        let waker = Arc::new(LoopWaker::new(Waker::new(poll.registry(), Token(0)).unwrap()));
+        let shared = Arc::new(Shared::new());
+        shared.limit(max_buffer, Duration::from_secs(20));
+        shared.attach(&waker, US);
+        let mut guard = shared.lock();
         guard.stream = Some(Arc::new(crate::transport::Stream::plain(Socket::from(ours))));
         guard.state = State::Open;
         drop(guard);
-        Connection { outbound, doorbell, peer, _poll: poll }
+        Connection { shared, waker, peer, _poll: poll }
     }
 
     /// Sends a message of 100 bytes, 106 on the wire, as if many had gone before it without a pause.
     fn send_in_a_stream(&self) -> Result<(), SendError> {
-        self.outbound.lock().pace = Pace::stream();
-        self.outbound.send(Outgoing::from(&[7; 100][..]), Wait::Never)
+        self.shared.lock().pace = Coalescer::stream();
+        self.shared.send(Outgoing::from(&[7; 100][..]), Wait::Never)
     }
 
     fn who_rang(&self) -> Vec<Token> {
         let mut tokens = Vec::new();
-        self.doorbell.answer(&mut tokens);
+        self.waker.drain(&mut tokens);
         tokens
     }
 
@@ -67,7 +67,7 @@ fn a_stream_is_written_though_nobody_else_does_anything() {
         (0..=burst).for_each(|_| connection.send_in_a_stream().unwrap());
         connection.is_read((burst + 1) * 106);
     }
-    connection.outbound.flush(Duration::from_secs(20)).unwrap();
+    connection.shared.flush(Duration::from_secs(20)).unwrap();
     assert_eq!(connection.who_rang(), []);
 }
 
@@ -88,7 +88,7 @@ fn a_stream_that_fills_the_queue_is_written_and_not_refused() {
             assert!(connection.send_in_a_stream().is_ok(), "message {i}, in a callback: {in_callback}");
         }
         drop(scope);
-        drop(connection.outbound.write(connection.outbound.lock(), Direct::NONE));
+        drop(connection.shared.write(connection.shared.lock(), Direct::NONE));
         connection.is_read(100 * 106);
     }
 }
@@ -97,18 +97,18 @@ fn a_stream_that_fills_the_queue_is_written_and_not_refused() {
 fn a_thread_writes_a_mebibyte_and_somebody_else_the_rest() {
     const LARGE: usize = 8 << 20;
     let mut connection = Connection::new(usize::MAX);
-    let outbound = Arc::clone(&connection.outbound);
+    let shared = Arc::clone(&connection.shared);
     let reader = std::thread::spawn(move || {
         connection.is_read(LARGE + 14);
         connection
     });
-    outbound.send(Outgoing::from(vec![7; LARGE]), Wait::Never).unwrap();
+    shared.send(Outgoing::from(vec![7; LARGE]), Wait::Never).unwrap();
     // A full socket calls when there is room again, for which there is no loop here.
     while !reader.is_finished() {
-        outbound.on_writable();
+        shared.on_writable();
         std::thread::yield_now();
     }
     let connection = reader.join().unwrap();
-    outbound.flush(Duration::from_secs(20)).unwrap();
+    shared.flush(Duration::from_secs(20)).unwrap();
     assert_eq!(connection.who_rang(), []);
 }

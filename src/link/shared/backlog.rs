@@ -1,5 +1,5 @@
 //! What `queue_while_disconnected` keeps: messages until they are wholly written, through lost connections. Time is an
-//! argument. Guarded by the lock of `Outbound`.
+//! argument. Inner by the lock of `Shared`.
 //!
 //! ```text
 //!   send ──► handed (to this connection) ──► wholly written: forgotten

@@ -4,12 +4,12 @@ use std::cell::Cell;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::guarded::Guarded;
+use super::guarded::Inner;
 use super::writing::Direct;
-use super::{Lock, Outbound};
-use crate::connection::sender::State;
+use super::{Lock, Shared};
 use crate::deadline::after;
 use crate::error::SendError;
+use crate::link::sender::State;
 use crate::message::Outgoing;
 use crate::sync::{now, thread_local};
 
@@ -49,7 +49,7 @@ pub(crate) enum Wait {
 }
 
 impl Wait {
-    pub(super) fn limit(self, guard: &Guarded) -> Duration {
+    pub(super) fn limit(self, guard: &Inner) -> Duration {
         match self {
             Wait::Never => Duration::ZERO,
             Wait::UpTo(timeout) => timeout,
@@ -58,7 +58,7 @@ impl Wait {
     }
 }
 
-impl Outbound {
+impl Shared {
     /// Waits until a frame of this length may be queued, up to the deadline, which it sets where there is none yet.
     pub(super) fn room_for(
         self: &Arc<Self>,

@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{Guarded, Lock, NoRoom, Outbound, Wait, ring};
-use crate::connection::flusher;
+use super::{Inner, Lock, NoRoom, Shared, Wait, ring};
 use crate::deadline::after;
+use crate::link::flusher;
 use crate::message::Payload;
 use crate::protocol::frame::{self, Head, MaskingKey};
 use crate::protocol::send::{Piece, SMALL};
@@ -71,7 +71,7 @@ impl Direct<'_> {
     }
 }
 
-impl Outbound {
+impl Shared {
     /// Queues a frame for which there is room, and writes it, or has it written. Where it took time to make its payload,
     /// `prepared_from` says since when: that time is no pause of the sender's.
     pub(super) fn enqueue<'a>(
@@ -241,7 +241,7 @@ impl Outbound {
     }
 }
 
-impl Guarded {
+impl Inner {
     /// The messages that end in this piece need not be sent again.
     fn on_written(&mut self, staged: &Staged) {
         if let Some(backlog) = &mut self.backlog {
@@ -251,7 +251,7 @@ impl Guarded {
 }
 
 /// Stages the next piece: a frame that has begun goes on before anything else.
-fn refill(staged: &mut Staged, direct: &mut Direct<'_>, guard: &mut Guarded) -> bool {
+fn refill(staged: &mut Staged, direct: &mut Direct<'_>, guard: &mut Inner) -> bool {
     let piece = staged.begin();
     if direct.is_done() {
         let some = guard.queue.next_piece(piece);

@@ -9,9 +9,9 @@
 //! full, by the flusher when the stream pauses.
 
 mod backlog;
+mod coalesce;
 mod guarded;
 mod lifecycle;
-mod pace;
 mod room;
 #[cfg(test)]
 mod tests;
@@ -32,14 +32,14 @@ use crate::protocol::send::SMALL;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, now};
 pub(crate) use backlog::Kept;
-use guarded::Guarded;
+use guarded::Inner;
 use room::NoRoom;
 pub(crate) use room::{CallbackScope, Wait};
 use writing::Direct;
 
 /// What the reading thread has to know of what other threads asked for.
 #[derive(Debug, Default)]
-pub(crate) struct Note {
+pub(crate) struct Requests {
     pub(crate) close: bool,
     pub(crate) abort: bool,
     pub(crate) reconnect: bool,
@@ -47,8 +47,8 @@ pub(crate) struct Note {
 }
 
 /// The sending half: see the module's description.
-pub(crate) struct Outbound {
-    guarded: Mutex<Guarded>,
+pub(crate) struct Shared {
+    guarded: Mutex<Inner>,
     /// Signalled when bytes have left the queue or the connection has ended, for those who wait for room or for `flush`.
     progress: Condvar,
     /// Whether anything may be waiting to be written: lets the reading thread skip the lock. Set under the lock.
@@ -70,12 +70,12 @@ pub(super) struct Received {
     pub(super) wire_bytes: AtomicU64,
 }
 
-type Lock<'a> = MutexGuard<'a, Guarded>;
+type Lock<'a> = MutexGuard<'a, Inner>;
 
 /// Sending: any thread.
-impl Outbound {
+impl Shared {
     pub(crate) fn new() -> Self {
-        Outbound {
+        Shared {
             guarded: Mutex::default(),
             progress: Condvar::new(),
             pending: AtomicBool::new(false),
@@ -207,7 +207,7 @@ impl Outbound {
             guard.state = State::Closing;
         }
         if let (true, Some(stream)) = (guard.self_driven, &guard.stream) {
-            // There may be no thread that hears the doorbell, and one that waits for the socket.
+            // There may be no thread that hears the waker, and one that waits for the socket.
             stream.abort();
         }
         self.progress.notify_all();
@@ -282,16 +282,16 @@ impl Outbound {
 }
 
 /// What happens under the lock.
-impl Outbound {
+impl Shared {
     fn lock(&self) -> Lock<'_> {
         self.guarded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Rings for the reading thread, if there is one. The doorbell's lock comes after ours, and never the other way.
-fn ring(guard: &Guarded) {
-    if let Some((doorbell, token)) = &guard.doorbell {
-        doorbell.ring(*token);
+/// Rings for the reading thread, if there is one. The waker's lock comes after ours, and never the other way.
+fn ring(guard: &Inner) {
+    if let Some((waker, token)) = &guard.waker {
+        waker.wake(*token);
     }
 }
 

@@ -1,0 +1,56 @@
+//! [`LoopWaker`]: wakes the thread that waits in a poll, and tells it for which connection. Any thread.
+
+use std::sync::PoisonError;
+
+use mio::Token;
+
+use crate::sync::{Mutex, MutexGuard, Waker};
+
+#[derive(Debug)]
+pub(crate) struct LoopWaker {
+    waker: Waker,
+    /// Held for a few instructions and the wake-up. It comes after the lock of `Shared`, and never the other way.
+    pending: Mutex<Pending>,
+}
+
+/// What the polling thread finds.
+#[derive(Debug, Default)]
+struct Pending {
+    /// For which connections it was woken since it last looked.
+    tokens: Vec<Token>,
+    /// It has been woken, and has not looked yet.
+    woken: bool,
+}
+
+impl LoopWaker {
+    pub(crate) fn new(waker: Waker) -> Self {
+        LoopWaker { waker, pending: Mutex::default() }
+    }
+
+    /// Wakes the polling thread for this connection.
+    pub(crate) fn wake(&self, token: Token) {
+        let mut pending = self.lock();
+        pending.tokens.push(token);
+        // One wake-up is enough until the thread has looked. If it fails, the next call tries again.
+        if !pending.woken {
+            match self.waker.wake() {
+                Ok(()) => pending.woken = true,
+                Err(error) => {
+                    log::warn!(target: "websocket_app::event_loop", "the event loop could not be woken: {error}");
+                }
+            }
+        }
+    }
+
+    /// Takes the tokens of all connections that it was woken for, in exchange for an empty list.
+    pub(crate) fn drain(&self, into: &mut Vec<Token>) {
+        into.clear();
+        let mut pending = self.lock();
+        pending.woken = false;
+        std::mem::swap(into, &mut pending.tokens);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
