@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::deadline::after;
 use crate::dial::{Cancel, Failure, Target, connect};
 use crate::error::{Error, SendError};
-use crate::link::{Beginning, LoopWaker, Reader, Receiver, Sender, Shared, Spared, State, Step};
+use crate::link::{Beginning, LoopWaker, Opened, Reader, Receiver, Sender, Shared, Spared, State, Step, Wire};
 use crate::message::{Outgoing, OwnedMessage};
 use crate::protocol::handshake::Handshake;
 use crate::protocol::{End, Kind, message};
@@ -101,16 +101,15 @@ impl WebSocket {
 
         let shared = Arc::new(Shared::new());
         shared.limit(config.live.max_send_buffer, config.live.send_timeout);
-        shared.drive_yourself();
         shared.attach(&waker, SOCKET);
-        let stream = Arc::new(stream);
+        let wire = Arc::new(Wire::new(stream));
         let handshake = Arc::new(connected.handshake);
-        shared.opened(&stream, Arc::clone(&handshake), false);
+        shared.opened(&wire, Arc::clone(&handshake), Opened::ByCaller);
         let now = Instant::now();
         let leftover = connected.leftover;
         let compression = handshake.compression();
         let beginning = Beginning { leftover, in_pieces: false, compression, peer: &connected.peer };
-        let receiver = Receiver::new(stream, Arc::clone(&shared), beginning, &config.live, now);
+        let receiver = Receiver::new(wire, Arc::clone(&shared), beginning, &config.live, now);
         Ok(WebSocket {
             sender: Sender::new(shared),
             handshake,
@@ -287,7 +286,7 @@ impl WebSocket {
             rang |= event.token() == WAKER;
             if event.token() == SOCKET {
                 if event.is_writable() {
-                    self.sender.shared().on_writable();
+                    self.receiver.on_writable();
                 }
                 if event.is_read_closed() || event.is_error() {
                     self.receiver.on_hang_up();

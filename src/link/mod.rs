@@ -1,25 +1,28 @@
-//! One live connection: who reads it and who writes to it.
+//! One connection: who reads it, who writes to it, and what its senders hold.
 //!
 //! ```text
-//!            any thread                                  the reading thread
-//!   Sender ──► Shared: lock, queue ──► Stream ◄── Receiver ──► batch of items
-//!                 │  close, abort, a full socket          ▲
-//!                 └──────────► LoopWaker ──────────────────┘
+//!            any thread                                     the thread that reads
+//!   Sender ──► Shared { Writer } ──► Wire { Stream } ◄── Receiver ──► batch of items
+//!                 │  close, abort, an error                  ▲
+//!                 └──────────► LoopWaker ────────────────────┘
 //! ```
 //!
-//! [`Shared`] lives as long as the app: it is what every [`Sender`] holds, whether there is a connection or not.
-//! [`Receiver`] lives as long as one connection and belongs to the thread that reads it: the event loop, or the caller of
-//! the blocking client.
+//! [`Shared`] lives as long as the app: it is what every [`Sender`] holds, whether there is a connection or not. The
+//! `Writer` in it is made and dropped with the connection, as is the [`Receiver`], which belongs to the thread that reads:
+//! the event loop's, or that of the blocking client's caller.
 
+mod coalesce;
 mod flusher;
 mod receiver;
 mod sender;
 mod shared;
 mod spared;
 mod waker;
+mod writer;
 
 pub(crate) use receiver::{Beginning, Reader, Receiver, Step};
 pub use sender::{Sender, State, Stats};
-pub(crate) use shared::{CallbackScope, Kept, Shared};
+pub(crate) use shared::{CallbackScope, Kept, Opened, Shared};
 pub(crate) use spared::Spared;
 pub(crate) use waker::LoopWaker;
+pub(crate) use writer::Wire;

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::shared::{Requests, Shared};
+use super::writer::Wire;
 use crate::close::{Close, close_code};
 use crate::config::Live;
 use crate::deadline::after;
@@ -15,7 +16,6 @@ use crate::deflate::Agreed;
 use crate::error::{Error, Phase};
 use crate::protocol::frame::close_answer;
 use crate::protocol::{Batch, Closing, End, Inbound, Item, Keepalive, KeepaliveAction, Kind, Limits, Outcome};
-use crate::transport::Stream;
 
 /// One read takes at most this much: enough that the system call and the event loop's turn cost little per message, and
 /// still within a core's cache.
@@ -73,7 +73,7 @@ pub(crate) struct Beginning<'a> {
 }
 
 pub(crate) struct Receiver {
-    stream: Arc<Stream>,
+    wire: Arc<Wire>,
     shared: Arc<Shared>,
     inbound: Inbound,
     /// Bytes read and not decoded yet: the beginning of a frame, or what came with the response head.
@@ -99,7 +99,7 @@ pub(crate) struct Receiver {
 
 impl Receiver {
     pub(crate) fn new(
-        stream: Arc<Stream>,
+        wire: Arc<Wire>,
         shared: Arc<Shared>,
         beginning: Beginning<'_>,
         live: &Live,
@@ -108,7 +108,7 @@ impl Receiver {
         let Beginning { leftover, in_pieces, compression, peer } = beginning;
         let limits = Limits { message_size: live.max_message_size, fragments: live.max_fragments };
         Receiver {
-            stream,
+            wire,
             shared,
             inbound: Inbound::new(limits, in_pieces, compression),
             overfull: !leftover.is_empty(),
@@ -131,6 +131,11 @@ impl Receiver {
         self.hung_up = true;
     }
 
+    /// The socket has room again: writes what waits.
+    pub(crate) fn on_writable(&self) {
+        self.shared.on_writable(&self.wire);
+    }
+
     /// Reads once and decodes: fills the reader's batch. Pings and a Close are answered before any callback runs.
     pub(crate) fn receive(&mut self, reader: &mut Reader) -> Step {
         reader.batch.clear();
@@ -143,10 +148,10 @@ impl Receiver {
             return Step::Received { more: true };
         }
         let (read, space) = match self.inbound.direct() {
-            Some(space) => (read(&self.stream, &self.shared, space), space.len()),
+            Some(space) => (read(&self.wire, &self.shared, space), space.len()),
             None => {
                 let kept = self.take_tail(reader);
-                let read = match read(&self.stream, &self.shared, &mut reader.buffer[kept..]) {
+                let read = match read(&self.wire, &self.shared, &mut reader.buffer[kept..]) {
                     Ok(read) if read > 0 => {
                         reader.taken = read;
                         self.heard();
@@ -191,7 +196,7 @@ impl Receiver {
     pub(crate) fn on_requests(&mut self, note: Requests, now: Instant) -> Option<Step> {
         if note.abort {
             self.closing.on_local_close(now, self.close_timeout);
-            self.stream.abort();
+            self.wire.stream.abort();
             return Some(Step::Over(None));
         }
         if note.close {
@@ -244,7 +249,7 @@ impl Receiver {
             })));
         }
         let keepalive = self.keepalive.as_mut()?;
-        if self.shared.take_progress() {
+        if self.wire.take_progress() {
             keepalive.heard();
         }
         match keepalive.on_deadline(now) {
@@ -275,13 +280,13 @@ impl Receiver {
     /// How the connection ended, once it is over: closes the socket.
     pub(crate) fn close(&mut self) -> Close {
         let told = self.shared.close_is_written();
-        self.stream.shutdown();
+        self.wire.stream.shutdown();
         self.closing.close(told)
     }
 
     /// Whether there may be more to read behind a short read, which no event will tell of.
     fn may_read_on(&self) -> bool {
-        self.hung_up || self.stream.has_more()
+        self.hung_up || self.wire.stream.has_more()
     }
 
     /// Puts the undecoded bytes at the start of the read buffer and tells how many they are.
@@ -388,7 +393,7 @@ impl Receiver {
 
     /// After the last thing of interest, what still comes is thrown away until the peer ends the stream.
     fn discard(&mut self, reader: &mut Reader) -> Step {
-        match read(&self.stream, &self.shared, &mut reader.buffer) {
+        match read(&self.wire, &self.shared, &mut reader.buffer) {
             Ok(0) => self.ended(None),
             Ok(_) => Step::Received { more: true },
             Err(error) => self.read_failed(error),
@@ -430,10 +435,10 @@ impl Receiver {
 }
 
 /// Reads, and lets a writer go on that has waited for what came.
-fn read(stream: &Stream, shared: &Arc<Shared>, space: &mut [u8]) -> io::Result<usize> {
-    let read = stream.read(space);
-    if stream.take_stalled() {
-        shared.on_writable();
+fn read(wire: &Wire, shared: &Arc<Shared>, space: &mut [u8]) -> io::Result<usize> {
+    let read = wire.stream.read(space);
+    if wire.stream.take_stalled() {
+        shared.on_writable(wire);
     }
     read
 }

@@ -14,7 +14,7 @@ use crate::deadline::after;
 use crate::dial::{Cancel, Connected, Failure};
 use crate::error::Error;
 use crate::event_loop::dispatch::Call;
-use crate::link::{Beginning, Receiver, State};
+use crate::link::{Beginning, Opened, Receiver, State, Wire};
 use crate::reconnect::{Cause, Retry};
 
 /// An attempt to connect, on a thread of its own.
@@ -74,8 +74,9 @@ impl Session {
         let Connected { mut stream, leftover, handshake, peer } = connected;
         let compression = handshake.compression();
         stream.register(registry, self.token, Interest::READABLE | Interest::WRITABLE)?;
-        let stream = Arc::new(stream);
-        if !self.shared.opened(&stream, Arc::new(handshake), self.has_been_open) {
+        let wire = Arc::new(Wire::new(stream));
+        let opened = if self.has_been_open { Opened::Again } else { Opened::First };
+        if !self.shared.opened(&wire, Arc::new(handshake), opened) {
             // Closed while the last byte of the handshake was on its way: the note says so.
             return Ok(());
         }
@@ -83,7 +84,7 @@ impl Session {
         self.report_expired(now);
         let live = self.recipe.live();
         let beginning = Beginning { leftover, in_pieces: self.in_pieces, compression, peer: &peer };
-        let receiver = Receiver::new(stream, shared, beginning, live, now);
+        let receiver = Receiver::new(wire, shared, beginning, live, now);
         self.calls.next_connection();
         self.phase = Phase::Open(Box::new(receiver));
         // Of what came together with the response, no event tells.

@@ -280,7 +280,9 @@ impl Session {
     }
 
     pub(super) fn on_writable(&self) {
-        self.shared.on_writable();
+        if let Phase::Open(receiver) = &self.phase {
+            receiver.on_writable();
+        }
     }
 
     pub(super) fn on_hang_up(&mut self) {

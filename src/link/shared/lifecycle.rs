@@ -1,4 +1,5 @@
-//! What the reading thread does with the sending half: begins and ends connections, answers control frames, flushes.
+//! What the thread that reads does with what is shared: begins and ends connections, answers control frames, goes on
+//! writing.
 
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,18 +8,17 @@ use bytes::Bytes;
 use mio::Token;
 
 use super::backlog::{Backlog, Kept};
-use super::writing::{Direct, Staged};
-use super::{Requests, Shared, ring};
+use super::inner::Inner;
+use super::{Lock, Requests, Shared, wake};
 use crate::dial::Cancel;
 use crate::link::sender::State;
 use crate::link::waker::LoopWaker;
+use crate::link::writer::{Tail, Wire, Writer};
 use crate::protocol::Deflater;
 use crate::protocol::frame::Head;
 use crate::protocol::handshake::Handshake;
-use crate::protocol::send::Queue;
 use crate::sync::atomic::Ordering;
-use crate::sync::{Mutex, now, thread};
-use crate::transport::Stream;
+use crate::sync::{now, thread};
 
 impl Shared {
     /// The options that limit sending.
@@ -32,12 +32,7 @@ impl Shared {
         self.lock().backlog = Some(Backlog::new(bytes, max_age));
     }
 
-    /// There will be no event loop: who sends waits until it is written.
-    pub(crate) fn drive_yourself(&self) {
-        self.lock().self_driven = true;
-    }
-
-    /// The run begins: from now on requests ring.
+    /// The run begins: from now on requests wake the loop.
     pub(crate) fn attach(&self, waker: &Arc<LoopWaker>, token: Token) {
         self.lock().waker = Some((Arc::clone(waker), token));
     }
@@ -54,21 +49,19 @@ impl Shared {
     }
 
     /// A connection is there, unless closing was asked for meanwhile.
-    pub(crate) fn opened(&self, stream: &Arc<Stream>, handshake: Arc<Handshake>, again: bool) -> bool {
+    pub(crate) fn opened(&self, wire: &Arc<Wire>, handshake: Arc<Handshake>, opened: Opened) -> bool {
         let agreed = handshake.compression();
+        let compressor = agreed.and_then(|agreed| Some((Deflater::new(agreed)?, agreed.compress_from())));
         let mut guard = self.lock();
         guard.cancel = None;
         if guard.close.is_some() {
             return false;
         }
         guard.state = State::Open;
-        guard.stream = Some(Arc::clone(stream));
-        guard.deflater = agreed.and_then(Deflater::new).map(|deflater| Arc::new(Mutex::new(deflater)));
-        guard.compress_from = agreed.map_or(usize::MAX, |agreed| agreed.compress_from());
+        guard.writer = Some(Writer::new(Arc::clone(wire), compressor, opened == Opened::ByCaller));
         guard.handshake = Some(handshake);
-        guard.stats.reconnects += u64::from(again);
+        guard.stats.reconnects += u64::from(opened == Opened::Again);
         guard.reconnect = false;
-        guard.write_error = None;
         if let Some(backlog) = &mut guard.backlog {
             backlog.hold();
         }
@@ -88,51 +81,51 @@ impl Shared {
         if guard.state != State::Open {
             return;
         }
-        let Some(backlog) = &mut guard.backlog else { return };
+        let Inner { backlog: Some(backlog), writer: Some(writer), stats, .. } = &mut *guard else { return };
         for Kept { is_text, payload, .. } in backlog.release(now()) {
             // Uncompressed, which is always allowed: compressing all of it would hold the lock for long.
-            guard.stats.wire_bytes_sent += payload.len() as u64;
-            guard.queue.push_owned(Head::of(is_text), payload);
+            stats.wire_bytes_sent += payload.len() as u64;
+            writer.queue_kept(Head::of(is_text), payload);
         }
         if guard.backlog.as_ref().is_some_and(Backlog::has_expired) {
-            ring(&guard);
+            wake(&guard);
         }
-        drop(self.write(guard, Direct::NONE));
+        drop(self.write(guard, Tail::NONE));
     }
 
     /// The connection has ended, or the run: what was queued for it is gone, unless it is kept for the next.
     pub(crate) fn disconnected(&self, state: State) {
         let mut guard = self.lock();
         guard.state = state;
-        guard.stream = None;
         guard.cancel = None;
-        // Whoever is writing notices at once, and brings its piece back.
-        while guard.writing {
-            guard.waiting_threads += 1;
-            guard = self.progress.wait(guard).unwrap_or_else(PoisonError::into_inner);
-            guard.waiting_threads -= 1;
+        if let Some(writer) = &mut guard.writer {
+            writer.stop();
         }
-        let written = guard.staged.messages_written();
+        // A thread that writes brings its piece back.
+        guard = self.wait_for_writing(guard);
+        let mut writer = guard.writer.take();
+        let written = writer.as_mut().map_or(0, Writer::finish);
         if let Some(backlog) = &mut guard.backlog {
             backlog.written(written);
             backlog.lost();
         }
-        if guard.backlog.is_none() && guard.buffered() > 0 {
-            guard.losses += 1;
-        }
-        guard.full = false;
-        guard.queue = Queue::default();
-        guard.staged = Staged::default();
-        guard.in_flight = 0;
-        (guard.blocked, guard.retry, guard.flush_asked) = (false, false, false);
         if state == State::Closed {
             guard.waker = None;
         }
-        let compressor = guard.deflater.take();
-        self.pending.store(false, Ordering::Release);
         self.progress.notify_all();
         drop(guard);
-        drop(compressor);
+        // To free what it holds may take a while.
+        drop(writer);
+    }
+
+    /// Waits until no thread is writing. Writing does not block.
+    fn wait_for_writing<'a>(&'a self, mut guard: Lock<'a>) -> Lock<'a> {
+        while guard.writer.as_ref().is_some_and(Writer::is_active) {
+            guard.waiting_threads += 1;
+            guard = self.progress.wait(guard).unwrap_or_else(PoisonError::into_inner);
+            guard.waiting_threads -= 1;
+        }
+        guard
     }
 
     /// Nobody runs the app any more, though its run may not be over.
@@ -141,12 +134,12 @@ impl Shared {
         if guard.state == State::Closed {
             return;
         }
-        guard.state = State::Closed;
-        (guard.stream, guard.waker) = (None, None);
-        if let Some(cancel) = guard.cancel.take() {
+        let cancel = guard.cancel.take();
+        drop(guard);
+        if let Some(cancel) = cancel {
             cancel.cancel();
         }
-        self.progress.notify_all();
+        self.disconnected(State::Closed);
     }
 
     /// Takes what has waited for a connection for too long.
@@ -163,59 +156,40 @@ impl Shared {
         self.lock().backlog.as_mut().map_or_else(Vec::new, Backlog::take_all)
     }
 
-    /// What was asked for since the last time.
+    /// Takes what was asked for since the last time.
     pub(crate) fn take_requests(&self) -> Requests {
         let mut guard = self.lock();
         Requests {
             close: guard.close.is_some(),
-            abort: guard.abort,
+            abort: self.is_aborted(),
             reconnect: std::mem::take(&mut guard.reconnect),
-            write_error: guard.write_error.take(),
+            write_error: guard.writer.as_mut().and_then(Writer::take_error),
         }
     }
 
     /// The socket has room again: writes what waits.
-    pub(crate) fn on_writable(self: &Arc<Self>) {
-        if self.pending.load(Ordering::Acquire) {
-            let mut guard = self.lock();
-            guard.blocked = false;
-            drop(self.write(guard, Direct::NONE));
+    pub(crate) fn on_writable(self: &Arc<Self>, wire: &Wire) {
+        if wire.pending.load(Ordering::Acquire) {
+            drop(self.write(self.lock(), Tail::NONE));
         }
-    }
-
-    /// Writes what a stream of messages has left in the queue. Returns whether to come back soon, since the stream may go
-    /// on: its senders rely on it.
-    pub(crate) fn write_stream(self: &Arc<Self>) -> bool {
-        let mut guard = self.lock();
-        if !guard.flush_asked {
-            return false;
-        }
-        guard.flush_asked = guard.buffered() > 0 && !guard.blocked;
-        if guard.flush_asked {
-            guard = self.write(guard, Direct::NONE);
-            // A full socket calls by itself when it has room.
-            guard.flush_asked = !guard.blocked;
-        }
-        guard.flush_asked
-    }
-
-    /// Whether a socket that was full has taken bytes since the last look.
-    pub(crate) fn take_progress(&self) -> bool {
-        self.progressed.swap(false, Ordering::Relaxed)
     }
 
     /// Answers pings.
     pub(crate) fn pongs<'a>(self: &Arc<Self>, pings: impl Iterator<Item = &'a [u8]>) {
         let mut guard = self.lock();
-        pings.for_each(|payload| guard.queue.add_pong(payload));
-        drop(self.write(guard, Direct::NONE));
+        if let Some(writer) = &mut guard.writer {
+            pings.for_each(|payload| writer.add_pong(payload));
+        }
+        drop(self.write(guard, Tail::NONE));
     }
 
     pub(crate) fn ping(self: &Arc<Self>, payload: &[u8]) {
         let mut guard = self.lock();
         guard.stats.pings_sent += 1;
-        guard.queue.set_ping(payload);
-        drop(self.write(guard, Direct::NONE));
+        if let Some(writer) = &mut guard.writer {
+            writer.set_ping(payload);
+        }
+        drop(self.write(guard, Tail::NONE));
     }
 
     pub(crate) fn pong_received(&self, round_trip: Duration) {
@@ -227,24 +201,28 @@ impl Shared {
     pub(crate) fn finish(self: &Arc<Self>, payload: Bytes) -> bool {
         let mut guard = self.lock();
         guard.state = State::Closing;
-        if guard.queue.drop_unsent() {
-            guard.losses += 1;
+        if let Some(writer) = &mut guard.writer {
+            writer.drop_unsent();
+            writer.set_close(payload);
         }
-        guard.queue.set_close(payload);
-        let guard = self.write(guard, Direct::NONE);
+        let guard = self.write(guard, Tail::NONE);
         self.progress.notify_all();
         guard.close.is_some()
     }
 
-    /// Whether our Close frame has been handed to the operating system. A thread that is just writing it is waited for:
-    /// writing does not block.
+    /// Whether our Close frame has been handed to the operating system. A thread that is just writing it is waited for.
     pub(crate) fn close_is_written(&self) -> bool {
-        let mut guard = self.lock();
-        while guard.writing {
-            guard.waiting_threads += 1;
-            guard = self.progress.wait(guard).unwrap_or_else(PoisonError::into_inner);
-            guard.waiting_threads -= 1;
-        }
-        guard.queue.is_closed() && guard.staged.is_done()
+        self.wait_for_writing(self.lock()).writer.as_ref().is_some_and(Writer::close_is_written)
     }
+}
+
+/// How a connection came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opened {
+    /// By a loop, for the first time.
+    First,
+    /// By a loop, after it was lost.
+    Again,
+    /// By its owner, in whose calls it is read and written.
+    ByCaller,
 }

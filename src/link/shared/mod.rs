@@ -1,67 +1,63 @@
-//! The sending half of a connection, which any thread may use: one small lock, a queue, and a direct way to the socket.
+//! [`Shared`]: what every `Sender` of an app holds, whether there is a connection or not: one small lock, what was asked for,
+//! and the [`Writer`] of the connection that is open.
 //!
-//! A message that finds nothing before it is encoded under the lock and written by its own thread, at once. The lock is not
-//! held while the socket is written: `writing` says that a thread is at it, and the others only append. What the socket
-//! does not take waits in the queue, and the reading thread goes on when the socket has room.
-//!
-//! In a sustained stream of small messages, a system call each would be most of the cost. So when one send follows the
-//! other with nothing in between, messages are only appended, and written in large pieces: by the sender when a piece is
-//! full, by the flusher when the stream pauses.
+//! | file | what it has |
+//! |---|---|
+//! | `inner` | what the lock guards |
+//! | `room` | who waits for room, and how long |
+//! | `write` | from the queue to the socket |
+//! | `lifecycle` | what the thread that reads does: begins and ends connections, answers control frames |
+//! | `backlog` | messages kept for the next connection |
 
 mod backlog;
-mod coalesce;
-mod guarded;
+mod inner;
 mod lifecycle;
 mod room;
 #[cfg(test)]
 mod tests;
-mod writing;
+mod write;
 
 use std::io;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::sender::{State, Stats};
+use super::writer::{Compressor, Tail};
 use crate::deadline::after;
 use crate::error::SendError;
 use crate::message::{Outgoing, Payload};
-use crate::protocol::Deflater;
 use crate::protocol::frame::{self, Head, MAX_CONTROL_PAYLOAD};
 use crate::protocol::handshake::Handshake;
 use crate::protocol::send::SMALL;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, now};
 pub(crate) use backlog::Kept;
-use guarded::Inner;
+use inner::{Flushed, Inner};
+pub(crate) use lifecycle::Opened;
 use room::NoRoom;
 pub(crate) use room::{CallbackScope, Wait};
-use writing::Direct;
 
-/// What the reading thread has to know of what other threads asked for.
+/// What other threads asked of the thread that reads.
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
     pub(crate) close: bool,
     pub(crate) abort: bool,
     pub(crate) reconnect: bool,
+    /// What writing has failed with.
     pub(crate) write_error: Option<io::Error>,
 }
 
-/// The sending half: see the module's description.
+/// What every `Sender` of an app holds: see the module's description.
 pub(crate) struct Shared {
-    guarded: Mutex<Inner>,
+    inner: Mutex<Inner>,
     /// Signalled when bytes have left the queue or the connection has ended, for those who wait for room or for `flush`.
     progress: Condvar,
-    /// Whether anything may be waiting to be written: lets the reading thread skip the lock. Set under the lock.
-    pending: AtomicBool,
-    /// The socket, which was full, took bytes again: the peer lives, though it may not be heard. Looked at and cleared by
-    /// the keepalive.
-    progressed: AtomicBool,
-    /// Set by `abort`: then nothing more is handed out. Also in `guarded`; here for a look without the lock.
+    /// Set by `abort`, for good: then nothing more is handed out. Set under the lock.
     aborted: AtomicBool,
     pub(super) received: Received,
 }
 
-/// Counted by the reading thread.
+/// Counted by the thread that reads.
 #[derive(Debug, Default)]
 pub(super) struct Received {
     pub(super) messages: AtomicU64,
@@ -76,10 +72,8 @@ type Lock<'a> = MutexGuard<'a, Inner>;
 impl Shared {
     pub(crate) fn new() -> Self {
         Shared {
-            guarded: Mutex::default(),
+            inner: Mutex::default(),
             progress: Condvar::new(),
-            pending: AtomicBool::new(false),
-            progressed: AtomicBool::new(false),
             aborted: AtomicBool::new(false),
             received: Received::default(),
         }
@@ -117,7 +111,7 @@ impl Shared {
     /// Compresses and queues a message. The compressor is held from the one to the other, so that messages go out in the order
     /// in which they were compressed; nobody waits for room with it. The lock that the reading thread needs is not held
     /// meanwhile, since compressing takes its time. `None` where the message cannot go out on this connection now.
-    fn compress(self: &Arc<Self>, compressor: &Arc<Mutex<Deflater>>, message: &Outgoing<'_>) -> Option<Lock<'_>> {
+    fn compress(self: &Arc<Self>, compressor: &Compressor, message: &Outgoing<'_>) -> Option<Lock<'_>> {
         let payload = message.payload.bytes();
         let mut deflater = compressor.lock().unwrap_or_else(PoisonError::into_inner);
         let needed = frame::header_len(payload.len()) + payload.len();
@@ -183,11 +177,13 @@ impl Shared {
         }
         if guard.state == State::Open {
             guard.state = State::Closing;
-            guard.queue.set_close(payload);
-            guard = self.write(guard, Direct::NONE);
+            if let Some(writer) = &mut guard.writer {
+                writer.set_close(payload);
+            }
+            guard = self.write(guard, Tail::NONE);
         }
         self.progress.notify_all();
-        ring(&guard);
+        wake(&guard);
         Ok(())
     }
 
@@ -197,7 +193,6 @@ impl Shared {
         if matches!(guard.state, State::Closed) {
             return;
         }
-        guard.abort = true;
         self.aborted.store(true, Ordering::Release);
         guard.close.get_or_insert_default();
         if let Some(cancel) = &guard.cancel {
@@ -206,12 +201,12 @@ impl Shared {
         if guard.state == State::Open {
             guard.state = State::Closing;
         }
-        if let (true, Some(stream)) = (guard.self_driven, &guard.stream) {
-            // There may be no thread that hears the waker, and one that waits for the socket.
-            stream.abort();
+        if let Some(writer) = guard.writer.as_ref().filter(|writer| writer.is_driven_by_caller) {
+            // There may be no thread that is woken by this, and one that waits for the socket.
+            writer.wire.stream.abort();
         }
         self.progress.notify_all();
-        ring(&guard);
+        wake(&guard);
     }
 
     /// Has the connection made anew, at once.
@@ -219,7 +214,7 @@ impl Shared {
         let mut guard = self.lock();
         if matches!(guard.state, State::Open | State::Waiting) && guard.close.is_none() {
             guard.reconnect = true;
-            ring(&guard);
+            wake(&guard);
         }
     }
 
@@ -230,19 +225,19 @@ impl Shared {
     /// Waits until everything sent so far has been handed to the operating system.
     pub(crate) fn flush(self: &Arc<Self>, timeout: Duration) -> Result<(), SendError> {
         let deadline = after(now(), timeout);
-        let mut guard = self.write(self.lock(), Direct::NONE);
-        if guard.self_driven {
+        let mut guard = self.write(self.lock(), Tail::NONE);
+        if guard.writer.as_ref().is_some_and(|writer| writer.is_driven_by_caller) {
             let driven = self.drive(guard, Wait::UpTo(timeout)).map(drop);
             return driven.map_err(|no_room| no_room.into_error(Outgoing::from(&[][..])));
         }
-        let (limit, losses) = (guard.max_buffer, guard.losses);
-        while guard.to_send() > 0 || guard.losses != losses {
-            if guard.losses != losses
-                || guard.stream.is_none() && guard.backlog.is_none()
-                || guard.state == State::Closed
-            {
-                return Err(SendError::NotConnected { message: None });
+        let target = guard.writer.as_ref().map(|writer| (Arc::clone(&writer.wire), writer.accepted()));
+        loop {
+            match guard.flushed(target.as_ref()) {
+                Flushed::Yes => return Ok(()),
+                Flushed::Never => return Err(SendError::NotConnected { message: None }),
+                Flushed::NotYet => {}
             }
+            let limit = guard.max_buffer;
             guard = match self.wait(guard, deadline) {
                 Ok(guard) => guard,
                 Err(_) if CallbackScope::is_entered() => {
@@ -251,7 +246,6 @@ impl Shared {
                 Err(_) => return Err(SendError::Timeout { message: None, after: timeout }),
             };
         }
-        Ok(())
     }
 
     pub(crate) fn is_aborted(&self) -> bool {
@@ -284,12 +278,12 @@ impl Shared {
 /// What happens under the lock.
 impl Shared {
     fn lock(&self) -> Lock<'_> {
-        self.guarded.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Rings for the reading thread, if there is one. The waker's lock comes after ours, and never the other way.
-fn ring(guard: &Inner) {
+/// Wakes the thread that reads, if there is one.
+fn wake(guard: &Inner) {
     if let Some((waker, token)) = &guard.waker {
         waker.wake(*token);
     }
@@ -308,6 +302,6 @@ fn keep_waiting(mut guard: Lock<'_>, message: Outgoing<'_>) -> Result<(), SendEr
     guard.stats.messages_sent += 1;
     guard.stats.bytes_sent += len as u64;
     // What is kept may have to be reported when it is too old.
-    ring(&guard);
+    wake(&guard);
     Ok(())
 }

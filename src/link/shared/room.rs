@@ -4,12 +4,12 @@ use std::cell::Cell;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::guarded::Inner;
-use super::writing::Direct;
+use super::inner::Inner;
 use super::{Lock, Shared};
 use crate::deadline::after;
 use crate::error::SendError;
 use crate::link::sender::State;
+use crate::link::writer::{Tail, Writer, Writing};
 use crate::message::Outgoing;
 use crate::sync::{now, thread_local};
 
@@ -58,6 +58,10 @@ impl Wait {
     }
 }
 
+/// How long a caller that may not wait lets another thread get on with writing, which does not block and makes room if the
+/// socket has any: many times what a piece takes, for that thread may have to wait for a processor.
+const MOMENT: Duration = Duration::from_millis(10);
+
 impl Shared {
     /// Waits until a frame of this length may be queued, up to the deadline, which it sets where there is none yet.
     pub(super) fn room_for(
@@ -66,8 +70,8 @@ impl Shared {
         wait: Wait,
         deadline: &mut Option<Instant>,
     ) -> Result<Lock<'_>, NoRoom<'_>> {
-        let mut guard = self.lock();
-        if guard.self_driven && guard.state == State::Open {
+        let (mut guard, mut moment) = (self.lock(), None);
+        if guard.state == State::Open {
             guard = self.drive(guard, wait)?;
         }
         loop {
@@ -80,16 +84,21 @@ impl Shared {
             if guard.has_room(needed) {
                 return Ok(guard);
             }
-            if !guard.writing && !guard.blocked {
+            if guard.writer.as_ref().is_some_and(|writer| matches!(writer.writing, Writing::Idle)) {
                 // What fills it is a stream that nobody has written yet.
-                guard = self.write(guard, Direct::NONE);
+                guard = self.write(guard, Tail::NONE);
                 if guard.has_room(needed) {
                     continue;
                 }
             }
             let timeout = wait.limit(&guard);
             if CallbackScope::is_entered() || timeout.is_zero() {
-                return Err(NoRoom::Full { limit: guard.max_buffer });
+                let moment = *moment.get_or_insert_with(|| after(now(), MOMENT));
+                if !guard.writer.as_ref().is_some_and(Writer::is_active) || moment <= now() {
+                    return Err(NoRoom::Full { limit: guard.max_buffer });
+                }
+                guard = self.wait_for_progress(guard, MOMENT);
+                continue;
             }
             let deadline = *deadline.get_or_insert_with(|| after(now(), timeout));
             guard = self.wait(guard, deadline).map_err(|_| NoRoom::Timeout(timeout))?;
@@ -97,15 +106,19 @@ impl Shared {
     }
 
     /// Waits for progress. In a callback there is no waiting.
-    pub(super) fn wait<'a>(&'a self, mut guard: Lock<'a>, deadline: Instant) -> Result<Lock<'a>, ()> {
+    pub(super) fn wait<'a>(&'a self, guard: Lock<'a>, deadline: Instant) -> Result<Lock<'a>, ()> {
         let left = deadline.saturating_duration_since(now());
         if left.is_zero() || CallbackScope::is_entered() {
             return Err(());
         }
+        Ok(self.wait_for_progress(guard, left))
+    }
+
+    fn wait_for_progress<'a>(&'a self, mut guard: Lock<'a>, timeout: Duration) -> Lock<'a> {
         guard.waiting_threads += 1;
-        let (mut guard, _) = self.progress.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner);
+        let (mut guard, _) = self.progress.wait_timeout(guard, timeout).unwrap_or_else(PoisonError::into_inner);
         guard.waiting_threads -= 1;
-        Ok(guard)
+        guard
     }
 }
 

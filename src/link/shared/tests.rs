@@ -5,17 +5,18 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 use mio::Token;
 
-use super::coalesce::Coalescer;
 use super::*;
 use crate::link::LoopWaker;
+use crate::link::writer::{Wire, Writer};
 use crate::sync::{Poll, Waker};
-use crate::transport::Socket;
+use crate::transport::{Socket, Stream};
 
 const US: Token = Token(7);
 
 /// An open connection, what its reading thread would look at, and the peer's end.
 struct Connection {
     shared: Arc<Shared>,
+    wire: Arc<Wire>,
     waker: Arc<LoopWaker>,
     peer: TcpStream,
     _poll: Poll,
@@ -33,16 +34,17 @@ impl Connection {
         let shared = Arc::new(Shared::new());
         shared.limit(max_buffer, Duration::from_secs(20));
         shared.attach(&waker, US);
+        let wire = Arc::new(Wire::new(Stream::plain(Socket::from(ours))));
         let mut guard = shared.lock();
-        guard.stream = Some(Arc::new(crate::transport::Stream::plain(Socket::from(ours))));
+        guard.writer = Some(Writer::new(Arc::clone(&wire), None, false));
         guard.state = State::Open;
         drop(guard);
-        Connection { shared, waker, peer, _poll: poll }
+        Connection { shared, wire, waker, peer, _poll: poll }
     }
 
     /// Sends a message of 100 bytes, 106 on the wire, as if many had gone before it without a pause.
     fn send_in_a_stream(&self) -> Result<(), SendError> {
-        self.shared.lock().pace = Coalescer::stream();
+        self.shared.lock().writer.as_mut().unwrap().coalescer.make_stream();
         self.shared.send(Outgoing::from(&[7; 100][..]), Wait::Never)
     }
 
@@ -88,7 +90,7 @@ fn a_stream_that_fills_the_queue_is_written_and_not_refused() {
             assert!(connection.send_in_a_stream().is_ok(), "message {i}, in a callback: {in_callback}");
         }
         drop(scope);
-        drop(connection.shared.write(connection.shared.lock(), Direct::NONE));
+        drop(connection.shared.write(connection.shared.lock(), Tail::NONE));
         connection.is_read(100 * 106);
     }
 }
@@ -97,7 +99,7 @@ fn a_stream_that_fills_the_queue_is_written_and_not_refused() {
 fn a_thread_writes_a_mebibyte_and_somebody_else_the_rest() {
     const LARGE: usize = 8 << 20;
     let mut connection = Connection::new(usize::MAX);
-    let shared = Arc::clone(&connection.shared);
+    let (shared, wire) = (Arc::clone(&connection.shared), Arc::clone(&connection.wire));
     let reader = std::thread::spawn(move || {
         connection.is_read(LARGE + 14);
         connection
@@ -105,7 +107,7 @@ fn a_thread_writes_a_mebibyte_and_somebody_else_the_rest() {
     shared.send(Outgoing::from(vec![7; LARGE]), Wait::Never).unwrap();
     // A full socket calls when there is room again, for which there is no loop here.
     while !reader.is_finished() {
-        shared.on_writable();
+        shared.on_writable(&wire);
         std::thread::yield_now();
     }
     let connection = reader.join().unwrap();

@@ -1,13 +1,20 @@
-//! [`Coalescer`]: whether sends follow each other so fast that they are better written in large pieces. Inner by the lock of
-//! `Shared`. A leaf.
+//! [`Coalescer`]: whether a message is written at once, or with those that follow it. A leaf.
+//!
+//! In a sustained stream of small messages a system call each would be most of the cost. So when one send follows the other
+//! with nothing in between, messages are only appended, and written in large pieces: by the sender when a piece is full, by
+//! the flusher when the stream pauses. A lone message is never held back.
+//!
+//! Guarded by the lock of `Shared`.
 
 use std::mem;
 use std::time::{Duration, Instant};
 
+use crate::sync::now;
+
 /// Sends that follow each other faster than this, on average where not each is timed, with nothing received in between, and
-/// how many of them make a sustained stream. A reply to something that was received is none: a lone message is never held
-/// back. At a slower pace there is less to gain than the system call's time, some microseconds, and more to lose: until the
-/// other thread is awake, ten times that. Eight are more than a request and its followers.
+/// how many of them make a sustained stream. A reply to something that was received is none. At a slower pace there is less
+/// to gain than the system call's time, some microseconds, and more to lose: until the flusher is awake, ten times that.
+/// Eight are more than a request and its followers.
 const GAP: Duration = Duration::from_nanos(1500);
 const RUN: u32 = 8;
 
@@ -24,13 +31,19 @@ pub(super) struct Coalescer {
     untimed: u32,
     /// How many messages had been received by then.
     heard: u64,
+    /// The flusher writes what is appended, until it finds nothing.
+    flushing: bool,
 }
 
 impl Coalescer {
-    /// A send begins: tells whether it is one of a stream. `heard` counts the messages received: on a busy processor the
+    /// A send begins: returns whether it is one of a stream. `heard` counts the messages received: on a busy processor the
     /// answer may be there as soon as the question has been written. Where others are waiting to be written, it does not
-    /// matter much when this one is.
-    pub(super) fn begins(&mut self, heard: u64, others_wait: bool, now: impl FnOnce() -> Instant) -> bool {
+    /// matter much when this one is. `began` is when the sender began to prepare it, if not now.
+    pub(super) fn is_stream(&mut self, heard: u64, others_wait: bool, began: Option<Instant>) -> bool {
+        self.is_stream_at(heard, others_wait, || began.unwrap_or_else(now))
+    }
+
+    fn is_stream_at(&mut self, heard: u64, others_wait: bool, began: impl FnOnce() -> Instant) -> bool {
         if mem::replace(&mut self.heard, heard) != heard {
             self.run = 0;
             return false;
@@ -39,11 +52,11 @@ impl Coalescer {
             self.untimed += 1;
             return true;
         }
-        let now = now();
-        let gap = self.timed.map(|timed| now.saturating_duration_since(timed));
+        let began = began();
+        let gap = self.timed.map(|timed| began.saturating_duration_since(timed));
         let follows = gap.is_some_and(|gap| gap < GAP * (self.untimed + 1));
         self.run = if follows { self.run.saturating_add(1) } else { 0 };
-        self.is_over(now);
+        self.is_over(began);
         self.run >= RUN
     }
 
@@ -52,10 +65,18 @@ impl Coalescer {
         (self.timed, self.untimed) = (Some(now), 0);
     }
 
-    /// Many sends, the last of which is not over.
+    pub(super) fn is_flushing(&self) -> bool {
+        self.flushing
+    }
+
+    pub(super) fn set_flushing(&mut self, flushing: bool) {
+        self.flushing = flushing;
+    }
+
+    /// Has had many sends, the last of which is not over.
     #[cfg(test)]
-    pub(super) fn stream() -> Self {
-        Coalescer { run: u32::MAX, timed: Some(Instant::now() + Duration::from_secs(3600)), untimed: 0, heard: 0 }
+    pub(in crate::link) fn make_stream(&mut self) {
+        (self.run, self.timed, self.untimed) = (u32::MAX, Some(Instant::now() + Duration::from_secs(3600)), 0);
     }
 }
 
@@ -65,8 +86,8 @@ mod tests {
 
     /// How many of 100 sends, so far apart, count as one of a stream.
     fn streamed(gap: Duration, heard: impl Fn(u64) -> u64, others_wait: bool) -> usize {
-        let (mut pace, began) = (Coalescer::default(), Instant::now());
-        (0..100).filter(|i| pace.begins(heard((*i).into()), others_wait, || began + gap * *i)).count()
+        let (mut coalescer, began) = (Coalescer::default(), Instant::now());
+        (0..100).filter(|i| coalescer.is_stream_at(heard((*i).into()), others_wait, || began + gap * *i)).count()
     }
 
     #[test]
@@ -88,10 +109,10 @@ mod tests {
     #[test]
     fn a_stream_is_timed_now_and_then_and_always_where_nothing_waits() {
         for (others_wait, timed) in [(true, 10), (false, 80)] {
-            let (mut pace, mut now, mut looks) = (Coalescer::default(), Instant::now(), 0);
+            let (mut coalescer, mut now, mut looks) = (Coalescer::default(), Instant::now(), 0);
             for i in 0..80 + RUN {
                 now += Duration::from_nanos(200);
-                let streams = pace.begins(0, others_wait, || {
+                let streams = coalescer.is_stream_at(0, others_wait, || {
                     looks += u32::from(i >= RUN);
                     now
                 });
@@ -103,10 +124,10 @@ mod tests {
 
     #[test]
     fn the_time_to_write_is_no_pause() {
-        let (mut pace, mut now) = (Coalescer::default(), Instant::now());
+        let (mut coalescer, mut now) = (Coalescer::default(), Instant::now());
         for i in 0..20 {
-            assert_eq!(pace.begins(0, false, || now), i >= RUN, "send {i}");
-            pace.is_over(now + GAP * 4);
+            assert_eq!(coalescer.is_stream_at(0, false, || now), i >= RUN, "send {i}");
+            coalescer.is_over(now + GAP * 4);
             now += GAP * 4 + Duration::from_nanos(200);
         }
     }
@@ -114,12 +135,12 @@ mod tests {
     #[test]
     fn a_pause_ends_a_stream() {
         for others_wait in [false, true] {
-            let (mut pace, now) = (Coalescer::default(), Instant::now());
-            (0..50).for_each(|_| _ = pace.begins(0, others_wait, || now));
+            let (mut coalescer, now) = (Coalescer::default(), Instant::now());
+            (0..50).for_each(|_| _ = coalescer.is_stream_at(0, others_wait, || now));
             // What is sent first after the pause may still go with what waits, but not alone.
             let later = now + GAP * (UNTIMED + 1);
-            assert!(!pace.begins(0, false, || later));
-            assert!(!pace.begins(0, others_wait, || later));
+            assert!(!coalescer.is_stream_at(0, false, || later));
+            assert!(!coalescer.is_stream_at(0, others_wait, || later));
         }
     }
 }

@@ -1,0 +1,122 @@
+//! [`Inner`]: what the lock of a `Shared` guards, and the questions it answers by itself.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mio::Token;
+
+use super::backlog::Backlog;
+use crate::dial::Cancel;
+use crate::link::sender::{State, Stats};
+use crate::link::waker::LoopWaker;
+use crate::link::writer::{Compressor, Wire, Writer};
+use crate::message::Outgoing;
+use crate::protocol::handshake::Handshake;
+use crate::sync::thread;
+
+#[derive(Default)]
+pub(super) struct Inner {
+    pub(super) state: State,
+    /// The connection's sending half: there while one is open, its closing included.
+    pub(super) writer: Option<Writer>,
+    /// For `queue_while_disconnected`.
+    pub(super) backlog: Option<Backlog>,
+    /// `max_send_buffer` and `send_timeout`.
+    pub(super) max_buffer: usize,
+    pub(super) send_timeout: Duration,
+    /// The payload of the Close frame that was asked for. A close is final, so it stays.
+    pub(super) close: Option<Bytes>,
+    /// Another connection was asked for, and the loop has not taken note of that yet.
+    pub(super) reconnect: bool,
+    /// Wakes the loop for this app, while that runs.
+    pub(super) waker: Option<(Arc<LoopWaker>, Token)>,
+    /// Ends an attempt to connect, while there is one.
+    pub(super) cancel: Option<Cancel>,
+    /// Of the latest connection.
+    pub(super) handshake: Option<Arc<Handshake>>,
+    pub(super) stats: Stats,
+    /// How many threads wait for `progress`.
+    pub(super) waiting_threads: usize,
+}
+
+/// Whether what was sent has been handed to the operating system.
+pub(super) enum Flushed {
+    Yes,
+    NotYet,
+    /// It was lost.
+    Never,
+}
+
+impl Inner {
+    /// Counts the bytes that the socket has not taken yet, frame headers included.
+    pub(super) fn buffered(&self) -> usize {
+        self.writer.as_ref().map_or(0, Writer::buffered)
+    }
+
+    /// Counts the bytes that wait to be sent, on this connection or the next.
+    pub(super) fn to_send(&self) -> usize {
+        self.buffered() + self.backlog.as_ref().map_or(0, Backlog::len)
+    }
+
+    /// Whether everything up to a position in a connection's stream has been handed to the operating system; with a backlog,
+    /// everything that there is.
+    pub(super) fn flushed(&self, target: Option<&(Arc<Wire>, u64)>) -> Flushed {
+        if self.backlog.is_some() {
+            return match self.to_send() {
+                0 => Flushed::Yes,
+                _ if self.state == State::Closed => Flushed::Never,
+                _ => Flushed::NotYet,
+            };
+        }
+        let Some((wire, target)) = target else { return Flushed::Yes };
+        let writer = self.writer.as_ref().filter(|writer| Arc::ptr_eq(&writer.wire, wire));
+        let written = writer.map_or_else(|| wire.written.load(Ordering::Relaxed), Writer::written);
+        match writer {
+            // What was thrown away makes the stream shorter.
+            Some(writer) if writer.accepted() < *target => Flushed::Never,
+            _ if written >= *target => Flushed::Yes,
+            Some(_) => Flushed::NotYet,
+            None => Flushed::Never,
+        }
+    }
+
+    /// Whether a borrowed payload that is sent now has to be copied whole.
+    pub(super) fn would_copy(&self) -> bool {
+        self.backlog.is_some() || !self.writer.as_ref().is_some_and(Writer::is_idle)
+    }
+
+    /// Returns the compressor, if the message is to be compressed.
+    pub(super) fn compressor_for(&self, message: &Outgoing<'_>) -> Option<Compressor> {
+        self.writer.as_ref()?.compressor_for(message)
+    }
+
+    /// Whether a message of this compressor may be queued now.
+    pub(super) fn takes(&self, compressor: &Compressor, needed: usize) -> bool {
+        self.state == State::Open
+            && self.writer.as_ref().is_some_and(|writer| writer.compresses_with(compressor))
+            && self.has_room(needed)
+    }
+
+    /// Whether a frame of this length may be queued. One that is longer than the limit may when nothing else waits.
+    pub(super) fn has_room(&self, needed: usize) -> bool {
+        let buffered = self.buffered();
+        needed == 0 || buffered == 0 || buffered + needed <= self.max_buffer
+    }
+
+    /// Returns the backlog, where a message from this thread goes there: no connection, or one that is not ready for it.
+    pub(super) fn waits_in(&mut self) -> Option<&mut Backlog> {
+        if self.close.is_some() {
+            return None;
+        }
+        let backlog = self.backlog.as_mut()?;
+        let waits = match self.state {
+            // While the peer closes, too: we have not.
+            State::Idle | State::Connecting | State::Waiting | State::Closing => true,
+            State::Open => backlog.holds(thread::current().id()),
+            State::Closed => false,
+        };
+        waits.then_some(backlog)
+    }
+}

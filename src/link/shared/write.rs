@@ -1,0 +1,185 @@
+//! How what is queued gets to the socket. One thread at a time writes, without the lock; the others only append.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::inner::Inner;
+use super::{Lock, NoRoom, Shared, Wait, wake};
+use crate::deadline::after;
+use crate::link::flusher;
+use crate::link::writer::{Chunk, Queued, Stopped, Tail, Wire, Writer, Writing};
+use crate::message::Payload;
+use crate::protocol::frame::Head;
+use crate::sync::atomic::Ordering;
+use crate::sync::now;
+
+/// How many pieces a thread writes for others before the flusher takes over, and that before its other streams have a turn: a
+/// message of 1 MiB goes out whole, which takes a fraction of a millisecond.
+const PIECES_IN_A_TURN: usize = 6;
+
+impl Shared {
+    /// Queues a frame for which there is room, and writes it, or has it written. For `prepared_from` see [`Writer::queue`].
+    pub(super) fn enqueue<'a>(
+        self: &'a Arc<Self>,
+        mut guard: Lock<'a>,
+        head: Head,
+        payload: &Payload<'_>,
+        prepared_from: Option<Instant>,
+    ) -> Lock<'a> {
+        let heard = self.received.messages.load(Ordering::Relaxed);
+        let Some(writer) = &mut guard.writer else { return guard };
+        let tail = match writer.queue(head, payload, prepared_from, heard) {
+            Queued::Next(tail) => tail,
+            Queued::Streaming if !flusher::write_soon(self) => Tail::NONE,
+            queued => {
+                writer.coalescer.set_flushing(writer.coalescer.is_flushing() || matches!(queued, Queued::Streaming));
+                if prepared_from.is_some() {
+                    writer.coalescer.is_over(now());
+                }
+                return guard;
+            }
+        };
+        guard = self.write(guard, tail);
+        if let Some(writer) = &mut guard.writer {
+            writer.coalescer.is_over(now());
+        }
+        guard
+    }
+
+    /// Where no loop does: waits for the socket and writes, until nothing is left.
+    pub(super) fn drive<'a>(self: &'a Arc<Self>, mut guard: Lock<'a>, wait: Wait) -> Result<Lock<'a>, NoRoom<'a>> {
+        let Some(writer) = guard.writer.as_ref().filter(|writer| writer.is_driven_by_caller) else { return Ok(guard) };
+        if writer.buffered() == 0 || matches!(wait, Wait::Never) {
+            return Ok(guard);
+        }
+        let (wire, target, timeout) = (Arc::clone(&writer.wire), writer.accepted(), wait.limit(&guard));
+        let deadline = after(Instant::now(), timeout);
+        while guard.buffered() > 0 {
+            let left = deadline.saturating_duration_since(now());
+            if left.is_zero() {
+                return Err(NoRoom::Timeout(timeout));
+            }
+            let waited = if wire.stream.is_stalled() {
+                // The socket has room. Whoever reads next makes progress.
+                guard = self.wait(guard, deadline).map_err(|()| NoRoom::Timeout(timeout))?;
+                Ok(())
+            } else {
+                drop(guard);
+                let waited = wire.stream.wait_writable(left);
+                guard = self.lock();
+                waited
+            };
+            guard = self.write(guard, Tail::NONE);
+            let lost = guard
+                .writer
+                .as_ref()
+                .is_none_or(|writer| writer.accepted() < target || matches!(writer.writing, Writing::Failed(_)));
+            if waited.is_err() || lost || self.is_aborted() {
+                return Err(NoRoom::NotConnected);
+            }
+        }
+        Ok(guard)
+    }
+
+    /// Writes until nothing is left or the socket is full, unless a thread is at it already. The lock is not held while
+    /// the socket is written.
+    pub(super) fn write<'a>(self: &'a Arc<Self>, mut guard: Lock<'a>, mut tail: Tail<'_>) -> Lock<'a> {
+        let Some((wire, mut chunk)) = guard.writer.as_mut().and_then(Writer::begin) else { return guard };
+        let mut pieces = 0;
+        loop {
+            let stopped = loop {
+                if let Some(stopped) = self.next(&mut guard, &mut chunk, &mut tail, &mut pieces) {
+                    break stopped;
+                }
+                drop(guard);
+                let result = write_guarded(&wire, &chunk);
+                guard = self.lock();
+                let stopped = guard.writer.as_mut().map(|writer| writer.wrote(&mut chunk, result));
+                self.notify(&guard);
+                if let Some(stopped) = stopped.unwrap_or(Some(Stopped::Ended)) {
+                    break stopped;
+                }
+            };
+            if !tail.is_done() {
+                // That takes time, in which nobody is to wait for the lock.
+                drop(guard);
+                let rest = tail.to_rest();
+                tail = Tail::NONE;
+                guard = self.lock();
+                if let Some(writer) = &mut guard.writer {
+                    writer.take_over(rest);
+                }
+            }
+            if !guard.writer.as_mut().is_some_and(|writer| writer.end(&mut chunk, stopped)) {
+                break;
+            }
+        }
+        self.notify(&guard);
+        if matches!(&guard.writer, Some(Writer { writing: Writing::Failed(_), .. })) {
+            wake(&guard);
+        }
+        guard
+    }
+
+    /// Stages what comes next; or returns why to stop.
+    fn next(
+        self: &Arc<Self>,
+        guard: &mut Lock<'_>,
+        chunk: &mut Chunk,
+        tail: &mut Tail<'_>,
+        pieces: &mut usize,
+    ) -> Option<Stopped> {
+        let Inner { writer: Some(writer), backlog, .. } = &mut **guard else { return Some(Stopped::Ended) };
+        let (messages, some) = writer.next(chunk, tail);
+        if let Some(backlog) = backlog {
+            // They need not be sent again.
+            backlog.written(messages);
+        }
+        if !some {
+            return Some(Stopped::Done);
+        }
+        if *pieces >= PIECES_IN_A_TURN && tail.is_done() && !writer.is_driven_by_caller {
+            if writer.coalescer.is_flushing() || flusher::write_soon(self) {
+                writer.coalescer.set_flushing(true);
+                return Some(Stopped::Turn);
+            }
+            // There is no thread to be had.
+            *pieces = 0;
+        }
+        *pieces += 1;
+        None
+    }
+
+    /// Writes what a stream of messages has left in the queue: for the flusher. Returns whether to come back soon, since
+    /// the stream may go on.
+    pub(crate) fn write_stream(self: &Arc<Self>) -> bool {
+        let mut guard = self.lock();
+        let Some(writer) = guard.writer.as_mut().filter(|writer| writer.coalescer.is_flushing()) else { return false };
+        // A full socket calls by itself when it has room.
+        let goes_on = writer.buffered() > 0 && matches!(writer.writing, Writing::Idle | Writing::Active { .. });
+        if !goes_on {
+            writer.coalescer.set_flushing(false);
+            return false;
+        }
+        guard = self.write(guard, Tail::NONE);
+        let Some(writer) = &mut guard.writer else { return false };
+        let goes_on = matches!(writer.writing, Writing::Idle | Writing::Active { .. });
+        writer.coalescer.set_flushing(goes_on);
+        goes_on
+    }
+
+    /// Tells those who wait that bytes have left, or the connection.
+    fn notify(&self, guard: &Lock<'_>) {
+        if guard.waiting_threads > 0 {
+            self.progress.notify_all();
+        }
+    }
+}
+
+/// A panic of a TLS library's own is an error of this connection, as that of a program's transport is.
+fn write_guarded(wire: &Wire, chunk: &Chunk) -> io::Result<usize> {
+    catch_unwind(AssertUnwindSafe(|| wire.stream.write(chunk.left())))
+        .unwrap_or_else(|_| Err(io::Error::other("a panic while writing")))
+}

@@ -1,0 +1,414 @@
+//! [`Writer`]: the sending half of one connection, made when that opens and dropped when it ends.
+//!
+//! A message that finds nothing before it is encoded under the lock and written by its own thread, at once. The lock is not
+//! held while the socket is written: [`Writing::Active`] says that a thread is at it, and the others only append. What the
+//! socket does not take waits in the queue, and the loop's thread goes on when the socket has room. See [`Coalescer`] for
+//! what is sent in a stream.
+//!
+//! Guarded by the lock of [`Shared`](super::Shared), whose [`write`](super::Shared::write) is the loop that calls what is
+//! here.
+
+use std::io;
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::coalesce::Coalescer;
+use crate::message::{Outgoing, Payload};
+use crate::protocol::Deflater;
+use crate::protocol::frame::{self, Head, MaskingKey};
+use crate::protocol::send::{Piece, Queue, SMALL};
+use crate::sync::Mutex;
+use crate::sync::atomic::AtomicBool;
+use crate::transport::Stream;
+use crate::transport::buffers::{self, PIECE};
+
+/// What the two halves of a connection, and a thread that writes without the lock, have in common.
+pub(crate) struct Wire {
+    pub(crate) stream: Stream,
+    /// Whether anything may be waiting to be written: lets the loop's thread skip the lock. Set under the lock.
+    pub(super) pending: AtomicBool,
+    /// The socket, which was full, took bytes again: the peer lives, though it may not be heard. Looked at and cleared by
+    /// the keepalive.
+    pub(super) progressed: AtomicBool,
+    /// When the connection has ended: up to which position it was written.
+    pub(super) written: AtomicU64,
+}
+
+impl Wire {
+    pub(crate) fn new(stream: Stream) -> Self {
+        let (pending, progressed) = (AtomicBool::new(false), AtomicBool::new(false));
+        Wire { stream, pending, progressed, written: AtomicU64::new(0) }
+    }
+
+    /// Returns whether a socket that was full has taken bytes since the last look.
+    pub(super) fn take_progress(&self) -> bool {
+        self.progressed.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// Compresses what goes out.
+pub(super) type Compressor = Arc<Mutex<Deflater>>;
+
+pub(super) struct Writer {
+    pub(super) wire: Arc<Wire>,
+    /// Where permessage-deflate was agreed to, and from which length on messages are compressed. Its lock is taken before
+    /// that of `Shared`, never while that is held.
+    compressor: Option<Compressor>,
+    compress_from: usize,
+    queue: Queue,
+    /// What is next on the socket; away while a thread writes it.
+    chunk: Chunk,
+    /// Bytes of the chunk, and of a payload that its own thread writes, still to be written.
+    in_flight: usize,
+    /// Counts the bytes of frames that were queued, and not thrown away since: a position in the stream.
+    accepted: u64,
+    pub(super) writing: Writing,
+    pub(super) coalescer: Coalescer,
+    /// The connection's owner waits in its own calls for the socket: there is no loop that would go on writing.
+    pub(super) is_driven_by_caller: bool,
+}
+
+/// Who writes, if anybody does.
+#[derive(Debug)]
+pub(super) enum Writing {
+    /// Nobody, and the socket had room when last written to.
+    Idle,
+    /// A thread, without the lock.
+    Active {
+        /// Another thread would have written meanwhile: the socket has room again, perhaps.
+        again: bool,
+        /// The socket was full, and has not taken anything since.
+        was_full: bool,
+        /// The connection ends, and the thread that ends it waits for this one.
+        stop: bool,
+    },
+    /// Nobody before an event tells that the socket has room again.
+    Full,
+    /// Nobody any more: writing has failed. The error is there until it is taken.
+    Failed(Option<io::Error>),
+}
+
+/// The piece that is being written.
+#[derive(Debug, Default)]
+pub(super) struct Chunk {
+    piece: Piece,
+    written: usize,
+}
+
+impl Chunk {
+    pub(super) fn left(&self) -> &[u8] {
+        &self.piece.bytes[self.written..]
+    }
+
+    fn is_done(&self) -> bool {
+        self.written == self.piece.bytes.len()
+    }
+
+    /// Returns how many messages of a piece that was not written whole were.
+    fn messages_written(&self) -> usize {
+        self.piece.messages_within(self.written)
+    }
+
+    fn begin(&mut self) -> &mut Piece {
+        self.written = 0;
+        self.piece.clear();
+        &mut self.piece
+    }
+}
+
+/// The rest of a borrowed payload that its own thread is writing.
+pub(super) struct Tail<'a> {
+    payload: &'a [u8],
+    key: MaskingKey,
+    offset: usize,
+}
+
+impl Tail<'_> {
+    pub(super) const NONE: Tail<'static> = Tail { payload: &[], key: [0; 4], offset: 0 };
+
+    pub(super) fn is_done(&self) -> bool {
+        self.offset == self.payload.len()
+    }
+
+    fn stage(&mut self, piece: &mut Piece) {
+        let end = self.payload.len().min(self.offset + PIECE);
+        buffers::reserve(&mut piece.bytes, end - self.offset);
+        frame::encode_payload(&mut piece.bytes, &self.payload[self.offset..end], self.key, self.offset);
+        piece.mid_frame = self.offset > 0;
+        self.offset = end;
+        piece.messages = usize::from(self.is_done());
+    }
+
+    /// Copies what is left, for the queue.
+    pub(super) fn to_rest(&self) -> Rest {
+        Rest { payload: Bytes::copy_from_slice(&self.payload[self.offset..]), key: self.key, offset: self.offset }
+    }
+}
+
+/// What is left of a payload whose frame has begun to go out.
+pub(super) struct Rest {
+    payload: Bytes,
+    key: MaskingKey,
+    offset: usize,
+}
+
+/// What becomes of a frame that was queued.
+pub(super) enum Queued<'a> {
+    /// It goes out with what is before it: a thread writes, or will.
+    Behind,
+    /// It is the first of a stream: the flusher is to be told.
+    Streaming,
+    /// The caller is to write, this payload among other things.
+    Next(Tail<'a>),
+}
+
+impl Writer {
+    pub(super) fn new(wire: Arc<Wire>, compressor: Option<(Deflater, usize)>, is_driven_by_caller: bool) -> Self {
+        let (compressor, compress_from) =
+            compressor.map_or((None, usize::MAX), |(deflater, from)| (Some(Arc::new(Mutex::new(deflater))), from));
+        Writer {
+            wire,
+            compressor,
+            compress_from,
+            queue: Queue::default(),
+            chunk: Chunk::default(),
+            in_flight: 0,
+            accepted: 0,
+            writing: Writing::Idle,
+            coalescer: Coalescer::default(),
+            is_driven_by_caller,
+        }
+    }
+
+    /// Counts the bytes that the socket has not taken yet, frame headers included.
+    pub(super) fn buffered(&self) -> usize {
+        self.queue.len() + self.in_flight
+    }
+
+    /// Returns the position behind what was queued last.
+    pub(super) fn accepted(&self) -> u64 {
+        self.accepted
+    }
+
+    /// Returns the position up to which everything is in the hands of the operating system.
+    pub(super) fn written(&self) -> u64 {
+        self.accepted.saturating_sub(self.buffered() as u64)
+    }
+
+    pub(super) fn is_active(&self) -> bool {
+        matches!(self.writing, Writing::Active { .. })
+    }
+
+    /// Whether what is queued now is the next to be written.
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.writing, Writing::Idle) && self.chunk.is_done() && self.queue.is_empty()
+    }
+
+    /// Returns the compressor, if the message is to be compressed.
+    pub(super) fn compressor_for(&self, message: &Outgoing<'_>) -> Option<Compressor> {
+        let compressor = self.compressor.as_ref()?;
+        (message.compress && message.payload.bytes().len() >= self.compress_from).then(|| Arc::clone(compressor))
+    }
+
+    pub(super) fn compresses_with(&self, compressor: &Compressor) -> bool {
+        self.compressor.as_ref().is_some_and(|ours| Arc::ptr_eq(ours, compressor))
+    }
+
+    /// Queues a frame. Where it took time to make its payload, `prepared_from` says since when: that time is no pause of the
+    /// sender's. `heard` counts the messages received.
+    pub(super) fn queue<'a>(
+        &mut self,
+        head: Head,
+        payload: &Payload<'a>,
+        prepared_from: Option<Instant>,
+        heard: u64,
+    ) -> Queued<'a> {
+        let (idle, small) = (self.is_idle(), payload.bytes().len() <= SMALL);
+        let will_be_written = self.coalescer.is_flushing() || !matches!(self.writing, Writing::Idle);
+        let streaming =
+            self.coalescer.is_stream(heard, will_be_written, prepared_from) && small && !self.is_driven_by_caller;
+
+        let mut tail = Tail::NONE;
+        let before = self.buffered();
+        match payload {
+            Payload::Owned(bytes) if !small => self.queue.push_large(head, bytes.clone()),
+            Payload::Borrowed(bytes) if !small && idle => {
+                tail = Tail { payload: bytes, key: frame::new_key(), offset: 0 };
+                let piece = self.chunk.begin();
+                buffers::reserve(&mut piece.bytes, frame::header_len(bytes.len()) + bytes.len().min(PIECE));
+                frame::encode_header(&mut piece.bytes, head, bytes.len(), tail.key);
+                let header = piece.bytes.len();
+                tail.stage(piece);
+                self.in_flight = header + bytes.len();
+            }
+            _ if small && idle && !streaming => {
+                let piece = self.chunk.begin();
+                piece.push(head, payload.bytes());
+                self.in_flight = piece.bytes.len();
+            }
+            // A large one was compressed: masked as it is copied, so that it is looked at once.
+            _ => self.queue.push(head, payload.bytes()),
+        }
+        self.accepted += (self.buffered() - before) as u64;
+        if streaming && self.queue.len() < PIECE {
+            self.wire.pending.store(true, Ordering::Release);
+            return if will_be_written { Queued::Behind } else { Queued::Streaming };
+        }
+        match self.writing {
+            Writing::Full | Writing::Failed(_) => Queued::Behind,
+            Writing::Idle | Writing::Active { .. } => Queued::Next(tail),
+        }
+    }
+
+    /// Queues a whole message that was kept for this connection.
+    pub(super) fn queue_kept(&mut self, head: Head, payload: Bytes) {
+        let before = self.queue.len();
+        self.queue.push_owned(head, payload);
+        self.accepted += (self.queue.len() - before) as u64;
+    }
+
+    pub(super) fn add_pong(&mut self, payload: &[u8]) {
+        self.queue.add_pong(payload);
+    }
+
+    pub(super) fn set_ping(&mut self, payload: &[u8]) {
+        self.queue.set_ping(payload);
+    }
+
+    /// Ends the queue with a Close frame.
+    pub(super) fn set_close(&mut self, payload: Bytes) {
+        self.queue.set_close(payload);
+    }
+
+    /// Whether the Close frame has been handed to the operating system.
+    pub(super) fn close_is_written(&self) -> bool {
+        self.queue.is_closed() && self.chunk.is_done()
+    }
+
+    /// Throws the messages away that have not begun to go out.
+    pub(super) fn drop_unsent(&mut self) {
+        let before = self.queue.len();
+        self.queue.drop_unsent();
+        self.accepted -= (before - self.queue.len()) as u64;
+    }
+
+    /// Begins to write: takes the chunk away. `None` where nobody may write now; a thread that is at it is told.
+    pub(super) fn begin(&mut self) -> Option<(Arc<Wire>, Chunk)> {
+        let was_full = match &mut self.writing {
+            Writing::Idle => false,
+            Writing::Full => true,
+            Writing::Active { again, .. } => {
+                *again = true;
+                return None;
+            }
+            Writing::Failed(_) => return None,
+        };
+        self.writing = Writing::Active { again: false, was_full, stop: false };
+        self.wire.pending.store(true, Ordering::Release);
+        Some((Arc::clone(&self.wire), mem::take(&mut self.chunk)))
+    }
+
+    /// Puts what is next into the chunk, if that has been written: a frame that has begun goes on before anything else.
+    /// Returns how many messages end in what was written, and whether there is anything to write.
+    pub(super) fn next(&mut self, chunk: &mut Chunk, tail: &mut Tail<'_>) -> (usize, bool) {
+        if let Writing::Active { again, .. } = &mut self.writing {
+            *again = false;
+        }
+        if !chunk.is_done() {
+            return (0, true);
+        }
+        let messages = chunk.piece.messages;
+        let piece = chunk.begin();
+        if !tail.is_done() {
+            tail.stage(piece);
+            return (messages, true);
+        }
+        let some = self.queue.next_piece(piece);
+        self.in_flight = piece.bytes.len();
+        (messages, some)
+    }
+
+    /// Takes note of what the socket took. Returns why to stop, if it is time to.
+    pub(super) fn wrote(&mut self, chunk: &mut Chunk, result: io::Result<usize>) -> Option<Stopped> {
+        let Writing::Active { again, was_full, stop } = &mut self.writing else { return Some(Stopped::Ended) };
+        match result {
+            Ok(written) => {
+                chunk.written += written;
+                self.in_flight -= written;
+                if mem::take(was_full) {
+                    self.wire.progressed.store(true, Ordering::Relaxed);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                *was_full = true;
+                if !*again {
+                    return Some(Stopped::Full);
+                }
+            }
+            Err(error) => return Some(Stopped::Failed(error)),
+        }
+        stop.then_some(Stopped::Ended)
+    }
+
+    /// Queues what its own thread did not write of a payload, before everything else.
+    pub(super) fn take_over(&mut self, rest: Rest) {
+        self.in_flight -= rest.payload.len();
+        self.queue.push_front_rest(rest.payload, rest.key, rest.offset);
+    }
+
+    /// Brings the chunk back when a thread has written. Returns whether it is to go on all the same: the socket, which was
+    /// full, may have room again.
+    pub(super) fn end(&mut self, chunk: &mut Chunk, stopped: Stopped) -> bool {
+        if let (Stopped::Full, Writing::Active { again: true, stop: false, .. }) = (&stopped, &self.writing) {
+            return true;
+        }
+        self.chunk = mem::take(chunk);
+        self.wire.pending.store(!matches!(stopped, Stopped::Done), Ordering::Release);
+        self.writing = match stopped {
+            Stopped::Done | Stopped::Turn | Stopped::Ended => Writing::Idle,
+            Stopped::Full => Writing::Full,
+            Stopped::Failed(error) => Writing::Failed(Some(error)),
+        };
+        false
+    }
+
+    /// Takes what writing has failed with, once.
+    pub(super) fn take_error(&mut self) -> Option<io::Error> {
+        match &mut self.writing {
+            Writing::Failed(error) => error.take(),
+            _ => None,
+        }
+    }
+
+    /// The connection ends: a thread that is writing is to stop. Then [`finish`](Self::finish).
+    pub(super) fn stop(&mut self) {
+        if let Writing::Active { stop, .. } = &mut self.writing {
+            *stop = true;
+        }
+    }
+
+    /// Says for good how much was written. Returns how many messages were that nobody was told of yet.
+    pub(super) fn finish(&mut self) -> usize {
+        self.wire.written.store(self.written(), Ordering::Relaxed);
+        self.wire.pending.store(false, Ordering::Release);
+        self.chunk.messages_written()
+    }
+}
+
+/// Why a thread stops writing.
+#[derive(Debug)]
+pub(super) enum Stopped {
+    /// Nothing is left.
+    Done,
+    /// It has written enough for others; the flusher goes on.
+    Turn,
+    Full,
+    Failed(io::Error),
+    /// The connection has ended.
+    Ended,
+}
