@@ -223,7 +223,6 @@ mod deadline;
 mod deflate;
 mod dial;
 mod error;
-mod event_loop;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 #[allow(missing_docs)]
@@ -231,8 +230,10 @@ pub mod fuzzing;
 mod headers;
 mod link;
 mod message;
+mod panics;
 mod promise;
 mod protocol;
+mod reactor;
 mod reconnect;
 mod route;
 mod shown;
@@ -240,12 +241,13 @@ mod sync;
 mod tls;
 mod transport;
 
-pub use app::{AppHandle, CallbackResult, Callbacks, Event, EventLoop, RenewalResult, WebSocketApp};
+pub use app::{
+    AppHandle, CallbackError, CallbackResult, Callbacks, Event, EventLoop, Handler, RenewalResult, WebSocketApp,
+};
 pub use client::{WebSocket, WebSocketBuilder};
 pub use close::{Close, ClosedBy, close_code};
 pub use deflate::Deflate;
 pub use error::{Error, InvalidInput, LimitError, Phase, ProtocolError, ProxyRefusal, Rejection, SendError};
-pub use event_loop::{CallbackError, Handler};
 pub use headers::Headers;
 pub use link::{Sender, State, Stats};
 pub use message::{Fragment, Message, Outgoing, OwnedMessage};

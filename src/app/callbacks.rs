@@ -1,8 +1,8 @@
 //! The closures of a [`WebSocketApp`](crate::WebSocketApp) as one [`Handler`].
 
+use super::handler::{CallbackError, Handler};
 use crate::close::Close;
 use crate::error::Error;
-use crate::event_loop::{CallbackError, Handler};
 use crate::link::Sender;
 use crate::message::{Fragment, Message};
 

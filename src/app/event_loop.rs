@@ -1,9 +1,11 @@
 //! [`EventLoop`]: many apps on one thread.
 
 use super::handle::AppHandle;
+use super::handler::Handler;
+use super::session::Session;
 use super::websocket_app::WebSocketApp;
 use crate::error::Error;
-use crate::event_loop::{Handler, Running};
+use crate::reactor::Running;
 
 /// One thread that runs many apps, each with its own callbacks, timers and reconnects.
 ///
@@ -27,7 +29,7 @@ use crate::event_loop::{Handler, Running};
 /// # Ok::<(), websocket_app::Error>(())
 /// ```
 pub struct EventLoop {
-    running: Option<Running>,
+    running: Option<Running<Session>>,
 }
 
 impl EventLoop {

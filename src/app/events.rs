@@ -3,10 +3,10 @@
 use crossbeam_channel::{Receiver, Sender as Channel, bounded};
 
 use super::callbacks::Callbacks;
+use super::handler::{CallbackError, Handler};
 use super::websocket_app::WebSocketApp;
 use crate::close::{Close, ClosedBy};
 use crate::error::Error;
-use crate::event_loop::{CallbackError, Handler};
 use crate::link::{Sender, State};
 use crate::message::{Message, OwnedMessage};
 

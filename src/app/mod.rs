@@ -3,13 +3,18 @@
 //! Turns options and callbacks into a session on the event loop. Nothing here runs by itself.
 
 mod callbacks;
+mod dispatch;
 mod event_loop;
 mod events;
 mod handle;
+mod handler;
+mod plan;
+mod session;
 mod websocket_app;
 
 pub use callbacks::{CallbackResult, Callbacks, RenewalResult};
 pub use event_loop::EventLoop;
 pub use events::Event;
 pub use handle::AppHandle;
+pub use handler::{CallbackError, Handler};
 pub use websocket_app::WebSocketApp;

@@ -6,15 +6,19 @@ use std::time::Duration;
 use crossbeam_channel::Receiver;
 
 use super::callbacks::{CallbackResult, Callbacks, RenewalResult};
+use super::dispatch::{Dispatcher, Periodic};
 use super::events::{self, Event};
 use super::handle::{self, AppHandle};
+use super::handler::Handler;
+use super::plan::{ConnectPlan, Renewal};
+use super::session::{Session, Start};
 use crate::close::Close;
 use crate::config::{Config, option_methods};
 use crate::error::Error;
-use crate::event_loop::{self, Dispatcher, Handler, Periodic, Recipe, Renewal, Running, Start};
 use crate::link::{Sender, Shared};
 use crate::message::{Fragment, Message};
 use crate::promise::{Promise, promise};
+use crate::reactor::{self, Running};
 use crate::reconnect::Reconnect;
 
 /// A WebSocket connection described by its URL, options and callbacks, in the manner of Python's `WebSocketApp`.
@@ -253,7 +257,7 @@ impl<H: Handler> WebSocketApp<H> {
     /// by either side is no error.
     pub fn run_forever(self) -> Result<Close, Error> {
         let (start, result) = self.prepare()?;
-        event_loop::run(start)?;
+        reactor::run::<Session>(start)?;
         handle::take(result)
     }
 
@@ -266,7 +270,7 @@ impl<H: Handler> WebSocketApp<H> {
     pub fn spawn(self) -> Result<AppHandle, Error> {
         let sender = self.sender();
         let (start, result) = self.prepare()?;
-        let running = Running::start("websocket-app")?;
+        let running = Running::<Session>::start("websocket-app")?;
         running.add(start)?;
         running.close();
         Ok(AppHandle::new(sender, result))
@@ -277,12 +281,12 @@ impl<H: Handler> WebSocketApp<H> {
         if self.periodic.iter().any(|periodic| periodic.period.is_zero()) {
             return Err(Error::invalid("every(0s)", "must be longer than zero"));
         }
-        let recipe = Recipe::new(self.url, self.config, self.renewal)?;
-        let live = recipe.live();
+        let plan = ConnectPlan::new(self.url, self.config, self.renewal)?;
+        let live = plan.live();
         self.sender.shared().limit(live.max_send_buffer, live.send_timeout);
         let (giver, result) = promise();
         let dispatcher = Dispatcher::new(Box::new(self.handler), self.periodic, self.sender);
-        Ok((Start { recipe, dispatcher, result: giver }, result))
+        Ok((Start { plan, dispatcher, result: giver }, result))
     }
 
     /// The same connection with other callbacks.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mio::{Events, Interest, Token};
+use mio::{Events, Token};
 
 use super::builder::WebSocketBuilder;
 use crate::busy_poll::Waiting;
@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::deadline::after;
 use crate::dial::{Cancel, Failure, Target, connect};
 use crate::error::{Error, SendError};
-use crate::link::{Beginning, LoopWaker, Opened, Reader, Receiver, Sender, Shared, Spared, State, Step, Wire};
+use crate::link::{Link, LoopWaker, Opened, Place, Reader, Requested, Sender, Shared, Spared, State, Step};
 use crate::message::{Outgoing, OwnedMessage};
 use crate::protocol::handshake::Handshake;
 use crate::protocol::{End, Kind, message};
@@ -41,7 +41,7 @@ const SOCKET: Token = Token(1);
 pub struct WebSocket {
     sender: Sender,
     handshake: Arc<Handshake>,
-    receiver: Receiver,
+    link: Link,
     reader: Reader,
     spared: Spared,
     /// Which item of the reader's batch comes next.
@@ -53,8 +53,6 @@ pub struct WebSocket {
     waker: Arc<LoopWaker>,
     /// Whether the socket may have more to read without the poll saying so again.
     readable: bool,
-    /// A violation, until the connection is gone.
-    failure: Option<Error>,
     ended: Option<Ended>,
 }
 
@@ -92,28 +90,24 @@ impl WebSocket {
             Err(Failure::Cancelled) => return Err(Error::Closed(Box::new(Close::without_frame(ClosedBy::Us)))),
         };
         let poll = Poll::new().map_err(|source| Error::system("a way to wait for sockets", source))?;
-        let mut stream = connected.stream;
-        let registered = stream.register(poll.registry(), SOCKET, Interest::READABLE | Interest::WRITABLE);
-        registered.map_err(|source| Error::system("a way to wait for sockets", source))?;
         let waker = Waker::new(poll.registry(), WAKER);
         let waker = waker.map_err(|source| Error::system("a way to be woken", source))?;
-        let waker = Arc::new(LoopWaker::new(waker));
+        let place = Place { waker: Arc::new(LoopWaker::new(waker)), token: SOCKET };
 
         let shared = Arc::new(Shared::new());
         shared.limit(config.live.max_send_buffer, config.live.send_timeout);
-        shared.attach(&waker, SOCKET);
-        let wire = Arc::new(Wire::new(stream));
-        let handshake = Arc::new(connected.handshake);
-        shared.opened(&wire, Arc::clone(&handshake), Opened::ByCaller);
-        let now = Instant::now();
-        let leftover = connected.leftover;
-        let compression = handshake.compression();
-        let beginning = Beginning { leftover, in_pieces: false, compression, peer: &connected.peer };
-        let receiver = Receiver::new(wire, Arc::clone(&shared), beginning, &config.live, now);
+        shared.attach(&place);
+        let (live, opened, at) = (&config.live, Opened::ByCaller, (poll.registry(), &place));
+        let link = Link::open(connected, &shared, live, false, opened, at)
+            .map_err(|source| Error::system("a way to wait for sockets", source))?;
+        let (Some(link), Some(handshake)) = (link, shared.handshake()) else {
+            // Nobody else has the sender yet.
+            return Err(Error::Closed(Box::new(Close::without_frame(ClosedBy::Us))));
+        };
         Ok(WebSocket {
             sender: Sender::new(shared),
             handshake,
-            receiver,
+            link,
             reader: Reader::new(),
             spared: Spared::default(),
             next: 0,
@@ -121,9 +115,8 @@ impl WebSocket {
             busy_poll: config.live.busy_poll,
             waiting: Waiting::default(),
             events: Events::with_capacity(4),
-            waker,
+            waker: place.waker,
             readable: true,
-            failure: None,
             ended: None,
         })
     }
@@ -213,7 +206,7 @@ impl WebSocket {
                 self.read();
             }
             if self.ended.is_none()
-                && let Some(Step::Over(error)) = self.receiver.on_deadline(before)
+                && let Some(error) = self.link.on_deadline(before)
             {
                 self.over(error);
             }
@@ -232,19 +225,17 @@ impl WebSocket {
                 Kind::Text | Kind::Binary => match message(item.kind == Kind::Text, payload) {
                     Ok(message) => return Ok(Some(message.into_owned())),
                     Err(violation) => {
-                        self.receiver.fail(close_code::INVALID_DATA, "");
                         self.reader.batch.clear();
-                        self.failure = Some(Error::Protocol(violation));
+                        self.link.fail(End::Protocol(violation));
                     }
                 },
                 Kind::Ping | Kind::Pong | Kind::TextFragment { .. } | Kind::BinaryFragment { .. } => {}
             }
         }
         if let Some(end) = self.reader.batch.end.take().filter(|end| !matches!(end, End::Close { .. })) {
-            self.receiver.fail(end.close_code(), "");
-            self.failure = self.failure.take().or(end.into_error());
+            self.link.fail(end);
         }
-        match &self.failure {
+        match self.link.violation() {
             // The peer has been told; there is no need to wait until it is gone.
             Some(error) => Err(error.clone()),
             None => Ok(None),
@@ -255,7 +246,7 @@ impl WebSocket {
         self.spared.on_read();
         self.next = 0;
         self.reader.taken = 0;
-        let step = self.receiver.receive(&mut self.reader);
+        let step = self.link.receive(&mut self.reader);
         self.waiting.on_read(self.reader.taken);
         match step {
             Step::Received { more } => self.readable = more,
@@ -271,7 +262,7 @@ impl WebSocket {
             (self.reader, self.next) = (Reader::new(), 0);
         }
         let spared_until = self.spared.on_wait(self.reader.is_large());
-        let next = deadline.into_iter().chain(self.receiver.next_deadline()).chain(spared_until).min();
+        let next = deadline.into_iter().chain(self.link.next_deadline()).chain(spared_until).min();
         let timeout = match self.readable {
             true => Some(Duration::ZERO),
             false => next.map(|next| next.saturating_duration_since(now)),
@@ -285,29 +276,22 @@ impl WebSocket {
         for event in &self.events {
             rang |= event.token() == WAKER;
             if event.token() == SOCKET {
-                if event.is_writable() {
-                    self.receiver.on_writable();
-                }
-                if event.is_read_closed() || event.is_error() {
-                    self.receiver.on_hang_up();
-                }
-                self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+                self.readable |= self.link.on_event(event);
             }
         }
         if rang {
             self.waker.drain(&mut Vec::new());
-            let note = self.sender.shared().take_requests();
-            // What the peer sent before it went away says more than a failed write.
-            self.readable |= note.write_error.is_some();
-            if let Some(Step::Over(error)) = self.receiver.on_requests(note, Instant::now()) {
-                self.over(error);
+            match self.link.on_requests(self.sender.shared().take_requests(), Instant::now()) {
+                Requested::Abort => self.over(None),
+                Requested::Read => self.readable = true,
+                Requested::Reconnect | Requested::Nothing => {}
             }
         }
         Ok(())
     }
 
     fn over(&mut self, error: Option<Error>) {
-        let close = self.receiver.close();
+        let close = self.link.close();
         self.sender.shared().disconnected(State::Closed);
         self.readable = false;
         self.ended = Some(Ended { close, error, told: false });
@@ -350,7 +334,7 @@ impl Drop for WebSocket {
     fn drop(&mut self) {
         if self.ended.is_none() {
             self.sender.close();
-            let _ = self.receiver.close();
+            let _ = self.link.close();
             self.sender.shared().disconnected(State::Closed);
         }
     }

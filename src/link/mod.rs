@@ -2,17 +2,21 @@
 //!
 //! ```text
 //!            any thread                                     the thread that reads
-//!   Sender ──► Shared { Writer } ──► Wire { Stream } ◄── Receiver ──► batch of items
-//!                 │  close, abort, an error                  ▲
-//!                 └──────────► LoopWaker ────────────────────┘
+//!   Sender ──► Shared { Writer } ──► Wire { Stream } ◄── Link { Receiver } ──► batch of items
+//!                 │  close, abort, an error                ▲
+//!                 └──────────► LoopWaker ──────────────────┘
 //! ```
 //!
 //! [`Shared`] lives as long as the app: it is what every [`Sender`] holds, whether there is a connection or not. The
-//! `Writer` in it is made and dropped with the connection, as is the [`Receiver`], which belongs to the thread that reads:
+//! `Writer` in it is made and dropped with the connection, as is the [`Link`], which belongs to the thread that reads:
 //! the event loop's, or that of the blocking client's caller.
 
 mod coalesce;
+mod ending;
 mod flusher;
+// The connection itself, as its driver sees it.
+#[allow(clippy::module_inception)]
+mod link;
 mod receiver;
 mod sender;
 mod shared;
@@ -20,9 +24,9 @@ mod spared;
 mod waker;
 mod writer;
 
-pub(crate) use receiver::{Beginning, Reader, Receiver, Step};
+pub(crate) use link::{Link, Requested, Step};
+pub(crate) use receiver::Reader;
 pub use sender::{Sender, State, Stats};
 pub(crate) use shared::{CallbackScope, Kept, Opened, Shared};
 pub(crate) use spared::Spared;
-pub(crate) use waker::LoopWaker;
-pub(crate) use writer::Wire;
+pub(crate) use waker::{LoopWaker, Place};

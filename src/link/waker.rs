@@ -1,6 +1,6 @@
 //! [`LoopWaker`]: wakes the thread that waits in a poll, and tells it for which connection. Any thread.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use mio::Token;
 
@@ -52,5 +52,18 @@ impl LoopWaker {
 
     fn lock(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection's place in the poll that waits for it: what other threads wake that by.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) waker: Arc<LoopWaker>,
+    pub(crate) token: Token,
+}
+
+impl Place {
+    pub(crate) fn wake(&self) {
+        self.waker.wake(self.token);
     }
 }

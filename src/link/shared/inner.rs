@@ -5,12 +5,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mio::Token;
 
 use super::backlog::Backlog;
 use crate::dial::Cancel;
 use crate::link::sender::{State, Stats};
-use crate::link::waker::LoopWaker;
+use crate::link::waker::Place;
 use crate::link::writer::{Compressor, Wire, Writer};
 use crate::message::Outgoing;
 use crate::protocol::handshake::Handshake;
@@ -30,8 +29,8 @@ pub(super) struct Inner {
     pub(super) close: Option<Bytes>,
     /// Another connection was asked for, and the loop has not taken note of that yet.
     pub(super) reconnect: bool,
-    /// Wakes the loop for this app, while that runs.
-    pub(super) waker: Option<(Arc<LoopWaker>, Token)>,
+    /// Where the loop is woken for this app, while that runs.
+    pub(super) place: Option<Place>,
     /// Ends an attempt to connect, while there is one.
     pub(super) cancel: Option<Cancel>,
     /// Of the latest connection.

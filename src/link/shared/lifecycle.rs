@@ -5,14 +5,13 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use mio::Token;
 
 use super::backlog::{Backlog, Kept};
 use super::inner::Inner;
 use super::{Lock, Requests, Shared, wake};
 use crate::dial::Cancel;
 use crate::link::sender::State;
-use crate::link::waker::LoopWaker;
+use crate::link::waker::Place;
 use crate::link::writer::{Tail, Wire, Writer};
 use crate::protocol::Deflater;
 use crate::protocol::frame::Head;
@@ -33,8 +32,8 @@ impl Shared {
     }
 
     /// The run begins: from now on requests wake the loop.
-    pub(crate) fn attach(&self, waker: &Arc<LoopWaker>, token: Token) {
-        self.lock().waker = Some((Arc::clone(waker), token));
+    pub(crate) fn attach(&self, place: &Place) {
+        self.lock().place = Some(place.clone());
     }
 
     /// An attempt to connect begins, unless closing was asked for already: then there is none.
@@ -110,7 +109,7 @@ impl Shared {
             backlog.lost();
         }
         if state == State::Closed {
-            guard.waker = None;
+            guard.place = None;
         }
         self.progress.notify_all();
         drop(guard);
@@ -194,6 +193,15 @@ impl Shared {
 
     pub(crate) fn pong_received(&self, round_trip: Duration) {
         self.lock().stats.last_round_trip = Some(round_trip);
+    }
+
+    /// Counts what was received.
+    pub(crate) fn received(&self, messages: u64, bytes: u64, wire_bytes: u64, pongs: u64) {
+        let received = &self.received;
+        received.messages.fetch_add(messages, Ordering::Relaxed);
+        received.bytes.fetch_add(bytes, Ordering::Relaxed);
+        received.wire_bytes.fetch_add(wire_bytes, Ordering::Relaxed);
+        received.pongs.fetch_add(pongs, Ordering::Relaxed);
     }
 
     /// Answers the peer's Close, or fails the connection: messages that wait are of no use to the peer any more. Returns

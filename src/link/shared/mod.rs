@@ -54,16 +54,16 @@ pub(crate) struct Shared {
     progress: Condvar,
     /// Set by `abort`, for good: then nothing more is handed out. Set under the lock.
     aborted: AtomicBool,
-    pub(super) received: Received,
+    received: Received,
 }
 
 /// Counted by the thread that reads.
 #[derive(Debug, Default)]
-pub(super) struct Received {
-    pub(super) messages: AtomicU64,
-    pub(super) bytes: AtomicU64,
-    pub(super) pongs: AtomicU64,
-    pub(super) wire_bytes: AtomicU64,
+struct Received {
+    messages: AtomicU64,
+    bytes: AtomicU64,
+    pongs: AtomicU64,
+    wire_bytes: AtomicU64,
 }
 
 type Lock<'a> = MutexGuard<'a, Inner>;
@@ -284,8 +284,8 @@ impl Shared {
 
 /// Wakes the thread that reads, if there is one.
 fn wake(guard: &Inner) {
-    if let Some((waker, token)) = &guard.waker {
-        waker.wake(*token);
+    if let Some(place) = &guard.place {
+        place.wake();
     }
 }
 

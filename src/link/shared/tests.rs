@@ -6,8 +6,8 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use mio::Token;
 
 use super::*;
-use crate::link::LoopWaker;
 use crate::link::writer::{Wire, Writer};
+use crate::link::{LoopWaker, Place};
 use crate::sync::{Poll, Waker};
 use crate::transport::{Socket, Stream};
 
@@ -33,7 +33,7 @@ impl Connection {
         let waker = Arc::new(LoopWaker::new(Waker::new(poll.registry(), Token(0)).unwrap()));
         let shared = Arc::new(Shared::new());
         shared.limit(max_buffer, Duration::from_secs(20));
-        shared.attach(&waker, US);
+        shared.attach(&Place { waker: Arc::clone(&waker), token: US });
         let wire = Arc::new(Wire::new(Stream::plain(Socket::from(ours))));
         let mut guard = shared.lock();
         guard.writer = Some(Writer::new(Arc::clone(&wire), None, false));

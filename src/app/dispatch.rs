@@ -1,20 +1,18 @@
 //! Calls the callbacks of one app: routes their errors and catches their panics.
 //!
 //! A [`Dispatcher`] is in one place only, so callbacks never run at once: with its session, or in a [`Job`] on the thread
-//! that runs it. No lock is held there, and the event loop may meanwhile be another thread's: see `seat`.
+//! that runs it. No lock is held there, and the loop may meanwhile be another thread's: see `reactor`.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
-
-use mio::Token;
 
 use super::handler::{CallbackError, Handler};
 use crate::close::Close;
 use crate::error::{Error, ProtocolError};
 use crate::link::{CallbackScope, Reader, Sender};
 use crate::message::{Fragment, Message};
+use crate::panics;
 use crate::protocol::{Batch, End, Item, Kind, message};
+use crate::reactor;
 
 type OnTime = Box<dyn FnMut(&Sender) -> Result<(), CallbackError> + Send>;
 
@@ -55,22 +53,17 @@ pub(super) struct Backlog {
 }
 
 /// A call on its way: all that it needs, so that nothing is shared while it runs.
-pub(super) struct Job {
-    pub(super) token: Token,
+pub(crate) struct Job {
     pub(super) connection: u64,
     pub(super) call: Call,
     pub(super) dispatcher: Dispatcher,
-    /// Comes along with a `Call::Batch`.
-    pub(super) reader: Option<Box<Reader>>,
 }
 
 /// A call that has returned.
-pub(super) struct Done {
-    pub(super) token: Token,
+pub(crate) struct Done {
     /// Which connection of the app it was about.
     pub(super) connection: u64,
     pub(super) dispatcher: Dispatcher,
-    pub(super) reader: Option<Box<Reader>>,
     pub(super) result: Result<(), Stopped>,
 }
 
@@ -83,24 +76,29 @@ pub(super) enum Stopped {
     Fatal { error: Error, report: bool },
 }
 
-impl Job {
-    pub(super) fn run(self) -> Done {
-        let Job { token, connection, call, mut dispatcher, reader } = self;
-        let run = AssertUnwindSafe(|| match call {
+impl reactor::Job for Job {
+    type Done = Done;
+
+    fn needs_reader(&self) -> bool {
+        matches!(self.call, Call::Batch)
+    }
+
+    fn run(self, reader: Option<&Reader>) -> Done {
+        let Job { connection, call, mut dispatcher } = self;
+        // Callbacks are guarded one by one; here it is what they returned, or panicked with, that panics as it is dropped or
+        // shown. That too ends this app and no other.
+        let result = panics::guarded(|| match call {
             Call::Open => dispatcher.opening(|handler, _, sender| handler.on_open(sender)),
             Call::Reopen => dispatcher.opening(|handler, _, sender| handler.on_reconnect(sender)),
-            Call::Batch => reader.as_deref().map_or(Ok(()), |reader| dispatcher.batch(&reader.batch, &reader.buffer)),
+            Call::Batch => reader.map_or(Ok(()), |reader| dispatcher.batch(&reader.batch, &reader.buffer)),
             Call::Backlog(backlog) => dispatcher.batch(&backlog.batch, &backlog.bytes),
             Call::Periodic(i) => dispatcher.call(|_, periodic, sender| (periodic[i].callback)(sender)),
             Call::Error(error) => dispatcher.error(&error),
             Call::Close(close) => dispatcher.close(&close),
             Call::Fail(_) => Ok(()),
         });
-        // Callbacks are guarded one by one; here it is what they returned, or panicked with, that panics as it is dropped or
-        // shown. That too ends this app and no other.
-        let result =
-            catch_unwind(run).unwrap_or_else(|payload| Err(Stopped::Fatal { error: panicked(payload), report: false }));
-        Done { token, connection, dispatcher, reader, result }
+        let result = result.unwrap_or_else(|error| Err(Stopped::Fatal { error, report: false }));
+        Done { connection, dispatcher, result }
     }
 }
 
@@ -205,7 +203,7 @@ impl Dispatcher {
         let _scope = CallbackScope::enter();
         let (handler, periodic, sender) = (self.handler.as_mut(), self.periodic.as_mut_slice(), &self.sender);
         // After a panic the handler sees no more than what reports the end, as a `Mutex` that is poisoned can be opened.
-        catch_unwind(AssertUnwindSafe(|| callback(handler, periodic, sender))).map_err(panicked)
+        panics::guarded(|| callback(handler, periodic, sender))
     }
 }
 
@@ -243,17 +241,4 @@ fn hand_out(item: &Item, payload: &[u8], handler: &mut dyn Handler, sender: &Sen
         Kind::Pong => handler.on_pong(sender, payload)?,
     }
     Ok(())
-}
-
-/// Turns what was panicked with into an error.
-pub(super) fn panicked(payload: Box<dyn Any + Send>) -> Error {
-    let error = Error::Panicked(panic_message(payload.as_ref()).into());
-    // It may be anything, also what panics when it is dropped.
-    catch_unwind(AssertUnwindSafe(|| drop(payload))).unwrap_or_else(std::mem::forget);
-    error
-}
-
-pub(super) fn panic_message(payload: &(dyn Any + Send)) -> &str {
-    let text = payload.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("a value that is no text")
 }

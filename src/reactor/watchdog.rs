@@ -1,12 +1,11 @@
 //! Notices callbacks that take long: one thread for the process, asleep while no callback runs, gone when no loop is left.
 //!
-//! It looks every [`LOOK`]; a core that it finds twice on its seat in the same stay is handed to a stand-in. So the loops
+//! It looks every [`LOOK`]; a core that it finds laid down twice in the same stay is handed to a stand-in. So the loops
 //! themselves need no clock.
 
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
-use super::seat::Seat;
 use crate::error::Error;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, process_wide, thread};
@@ -16,62 +15,72 @@ const LOOK: Duration = Duration::from_millis(20);
 const _: () = assert!(2 * LOOK.as_millis() <= 50, "half of the time is for waking the threads up");
 
 process_wide! {
-    static MONITOR: Monitor = Monitor {
-        state: Mutex::new(State { seats: Vec::new(), running: false }),
+    static WATCHDOG: Watchdog = Watchdog {
+        state: Mutex::new(State { loops: Vec::new(), running: false }),
         woken: Condvar::new(),
         asleep: AtomicBool::new(false),
     };
 }
 
-struct Monitor {
+struct Watchdog {
     state: Mutex<State>,
     woken: Condvar,
-    /// Set and cleared under the lock; looked at without it after a core was put on its seat.
+    /// Set and cleared under the lock; looked at without it after a core was laid down.
     asleep: AtomicBool,
 }
 
 struct State {
-    seats: Vec<Watched>,
+    loops: Vec<Looked>,
     running: bool,
 }
 
-struct Watched {
-    seat: Weak<Seat>,
+struct Looked {
+    at: Weak<dyn Watched>,
+    /// In which stay its core was at the last look.
     seen: Option<u64>,
 }
 
-/// Has a seat watched until dropped.
-pub(super) struct Watch(Weak<Seat>);
+/// A loop, as the watchdog sees it.
+pub(super) trait Watched: Send + Sync {
+    /// Returns which stay of the core this is, if it is laid down and nobody waits for it.
+    fn stay(&self) -> Option<u64>;
 
-pub(super) fn watch(seat: &Arc<Seat>) -> Result<Watch, Error> {
-    let mut state = MONITOR.lock();
-    state.seats.push(Watched { seat: Arc::downgrade(seat), seen: None });
+    /// The core has been laid down for too long: has a thread take it.
+    fn start_stand_in(self: Arc<Self>, stay: u64);
+}
+
+/// Has a loop watched until dropped.
+pub(super) struct Watch(Weak<dyn Watched>);
+
+pub(super) fn watch(watched: &Arc<dyn Watched>) -> Result<Watch, Error> {
+    let mut state = WATCHDOG.lock();
+    state.loops.push(Looked { at: Arc::downgrade(watched), seen: None });
     if !state.running {
-        let thread = thread::Builder::new().name("websocket-monitor".into()).spawn(|| MONITOR.run());
+        let thread = thread::Builder::new().name("websocket-watchdog".into()).spawn(|| WATCHDOG.run());
         thread.map_err(|source| Error::system("a thread to watch for slow callbacks", source))?;
         state.running = true;
     }
-    Ok(Watch(Arc::downgrade(seat)))
+    Ok(Watch(Arc::downgrade(watched)))
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        MONITOR.lock().seats.retain(|watched| !watched.seat.ptr_eq(&self.0));
-        // A sleeping monitor is to notice when that was the last.
-        MONITOR.wake();
+        WATCHDOG.lock().loops.retain(|looked| !looked.at.ptr_eq(&self.0));
+        // A sleeping watchdog is to notice when that was the last.
+        WATCHDOG.wake();
     }
 }
 
-/// A core was put on its seat.
+/// A core was laid down.
 pub(super) fn wake_if_asleep() {
-    // Either the monitor's last look before sleeping saw the core, or this sees that it sleeps: both go through the seat's
-    // lock.
-    if MONITOR.asleep.load(Ordering::SeqCst) {
-        MONITOR.wake();
+    // Either the watchdog's last look before sleeping saw the core, or this sees that it sleeps: both go through the
+    // handoff's lock.
+    if WATCHDOG.asleep.load(Ordering::SeqCst) {
+        WATCHDOG.wake();
     }
 }
 
-impl Monitor {
+impl Watchdog {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -86,10 +95,10 @@ impl Monitor {
         let mut state = self.lock();
         loop {
             self.asleep.store(true, Ordering::SeqCst);
-            if look(&mut state.seats) {
+            if look(&mut state.loops) {
                 self.asleep.store(false, Ordering::SeqCst);
             }
-            if state.seats.is_empty() {
+            if state.loops.is_empty() {
                 state.running = false;
                 self.asleep.store(false, Ordering::SeqCst);
                 return;
@@ -103,19 +112,19 @@ impl Monitor {
     }
 }
 
-/// Looks at every seat; returns whether any has a core on it.
-fn look(seats: &mut Vec<Watched>) -> bool {
+/// Looks at every loop; returns whether any has its core laid down.
+fn look(loops: &mut Vec<Looked>) -> bool {
     let mut busy = false;
-    seats.retain_mut(|watched| {
-        let Some(seat) = watched.seat.upgrade() else { return false };
-        let stay = seat.stay();
+    loops.retain_mut(|looked| {
+        let Some(watched) = looked.at.upgrade() else { return false };
+        let stay = watched.stay();
         busy |= stay.is_some();
         if let Some(stay) = stay
-            && watched.seen == Some(stay)
+            && looked.seen == Some(stay)
         {
-            seat.start_stand_in(stay);
+            watched.start_stand_in(stay);
         }
-        watched.seen = stay;
+        looked.seen = stay;
         true
     });
     busy

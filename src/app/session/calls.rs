@@ -6,8 +6,8 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use crate::app::dispatch::{Backlog, Call};
 use crate::error::{Error, SendError};
-use crate::event_loop::dispatch::{Backlog, Call};
 use crate::link::{Kept, Reader};
 use crate::message::OwnedMessage;
 use crate::protocol::{End, Item};
@@ -42,16 +42,16 @@ impl Calls {
         self.size
     }
 
-    pub(super) fn tell(&mut self, call: Call) {
+    pub(super) fn push(&mut self, call: Call) {
         self.waiting.push_back((self.connection, call));
     }
 
-    pub(super) fn tell_first(&mut self, call: Call) {
+    pub(super) fn push_front(&mut self, call: Call) {
         self.waiting.push_front((self.connection, call));
     }
 
     /// What the reader has filled its batch with, for a callback that is busy: a copy.
-    pub(super) fn keep_batch(&mut self, reader: &mut Reader) {
+    pub(super) fn push_copy(&mut self, reader: &mut Reader) {
         let mut batch = std::mem::take(&mut reader.batch);
         batch.shrink();
         let bytes = reader.buffer[..batch.end_in_buffer()].to_vec();
@@ -62,7 +62,7 @@ impl Calls {
             + size_of::<Call>()
             + size_of::<Backlog>();
         self.size += size;
-        self.tell(Call::Backlog(Box::new(Backlog { batch, bytes, size })));
+        self.push(Call::Backlog(Box::new(Backlog { batch, bytes, size })));
     }
 
     /// Gives messages back that were not sent. Returns how many nobody can be told of.
@@ -76,12 +76,12 @@ impl Calls {
         }
         for Kept { is_text, payload, since } in unsent {
             let message = Some(OwnedMessage::from_parts(is_text, payload));
-            self.tell(Call::Error(Error::Send(why(message, since))));
+            self.push(Call::Error(Error::Send(why(message, since))));
         }
         0
     }
 
-    pub(super) fn take_next(&mut self) -> Option<(u64, Call)> {
+    pub(super) fn pop(&mut self) -> Option<(u64, Call)> {
         let (connection, call) = self.waiting.pop_front()?;
         self.size -= size_of_backlog(&call);
         Some((connection, call))
@@ -105,7 +105,7 @@ impl Calls {
     }
 
     /// An error of a connection that may have gone meanwhile: told before its `on_close`.
-    pub(super) fn tell_before_close(&mut self, of: u64, error: Error) {
+    pub(super) fn insert_before_close(&mut self, of: u64, error: Error) {
         let is_close = |(connection, call): &(u64, Call)| *connection == of && matches!(call, Call::Close(_));
         let at = self.waiting.iter().position(is_close).unwrap_or(0);
         self.waiting.insert(at, (of, Call::Error(error)));
@@ -114,11 +114,6 @@ impl Calls {
     /// Forgets the messages of a connection.
     pub(super) fn drop_messages(&mut self, of: u64) {
         self.retain(|connection, call| connection != of || !matches!(call, Call::Batch | Call::Backlog(_)));
-    }
-
-    /// Forgets what only a loop that goes on could call.
-    pub(super) fn drop_what_needs_the_loop(&mut self) {
-        self.retain(|_, call| !matches!(call, Call::Batch | Call::Periodic(_) | Call::Fail(_)));
     }
 
     /// Forgets all but what is told after a callback has ended the run.

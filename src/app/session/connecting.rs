@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use mio::{Interest, Registry};
+use mio::Registry;
 
 use super::{Phase, Session};
+use crate::app::dispatch::Call;
 use crate::close::{Close, ClosedBy};
 use crate::deadline::after;
 use crate::dial::{Cancel, Connected, Failure};
 use crate::error::Error;
-use crate::event_loop::dispatch::Call;
-use crate::link::{Beginning, Opened, Receiver, State, Wire};
+use crate::link::{Link, Opened, State};
 use crate::reconnect::{Cause, Retry};
 
 /// An attempt to connect, on a thread of its own.
@@ -41,14 +41,14 @@ impl Session {
             self.over(None, Close::without_frame(ClosedBy::Us));
             return;
         }
-        let (recipe, number, cancel) = (Arc::clone(&self.recipe), attempt.number, attempt.cancel.clone());
-        let (outcome, waker, token) = (Arc::clone(&attempt.outcome), Arc::clone(&self.waker), self.token);
+        let (plan, number, cancel) = (Arc::clone(&self.plan), attempt.number, attempt.cancel.clone());
+        let (outcome, place) = (Arc::clone(&attempt.outcome), self.place.clone());
         let thread = thread::Builder::new().name("websocket-connect".into()).spawn(move || {
-            let connected = catch_unwind(AssertUnwindSafe(|| recipe.connect(number, &cancel)));
+            let connected = catch_unwind(AssertUnwindSafe(|| plan.connect(number, &cancel)));
             let panicked = |_| Err(Error::Panicked("while connecting".into()).into());
             let connected = connected.unwrap_or_else(panicked);
             *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(connected);
-            waker.wake(token);
+            place.wake();
         });
         self.phase = Phase::Connecting(attempt);
         if let Err(source) = thread {
@@ -63,7 +63,7 @@ impl Session {
                     self.attempt_failed(Error::system("a place in the event loop", source));
                 }
             }
-            // Somebody closed, if a moment too late to be what ended the attempt; the note says so.
+            // Somebody closed, if a moment too late to be what ended the attempt; the requests say so.
             Err(_) if self.shared.is_closed_for_good() => {}
             Err(Failure::Error(error)) => self.attempt_failed(error),
             Err(Failure::Cancelled) => {}
@@ -71,29 +71,23 @@ impl Session {
     }
 
     fn opened(&mut self, connected: Connected, registry: &Registry) -> io::Result<()> {
-        let Connected { mut stream, leftover, handshake, peer } = connected;
-        let compression = handshake.compression();
-        stream.register(registry, self.token, Interest::READABLE | Interest::WRITABLE)?;
-        let wire = Arc::new(Wire::new(stream));
         let opened = if self.has_been_open { Opened::Again } else { Opened::First };
-        if !self.shared.opened(&wire, Arc::new(handshake), opened) {
-            // Closed while the last byte of the handshake was on its way: the note says so.
+        let (shared, live, place) = (Arc::clone(&self.shared), self.plan.live(), (registry, &self.place));
+        let Some(link) = Link::open(connected, &shared, live, self.in_pieces, opened, place)? else {
+            // Closed while the last byte of the handshake was on its way: the requests say so.
             return Ok(());
-        }
-        let (now, shared) = (Instant::now(), Arc::clone(&self.shared));
+        };
+        let now = Instant::now();
         self.report_expired(now);
-        let live = self.recipe.live();
-        let beginning = Beginning { leftover, in_pieces: self.in_pieces, compression, peer: &peer };
-        let receiver = Receiver::new(wire, shared, beginning, live, now);
         self.calls.next_connection();
-        self.phase = Phase::Open(Box::new(receiver));
+        self.phase = Phase::Open(Box::new(link));
         // Of what came together with the response, no event tells.
         self.wants_read = true;
         self.backoff.on_open(now);
         for tick in &mut self.periodic {
             tick.next = Some(after(now, tick.period));
         }
-        self.calls.tell(if self.has_been_open { Call::Reopen } else { Call::Open });
+        self.calls.push(if self.has_been_open { Call::Reopen } else { Call::Open });
         self.has_been_open = true;
         Ok(())
     }
@@ -108,7 +102,7 @@ impl Session {
         };
         match retry {
             Some(retry) => {
-                self.calls.tell(Call::Error(error));
+                self.calls.push(Call::Error(error));
                 self.phase = Phase::Waiting { until: after(Instant::now(), retry.delay) };
             }
             None => self.over(Some(error), Close::without_frame(ClosedBy::Lost)),
@@ -117,48 +111,45 @@ impl Session {
 
     /// The program asked for another connection.
     pub(super) fn redial(&mut self) {
-        let Phase::Open(receiver) = &mut self.phase else { return };
-        receiver.leave();
-        let close = receiver.close();
+        let Phase::Open(link) = &mut self.phase else { return };
+        let close = link.leave();
         self.shared.disconnected(State::Waiting);
         let retry = self.backoff.on_asked();
         self.stop_ticks();
-        self.calls.tell(Call::Close(Close { reconnect_in: Some(retry.delay), attempt: retry.attempt, ..close }));
-        self.failure = None;
+        self.calls.push(Call::Close(Close { reconnect_in: Some(retry.delay), attempt: retry.attempt, ..close }));
         self.dial();
     }
 
     /// The connection is gone.
     pub(super) fn ended(&mut self, error: Option<Error>) {
-        let Phase::Open(receiver) = &mut self.phase else { return };
-        let mut close = receiver.close();
+        let Phase::Open(link) = &mut self.phase else { return };
+        let (mut close, violation) = (link.close(), link.violation().cloned());
         // Asked once: it may change at any time.
         let closed = self.shared.is_closed_for_good();
         if closed && close.by == ClosedBy::Lost {
             // Closed a moment too late to find it open: the run ends as it was asked to.
             close.by = ClosedBy::Us;
         }
-        let cause = error.clone().or_else(|| self.failure.clone()).or_else(|| self.calls.violation_to_come());
+        let cause = error.clone().or_else(|| violation.clone()).or_else(|| self.calls.violation_to_come());
         let retry = if self.fatal.is_some() || closed {
             None
         } else {
             self.retry(cause.as_ref().map_or(Cause::Close(&close), Cause::Error))
         };
-        let Some(retry) = retry else { return self.over(error, close) };
+        let Some(retry) = retry else { return self.over_with(violation, error, close) };
         self.shared.disconnected(State::Waiting);
         self.stop_ticks();
         if let Some(error) = error {
-            self.calls.tell(Call::Error(error));
+            self.calls.push(Call::Error(error));
         }
-        self.calls.tell(Call::Close(Close { reconnect_in: Some(retry.delay), attempt: retry.attempt, ..close }));
-        self.failure = None;
+        self.calls.push(Call::Close(Close { reconnect_in: Some(retry.delay), attempt: retry.attempt, ..close }));
         self.phase = Phase::Waiting { until: after(Instant::now(), retry.delay) };
     }
 
     /// What comes after a loss. A policy that panics ends the run, as a callback does.
     fn retry(&mut self, cause: Cause<'_>) -> Option<Retry> {
         self.backoff.on_end(cause, Instant::now(), &mut rand::rng()).unwrap_or_else(|panicked| {
-            self.calls.tell(Call::Error(panicked.clone()));
+            self.calls.push(Call::Error(panicked.clone()));
             self.fatal = Some(panicked);
             None
         })
@@ -166,6 +157,11 @@ impl Session {
 
     /// The end of the run.
     pub(super) fn over(&mut self, error: Option<Error>, close: Close) {
+        self.over_with(None, error, close);
+    }
+
+    /// The end of the run, where `on_error` has heard of a violation before.
+    fn over_with(&mut self, violation: Option<Error>, error: Option<Error>, close: Close) {
         if let Phase::Connecting(attempt) = &self.phase {
             attempt.cancel.cancel();
         }
@@ -174,12 +170,12 @@ impl Session {
         if let Some(error) = &error
             && self.fatal.is_none()
         {
-            self.calls.tell(Call::Error(error.clone()));
+            self.calls.push(Call::Error(error.clone()));
         }
         self.report_unsent();
-        log::debug!(target: "websocket_app", "{}: over: {close}", self.recipe.peer());
-        self.calls.tell(Call::Close(close.clone()));
-        let gave_up = self.failure.take().or(error.filter(|_| close.by == ClosedBy::Lost));
+        log::debug!(target: "websocket_app", "{}: over: {close}", self.plan.peer());
+        self.calls.push(Call::Close(close.clone()));
+        let gave_up = violation.or(error.filter(|_| close.by == ClosedBy::Lost));
         self.phase = Phase::Over(Some(gave_up.map_or(Ok(close), Err)));
     }
 }

@@ -1,38 +1,38 @@
-//! Who runs the loop: the thread it belongs to, unless that is busy in a callback for long. Then a stand-in does.
+//! Which thread runs a loop: the one it belongs to, unless that is busy in a callback for long. Then a stand-in does.
 //!
-//! Before a callback is called, the core is put on the [`Seat`]; after it, it is taken back. If it stays there for too
-//! long, the monitor starts a stand-in, which takes it and goes on polling: pings are answered, other apps are served, and
-//! what arrives for the busy app waits. The owner, when it returns, asks for the core, and gets it at the stand-in's next
+//! Before a callback is called, the core is laid down in the [`Handoff`]; after it, it is taken back. If it lies there for
+//! too long, the watchdog starts a stand-in, which takes it and goes on polling: pings are answered, other apps are served,
+//! and what arrives for the busy app waits. The owner, when it returns, asks for the core, and gets it at the stand-in's next
 //! turn. A stand-in whose own call takes too long is stood in for in the same way.
 //!
-//! Whoever has the core when the loop fails ends the apps, and the owner returns why: no app is left hanging.
+//! If the loop fails, whoever has the core tells everybody, and the owner returns why: nobody is left hanging.
 //!
 //! ```text
 //!   owner     ─ poll ─ step ─┐ callback ............................... ┌ step ─ poll ─
-//!   seat                     └ core ─ ─ ─┐                     ┌ core ─ ┘
+//!   handoff                  └ core ─ ─ ─┐                     ┌ core ─ ┘
 //!   stand-in                             └ poll ─ step ─ poll ─┘
 //! ```
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
 
-use super::core::{Core, Inbox};
-use super::dispatch::panicked;
-use super::monitor;
+use super::core::Core;
+use super::driver::Driver;
+use super::mailbox::Mailbox;
+use super::watchdog::{self, Watched};
 use crate::error::Error;
+use crate::panics;
 use crate::sync::{Condvar, Mutex, MutexGuard, thread};
 
-pub(super) struct Seat {
-    state: Mutex<State>,
-    /// Signalled when the core is on the seat and the owner waits for it.
+pub(super) struct Handoff<D: Driver> {
+    state: Mutex<State<D>>,
+    /// Signalled when the core lies here and the owner waits for it.
     given: Condvar,
-    inbox: Arc<Inbox>,
+    mailbox: Arc<Mailbox<D>>,
 }
 
-#[derive(Default)]
-struct State {
-    core: Option<Box<Core>>,
-    /// Counts how often the core was put here, so that the monitor knows one stay from the next.
+struct State<D: Driver> {
+    core: Option<Box<Core<D>>>,
+    /// Counts how often the core was laid down, so that the watchdog knows one stay from the next.
     stays: u64,
     /// The owner has come back and wants the core.
     wanted: bool,
@@ -43,10 +43,12 @@ struct State {
 }
 
 /// Runs the loop to its end on this thread, its owner.
-pub(super) fn run(core: Box<Core>, inbox: &Arc<Inbox>) -> Result<(), Error> {
-    let seat = Arc::new(Seat { state: Mutex::default(), given: Condvar::new(), inbox: Arc::clone(inbox) });
+pub(super) fn run<D: Driver>(core: Box<Core<D>>, mailbox: &Arc<Mailbox<D>>) -> Result<(), Error> {
+    let state = State { core: None, stays: 0, wanted: false, stood_in: false, failed: None };
+    let handoff = Arc::new(Handoff { state: Mutex::new(state), given: Condvar::new(), mailbox: Arc::clone(mailbox) });
     let mut core = Some(core);
-    let result = monitor::watch(&seat).and_then(|_watch| guarded(|| seat.run(&mut core)));
+    let watched: Arc<dyn Watched> = Arc::clone(&handoff) as _;
+    let result = watchdog::watch(&watched).and_then(|_watch| guarded(|| handoff.run(&mut core)));
     if let (Err(error), Some(core)) = (&result, core) {
         core.fail(error);
     }
@@ -55,25 +57,25 @@ pub(super) fn run(core: Box<Core>, inbox: &Arc<Inbox>) -> Result<(), Error> {
 
 /// Runs the loop; a panic becomes an error. No callback can make it do that, a logger can.
 fn guarded<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| Err(panicked(payload)))
+    panics::guarded(run).unwrap_or_else(Err)
 }
 
-impl Seat {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl<D: Driver> Handoff<D> {
+    fn lock(&self) -> MutexGuard<'_, State<D>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs the loop on its owner's thread. The core is left where it is at hand, also by a panic.
-    fn run(&self, at_hand: &mut Option<Box<Core>>) -> Result<(), Error> {
+    fn run(&self, at_hand: &mut Option<Box<Core<D>>>) -> Result<(), Error> {
         while let Some(core) = at_hand {
             match core.step() {
-                Some(job) => {
-                    self.put(at_hand.take());
-                    let done = job.run();
+                Some(call) => {
+                    self.lay_down(at_hand.take());
+                    let done = call.run();
                     match self.take_back() {
                         Ok(core) => at_hand.insert(core).done(done),
                         Err(error) => {
-                            self.inbox.bring_back(done);
+                            self.mailbox.bring_back(done);
                             return Err(error);
                         }
                     }
@@ -85,7 +87,7 @@ impl Seat {
         Ok(())
     }
 
-    fn put(&self, core: Option<Box<Core>>) {
+    fn lay_down(&self, core: Option<Box<Core<D>>>) {
         let mut state = self.lock();
         state.core = core;
         state.stays += 1;
@@ -94,16 +96,16 @@ impl Seat {
             self.given.notify_all();
         }
         drop(state);
-        monitor::wake_if_asleep();
+        watchdog::wake_if_asleep();
     }
 
     /// The owner is back: takes the core, from a stand-in if need be.
-    fn take_back(&self) -> Result<Box<Core>, Error> {
+    fn take_back(&self) -> Result<Box<Core<D>>, Error> {
         let mut state = self.lock();
         if state.core.is_none() {
             state.wanted = true;
             drop(state);
-            self.inbox.wake();
+            self.mailbox.wake();
             state = self.lock();
         }
         loop {
@@ -115,22 +117,6 @@ impl Seat {
                 return Err(error.clone());
             }
             state = self.given.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    /// Which stay of the core this is, if it is here and nobody waits for it.
-    pub(super) fn stay(&self) -> Option<u64> {
-        let state = self.lock();
-        (state.core.is_some() && !state.wanted).then_some(state.stays)
-    }
-
-    /// The core has been here for too long: has a thread take it.
-    pub(super) fn start_stand_in(self: &Arc<Self>, stay: u64) {
-        let seat = Arc::clone(self);
-        let thread = thread::Builder::new().name("websocket-stand-in".into()).spawn(move || seat.stand_in(stay));
-        if let Err(error) = thread {
-            // The core stays where it is, and the monitor tries again.
-            log::warn!(target: "websocket_app::event_loop", "no thread to stand in for a slow callback: {error}");
         }
     }
 
@@ -153,16 +139,16 @@ impl Seat {
     }
 
     /// Runs the loop until its owner is back. The core is left where it is at hand, also by a panic.
-    fn run_for_owner(&self, at_hand: &mut Option<Box<Core>>) -> Result<(), Error> {
+    fn run_for_owner(&self, at_hand: &mut Option<Box<Core<D>>>) -> Result<(), Error> {
         log::debug!(target: "websocket_app::event_loop", "a callback is slow: another thread stands in");
         while let Some(core) = at_hand {
-            if let Some(job) = core.step() {
-                self.put(at_hand.take());
-                let done = job.run();
+            if let Some(call) = core.step() {
+                self.lay_down(at_hand.take());
+                let done = call.run();
                 *at_hand = self.go_on();
                 match at_hand {
                     Some(core) => core.done(done),
-                    None => self.inbox.bring_back(done),
+                    None => self.mailbox.bring_back(done),
                 }
                 continue;
             }
@@ -181,9 +167,24 @@ impl Seat {
 
     /// Takes the core back after a call, unless the owner is back, or another stand-in is at it: then only the call's end is
     /// left to tell.
-    fn go_on(&self) -> Option<Box<Core>> {
+    fn go_on(&self) -> Option<Box<Core<D>>> {
         let mut state = self.lock();
         let goes_on = state.stood_in && !state.wanted;
         state.core.take_if(|_| goes_on)
+    }
+}
+
+impl<D: Driver> Watched for Handoff<D> {
+    fn stay(&self) -> Option<u64> {
+        let state = self.lock();
+        (state.core.is_some() && !state.wanted).then_some(state.stays)
+    }
+
+    fn start_stand_in(self: Arc<Self>, stay: u64) {
+        let thread = thread::Builder::new().name("websocket-stand-in".into()).spawn(move || self.stand_in(stay));
+        if let Err(error) = thread {
+            // The core stays where it is, and the watchdog tries again.
+            log::warn!(target: "websocket_app::event_loop", "no thread to stand in for a slow callback: {error}");
+        }
     }
 }

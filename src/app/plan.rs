@@ -1,14 +1,13 @@
 //! How to connect: the same each time, or computed anew for each attempt. Used on the threads that connect.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::dispatch::panic_message;
 use super::handler::CallbackError;
 use crate::config::{Config, Live};
 use crate::dial::{Cancel, Connected, Failure, Target, connect};
 use crate::error::Error;
+use crate::panics;
 use crate::reconnect::Reconnect;
 
 /// Computes something from the number of the attempt.
@@ -22,35 +21,35 @@ pub(crate) struct Renewal {
     pub(crate) subprotocols: Option<Renew<Vec<String>>>,
 }
 
-pub(crate) struct Recipe {
+pub(crate) struct ConnectPlan {
     live: Live,
     connect_timeout: Duration,
     reconnect: Option<Reconnect>,
     /// Good for every attempt, where nothing is computed anew.
     target: Arc<Target>,
-    anew: Option<Box<Anew>>,
+    per_attempt: Option<Box<PerAttempt>>,
 }
 
 /// How to make a target for each attempt.
-struct Anew {
+struct PerAttempt {
     config: Config,
     url: String,
     /// Guards the program's closures, which one attempt at a time calls.
     renewal: Mutex<Renewal>,
 }
 
-impl Recipe {
+impl ConnectPlan {
     /// Checks everything that can be checked before a socket is opened.
     pub(crate) fn new(url: String, config: Config, renewal: Renewal) -> Result<Self, Error> {
         config.check()?;
         let target = Arc::new(Target::new(&url, &config)?);
         let renews = renewal.url.is_some() || renewal.headers.is_some() || renewal.subprotocols.is_some();
-        Ok(Recipe {
+        Ok(ConnectPlan {
             live: config.live,
             connect_timeout: config.connect_timeout,
             reconnect: config.reconnect.clone(),
             target,
-            anew: renews.then(|| Box::new(Anew { config, url, renewal: Mutex::new(renewal) })),
+            per_attempt: renews.then(|| Box::new(PerAttempt { config, url, renewal: Mutex::new(renewal) })),
         })
     }
 
@@ -68,18 +67,18 @@ impl Recipe {
 
     /// Connects: blocks up to `connect_timeout`, or until cancelled.
     pub(super) fn connect(&self, attempt: u32, cancel: &Cancel) -> Result<Connected, Failure> {
-        let target = match &self.anew {
+        let target = match &self.per_attempt {
             None => Arc::clone(&self.target),
-            Some(anew) => Arc::new(anew.target(attempt)?),
+            Some(per_attempt) => Arc::new(per_attempt.target(attempt)?),
         };
         connect(&target, self.connect_timeout, cancel)
     }
 }
 
-impl Anew {
+impl PerAttempt {
     fn target(&self, attempt: u32) -> Result<Target, Error> {
         let mut renewal = self.renewal.lock().unwrap_or_else(PoisonError::into_inner);
-        let computed = catch_unwind(AssertUnwindSafe(|| -> Result<_, CallbackError> {
+        let computed = panics::guarded(|| -> Result<_, CallbackError> {
             let (mut url, mut config) = (self.url.clone(), self.config.clone());
             if let Some(renew) = &mut renewal.url {
                 url = renew(attempt)?;
@@ -91,8 +90,7 @@ impl Anew {
                 config.subprotocols = renew(attempt)?;
             }
             Ok((url, config))
-        }));
-        let computed = computed.map_err(|panic| Error::Panicked(panic_message(panic.as_ref()).into()))?;
+        })?;
         let (url, config) = computed.map_err(|error| Error::Callback(error.into()))?;
         Target::new(&url, &config)
     }

@@ -1,0 +1,388 @@
+//! One app's life on the event loop, as a state machine: what happens to the connection goes in, calls to callbacks come
+//! out, in order.
+//!
+//! ```text
+//!             ┌───────────────────────────────────────────┐ reconnect
+//!             ▼                                           │
+//!   start ──► Connecting ──► Open ──► (closing) ──► Waiting
+//!                │             │                       │
+//!                └─────────────┴───────────────────────┴──► Over    close(), or giving up
+//! ```
+//!
+//! Belongs to the thread that runs the loop; other threads reach it through `Shared`. The callbacks are not called from here:
+//! the loop takes [`Job`]s and brings back what came of them.
+
+mod calls;
+mod connecting;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::Registry;
+use mio::event::Event;
+
+use super::dispatch::{Call, Dispatcher, Done, Job, Stopped};
+use super::plan::ConnectPlan;
+use crate::close::{Close, ClosedBy};
+use crate::deadline::after;
+use crate::error::{Error, SendError};
+use crate::link::{Link, Place, Reader, Requested, Shared, State, Step};
+use crate::promise::Giver;
+use crate::protocol::End;
+use crate::reactor::Driver;
+use crate::reconnect::Backoff;
+use calls::Calls;
+use connecting::Attempt;
+
+/// An app that is to be run, and where its result goes.
+pub(crate) struct Start {
+    pub(crate) plan: ConnectPlan,
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) result: Giver<Result<Close, Error>>,
+}
+
+pub(crate) struct Session {
+    place: Place,
+    plan: Arc<ConnectPlan>,
+    shared: Arc<Shared>,
+    phase: Phase,
+    backoff: Backoff,
+    has_been_open: bool,
+    /// Away while a job runs.
+    dispatcher: Option<Dispatcher>,
+    calls: Calls,
+    /// More messages wait than there is room for: nothing more is read until they are worked off.
+    paused: bool,
+    in_pieces: bool,
+    periodic: Vec<Tick>,
+    /// What a callback ended the run with. From then on only `on_close` is called, and `on_error` with what was not sent.
+    fatal: Option<Error>,
+    result: Giver<Result<Close, Error>>,
+    /// Something happened that makes reading worth while, though no event says so.
+    wants_read: bool,
+}
+
+/// The clock of one `every`.
+struct Tick {
+    period: Duration,
+    next: Option<Instant>,
+    /// It is in `calls` already: a slow callback does not make a heap of them.
+    called: bool,
+}
+
+enum Phase {
+    /// A thread of its own is at it; it leaves what came of it in the attempt, and wakes the loop.
+    Connecting(Attempt),
+    Open(Box<Link>),
+    /// For the next attempt.
+    Waiting {
+        until: Instant,
+    },
+    /// The run is over, with this result.
+    Over(Option<Result<Close, Error>>),
+}
+
+impl Driver for Session {
+    type Start = Start;
+    type Job = Job;
+
+    /// Begins the run.
+    fn start(start: Start, place: Place) -> Self {
+        let Start { plan, dispatcher, result } = start;
+        let mut session = Session {
+            place,
+            backoff: Backoff::new(plan.reconnect()),
+            plan: Arc::new(plan),
+            shared: Arc::clone(dispatcher.sender().shared()),
+            phase: Phase::Waiting { until: Instant::now() },
+            has_been_open: false,
+            in_pieces: dispatcher.wants_fragments(),
+            periodic: dispatcher.periods().map(|period| Tick { period, next: None, called: false }).collect(),
+            dispatcher: Some(dispatcher),
+            calls: Calls::default(),
+            paused: false,
+            fatal: None,
+            result,
+            wants_read: false,
+        };
+        session.shared.attach(&session.place);
+        session.dial();
+        session
+    }
+
+    fn on_event(&mut self, event: &Event) -> bool {
+        match &mut self.phase {
+            Phase::Open(link) => link.on_event(event),
+            _ => false,
+        }
+    }
+
+    /// A thread wants something, or an attempt to connect has come to its end.
+    fn on_wake(&mut self, registry: &Registry) {
+        if let Phase::Connecting(attempt) = &self.phase
+            && let Some(outcome) = attempt.take_outcome()
+        {
+            self.attempted(outcome, registry);
+        }
+        self.report_expired(Instant::now());
+        let requests = self.shared.take_requests();
+        match &mut self.phase {
+            Phase::Connecting(_) | Phase::Waiting { .. } if requests.close => {
+                self.over(None, Close::without_frame(ClosedBy::Us));
+            }
+            Phase::Waiting { until } if requests.reconnect => {
+                *until = Instant::now();
+                self.backoff.on_asked();
+            }
+            Phase::Open(link) => match link.on_requests(requests, Instant::now()) {
+                Requested::Abort => self.ended(None),
+                Requested::Reconnect if self.fatal.is_none() => self.redial(),
+                Requested::Read => self.wants_read = true,
+                Requested::Reconnect | Requested::Nothing => {}
+            },
+            _ => {}
+        }
+    }
+
+    fn on_readable(&mut self, reader: &mut Reader) -> bool {
+        if !self.has_room() {
+            self.paused = true;
+            return false;
+        }
+        let Phase::Open(link) = &mut self.phase else { return false };
+        match link.receive(reader) {
+            Step::Received { more } => {
+                let end = reader.batch.end.take();
+                if !reader.batch.items.is_empty() && self.fatal.is_none() {
+                    self.call_batch(reader);
+                }
+                if let Some(end) = end.filter(|end| !matches!(end, End::Close { .. })) {
+                    self.calls.push(Call::Fail(end));
+                }
+                more
+            }
+            Step::Empty => false,
+            Step::Over(error) => {
+                self.ended(error);
+                false
+            }
+        }
+    }
+
+    fn on_deadline(&mut self, now: Instant) {
+        if self.paused {
+            self.on_paused();
+        }
+        if !matches!(self.phase, Phase::Open(_)) {
+            self.report_expired(now);
+        }
+        match &mut self.phase {
+            Phase::Waiting { until } if *until <= now => self.dial(),
+            Phase::Open(link) => {
+                if let Some(error) = link.on_deadline(now) {
+                    self.ended(error);
+                    return;
+                }
+                if self.shared.state() != State::Open {
+                    // One side has begun to close: a heartbeat could not be sent any more.
+                    self.stop_ticks();
+                    return;
+                }
+                for (i, tick) in self.periodic.iter_mut().enumerate() {
+                    if !tick.called && tick.next.is_some_and(|next| next <= now) {
+                        tick.next = Some(after(now, tick.period));
+                        tick.called = true;
+                        self.calls.push(Call::Periodic(i));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Open(link) => {
+                let ticks = self.periodic.iter().filter(|tick| !tick.called).filter_map(|tick| tick.next);
+                ticks.chain(link.next_deadline()).min()
+            }
+            Phase::Waiting { until } => Some(self.shared.next_expiry().map_or(*until, |expiry| expiry.min(*until))),
+            Phase::Connecting(_) => self.shared.next_expiry(),
+            Phase::Over(_) => None,
+        }
+    }
+
+    fn take_wants_read(&mut self) -> bool {
+        std::mem::take(&mut self.wants_read)
+    }
+
+    fn has_job(&self) -> bool {
+        !self.calls.is_empty() && self.dispatcher.is_some()
+    }
+
+    fn take_job(&mut self) -> Option<Job> {
+        if let Some((connection, end)) = self.calls.take_end() {
+            self.fail_now(connection, end);
+        }
+        let dispatcher = self.dispatcher.take()?;
+        let Some((connection, call)) = self.calls.pop() else {
+            self.dispatcher = Some(dispatcher);
+            return None;
+        };
+        if let Call::Periodic(i) = call {
+            self.periodic[i].called = false;
+        }
+        Some(Job { connection, call, dispatcher })
+    }
+
+    fn done(&mut self, done: Done) {
+        let Done { connection, dispatcher, result } = done;
+        self.dispatcher = Some(dispatcher);
+        match result {
+            Ok(()) => {}
+            Err(Stopped::BadText(violation)) => {
+                self.calls.drop_messages(connection);
+                self.fail_now(connection, End::Protocol(violation));
+            }
+            Err(Stopped::Fatal { error, report }) => self.end_run(error, report),
+        }
+        if self.paused && self.has_room() {
+            self.on_paused();
+            self.paused = false;
+            self.wants_read = true;
+        }
+    }
+
+    fn busy_poll(&self) -> Duration {
+        self.plan.live().busy_poll
+    }
+
+    /// Whether everything has been told: then the app can be forgotten, and whoever waits gets the result.
+    fn is_finished(&self) -> bool {
+        matches!(self.phase, Phase::Over(_)) && self.calls.is_empty() && self.dispatcher.is_some()
+    }
+
+    /// Forgets the app, and tells whoever waits for it. What the callbacks hold is dropped before that.
+    fn finish(self) {
+        let Session { phase, fatal, dispatcher, plan, backoff, result: giver, .. } = self;
+        let Phase::Over(Some(result)) = phase else { return };
+        if catch_unwind(AssertUnwindSafe(|| drop((dispatcher, plan, backoff)))).is_err() {
+            log::error!(target: "websocket_app", "what a callback holds panicked while it was dropped");
+        }
+        // Whether anybody waits for it or not.
+        giver.give(fatal.map_or(result, Err));
+    }
+
+    fn fail(self, error: &Error) {
+        let Session { shared, dispatcher, result, .. } = self;
+        shared.forsake();
+        result.give(Err(error.clone()));
+        drop(dispatcher);
+    }
+}
+
+impl Session {
+    /// The peer did something wrong on this connection, and what it sent before that has been handed out: it is told, and
+    /// `on_error` is. While a callback was busy the connection may have gone, and another come.
+    fn fail_now(&mut self, of: u64, end: End) {
+        match &mut self.phase {
+            Phase::Open(link) if of == self.calls.connection() => {
+                if let Some(error) = link.fail(end).filter(|_| self.fatal.is_none()) {
+                    self.calls.push(Call::Error(error));
+                }
+            }
+            _ => {
+                if let Some(error) = end.into_error() {
+                    self.late_error(of, error);
+                }
+            }
+        }
+    }
+
+    /// An error of a connection that has gone meanwhile: told before its `on_close`.
+    fn late_error(&mut self, of: u64, error: Error) {
+        if self.fatal.is_some() {
+            return;
+        }
+        self.calls.insert_before_close(of, error.clone());
+        if let (true, Phase::Over(Some(result @ Ok(_)))) = (of == self.calls.connection(), &mut self.phase) {
+            *result = Err(error);
+        }
+    }
+
+    /// What is not read cannot be heard: the peer is not dead because we are slow.
+    fn on_paused(&mut self) {
+        if let Phase::Open(link) = &mut self.phase {
+            link.on_pause();
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.calls.size() < self.plan.live().max_receive_buffer
+    }
+
+    /// Has a batch handed out: straight from the read buffer, or, while a callback is busy, later from a copy.
+    fn call_batch(&mut self, reader: &mut Reader) {
+        if self.dispatcher.is_some() && self.calls.is_empty() {
+            self.calls.push(Call::Batch);
+        } else {
+            self.calls.push_copy(reader);
+        }
+    }
+
+    /// A callback ended the run: the peer is told, and no more is called than `on_error`, with this and with what was not
+    /// sent, and `on_close`.
+    fn end_run(&mut self, error: Error, report: bool) {
+        if !report {
+            let messages = self.calls.mute();
+            self.log_unsent(messages);
+        }
+        if self.fatal.is_some() {
+            return;
+        }
+        self.calls.keep_the_end();
+        if report {
+            self.calls.push_front(Call::Error(error.clone()));
+        }
+        self.fatal = Some(error);
+        self.stop_ticks();
+        match &mut self.phase {
+            Phase::Open(link) => link.fail_by_callback(),
+            // The callback was `on_close` or `on_error` of a connection that is gone.
+            Phase::Connecting(_) | Phase::Waiting { .. } => self.over(None, Close::without_frame(ClosedBy::Us)),
+            Phase::Over(_) => {}
+        }
+    }
+
+    /// What has waited for a connection for too long is given back.
+    fn report_expired(&mut self, now: Instant) {
+        let expired = self.shared.expire(now);
+        let messages = self.calls.hand_back(expired, |message, since| SendError::Expired {
+            message,
+            age: now.saturating_duration_since(since),
+        });
+        self.log_unsent(messages);
+    }
+
+    /// What was to be sent and never will be is given back.
+    fn report_unsent(&mut self) {
+        let unsent = self.shared.take_unsent();
+        let messages = self.calls.hand_back(unsent, |message, _| SendError::NotConnected { message });
+        self.log_unsent(messages);
+    }
+
+    /// `on_error` is not to be called any more: of the messages that it should have been handed, the log tells.
+    fn log_unsent(&self, messages: usize) {
+        if messages > 0 {
+            let peer = self.plan.peer();
+            log::warn!(target: "websocket_app", "{peer}: messages not sent, and no on_error to hand them to: {messages}");
+        }
+    }
+
+    fn stop_ticks(&mut self) {
+        for tick in &mut self.periodic {
+            tick.next = None;
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! [`Ending`]: why a connection is over, or will be: the one place that says so. Belongs to the thread that reads. Time is an
+//! argument.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use crate::close::Close;
+use crate::error::{Error, Phase};
+use crate::protocol::{Closing, Outcome};
+
+pub(super) struct Ending {
+    closing: Closing,
+    close_timeout: Duration,
+    peer: Box<str>,
+    /// The peer did something wrong: nothing that it sends is looked at any more. It is told when the messages before that
+    /// have been handed out.
+    violated: bool,
+    /// What it did, once it has been told.
+    violation: Option<Error>,
+    /// The poll has announced the end of the stream, or an error: then reading goes on until it is met.
+    announced: bool,
+    /// What the first write that failed failed with. What the peer sent before is read all the same, its Close above all; then
+    /// this is why the connection is over, since the operating system tells each cause once.
+    write_error: Option<io::Error>,
+}
+
+impl Ending {
+    pub(super) fn new(peer: &str, close_timeout: Duration) -> Self {
+        Ending {
+            closing: Closing::default(),
+            close_timeout,
+            peer: peer.into(),
+            violated: false,
+            violation: None,
+            announced: false,
+            write_error: None,
+        }
+    }
+
+    pub(super) fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    /// Whether anything that arrives is still wanted.
+    pub(super) fn is_receiving(&self) -> bool {
+        !self.violated && self.closing.is_receiving()
+    }
+
+    /// Whether the end has been announced, and is to be met by reading on.
+    pub(super) fn is_announced(&self) -> bool {
+        self.announced
+    }
+
+    /// The poll has announced the end of the stream or an error: a short read no longer means that there is nothing more.
+    pub(super) fn on_announced(&mut self) {
+        self.announced = true;
+    }
+
+    pub(super) fn on_write_error(&mut self, error: io::Error) {
+        self.announced = true;
+        self.write_error.get_or_insert(error);
+    }
+
+    pub(super) fn on_local_close(&mut self, now: Instant) {
+        self.closing.on_local_close(now, self.close_timeout);
+    }
+
+    pub(super) fn on_peer_close(&mut self, code: u16, reason: String, now: Instant) {
+        self.closing.on_peer_close(code, reason, now, self.close_timeout);
+    }
+
+    /// The peer did something wrong.
+    pub(super) fn on_violation(&mut self) {
+        self.violated = true;
+    }
+
+    /// We fail the connection, and have told the peer: for what it did wrong, or for what a callback did.
+    pub(super) fn on_failed(&mut self, violation: Option<Error>, now: Instant) {
+        self.closing.on_failure(now, self.close_timeout);
+        self.violation = self.violation.take().or(violation);
+    }
+
+    /// Whether we may still tell the peer that something is wrong.
+    pub(super) fn can_fail(&self) -> bool {
+        self.closing.is_receiving()
+    }
+
+    /// Returns what the peer did wrong, once it has been told.
+    pub(super) fn violation(&self) -> Option<&Error> {
+        self.violation.as_ref()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.closing.deadline()
+    }
+
+    /// Whether nobody is to be pinged or given up any more: whoever hands out what came before a violation will end it.
+    pub(super) fn is_violated(&self) -> bool {
+        self.violated
+    }
+
+    /// The deadline of the closing handshake has passed: returns what is wrong about that.
+    pub(super) fn on_deadline(&self) -> Option<Error> {
+        match self.closing.outcome() {
+            Outcome::Unanswered => {
+                Some(Error::Timeout { phase: Phase::Closing, peer: self.peer.clone(), after: self.close_timeout })
+            }
+            Outcome::Lost | Outcome::Over => None,
+        }
+    }
+
+    /// Whether a read that finds nothing has met the end: writing has failed, and all that had come has been read.
+    pub(super) fn is_met_by_nothing(&self) -> bool {
+        self.write_error.is_some()
+    }
+
+    /// The stream has ended, in order or not: returns what is wrong about that.
+    pub(super) fn on_end(&mut self, error: Option<io::Error>) -> Option<Error> {
+        let phase = match self.closing.outcome() {
+            // What the peer did wrong is what ended it; whoever hands out what came before will say so.
+            _ if self.violated => return None,
+            Outcome::Over => return None,
+            Outcome::Unanswered => Phase::Closing,
+            Outcome::Lost => Phase::Open,
+        };
+        let source = self.write_error.take().or(error).unwrap_or_else(|| {
+            io::Error::new(io::ErrorKind::UnexpectedEof, "the peer ended the stream without a Close frame")
+        });
+        Some(Error::network(phase, &self.peer, source))
+    }
+
+    /// Returns what a peer is that was silent for so long.
+    pub(super) fn silent(&self, after: Duration) -> Error {
+        Error::Timeout { phase: Phase::Open, peer: self.peer.clone(), after }
+    }
+
+    /// Returns how it ended, for `on_close`. `told` is whether our Close frame was written.
+    pub(super) fn close(&self, told: bool) -> Close {
+        self.closing.close(told)
+    }
+}

@@ -1,0 +1,301 @@
+//! [`Link`]: one open connection, as the thread that drives it sees it: an event loop's, or that of the blocking client's
+//! caller. It takes events, wake-ups and deadlines, and says when the connection is over.
+//!
+//! It never calls a callback: what is received is in the reader's batch. Pings and a Close are answered before any callback
+//! runs.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use mio::event::Event;
+use mio::{Interest, Registry};
+
+use super::ending::Ending;
+use super::receiver::{Reader, Received, Receiver};
+use super::shared::{Opened, Requests, Shared};
+use super::waker::Place;
+use super::writer::Wire;
+use crate::close::{Close, close_code};
+use crate::config::Live;
+use crate::dial::Connected;
+use crate::error::Error;
+use crate::protocol::frame::close_answer;
+use crate::protocol::{Batch, End, Item, Keepalive, KeepaliveAction, Kind, Limits};
+
+/// What came of a read.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// The batch is filled; `more` says that there may be more to read.
+    Received { more: bool },
+    /// There is nothing to read for now.
+    Empty,
+    /// The connection is over.
+    Over(Option<Error>),
+}
+
+/// What other threads' requests come to.
+#[derive(Debug)]
+pub(crate) enum Requested {
+    Nothing,
+    /// There may be something to read that says more than a failed write.
+    Read,
+    /// The program wants another connection.
+    Reconnect,
+    /// The connection is over.
+    Abort,
+}
+
+pub(crate) struct Link {
+    wire: Arc<Wire>,
+    shared: Arc<Shared>,
+    receiver: Receiver,
+    keepalive: Keepalive,
+    ending: Ending,
+}
+
+impl Link {
+    /// Opens what was connected, at its place in the poll. `None` when closing was asked for meanwhile.
+    pub(crate) fn open(
+        connected: Connected,
+        shared: &Arc<Shared>,
+        live: &Live,
+        in_pieces: bool,
+        opened: Opened,
+        (registry, place): (&Registry, &Place),
+    ) -> io::Result<Option<Self>> {
+        let Connected { mut stream, leftover, handshake, peer } = connected;
+        let compression = handshake.compression();
+        stream.register(registry, place.token, Interest::READABLE | Interest::WRITABLE)?;
+        let wire = Arc::new(Wire::new(stream));
+        if !shared.opened(&wire, Arc::new(handshake), opened) {
+            return Ok(None);
+        }
+        let limits = Limits { message_size: live.max_message_size, fragments: live.max_fragments };
+        Ok(Some(Link {
+            wire,
+            shared: Arc::clone(shared),
+            receiver: Receiver::new(limits, in_pieces, compression, leftover),
+            keepalive: Keepalive::new(live.ping_interval, live.ping_timeout, live.idle_timeout, Instant::now()),
+            ending: Ending::new(&peer, live.close_timeout),
+        }))
+    }
+
+    /// The socket has something to tell. Returns whether it may have something to read.
+    pub(crate) fn on_event(&mut self, event: &Event) -> bool {
+        if event.is_writable() {
+            self.shared.on_writable(&self.wire);
+        }
+        let announced = event.is_read_closed() || event.is_error();
+        if announced {
+            self.ending.on_announced();
+        }
+        event.is_readable() || announced
+    }
+
+    /// Other threads have asked for something.
+    pub(crate) fn on_requests(&mut self, requests: Requests, now: Instant) -> Requested {
+        if requests.close || requests.abort {
+            self.ending.on_local_close(now);
+        }
+        if requests.abort {
+            self.wire.stream.abort();
+            return Requested::Abort;
+        }
+        let failed = requests.write_error.map(|error| self.ending.on_write_error(error));
+        match failed {
+            _ if requests.reconnect && !requests.close => Requested::Reconnect,
+            Some(()) => Requested::Read,
+            None => Requested::Nothing,
+        }
+    }
+
+    /// Reads once and decodes: fills the reader's batch.
+    pub(crate) fn receive(&mut self, reader: &mut Reader) -> Step {
+        reader.batch.clear();
+        if !self.ending.is_receiving() {
+            return self.discard(reader);
+        }
+        let (wire, shared) = (&self.wire, &self.shared);
+        match self.receiver.receive(reader, |space| read(wire, shared, space)) {
+            Ok(Received::End) => self.ended(None),
+            Ok(Received::Tail) => {
+                self.settle(reader);
+                Step::Received { more: true }
+            }
+            Ok(Received::Read { full }) => {
+                self.keepalive.heard();
+                self.settle(reader);
+                // Behind a short read there may be what no event will tell of.
+                Step::Received { more: full || self.ending.is_announced() || self.wire.stream.has_more() }
+            }
+            Err(error) => self.read_failed(error),
+        }
+    }
+
+    /// Reading is paused because callbacks are slow: what is not read cannot be heard, so the peer is not to be taken for
+    /// dead.
+    pub(crate) fn on_pause(&mut self) {
+        self.keepalive.on_pause(Instant::now());
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        match self.ending.deadline() {
+            None if !self.ending.is_violated() => self.keepalive.next_deadline(),
+            deadline => deadline,
+        }
+    }
+
+    /// Does what is due. Returns what the connection is over with, when it is.
+    pub(crate) fn on_deadline(&mut self, now: Instant) -> Option<Option<Error>> {
+        if let Some(deadline) = self.ending.deadline() {
+            return (deadline <= now).then(|| self.ending.on_deadline());
+        }
+        if self.ending.is_violated() {
+            return None;
+        }
+        if self.wire.take_progress() {
+            self.keepalive.heard();
+        }
+        match self.keepalive.on_deadline(now) {
+            KeepaliveAction::Nothing => None,
+            KeepaliveAction::Ping(payload) => {
+                self.shared.ping(&payload);
+                None
+            }
+            KeepaliveAction::GiveUp { after } => Some(Some(self.ending.silent(after))),
+        }
+    }
+
+    /// Fails the connection for what the peer did wrong: what it sent before that has been handed out. Returns the error, the
+    /// first time.
+    pub(crate) fn fail(&mut self, end: End) -> Option<Error> {
+        let code = end.close_code();
+        let first = self.ending.violation().is_none();
+        let violation = end.into_error();
+        self.close_with_failure(code, violation.clone());
+        violation.filter(|_| first)
+    }
+
+    /// Fails the connection for what a callback did.
+    pub(crate) fn fail_by_callback(&mut self) {
+        self.close_with_failure(close_code::INTERNAL_ERROR, None);
+    }
+
+    fn close_with_failure(&mut self, code: u16, violation: Option<Error>) {
+        if self.ending.can_fail() {
+            self.shared.finish(close_answer(code).into());
+            self.ending.on_failed(violation, Instant::now());
+        }
+    }
+
+    /// Returns what the peer did wrong, once it has been told.
+    pub(crate) fn violation(&self) -> Option<&Error> {
+        self.ending.violation()
+    }
+
+    /// Leaves the connection for another one: tells the peer, and does not wait for its answer.
+    pub(crate) fn leave(&mut self) -> Close {
+        self.shared.finish(close_answer(close_code::NORMAL).into());
+        self.ending.on_local_close(Instant::now());
+        self.close()
+    }
+
+    /// Closes the socket of a connection that is over. Returns how it ended.
+    pub(crate) fn close(&mut self) -> Close {
+        let told = self.shared.close_is_written();
+        self.wire.stream.shutdown();
+        self.ending.close(told)
+    }
+
+    /// Counts the batch and answers what must be answered at once.
+    fn settle(&mut self, reader: &mut Reader) {
+        let (batch, buffer) = (&mut reader.batch, &reader.buffer);
+        if self.count(batch) > 0 {
+            let pongs = batch.items.iter().filter(|item| item.kind == Kind::Pong);
+            let round_trip = pongs.filter_map(|pong| self.keepalive.on_pong(batch.payload(pong, buffer))).next();
+            round_trip.into_iter().for_each(|round_trip| self.shared.pong_received(round_trip));
+        }
+        if batch.has_pings {
+            let pings = batch.items.iter().filter(|item| item.kind == Kind::Ping);
+            self.shared.pongs(pings.map(|ping| batch.payload(ping, buffer)));
+        }
+        match &batch.end {
+            None => {}
+            Some(End::Close { code, reason }) => {
+                let peer = self.ending.peer();
+                log::debug!(target: "websocket_app::connection", "{peer}: received Close {code} {reason:?}");
+                let now = Instant::now();
+                if self.shared.finish(close_answer(*code).into()) {
+                    // The thread that closed may have been quicker than its wake-up.
+                    self.ending.on_local_close(now);
+                }
+                self.ending.on_peer_close(*code, reason.clone(), now);
+            }
+            // The peer is told when the messages before it have been handed out: what they are answered with goes first.
+            Some(_) => self.ending.on_violation(),
+        }
+    }
+
+    /// Counts what was received. Returns how many pongs.
+    fn count(&mut self, batch: &Batch) -> u64 {
+        let (mut messages, mut bytes, mut pongs) = (0, 0, 0);
+        let mut wire = batch.assembled_from as u64;
+        let payload_len = |item: &Item| batch.payload_len(item) as u64;
+        for item in &batch.items {
+            match item.kind {
+                Kind::Text | Kind::Binary => messages += 1,
+                Kind::TextFragment { last, .. } | Kind::BinaryFragment { last, .. } => messages += u64::from(last),
+                Kind::Ping => continue,
+                Kind::Pong => {
+                    pongs += 1;
+                    continue;
+                }
+            }
+            bytes += payload_len(item);
+            wire += if Batch::is_assembled(item) { 0 } else { payload_len(item) };
+        }
+        if messages > 0 {
+            self.keepalive.on_message();
+        }
+        self.shared.received(messages, bytes, wire, pongs);
+        pongs
+    }
+
+    /// After the last thing of interest, what still comes is thrown away until the peer ends the stream.
+    fn discard(&mut self, reader: &mut Reader) -> Step {
+        match read(&self.wire, &self.shared, &mut reader.buffer) {
+            Ok(0) => self.ended(None),
+            Ok(_) => Step::Received { more: true },
+            Err(error) => self.read_failed(error),
+        }
+    }
+
+    fn read_failed(&mut self, error: io::Error) -> Step {
+        match error.kind() {
+            io::ErrorKind::WouldBlock if self.ending.is_met_by_nothing() => self.ended(None),
+            io::ErrorKind::WouldBlock => Step::Empty,
+            io::ErrorKind::Interrupted => Step::Received { more: true },
+            _ => self.ended(Some(error)),
+        }
+    }
+
+    /// The stream has ended, in order or not.
+    fn ended(&mut self, error: Option<io::Error>) -> Step {
+        let aborted = self.shared.is_aborted();
+        if aborted || self.shared.is_closed_for_good() {
+            // The thread that closed may have been quicker than its wake-up.
+            self.ending.on_local_close(Instant::now());
+        }
+        Step::Over(if aborted { None } else { self.ending.on_end(error) })
+    }
+}
+
+/// Reads, and lets a writer go on that has waited for what came.
+fn read(wire: &Wire, shared: &Arc<Shared>, space: &mut [u8]) -> io::Result<usize> {
+    let read = wire.stream.read(space);
+    if wire.stream.take_stalled() {
+        shared.on_writable(wire);
+    }
+    read
+}

@@ -1,0 +1,308 @@
+//! [`Core`]: what the thread that runs a loop works with: the poll, the drivers, their deadlines, and one queue of those that
+//! have something to do.
+//!
+//! ```text
+//!   poll, until the next deadline ──► each in the queue: wake, one read, one call ──► deadlines ─┐
+//!     ▲                                                                                         │
+//!     └─────────────────────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! [`Core::step`] stops at every call to the program, so that the loop can be handed on while it runs: see `handoff`. The
+//! queue is in here and not on a stack, so whoever gets the core goes on where it was.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Token};
+
+use super::driver::{Driver, Job};
+use super::mailbox::{MAILBOX, Mailbox};
+use super::timers::Timers;
+use crate::busy_poll::Waiting;
+use crate::error::Error;
+use crate::link::{LoopWaker, Place, Reader, Spared};
+use crate::panics;
+use crate::sync::{Poll, Waker, now};
+
+const WAKER: Token = Token(usize::MAX);
+
+/// How many events one poll takes at first: there is room for one of each driver, so that each has been seen before
+/// deadlines are judged.
+const EVENTS: usize = 256;
+
+pub(super) struct Core<D: Driver> {
+    poll: Poll,
+    events: Events,
+    mailbox: Arc<Mailbox<D>>,
+    closed: bool,
+    /// Boxed: a list that grows doubles.
+    slots: Vec<Option<Box<Slot<D>>>>,
+    free: Vec<usize>,
+    timers: Timers,
+    /// Who has something to do. Each has one turn, then comes the poll again, so that a flood on one does not starve the
+    /// others, nor one that works off what has waited for it.
+    queue: VecDeque<Token>,
+    /// How many at the front have their turn before the next poll.
+    turns: usize,
+    woken: Vec<Token>,
+    /// Away with a job that hands out what is in it; made anew when needed before it is back.
+    reader: Option<Box<Reader>>,
+    spared: Spared,
+    /// The longest of the drivers'.
+    busy_poll: Duration,
+    waiting: Waiting,
+    /// The time before the latest poll. Deadlines are kept by it: everything that came in before one is then read before
+    /// the deadline is judged, however long a callback took.
+    polled: Instant,
+}
+
+/// A driver, and what it has to do.
+struct Slot<D> {
+    driver: D,
+    /// It is in the queue.
+    queued: bool,
+    /// A thread wants something of it.
+    woken: bool,
+    /// It may have something to read.
+    readable: bool,
+}
+
+/// A job on its way, with what it reads from.
+pub(super) struct Call<D: Driver> {
+    token: Token,
+    job: D::Job,
+    reader: Option<Box<Reader>>,
+}
+
+/// A call that has returned.
+pub(super) struct Done<D: Driver> {
+    token: Token,
+    done: <D::Job as Job>::Done,
+    reader: Option<Box<Reader>>,
+}
+
+impl<D: Driver> Call<D> {
+    pub(super) fn run(self) -> Done<D> {
+        let Call { token, job, reader } = self;
+        Done { token, done: job.run(reader.as_deref()), reader }
+    }
+}
+
+impl<D: Driver> Core<D> {
+    pub(super) fn new() -> Result<(Box<Self>, Arc<Mailbox<D>>), Error> {
+        let build = || -> io::Result<_> {
+            let poll = Poll::new()?;
+            let waker = Arc::new(LoopWaker::new(Waker::new(poll.registry(), WAKER)?));
+            Ok((poll, Arc::new(Mailbox::new(waker))))
+        };
+        let (poll, mailbox) = build().map_err(|source| Error::system("an event loop", source))?;
+        let core = Box::new(Core {
+            poll,
+            events: Events::with_capacity(EVENTS),
+            mailbox: Arc::clone(&mailbox),
+            closed: false,
+            slots: Vec::new(),
+            free: Vec::new(),
+            timers: Timers::default(),
+            queue: VecDeque::new(),
+            turns: 0,
+            woken: Vec::new(),
+            reader: None,
+            spared: Spared::default(),
+            busy_poll: Duration::ZERO,
+            waiting: Waiting::default(),
+            polled: now(),
+        });
+        Ok((core, mailbox))
+    }
+
+    /// Whether there is nothing left to do, ever.
+    pub(super) fn is_finished(&self) -> bool {
+        self.closed && self.free.len() == self.slots.len()
+    }
+
+    /// Does what there is to do, up to the next call. `None` when there is nothing to do but wait.
+    pub(super) fn step(&mut self) -> Option<Call<D>> {
+        loop {
+            if self.turns > 0 {
+                self.turns -= 1;
+                if let Some(token) = self.queue.pop_front()
+                    && let Some(call) = self.turn(token)
+                {
+                    return Some(call);
+                }
+            } else if let Some(index) = self.timers.pop_due(self.polled) {
+                if let Some(Some(slot)) = self.slots.get_mut(index) {
+                    slot.driver.on_deadline(self.polled);
+                    self.touched(Token(index));
+                }
+            } else {
+                return None;
+            }
+        }
+    }
+
+    /// Gives a driver its turn. What it read is in the reader, so its job is taken before anything else is read.
+    fn turn(&mut self, token: Token) -> Option<Call<D>> {
+        let slot = self.slots.get_mut(token.0)?.as_mut()?;
+        slot.queued = false;
+        if std::mem::take(&mut slot.woken) {
+            slot.driver.on_wake(self.poll.registry());
+        }
+        if slot.readable && !slot.driver.has_job() {
+            self.spared.on_read();
+            let reader = self.reader.get_or_insert_with(|| Box::new(Reader::new()));
+            reader.taken = 0;
+            slot.readable = slot.driver.on_readable(reader);
+            self.waiting.on_read(reader.taken);
+        }
+        let job = slot.driver.take_job();
+        self.touched(token);
+        let job = job?;
+        let reader = if job.needs_reader() { self.reader.take() } else { None };
+        Some(Call { token, job, reader })
+    }
+
+    /// Takes a call back that has returned.
+    pub(super) fn done(&mut self, done: Done<D>) {
+        let Done { token, done, reader } = done;
+        if let Some(reader) = reader {
+            self.reader = Some(reader);
+        }
+        if let Some(Some(slot)) = self.slots.get_mut(token.0) {
+            slot.driver.done(done);
+            self.touched(token);
+        }
+    }
+
+    /// Sleeps until a socket, a thread or a deadline wants something.
+    pub(super) fn wait(&mut self) -> Result<(), Error> {
+        let spared_until = self.spared.on_wait(self.reader.as_ref().is_some_and(|reader| reader.is_large()));
+        let deadline = self.timers.next().into_iter().chain(spared_until).min();
+        let before = deadline.map(|_| now());
+        let timeout = match self.queue.is_empty() {
+            false => Some(Duration::ZERO),
+            true => deadline.zip(before).map(|(deadline, before)| deadline.saturating_duration_since(before)),
+        };
+        match self.waiting.poll(&mut self.poll, &mut self.events, timeout, self.busy_poll) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                return Err(Error::system("the event loop's events", error));
+            }
+            _ => self.note_events(),
+        }
+        self.polled = before.unwrap_or(self.polled);
+        if self.spared.is_over(self.polled) {
+            self.reader = None;
+        }
+        self.turns = self.queue.len();
+        Ok(())
+    }
+
+    fn note_events(&mut self) {
+        let mut rang = false;
+        for event in &self.events {
+            if event.token() == WAKER {
+                rang = true;
+            } else if let Some(Some(slot)) = self.slots.get_mut(event.token().0)
+                && slot.driver.on_event(event)
+            {
+                slot.readable = true;
+                slot.queue(&mut self.queue, event.token());
+            }
+        }
+        if !rang {
+            return;
+        }
+        let mut woken = std::mem::take(&mut self.woken);
+        self.mailbox.waker.drain(&mut woken);
+        for token in woken.drain(..) {
+            if token == MAILBOX {
+                self.open_mailbox();
+            } else if let Some(Some(slot)) = self.slots.get_mut(token.0) {
+                slot.woken = true;
+                slot.queue(&mut self.queue, token);
+            }
+        }
+        self.woken = woken;
+    }
+
+    fn open_mailbox(&mut self) {
+        let commands = self.mailbox.open();
+        self.closed |= commands.closed;
+        for start in commands.starts {
+            self.start(start);
+        }
+        for done in commands.done {
+            self.done(done);
+        }
+    }
+
+    fn start(&mut self, start: D::Start) {
+        let index = self.free.pop().unwrap_or(self.slots.len());
+        let token = Token(index);
+        let driver = D::start(start, Place { waker: Arc::clone(&self.mailbox.waker), token });
+        self.busy_poll = self.busy_poll.max(driver.busy_poll());
+        let slot = Some(Box::new(Slot { driver, queued: false, woken: false, readable: false }));
+        if index == self.slots.len() {
+            self.slots.push(slot);
+        } else {
+            self.slots[index] = slot;
+        }
+        if self.slots.len() >= self.events.capacity() {
+            self.events = Events::with_capacity(2 * self.slots.len());
+        }
+        self.touched(token);
+    }
+
+    /// Something happened to a driver: notes what it has to do, its deadline, and its end.
+    fn touched(&mut self, token: Token) {
+        let Some(place) = self.slots.get_mut(token.0) else { return };
+        let Some(slot) = place else { return };
+        slot.readable |= slot.driver.take_wants_read();
+        if slot.driver.is_finished() {
+            let slot = place.take();
+            self.timers.set(token.0, None);
+            self.free.push(token.0);
+            if let Some(slot) = slot {
+                self.finish(slot.driver);
+            }
+            return;
+        }
+        if slot.woken || slot.readable || slot.driver.has_job() {
+            slot.queue(&mut self.queue, token);
+        }
+        self.timers.set(token.0, slot.driver.next_deadline());
+    }
+
+    fn finish(&mut self, driver: D) {
+        let busy = driver.busy_poll();
+        driver.finish();
+        if !busy.is_zero() {
+            let slots = self.slots.iter().flatten();
+            self.busy_poll = slots.map(|slot| slot.driver.busy_poll()).max().unwrap_or_default();
+        }
+    }
+
+    /// Ends everything, since the loop cannot go on: whoever waits is told why.
+    pub(super) fn fail(self: Box<Self>, error: &Error) {
+        log::error!(target: "websocket_app::event_loop", "the event loop ends: {error}");
+        let Core { mailbox, slots, .. } = *self;
+        mailbox.fail(error);
+        for slot in slots.into_iter().flatten() {
+            // What made the loop fail may be met again here. The others are to hear of it all the same.
+            drop(panics::guarded(|| slot.driver.fail(error)));
+        }
+    }
+}
+
+impl<D> Slot<D> {
+    /// Gives it a turn, once.
+    fn queue(&mut self, queue: &mut VecDeque<Token>, token: Token) {
+        if !self.queued {
+            self.queued = true;
+            queue.push_back(token);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! One thread, many connections: waits in mio's poll, reads, keeps deadlines, calls the program.
+//!
+//! | file | what it has |
+//! |---|---|
+//! | `driver` | what the loop knows of what it runs |
+//! | `core` | what the running thread works with; one step at a time |
+//! | `handoff`, `watchdog` | which thread that is, also while a callback takes long |
+//! | `mailbox` | what other threads leave for the loop |
+//! | `timers` | whose deadline is next |
+//!
+//! Nothing is polled for: an idle loop sleeps until a socket, a thread or a deadline wakes it.
+
+mod core;
+mod driver;
+mod handoff;
+mod mailbox;
+mod timers;
+mod watchdog;
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use self::core::Core;
+use self::mailbox::Mailbox;
+use crate::error::Error;
+pub(crate) use driver::{Driver, Job};
+
+/// Runs one on the calling thread, to its end.
+pub(crate) fn run<D: Driver>(start: D::Start) -> Result<(), Error> {
+    let (core, mailbox) = Core::<D>::new()?;
+    mailbox.add(start)?;
+    mailbox.close();
+    handoff::run(core, &mailbox)
+}
+
+/// An event loop on a thread of its own.
+pub(crate) struct Running<D: Driver> {
+    mailbox: Arc<Mailbox<D>>,
+    thread: JoinHandle<Result<(), Error>>,
+}
+
+impl<D: Driver> Running<D> {
+    pub(crate) fn start(thread_name: &str) -> Result<Self, Error> {
+        let (core, mailbox) = Core::<D>::new()?;
+        let for_thread = Arc::clone(&mailbox);
+        let thread = thread::Builder::new().name(thread_name.into()).spawn(move || handoff::run(core, &for_thread));
+        let thread = thread.map_err(|source| Error::system("a thread to run on", source))?;
+        Ok(Running { mailbox, thread })
+    }
+
+    pub(crate) fn add(&self, start: D::Start) -> Result<(), Error> {
+        self.mailbox.add(start)
+    }
+
+    /// No more will be added: the loop ends with the last.
+    pub(crate) fn close(&self) {
+        self.mailbox.close();
+    }
+
+    /// Waits for the end of the loop.
+    pub(crate) fn join(self) -> Result<(), Error> {
+        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
