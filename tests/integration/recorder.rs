@@ -1,6 +1,7 @@
 //! A recorder of callbacks that must end exhausted: every call is looked at, in order, or the test fails.
 //!
-//! It also fails a test in which two callbacks of an app run at the same time, whatever the test is about.
+//! It also fails a test in which two callbacks of an app run at the same time, whatever the test is about, and on the test's
+//! own thread: the library catches what panics in a callback.
 
 use std::cell::RefCell;
 use std::fmt::Debug;
@@ -21,18 +22,12 @@ pub(crate) enum Call {
     Open,
     Reconnect,
     Message(OwnedMessage),
-    Fragment {
-        data: OwnedMessage,
-        first: bool,
-        last: bool,
-    },
+    Fragment { data: OwnedMessage, first: bool, last: bool },
     Ping(Vec<u8>),
     Pong(Vec<u8>),
     Error(Failure),
     Close(Close),
     Timer,
-    /// Called while another callback was running, which must never be.
-    Overlapping,
 }
 
 impl Call {
@@ -78,6 +73,7 @@ pub(crate) fn handler(wants_fragments: bool, hook: Hook) -> (RecordingHandler, R
 /// Where the calls arrive.
 pub(crate) struct Recorder {
     calls: Receiver<Call>,
+    overlapped: Arc<AtomicBool>,
     last_failure: RefCell<Option<Failure>>,
     last_close: RefCell<Option<Close>>,
 }
@@ -90,6 +86,7 @@ impl Recorder {
             Err(RecvTimeoutError::Timeout) => panic!("no callback was called within {PATIENCE:?}"),
             Err(RecvTimeoutError::Disconnected) => panic!("a callback was expected, the run is over"),
         };
+        self.fail_if_any_overlapped();
         match &call {
             Call::Error(failure) => *self.last_failure.borrow_mut() = Some(failure.clone()),
             Call::Close(close) => *self.last_close.borrow_mut() = Some(close.clone()),
@@ -175,8 +172,14 @@ impl Recorder {
         drop(self);
     }
 
+    fn fail_if_any_overlapped(&self) {
+        assert!(!self.overlapped.load(Ordering::SeqCst), "two callbacks of an app ran at the same time");
+    }
+
     fn check(&self) {
-        match self.calls.recv_timeout(PATIENCE) {
+        let next = self.calls.recv_timeout(PATIENCE);
+        self.fail_if_any_overlapped();
+        match next {
             Err(RecvTimeoutError::Disconnected) => {}
             Err(RecvTimeoutError::Timeout) => panic!("the run is over and its callbacks are not dropped"),
             Ok(call) => panic!("nobody looked at {}", brief(&call)),
@@ -236,6 +239,8 @@ struct Tape {
     calls: crossbeam_channel::Sender<Call>,
     hook: Mutex<Hook>,
     busy: AtomicBool,
+    /// One was called while another was running. Set before its call is sent, so that whoever sees that sees this.
+    overlapped: Arc<AtomicBool>,
 }
 
 impl Tape {
@@ -247,7 +252,7 @@ impl Tape {
             }
         }
         if self.busy.swap(true, Ordering::SeqCst) {
-            let _not_looked_at = self.calls.send(Call::Overlapping);
+            self.overlapped.store(true, Ordering::SeqCst);
         }
         let _busy = Busy(&self.busy);
         // The test may have failed already, and its recorder be gone.
@@ -257,9 +262,10 @@ impl Tape {
 }
 
 fn tape(hook: Hook) -> (Arc<Tape>, Recorder) {
-    let (sender, calls) = unbounded();
-    let tape = Arc::new(Tape { calls: sender, hook: Mutex::new(hook), busy: AtomicBool::new(false) });
-    (tape, Recorder { calls, last_failure: RefCell::default(), last_close: RefCell::default() })
+    let ((sender, calls), overlapped) = (unbounded(), Arc::<AtomicBool>::default());
+    let tape = Tape { calls: sender, hook: Mutex::new(hook), busy: AtomicBool::new(false), overlapped };
+    let overlapped = Arc::clone(&tape.overlapped);
+    (Arc::new(tape), Recorder { calls, overlapped, last_failure: RefCell::default(), last_close: RefCell::default() })
 }
 
 fn attach(app: WebSocketApp, tape: &Arc<Tape>) -> WebSocketApp {
@@ -280,4 +286,45 @@ fn call_of(fragment: Fragment<'_>) -> Call {
 /// A call as far as it helps: a message may have 16 MiB.
 fn brief(call: &impl Debug) -> String {
     format!("{call:?}").chars().take(300).collect()
+}
+
+/// The recorder itself: what the library is not to do is done to it here.
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::watchdog::{Gate, wait_until};
+
+    /// Two threads call back, the second while the first is still at it. The first call has been looked at.
+    fn two_at_a_time() -> Recorder {
+        let (begun, may_end) = (Gate::new(), Gate::new());
+        let (begins, ends) = (begun.clone(), may_end.clone());
+        let (tape, recorder) = tape(Box::new(move |_, _| {
+            begins.open();
+            ends.wait();
+            Ok(())
+        }));
+        let ws = WebSocketApp::new("ws://nobody.example/").sender();
+        thread::scope(|scope| {
+            scope.spawn(|| tape.call(&ws, Call::Open));
+            begun.wait();
+            recorder.expect_open();
+            scope.spawn(|| tape.call(&ws, Call::text("the second")));
+            wait_until("the second has come", || !recorder.calls.is_empty());
+            may_end.open();
+        });
+        recorder
+    }
+
+    #[test]
+    #[should_panic(expected = "two callbacks of an app ran at the same time")]
+    fn two_callbacks_at_a_time_fail_the_next_look() {
+        two_at_a_time().next();
+    }
+
+    #[test]
+    #[should_panic(expected = "two callbacks of an app ran at the same time")]
+    fn two_callbacks_at_a_time_fail_the_end_too() {
+        two_at_a_time().finish();
+    }
 }
