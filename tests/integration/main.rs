@@ -14,6 +14,9 @@ mod frame;
 mod logged;
 /// Several connections at a time: peers that serve them, apps that share an event loop.
 mod many;
+/// Threads, seen from outside.
+#[cfg(target_os = "linux")]
+mod observed;
 /// The scripted raw peer.
 mod peer;
 /// Programs of other people, started by tests.
