@@ -74,21 +74,6 @@ fn a_peer_that_stops_reading_and_writing_is_dead_also_when_no_ping_can_be_sent()
     app.end_given_up();
 }
 
-#[test]
-fn without_an_interval_there_is_no_ping() {
-    let peer = Peer::start(|listener| {
-        let mut client = listener.open();
-        // As long as several intervals of the others; no proof, but what would fail if `None` meant a default.
-        client.is_silent_for(4 * INTERVAL);
-        client.close(1000, "");
-    });
-    let app = run(peer.app().ping_interval(None).ping_timeout(INTERVAL));
-    app.expect_open();
-    app.expect_close(clean(ClosedBy::Peer, 1000, ""));
-    assert_eq!(app.sender.stats().pings_sent, 0);
-    app.end_in_order();
-}
-
 /// More than a timeout's worth of pings, answered by anything but a pong; the timeout is longer than any delay of a busy
 /// machine.
 const PINGS: usize = 13;
@@ -200,4 +185,58 @@ fn is_found_dead(peer: &Peer) {
     app.expect_failure(Failure::Timeout(Phase::Open, TIMEOUT));
     app.expect_close(lost());
     app.end_given_up();
+}
+
+/// Not by waiting for a ping that does not come: what the thread waits for tells, however long the interval would be.
+#[cfg(target_os = "linux")]
+mod off {
+    use crossbeam_channel::bounded;
+    use websocket_app::WebSocket;
+
+    use super::*;
+    use crate::observed::Observed;
+    use crate::running::run_with;
+    use crate::watchdog::{PATIENCE, Task};
+
+    #[test]
+    fn without_an_interval_an_idle_connection_wakes_up_for_nothing() {
+        const DEFAULT: Duration = Duration::from_secs(30);
+        for interval in [Some(DEFAULT), None] {
+            let peer = Peer::start(|listener| listener.open().answer_close());
+            let (tell, told) = bounded(1);
+            let app =
+                if interval.is_some() { peer.app() } else { peer.app().ping_interval(None).ping_timeout(INTERVAL) };
+            let app = run_with(app, move |_, call| match call {
+                Call::Open => Ok(tell.send(Observed::current())?),
+                _ => Ok(()),
+            });
+            app.expect_open();
+            let until = told.recv_timeout(PATIENCE).unwrap().waits_for_events(interval.is_some());
+            assert!(until <= interval, "by default it pings each {interval:?}, and wakes up after {until:?}");
+            app.sender.close();
+            app.expect_close(clean(ClosedBy::Us, 1000, ""));
+            assert_eq!(app.sender.stats().pings_sent, 0);
+            app.end_in_order();
+        }
+    }
+
+    /// The same of the blocking client.
+    #[test]
+    fn without_an_interval_a_blocking_recv_wakes_up_for_nothing() {
+        let peer = Peer::start(|listener| {
+            let mut client = listener.open();
+            client.expect_text("go");
+            client.close(1000, "");
+        });
+        let mut ws = WebSocket::builder(peer.url()).ping_interval(None).connect().unwrap();
+        let (sender, (tell, told)) = (ws.sender(), bounded(1));
+        let receiving = Task::start("recv", move || {
+            tell.send(Observed::current()).unwrap();
+            ws.recv().map_err(Failure::from)
+        });
+        let thread: Observed = told.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(thread.waits_for_events(false), None);
+        sender.send("go").unwrap();
+        assert!(matches!(receiving.join(), Err(Failure::Closed(_))));
+    }
 }
