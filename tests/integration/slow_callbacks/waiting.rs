@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
 
-use websocket_app::ClosedBy;
+use websocket_app::{ClosedBy, EventLoop};
 
 use super::{WORK, Work, is_alive};
 use crate::failure::clean;
 use crate::frame::Frame;
+use crate::many::{Added, add, add_with, echo_peer, join};
 use crate::peer::Peer;
 use crate::recorder::Call;
 use crate::running::{run_in_fragments, run_with};
@@ -149,20 +148,91 @@ fn bounded(start: impl Fn(Script) -> Peer) {
         }
         client.close(1000, "");
     }));
-    let app = run_with(peer.app().max_receive_buffer(LIMIT), work.hook());
+    let other_peer = echo_peer(1);
+    let event_loop = EventLoop::new().unwrap();
+    let app = add_with(&event_loop, peer.app().max_receive_buffer(LIMIT), work.hook());
+    let other = add(&event_loop, other_peer.app());
+    other.expect_open();
     app.expect_open();
     app.expect_text(WORK);
+    let received = || app.sender.stats().bytes_received as usize;
     // The peer may have filled the kernel's buffers before we have read what we will.
-    wait_until("the limit is reached", || app.sender.stats().bytes_received as usize >= LIMIT);
-    let stalled_at = settled(|| written.load(Ordering::SeqCst));
+    wait_until("the limit is reached", || received() >= LIMIT);
+    turns(&other);
+    let waiting = received();
+    // If it went on reading, it would now.
+    turns(&other);
+    assert_eq!(received(), waiting, "it goes on reading");
+    let stalled_at = written.load(Ordering::SeqCst);
     assert!(stalled_at < COUNT, "the peer has written everything");
-    let waiting = app.sender.stats().bytes_received as usize;
     println!("the peer has written {stalled_at} of {COUNT} messages; {waiting} bytes wait, the limit is {LIMIT}");
     assert!((LIMIT..=LIMIT + READ + SIZE).contains(&waiting), "{waiting} bytes wait, the limit is {LIMIT}");
     work.may_end.open();
     (0..COUNT).for_each(|i| app.expect_text(&numbered(i)));
     app.expect_close(clean(ClosedBy::Peer, 1000, ""));
-    app.end_in_order();
+    app.end().unwrap();
+    other.close();
+    join(event_loop);
+}
+
+/// Has something come back to another app on the same loop, a few times: what was there for the first before that has then
+/// been read, if it is read at all, since each has its turn.
+fn turns(other: &Added) {
+    (0..5).for_each(|i| other.echoes(&i.to_string()));
+}
+
+/// A message's bytes are not all that it takes to keep it: many small ones are bounded too. Counted are those that are read
+/// until reading pauses; a second app on the same loop tells, by what comes back to it, that the first has had its turns.
+#[test]
+fn many_small_messages_that_wait_are_bounded_by_what_keeping_them_takes() {
+    const LIMIT: usize = 64 << 10;
+    // So many writes of so many frames of 1 byte, each with 2 of header: less than the limit all together.
+    for (writes, each) in [(2_000, 1), (20, 1_000)] {
+        assert!(writes * each * 3 < LIMIT);
+        let work = Work::default();
+        let (for_peer, (write, to_write)) = (work.clone(), crossbeam_channel::bounded::<()>(0));
+        let peer = Peer::start(move |listener| {
+            let mut client = listener.open();
+            for_peer.begin(&mut client);
+            let frames = Frame::text("x").encode().repeat(each);
+            let mut written = 0;
+            while to_write.recv().is_ok() {
+                client.write(&frames);
+                written += 1;
+                // Says that it is done.
+                to_write.recv().unwrap();
+            }
+            for_peer.may_end.open();
+            (written..writes).for_each(|_| client.write(&frames));
+            client.close(1000, "");
+        });
+        let other_peer = echo_peer(1);
+        let event_loop = EventLoop::new().unwrap();
+        let app = add_with(&event_loop, peer.app().max_receive_buffer(LIMIT), work.hook());
+        let other = add(&event_loop, other_peer.app());
+        other.expect_open();
+        app.expect_open();
+        app.expect_text(WORK);
+        work.begun.wait();
+        let received = || app.sender.stats().messages_received as usize - 1;
+        let mut written = 0;
+        while written < writes && received() == written * each {
+            (0..2).for_each(|_| write.send_timeout((), PATIENCE).unwrap());
+            written += 1;
+            turns(&other);
+        }
+        let waiting = received();
+        println!("{waiting} messages of 1 byte wait, the limit is {LIMIT} bytes; written were {}", written * each);
+        assert!(waiting < written * each, "{waiting} messages wait, which is all that were written");
+        // Each takes a place in a list at least; and they are not so few that something else must have stopped them.
+        assert!((LIMIT / 4096..LIMIT / 8 + each).contains(&waiting), "{waiting} messages wait, the limit is {LIMIT}");
+        drop(write);
+        (0..writes * each).for_each(|_| app.expect_text("x"));
+        app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+        app.end().unwrap();
+        other.close();
+        join(event_loop);
+    }
 }
 
 /// Reading that was paused when the connection ended: what had arrived is still handed out.
@@ -190,19 +260,4 @@ fn nothing_is_lost_when_the_peer_ends_the_stream_while_reading_is_paused() {
 
 fn numbered(i: usize) -> String {
     format!("{i:06}{}", "x".repeat(SIZE - 6))
-}
-
-/// Waits until a number has not changed for a while.
-fn settled(number: impl Fn() -> usize) -> usize {
-    let deadline = Instant::now() + PATIENCE;
-    let mut last = (number(), Instant::now());
-    while last.1.elapsed() < Duration::from_millis(500) {
-        assert!(Instant::now() < deadline, "it is still changing after {PATIENCE:?}");
-        thread::sleep(Duration::from_millis(10));
-        let now = number();
-        if now != last.0 {
-            last = (now, Instant::now());
-        }
-    }
-    last.0
 }
