@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use websocket_app::{ClosedBy, Phase};
 
+use super::pings::first_ping;
 use super::{WORK, Work, is_alive, ping};
 use crate::connection::Connection;
 use crate::failure::{Failure, clean, lost};
@@ -11,12 +12,54 @@ use crate::frame::{CLOSE, Frame, PING};
 use crate::peer::{Listener, Peer};
 use crate::recorder::Call;
 use crate::running::{Running, run_with};
-use crate::watchdog::wait_until;
+use crate::watchdog::{PATIENCE, wait_until};
 
 #[test]
 fn a_ping_every_100_ms_is_answered_while_a_callback_sleeps_3_s() {
     let work = Work::lasting(Duration::from_secs(3));
     pings_are_answered(Peer::start(pinging(&work)), &work);
+}
+
+/// Before any other thread has begun to stand in for the busy one.
+#[test]
+fn the_first_ping_is_answered_within_100_ms() {
+    let (to_callback, from_peer) = crossbeam_channel::bounded(0);
+    let peer = Peer::start(move |listener| {
+        let mut client = listener.open();
+        let meet = || to_callback.send_timeout((), PATIENCE).expect("the callback is waiting");
+        first_ping(
+            &mut client,
+            |client| {
+                client.send(Frame::text("quick"));
+                client.expect_text("quick");
+                client.send(Frame::text(WORK));
+                meet();
+            },
+            meet,
+        );
+        client.close(1000, "");
+    });
+    let app = run_with(peer.app(), move |ws, call| {
+        match call {
+            Call::Message(message) if message.to_string() == WORK => {
+                for _begin_and_end in 0..2 {
+                    from_peer.recv_timeout(PATIENCE)?;
+                }
+            }
+            Call::Message(message) => ws.send(message.as_message())?,
+            _ => {}
+        }
+        Ok(())
+    });
+    app.expect_open();
+    loop {
+        match app.next() {
+            Call::Message(_) | Call::Ping(_) => {}
+            Call::Close(close) => break assert!(close.clean, "{close}"),
+            call => panic!("{call:?}"),
+        }
+    }
+    app.end_in_order();
 }
 
 #[cfg(feature = "__tls")]
