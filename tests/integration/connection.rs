@@ -185,6 +185,14 @@ impl Connection {
         while self.read_frame().opcode != CLOSE {}
     }
 
+    /// Reads a pong with this payload, if that is what comes next.
+    pub(crate) fn skip_pong(&mut self, payload: &str) {
+        // FIN and the opcode.
+        if self.io.fill_buf().is_ok_and(|bytes| bytes.first() == Some(&(0x80 | PONG))) {
+            self.expect(Frame::pong(payload));
+        }
+    }
+
     /// Reads one frame, which must be masked, unextended, and its length as short as it can be (RFC 6455 §5).
     pub(crate) fn read_frame(&mut self) -> Frame {
         self.try_read_frame().unwrap_or_else(|e| panic!("waiting for a frame: {e}"))

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use websocket_app::{ClosedBy, Sender};
 
-use crate::failure::clean;
+use crate::connection::Connection;
+use crate::failure::{Ending, clean, ending, unanswered};
 use crate::frame::Frame;
 use crate::peer::{Listener, Peer};
 use crate::recorder::Call;
-use crate::running::{run_in_fragments, run_with, run_with_timer};
+use crate::running::{Running, run_in_fragments, run_with, run_with_timer};
 use crate::watchdog::{Task, within};
 
 #[test]
@@ -50,6 +51,131 @@ fn any_method_of_sender_works_in_on_fragment_and_in_a_timer() {
     });
     app.expect_open();
     while matches!(app.next(), Call::Timer) {}
+    app.end_in_order();
+}
+
+/// `close()` is tried with promise 6, and `reconnect()` with the others about reconnecting.
+#[test]
+fn what_ends_the_connection_works_in_any_callback() {
+    for kind in KINDS {
+        let close = |ws: &Sender| ws.close_with(3000, "enough").unwrap();
+        ends_in(kind, close, 1, Some(Frame::close(3000, "enough")), clean(ClosedBy::Us, 3000, "enough"));
+        ends_in(kind, Sender::abort, 0, None, unanswered());
+    }
+}
+
+#[test]
+fn in_the_last_on_close_nothing_of_it_changes_anything() {
+    let peer = Peer::start(|listener| {
+        listener.open().close(1000, "over");
+        listener.saw_nobody_else();
+    });
+    let app = run_with(peer.app(), |ws, call| {
+        if matches!(call, Call::Close(_)) {
+            ws.abort();
+            ws.reconnect();
+            ws.close();
+            ws.close_with(3000, "late").unwrap();
+            use_every_method(ws);
+        }
+        Ok(())
+    });
+    app.expect_open();
+    app.expect_close(clean(ClosedBy::Peer, 1000, "over"));
+    app.end_in_order();
+}
+
+/// A kind of callback that comes while a connection is open.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Open,
+    Message,
+    Fragment,
+    Ping,
+    Pong,
+    Error,
+    Timer,
+}
+
+const KINDS: [Kind; 7] = [Kind::Open, Kind::Message, Kind::Fragment, Kind::Ping, Kind::Pong, Kind::Error, Kind::Timer];
+
+impl Kind {
+    fn is(self, call: &Call) -> bool {
+        let kind = match call {
+            Call::Open => Kind::Open,
+            Call::Message(_) => Kind::Message,
+            Call::Fragment { .. } => Kind::Fragment,
+            Call::Ping(_) => Kind::Ping,
+            Call::Pong(_) => Kind::Pong,
+            Call::Error(_) => Kind::Error,
+            Call::Timer => Kind::Timer,
+            Call::Reconnect | Call::Close(_) => return false,
+        };
+        self == kind
+    }
+
+    /// What the peer sends for it to be called, and for another to be called after it: both come with one read.
+    fn trigger(self) -> Vec<u8> {
+        let first = match self {
+            Kind::Open | Kind::Timer => return Vec::new(),
+            Kind::Message | Kind::Fragment | Kind::Error => Frame::text("first"),
+            Kind::Ping => Frame::ping("first"),
+            Kind::Pong => Frame::pong("first"),
+        };
+        [first.encode(), Frame::text("second").encode()].concat()
+    }
+
+    /// A ping may be answered, or its pong left out for the Close.
+    fn skip_answer(self, client: &mut Connection) {
+        if self == Kind::Ping {
+            client.skip_pong("first");
+        }
+    }
+}
+
+/// Runs an app that does something in callbacks of this kind.
+fn run_kind(peer: &Peer, kind: Kind, mut does: impl FnMut(&Sender) + Send + 'static) -> Running {
+    let hook = move |ws: &Sender, call: &Call| {
+        if kind.is(call) {
+            does(ws);
+        }
+        if kind == Kind::Error && *call == Call::text("first") { Err("so that on_error is called")? } else { Ok(()) }
+    };
+    match kind {
+        Kind::Fragment => run_in_fragments(peer.app(), hook),
+        Kind::Timer => run_with_timer(peer.app(), Duration::from_millis(1), hook),
+        _ => run_with(peer.app(), hook),
+    }
+}
+
+/// Ends the connection in a callback of this kind, after which so many messages that came with what it is about are handed
+/// out. The peer sees this frame, or none.
+fn ends_in(kind: Kind, end: fn(&Sender), messages_after: usize, frame: Option<Frame>, expected: Ending) {
+    let peer = Peer::start(move |listener| {
+        let mut client = listener.open();
+        client.write(kind.trigger());
+        kind.skip_answer(&mut client);
+        if let Some(frame) = frame {
+            client.expect(frame.clone());
+            client.send(frame);
+        }
+        client.expect_end();
+    });
+    let app = run_kind(&peer, kind, end);
+    // Up to the one that ends it; a timer may come a second time before it is noticed.
+    while !kind.is(&app.next()) {}
+    let mut after = 0;
+    let close = loop {
+        match app.next() {
+            Call::Message(_) | Call::Fragment { .. } => after += 1,
+            Call::Timer if kind == Kind::Timer => {}
+            Call::Close(close) => break close,
+            call => panic!("{kind:?}: {call:?}"),
+        }
+    };
+    assert_eq!(ending(&close), expected, "{kind:?}");
+    let second = usize::from(!matches!(kind, Kind::Open | Kind::Timer));
+    assert_eq!(after, second * messages_after, "{kind:?}");
     app.end_in_order();
 }
 
@@ -123,7 +249,8 @@ fn answer_until_close(listener: &Listener) {
     client.send(Frame::close(1000, ""));
 }
 
-/// Whether each succeeds depends on when it is called; that each returns is what counts.
+/// Every method but those that end the connection. Whether each succeeds depends on when it is called; that each returns is
+/// what counts.
 fn use_every_method(ws: &Sender) {
     let results = [
         ws.send("sent"),
