@@ -248,7 +248,8 @@ fn a_compression_context_is_allocated_when_it_is_needed() {
             let (to_send, to_receive) = compression_contexts(answer);
             println!("{answer}, connection {connection}: {to_send} bytes to send, {to_receive} to receive");
             for (bytes, kibibytes) in [(to_send, send[connection]), (to_receive, receive[connection])] {
-                let documented = (kibibytes - 5) << 10..(kibibytes + 5) << 10;
+                // About: what it is made of is the compression library's business, and may change with each of its releases.
+                let documented = (kibibytes * 9 / 10 - 5) << 10..(kibibytes * 11 / 10 + 5) << 10;
                 assert!(documented.contains(&bytes), "{bytes} bytes with {answer}, connection {connection}");
             }
         }
