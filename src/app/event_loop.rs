@@ -62,7 +62,8 @@ impl EventLoop {
     /// # Errors
     ///
     /// [`Error::System`] when the operating system failed the loop, [`Error::Panicked`] when something else than a callback
-    /// panicked on it, such as the program's logger. Every app has been told so.
+    /// panicked on it, such as the program's logger. No callback is called any more then; joining an app gives the same, and
+    /// its senders are [`NotConnected`](crate::SendError::NotConnected).
     pub fn join(mut self) -> Result<(), Error> {
         match self.running.take() {
             Some(running) => {

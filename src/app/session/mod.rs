@@ -275,10 +275,9 @@ impl Driver for Session {
     }
 
     fn fail(self, error: &Error) {
-        let Session { shared, dispatcher, result, .. } = self;
-        shared.forsake();
-        result.give(Err(error.clone()));
-        drop(dispatcher);
+        self.shared.forsake();
+        self.log_unsent(self.shared.take_unsent().len());
+        self.result.give(Err(error.clone()));
     }
 }
 
