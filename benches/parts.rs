@@ -28,13 +28,10 @@ mod headers;
 mod message;
 #[path = "../src/protocol/mod.rs"]
 mod protocol;
+#[path = "../src/role.rs"]
+mod role;
 #[path = "../src/shown.rs"]
 mod shown;
-#[path = "../src"]
-mod transport {
-    #[path = "transport/buffers.rs"]
-    pub(crate) mod buffers;
-}
 // Once more, since it is private within `protocol`.
 #[allow(clippy::duplicate_mod)]
 #[path = "../src/protocol/utf8.rs"]
@@ -49,11 +46,12 @@ use tungstenite::Message;
 use tungstenite::WebSocket;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::protocol::frame::{Frame, FrameHeader};
-use tungstenite::protocol::{Role, WebSocketConfig};
+use tungstenite::protocol::{self as theirs, WebSocketConfig};
 
 use compare::{Bench, Took, size};
 use protocol::frame::{self, Head};
 use protocol::{Batch, Inbound, Kind, Limits};
+use role::Role;
 
 /// As much as the library reads at once.
 const READ_BUFFER: usize = 256 << 10;
@@ -83,7 +81,7 @@ fn decode(bench: &Bench, text: bool, bytes: usize) {
         .case(format!("decode {} {kind}", size(bytes)), bytes)
         .way("tungstenite", |count| {
             let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
-            let mut ws = WebSocket::from_raw_socket(Wire::new(&wire), Role::Client, Some(config));
+            let mut ws = WebSocket::from_raw_socket(Wire::new(&wire), theirs::Role::Client, Some(config));
             timed(|| {
                 for _ in 0..count {
                     assert_eq!(black_box(ws.read().unwrap()).len(), bytes);
@@ -100,7 +98,8 @@ fn decode(bench: &Bench, text: bool, bytes: usize) {
 
 /// Reads and decodes as a connection does, until at least so many messages have come.
 fn receive(wire: &mut Wire<'_>, count: usize, bytes: usize) -> usize {
-    let mut inbound = Inbound::new(Limits { message_size: usize::MAX, fragments: usize::MAX }, false, None);
+    let mut inbound =
+        Inbound::new(Role::Client, Limits { message_size: usize::MAX, fragments: usize::MAX }, false, None);
     let (mut batch, mut buffer) = (Batch::default(), vec![0; READ_BUFFER]);
     // Up to where the buffer is decoded, and up to where it is filled.
     let (mut decoded, mut filled) = (0, 0);
@@ -111,7 +110,7 @@ fn receive(wire: &mut Wire<'_>, count: usize, bytes: usize) -> usize {
         let read = if !overfull && let Some(space) = inbound.direct() {
             let read = wire.read(space).unwrap();
             inbound.filled(read, &mut batch);
-            &[]
+            &mut []
         } else {
             if !overfull {
                 buffer.copy_within(decoded..filled, 0);
@@ -119,7 +118,7 @@ fn receive(wire: &mut Wire<'_>, count: usize, bytes: usize) -> usize {
                 filled += wire.read(&mut buffer[filled..]).unwrap();
                 decoded = 0;
             }
-            let read = &buffer[decoded..filled];
+            let read = &mut buffer[decoded..filled];
             decoded += inbound.decode(read, &mut batch);
             read
         };
@@ -139,7 +138,7 @@ fn encode(bench: &Bench, bytes: usize) {
     bench
         .case(format!("encode {}", size(bytes)), bytes)
         .way("tungstenite", |count| {
-            let mut ws = WebSocket::from_raw_socket(Wire::new(&[]), Role::Client, None);
+            let mut ws = WebSocket::from_raw_socket(Wire::new(&[]), theirs::Role::Client, None);
             timed(|| {
                 (0..count).for_each(|_| ws.write(Message::Binary(payload.clone())).unwrap());
                 count
@@ -149,7 +148,7 @@ fn encode(bench: &Bench, bytes: usize) {
             let (mut wire, mut out) = (Wire::new(&[]), Vec::new());
             timed(|| {
                 for _ in 0..count {
-                    frame::encode(&mut out, Head::BINARY, &payload);
+                    frame::encode(&mut out, Head::BINARY, &payload, Some(rand::random()));
                     // As large as tungstenite's buffer.
                     if out.len() > 128 << 10 {
                         wire.write_all(&out).unwrap();
@@ -185,7 +184,7 @@ fn mask(bench: &Bench, bytes: usize) {
             timed(|| {
                 for _ in 0..count {
                     out.clear();
-                    frame::encode_payload(&mut out, &payload, key, 0);
+                    frame::encode_payload(&mut out, &payload, Some(key), 0);
                     black_box(&out);
                 }
                 count

@@ -1,6 +1,7 @@
 //! [`Deflate`]: the parameters of permessage-deflate (RFC 7692), how they are offered, and whether the server's answer is
 //! one that may be given. A leaf: text in, numbers out.
 
+use crate::role::Role;
 use crate::shown::excerpt;
 
 /// The smallest and the largest window, as powers of two (RFC 7692 §7.1.2).
@@ -203,15 +204,31 @@ pub(crate) struct Agreed {
     pub(crate) min_size: usize,
 }
 
+/// What one side does with what it sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OneWay {
+    pub(crate) max_window_bits: u8,
+    pub(crate) no_context_takeover: bool,
+}
+
 /// A value may be in quotation marks, which is the same (RFC 6455 §9.1).
 fn unquoted(value: &str) -> &str {
     value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value)
 }
 
 impl Agreed {
-    /// From which length on messages are compressed.
-    pub(crate) fn compress_from(&self) -> usize {
-        if self.client_max_window_bits < MIN_COMPRESSING_BITS { usize::MAX } else { self.min_size }
+    /// Returns how this side compresses what it sends: the parameters carry the name of who compresses (RFC 7692 §7.1).
+    pub(crate) fn of(&self, role: Role) -> OneWay {
+        let (max_window_bits, no_context_takeover) = match role {
+            Role::Client => (self.client_max_window_bits, self.client_no_context_takeover),
+            Role::Server => (self.server_max_window_bits, self.server_no_context_takeover),
+        };
+        OneWay { max_window_bits, no_context_takeover }
+    }
+
+    /// Returns the length from which on this side compresses messages.
+    pub(crate) fn compress_from(&self, role: Role) -> usize {
+        if self.of(role).max_window_bits < MIN_COMPRESSING_BITS { usize::MAX } else { self.min_size }
     }
 }
 

@@ -330,6 +330,8 @@ pub enum ProtocolError {
     ReservedOpcode(u8),
     /// A server must not mask its frames (§5.1).
     MaskedFrame,
+    /// A client must mask its frames (§5.1).
+    UnmaskedFrame,
     /// A payload length with its highest bit set (§5.2).
     InvalidLength,
     /// A control frame in fragments (§5.5).
@@ -356,6 +358,7 @@ impl fmt::Display for ProtocolError {
             ProtocolError::ReservedBits => f.write_str("a reserved bit is set, without an extension that uses it"),
             ProtocolError::ReservedOpcode(opcode) => write!(f, "opcode {opcode:#x} is reserved"),
             ProtocolError::MaskedFrame => f.write_str("a frame from the server is masked"),
+            ProtocolError::UnmaskedFrame => f.write_str("a frame from the client is not masked"),
             ProtocolError::InvalidLength => f.write_str("a payload length has its highest bit set"),
             ProtocolError::FragmentedControlFrame => f.write_str("a control frame is fragmented"),
             ProtocolError::OversizedControlFrame => f.write_str("a control frame has a payload of over 125 bytes"),

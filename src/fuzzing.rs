@@ -14,14 +14,16 @@ pub use crate::dial::fuzzing::{Accepted, Input};
 use crate::dial::fuzzing::{Answer, answer};
 use crate::error::{Error, Rejection};
 use crate::headers::Headers;
+use crate::link::Supplies;
 use crate::protocol::frame::{self, Head, MaskingKey};
 use crate::protocol::handshake::Handshake;
 use crate::protocol::send::{Piece, Queue};
 pub use crate::protocol::testing::Event;
-use crate::protocol::testing::Receiving;
+use crate::protocol::testing::{Receiving, lend};
 use crate::protocol::{Deflater, Limits};
 use crate::reconnect;
 use crate::reconnect::{Cause, Reconnect};
+use crate::role::Role;
 
 /// permessage-deflate with the same parameters both ways.
 #[derive(Clone, Copy, Debug)]
@@ -47,13 +49,15 @@ impl Compression {
 pub struct Connection {
     pub max_message_size: usize,
     pub max_fragments: usize,
+    /// Whether it is a server's, which receives what a client sends.
+    pub is_server: bool,
     /// Whether messages are handed out as `on_fragment` gets them.
     pub in_pieces: bool,
     pub compression: Option<Compression>,
 }
 
 impl Connection {
-    /// Receives what a server sends after the handshake, in reads of so many bytes as `size` says. Panics where a limit does
+    /// Receives what the peer sends after the handshake, in reads of so many bytes as `size` says. Panics where a limit does
     /// not hold.
     pub fn receive(&self, wire: &[u8], size: impl FnMut() -> usize) -> Vec<Event> {
         self.receiving(self.compression.map(Compression::agreed)).receive(&[], wire, size)
@@ -79,8 +83,12 @@ impl Connection {
 
     fn receiving(&self, compression: Option<Agreed>) -> Receiving {
         let limits = Limits { message_size: self.max_message_size, fragments: self.max_fragments };
-        Receiving { limits, in_pieces: self.in_pieces, compression }
+        Receiving { role: role(self.is_server), limits, in_pieces: self.in_pieces, compression }
     }
+}
+
+fn role(is_server: bool) -> Role {
+    if is_server { Role::Server } else { Role::Client }
 }
 
 /// How a payload is given to the queue.
@@ -97,17 +105,24 @@ pub enum How {
 /// The sending half of a connection, without a socket.
 #[derive(Debug, Default)]
 pub struct Sending {
-    queue: Queue,
+    role: Role,
+    queue: Queue<Supplies>,
     piece: Piece,
     deflater: Option<Deflater>,
     compress_from: usize,
 }
 
 impl Sending {
-    pub fn new(compression: Option<Compression>) -> Self {
-        let agreed = compression.map(Compression::agreed);
-        let compress_from = agreed.map_or(usize::MAX, |agreed| agreed.compress_from());
-        Sending { deflater: agreed.and_then(Deflater::new), compress_from, ..Sending::default() }
+    /// A server's, or a client's.
+    pub fn new(is_server: bool, compression: Option<Compression>) -> Self {
+        let (role, agreed) = (role(is_server), compression.map(Compression::agreed));
+        Sending {
+            role,
+            queue: Queue::new(Supplies(role)),
+            deflater: agreed.and_then(|agreed| Deflater::new(agreed, role, lend)),
+            compress_from: agreed.map_or(usize::MAX, |agreed| agreed.compress_from(role)),
+            ..Sending::default()
+        }
     }
 
     /// Queues a message. Returns how many bytes of payload go over the wire.
@@ -125,10 +140,10 @@ impl Sending {
     /// the rest is queued. Only when nothing is queued, as in `Shared`.
     pub fn send_begun(&mut self, text: bool, payload: &[u8], taken: usize, key: MaskingKey) -> Vec<u8> {
         assert!(self.queue.is_empty() && taken < payload.len(), "it would not be begun");
-        let mut wire = Vec::new();
-        frame::encode_header(&mut wire, Head::of(text), payload.len(), key);
-        frame::encode_payload(&mut wire, &payload[..taken], key, 0);
-        self.queue.push_front_rest(Bytes::copy_from_slice(&payload[taken..]), key, taken);
+        let (mut wire, mask) = (Vec::new(), (self.role == Role::Client).then_some(key));
+        frame::encode_header(&mut wire, Head::of(text), payload.len(), mask);
+        frame::encode_payload(&mut wire, &payload[..taken], mask, 0);
+        self.queue.push_front_rest(Bytes::copy_from_slice(&payload[taken..]), mask, taken);
         wire
     }
 

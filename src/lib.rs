@@ -235,6 +235,7 @@ mod promise;
 mod protocol;
 mod reactor;
 mod reconnect;
+mod role;
 mod route;
 mod shown;
 mod sync;

@@ -128,7 +128,14 @@ fuzz_target!(|plan: Plan| {
     let compression = plan
         .compression
         .map(|(bits, no_context_takeover)| Compression { window_bits: 8 + bits % 8, no_context_takeover });
-    let mut run = Run { sending: Sending::new(compression), compressed: compression.is_some(), ..Run::default() };
+    // A server's frames are not masked.
+    let is_server = plan.splits & 2 != 0;
+    let mut run = Run {
+        sending: Sending::new(is_server, compression),
+        compressed: compression.is_some(),
+        peer: Peer { masked: !is_server, ..Peer::default() },
+        ..Run::default()
+    };
     let mut bytes = 0;
     for step in plan.steps.iter().take(MOST_STEPS) {
         if bytes > MOST_BYTES {
@@ -143,9 +150,19 @@ fuzz_target!(|plan: Plan| {
 
     assert_eq!(run.peer.rest, [], "the last frame is whole");
     let mut splits = Splits::new(plan.splits.into());
-    let connection =
-        Connection { max_message_size: 1 << 20, max_fragments: 1, in_pieces: plan.splits & 1 == 1, compression };
+    // Compressed by the one, inflated by the other; the parameters are the same both ways.
+    let connection = Connection {
+        max_message_size: 1 << 20,
+        max_fragments: 1,
+        is_server: false,
+        in_pieces: plan.splits & 1 == 1,
+        compression,
+    };
     run.check(connection.receive(&run.peer.unmasked, || splits.size()));
+    if !is_server {
+        let server = Connection { is_server: true, ..connection };
+        run.check(server.receive(&run.peer.wire, || splits.size()));
+    }
 });
 
 impl Run {
@@ -215,7 +232,7 @@ impl Run {
         assert_eq!(self.sending.messages_within(piece.len()), messages);
         // Wherever the socket stops, the messages that are whole by then are counted.
         let stop = (self.peer.unmasked.len() + self.counted) % piece.len();
-        let mut stopped = Peer::default();
+        let mut stopped = Peer { masked: self.peer.masked, ..Peer::default() };
         if self.peer.rest.is_empty() {
             stopped.push(&piece[..stop]);
         }
@@ -228,7 +245,7 @@ impl Run {
 
     /// What waits is what was sent and is not written, control frames aside.
     fn check_waiting(&self) {
-        let sent: usize = self.messages.iter().map(|(.., len)| header_len(*len) + len).sum();
+        let sent: usize = self.messages.iter().map(|(.., len)| self.peer.header_len(*len) + len).sum();
         assert_eq!(self.sending.waiting(), sent - self.peer.data, "{sent} sent");
     }
 
@@ -262,9 +279,13 @@ impl Run {
     }
 }
 
-/// Reads what a client writes, frames as RFC 6455 §5.2 draws them, with nothing of the crate's.
+/// Reads what is written, frames as RFC 6455 §5.2 draws them, with nothing of the crate's.
 #[derive(Default)]
 struct Peer {
+    /// Whether a client writes.
+    masked: bool,
+    /// All that came.
+    wire: Vec<u8>,
     /// The whole frames, as a server would have written them.
     unmasked: Vec<u8>,
     /// Whole data frames.
@@ -278,6 +299,7 @@ struct Peer {
 impl Peer {
     fn push(&mut self, bytes: &[u8]) {
         self.data -= self.data_in_rest();
+        self.wire.extend_from_slice(bytes);
         let mut wire = std::mem::take(&mut self.rest);
         wire.extend_from_slice(bytes);
         let mut frames = wire.as_slice();
@@ -295,22 +317,24 @@ impl Peer {
     /// Takes a frame, if it is whole, and gives its length.
     fn frame(&mut self, wire: &[u8]) -> Option<usize> {
         let [first, second, rest @ ..] = wire else { return None };
-        assert!(first & 0xb0 == 0x80 && second & 0x80 != 0, "whole messages, masked: {first:02x} {second:02x}");
+        assert!(first & 0xb0 == 0x80, "whole messages: {first:02x} {second:02x}");
+        assert_eq!(second & 0x80 != 0, self.masked, "a mask, if it is a client: {first:02x} {second:02x}");
         let extended = match second & 0x7f {
             126 => 2,
             127 => 8,
             _ => 0,
         };
-        let (len, key) = rest.get(..extended + 4)?.split_at(extended);
+        let (len, key) = rest.get(..extended + if self.masked { 4 } else { 0 })?.split_at(extended);
         let len = match extended {
             0 => usize::from(second & 0x7f),
             _ => len.iter().fold(0, |len, byte| len << 8 | usize::from(*byte)),
         };
-        let header = 2 + extended + 4;
-        assert_eq!(header_len(len), header, "the shortest header for {len} bytes");
+        let header = 2 + extended + key.len();
+        assert_eq!(self.header_len(len), header, "the shortest header for {len} bytes");
         let payload = wire.get(header..header + len)?;
         self.unmasked.extend([*first, second & 0x7f]);
         self.unmasked.extend(&rest[..extended]);
+        let key = if self.masked { key } else { &[0] };
         self.unmasked.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
         if is_data(*first) {
             self.messages += 1;
@@ -318,16 +342,17 @@ impl Peer {
         }
         Some(header + len)
     }
+
+    fn header_len(&self, payload: usize) -> usize {
+        let extended = match payload {
+            0..=125 => 0,
+            126..=65_535 => 2,
+            _ => 8,
+        };
+        2 + extended + if self.masked { 4 } else { 0 }
+    }
 }
 
 fn is_data(first: u8) -> bool {
     first & 0x08 == 0
-}
-
-fn header_len(payload: usize) -> usize {
-    match payload {
-        0..=125 => 6,
-        126..=65_535 => 8,
-        _ => 14,
-    }
 }

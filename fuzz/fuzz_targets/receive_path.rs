@@ -12,6 +12,8 @@ type Opened = Option<Result<Handshake, Error>>;
 
 fuzz_target!(|input: &[u8]| {
     let Some((whole, splits, wire)) = connection(input) else { return };
+    // It is a server's answer.
+    let whole = Connection { is_server: false, ..whole };
     let wire = expand(wire);
     let pieces = Connection { in_pieces: true, ..whole.clone() };
     let (opened, events) = whole.open(&wire, || usize::MAX);

@@ -38,6 +38,7 @@ pub fn connection(input: &[u8]) -> Option<(Connection, Splits, &[u8])> {
     let connection = Connection {
         max_message_size: [1 << 20, 70_000, 300, 16][usize::from(flags & 3)],
         max_fragments: if flags & 4 == 0 { 100 } else { 3 },
+        is_server: flags & 0x40 != 0,
         in_pieces: false,
         compression: [
             None,

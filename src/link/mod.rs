@@ -21,6 +21,7 @@ mod receiver;
 mod sender;
 mod shared;
 mod spared;
+mod supplies;
 mod waker;
 mod writer;
 
@@ -29,4 +30,6 @@ pub(crate) use receiver::Reader;
 pub use sender::{Sender, State, Stats};
 pub(crate) use shared::{CallbackScope, Kept, Opened, Shared};
 pub(crate) use spared::Spared;
+#[cfg(fuzzing)]
+pub(crate) use supplies::Supplies;
 pub(crate) use waker::{LoopWaker, Place};

@@ -4,8 +4,10 @@
 
 use std::io;
 
+use super::supplies::contexts;
 use crate::deflate::Agreed;
-use crate::protocol::{Batch, Inbound, Limits};
+use crate::protocol::{Batch, Inbound, Lend, Limits};
+use crate::role::Role;
 
 /// One read takes at most this many bytes: enough that the system call and the event loop's turn cost little per message, and
 /// still within a core's cache.
@@ -56,7 +58,8 @@ pub(super) enum Received {
 impl Receiver {
     /// Begins with what came together with the response head. `in_pieces` says that messages are handed out piece by piece.
     pub(super) fn new(limits: Limits, in_pieces: bool, compression: Option<Agreed>, leftover: Vec<u8>) -> Self {
-        let inbound = Inbound::new(limits, in_pieces, compression);
+        let compression = compression.map(|agreed| (agreed, contexts as Lend));
+        let inbound = Inbound::new(Role::Client, limits, in_pieces, compression);
         Receiver { inbound, overfull: !leftover.is_empty(), tail: leftover }
     }
 
@@ -111,7 +114,7 @@ impl Receiver {
     }
 
     fn decode(&mut self, reader: &mut Reader, len: usize) {
-        let done = self.inbound.decode(&reader.buffer[..len], &mut reader.batch);
+        let done = self.inbound.decode(&mut reader.buffer[..len], &mut reader.batch);
         self.overfull = reader.batch.is_full();
         if done < len {
             if self.tail.capacity() == 0 {

@@ -17,10 +17,11 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::coalesce::Coalescer;
+use super::supplies::Queue;
 use crate::message::{Outgoing, Payload};
 use crate::protocol::Deflater;
-use crate::protocol::frame::{self, Head, MaskingKey};
-use crate::protocol::send::{Piece, Queue, SMALL};
+use crate::protocol::frame::{self, Head, Mask};
+use crate::protocol::send::{Piece, SMALL, Supplies};
 use crate::sync::Mutex;
 use crate::sync::atomic::AtomicBool;
 use crate::transport::Stream;
@@ -123,12 +124,12 @@ impl Chunk {
 /// The rest of a borrowed payload that its own thread is writing.
 pub(super) struct Tail<'a> {
     payload: &'a [u8],
-    key: MaskingKey,
+    mask: Mask,
     offset: usize,
 }
 
 impl Tail<'_> {
-    pub(super) const NONE: Tail<'static> = Tail { payload: &[], key: [0; 4], offset: 0 };
+    pub(super) const NONE: Tail<'static> = Tail { payload: &[], mask: None, offset: 0 };
 
     pub(super) fn is_done(&self) -> bool {
         self.offset == self.payload.len()
@@ -137,7 +138,7 @@ impl Tail<'_> {
     fn stage(&mut self, piece: &mut Piece) {
         let end = self.payload.len().min(self.offset + PIECE);
         buffers::reserve(&mut piece.bytes, end - self.offset);
-        frame::encode_payload(&mut piece.bytes, &self.payload[self.offset..end], self.key, self.offset);
+        frame::encode_payload(&mut piece.bytes, &self.payload[self.offset..end], self.mask, self.offset);
         piece.mid_frame = self.offset > 0;
         self.offset = end;
         piece.messages = usize::from(self.is_done());
@@ -145,14 +146,14 @@ impl Tail<'_> {
 
     /// Copies what is left, for the queue.
     pub(super) fn to_rest(&self) -> Rest {
-        Rest { payload: Bytes::copy_from_slice(&self.payload[self.offset..]), key: self.key, offset: self.offset }
+        Rest { payload: Bytes::copy_from_slice(&self.payload[self.offset..]), mask: self.mask, offset: self.offset }
     }
 }
 
 /// What is left of a payload whose frame has begun to go out.
 pub(super) struct Rest {
     payload: Bytes,
-    key: MaskingKey,
+    mask: Mask,
     offset: usize,
 }
 
@@ -237,17 +238,20 @@ impl Writer {
         match payload {
             Payload::Owned(bytes) if !small => self.queue.push_large(head, bytes.clone()),
             Payload::Borrowed(bytes) if !small && idle => {
-                tail = Tail { payload: bytes, key: frame::new_key(), offset: 0 };
+                tail = Tail { payload: bytes, mask: self.queue.supplies().mask(), offset: 0 };
                 let piece = self.chunk.begin();
-                buffers::reserve(&mut piece.bytes, frame::header_len(bytes.len()) + bytes.len().min(PIECE));
-                frame::encode_header(&mut piece.bytes, head, bytes.len(), tail.key);
+                buffers::reserve(
+                    &mut piece.bytes,
+                    frame::header_len(bytes.len(), self.queue.supplies().role()) + bytes.len().min(PIECE),
+                );
+                frame::encode_header(&mut piece.bytes, head, bytes.len(), tail.mask);
                 let header = piece.bytes.len();
                 tail.stage(piece);
                 self.in_flight = header + bytes.len();
             }
             _ if small && idle && !streaming => {
                 let piece = self.chunk.begin();
-                piece.push(head, payload.bytes());
+                piece.push(self.queue.supplies(), head, payload.bytes());
                 self.in_flight = piece.bytes.len();
             }
             // A large one was compressed: masked as it is copied, so that it is looked at once.
@@ -358,7 +362,7 @@ impl Writer {
     /// Queues what its own thread did not write of a payload, before everything else.
     pub(super) fn take_over(&mut self, rest: Rest) {
         self.in_flight -= rest.payload.len();
-        self.queue.push_front_rest(rest.payload, rest.key, rest.offset);
+        self.queue.push_front_rest(rest.payload, rest.mask, rest.offset);
     }
 
     /// Brings the chunk back when a thread has written. Returns whether it is to go on all the same: the socket, which was

@@ -5,10 +5,11 @@
 
 use super::arena::Arena;
 use super::batch::{Batch, End, Kind};
-use super::compress::Inflater;
+use super::compress::{Inflater, Lend};
 use super::utf8::Utf8;
 use crate::deflate::Agreed;
 use crate::error::LimitError;
+use crate::role::Role;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -45,11 +46,11 @@ struct Arriving {
 }
 
 impl Assembly {
-    pub(super) fn new(limits: Limits, in_pieces: bool, compression: Option<Agreed>) -> Self {
+    pub(super) fn new(role: Role, limits: Limits, in_pieces: bool, compression: Option<(Agreed, Lend)>) -> Self {
         Assembly {
             limits,
             in_pieces,
-            inflater: compression.and_then(Inflater::new),
+            inflater: compression.and_then(|(agreed, contexts)| Inflater::new(agreed.of(role.peer()), contexts)),
             message: None,
             arena: Arena::default(),
             utf8: Utf8::default(),

@@ -1,15 +1,15 @@
 //! permessage-deflate (RFC 7692): messages into compressed payloads, and back, a piece at a time. No I/O.
 //!
 //! Nothing is allocated before the first compressed message of a direction. Where contexts are not taken over from message
-//! to message, a connection holds one only while a message is under way: they go from connection to connection.
-
-use std::sync::{Mutex, PoisonError};
+//! to message, a connection holds one only while a message is under way: they go from connection to connection, by what the
+//! caller [lends](Lend).
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 use super::arena::Arena;
-use crate::deflate::{Agreed, MIN_COMPRESSING_BITS};
+use crate::deflate::{Agreed, MIN_COMPRESSING_BITS, OneWay};
 use crate::error::ProtocolError;
+use crate::role::Role;
 
 /// What every compressed message ends with on the wire of DEFLATE and not on ours (RFC 7692 §7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
@@ -17,45 +17,53 @@ const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// How much is inflated or deflated at once.
 const STEP: usize = 16 << 10;
 
-/// Contexts without a past, for whoever needs one next: the most that are kept, enough for threads that compress at the same
-/// time.
+/// How many contexts without a past are kept of each direction: enough for threads that compress at the same time.
 const SPARES: usize = 4;
 
-static DEFLATING: Spares<(u32, u8), Compress> = Spares(Mutex::new(Vec::new()));
-static INFLATING: Spares<u8, Decompress> = Spares(Mutex::new(Vec::new()));
+/// Contexts without a past, for whoever needs one next, by what they were made with: level and window. Plain data: whoever
+/// has it sees to it that one uses it at a time.
+#[derive(Debug)]
+pub(crate) struct Contexts {
+    deflating: Vec<((u32, u8), Compress)>,
+    inflating: Vec<(u8, Decompress)>,
+}
 
-/// Contexts by what they were made with: level and window. Any thread; the lock is held to take or put one, and not while
-/// it is used.
-struct Spares<K, T>(Mutex<Vec<(K, T)>>);
+/// Lends the contexts that are for all connections.
+pub(crate) type Lend = fn(&mut dyn FnMut(&mut Contexts));
 
-impl<K: PartialEq, T> Spares<K, T> {
-    fn take(&self, key: &K) -> Option<T> {
-        let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = spares.iter().position(|(k, _)| k == key)?;
-        Some(spares.swap_remove(place).1)
+impl Contexts {
+    pub(crate) const fn new() -> Self {
+        Contexts { deflating: Vec::new(), inflating: Vec::new() }
     }
+}
 
-    fn put(&self, key: K, context: T) {
-        let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if spares.len() >= SPARES {
-            // One of another kind may be in the way for ever.
-            spares.remove(0);
-        }
-        spares.push((key, context));
+fn take<K: PartialEq, T>(spares: &mut Vec<(K, T)>, key: &K) -> Option<T> {
+    let place = spares.iter().position(|(k, _)| k == key)?;
+    Some(spares.swap_remove(place).1)
+}
+
+fn put<K, T>(spares: &mut Vec<(K, T)>, key: K, context: T) {
+    if spares.len() >= SPARES {
+        // One of another kind may be in the way for ever.
+        spares.remove(0);
     }
+    spares.push((key, context));
 }
 
 /// Compresses what is sent.
 #[derive(Debug)]
 pub(crate) struct Deflater {
-    agreed: Agreed,
+    level: u32,
+    way: OneWay,
+    contexts: Lend,
     context: Option<Compress>,
     spare: Vec<u8>,
 }
 
 impl Deflater {
-    pub(crate) fn new(agreed: Agreed) -> Option<Self> {
-        Some(Deflater { agreed, context: None, spare: Vec::new() })
+    /// Makes one for what this side sends.
+    pub(crate) fn new(agreed: Agreed, role: Role, contexts: Lend) -> Option<Self> {
+        Some(Deflater { level: agreed.level, way: agreed.of(role), contexts, context: None, spare: Vec::new() })
     }
 
     /// Compresses a whole message. The results must go out in the order of the calls; their buffer may be
@@ -65,10 +73,12 @@ impl Deflater {
             // An empty block (RFC 7692 §7.2.3.6).
             return vec![0];
         }
-        let Agreed { level, client_max_window_bits: bits, client_no_context_takeover: forgets, .. } = self.agreed;
-        let spare = || if forgets { DEFLATING.take(&(level, bits)) } else { None };
+        let (level, OneWay { max_window_bits: bits, no_context_takeover: forgets }) = (self.level, self.way);
+        if forgets && self.context.is_none() {
+            (self.contexts)(&mut |contexts| self.context = take(&mut contexts.deflating, &(level, bits)));
+        }
         let new = || Compress::new_with_window_bits(Compression::new(level), false, bits);
-        let context = self.context.get_or_insert_with(|| spare().unwrap_or_else(new));
+        let context = self.context.get_or_insert_with(new);
         let mut out = std::mem::take(&mut self.spare);
         let mut rest = message;
         loop {
@@ -84,9 +94,13 @@ impl Deflater {
                 break;
             }
         }
-        if forgets && let Some(mut context) = self.context.take() {
+        if forgets {
             context.reset();
-            DEFLATING.put((level, bits), context);
+            (self.contexts)(&mut |contexts| {
+                if let Some(context) = self.context.take() {
+                    put(&mut contexts.deflating, (level, bits), context);
+                }
+            });
         }
         if out.ends_with(&TAIL) {
             out.truncate(out.len() - TAIL.len());
@@ -106,7 +120,9 @@ impl Deflater {
 /// Inflates what is received.
 #[derive(Debug)]
 pub(super) struct Inflater {
-    agreed: Agreed,
+    /// How the peer compresses.
+    way: OneWay,
+    contexts: Lend,
     context: Option<Decompress>,
 }
 
@@ -120,8 +136,9 @@ pub(super) struct Inflated {
 }
 
 impl Inflater {
-    pub(super) fn new(agreed: Agreed) -> Option<Self> {
-        Some(Inflater { agreed, context: None })
+    /// Makes one for what the peer compresses so.
+    pub(super) fn new(way: OneWay, contexts: Lend) -> Option<Self> {
+        Some(Inflater { way, contexts, context: None })
     }
 
     /// Inflates a piece of a message into the arena, up to `room` bytes. Where that was not enough, another call goes on
@@ -132,10 +149,11 @@ impl Inflater {
         arena: &mut Arena,
         mut room: usize,
     ) -> Result<Inflated, ProtocolError> {
-        let (bits, forgets) = (self.bits(), self.agreed.server_no_context_takeover);
-        let spare = || if forgets { INFLATING.take(&bits) } else { None };
-        let new = || Decompress::new_with_window_bits(false, bits);
-        let context = self.context.get_or_insert_with(|| spare().unwrap_or_else(new));
+        let bits = self.bits();
+        if self.way.no_context_takeover && self.context.is_none() {
+            (self.contexts)(&mut |contexts| self.context = take(&mut contexts.inflating, &bits));
+        }
+        let context = self.context.get_or_insert_with(|| Decompress::new_with_window_bits(false, bits));
         let mut rest = piece;
         loop {
             let (read, written) = (context.total_in(), context.total_out());
@@ -173,17 +191,22 @@ impl Inflater {
         if arena.len() > before {
             return Err(ProtocolError::InvalidDeflate);
         }
-        if self.agreed.server_no_context_takeover
-            && let Some(mut context) = self.context.take()
+        if self.way.no_context_takeover
+            && let Some(context) = &mut self.context
         {
             context.reset(false);
-            INFLATING.put(self.bits(), context);
+            let bits = self.bits();
+            (self.contexts)(&mut |contexts| {
+                if let Some(context) = self.context.take() {
+                    put(&mut contexts.inflating, bits, context);
+                }
+            });
         }
         Ok(())
     }
 
     fn bits(&self) -> u8 {
-        self.agreed.server_max_window_bits.max(MIN_COMPRESSING_BITS)
+        self.way.max_window_bits.max(MIN_COMPRESSING_BITS)
     }
 }
 
@@ -194,6 +217,9 @@ mod tests {
 
     use super::*;
     use crate::deflate::Deflate;
+    use crate::protocol::testing::lend;
+
+    const ROLES: [Role; 2] = [Role::Client, Role::Server];
 
     /// Every combination of both takeover flags and some windows.
     fn every_agreement() -> Vec<Agreed> {
@@ -220,12 +246,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_compressed_inflates_to_itself_for_every_agreement_and_split() {
-        for (seed, agreed) in every_agreement().into_iter().enumerate() {
+    fn what_is_compressed_inflates_to_itself_for_every_agreement_role_and_split() {
+        for (seed, (agreed, role)) in
+            every_agreement().into_iter().flat_map(|a| ROLES.map(|role| (a, role))).enumerate()
+        {
             let mut rng = StdRng::seed_from_u64(seed as u64);
-            // Both sides with our own agreement turned round, as a server has it.
-            let ours = Agreed { client_no_context_takeover: agreed.server_no_context_takeover, ..agreed };
-            let (mut deflater, mut inflater) = (Deflater::new(ours).unwrap(), Inflater::new(agreed).unwrap());
+            let mut deflater = Deflater::new(agreed, role, lend).unwrap();
+            let mut inflater = Inflater::new(agreed.of(role), lend).unwrap();
             for _ in 0..8 {
                 let message = random_message(&mut rng);
                 let compressed = deflater.compress(&message);
@@ -242,11 +269,31 @@ mod tests {
     }
 
     #[test]
+    fn each_side_goes_by_its_own_parameters() {
+        let answer =
+            "permessage-deflate; server_no_context_takeover; server_max_window_bits=9; client_max_window_bits=12";
+        let agreed = Deflate::default().agree(answer).unwrap();
+        for (role, bits, forgets) in [(Role::Client, 12, false), (Role::Server, 9, true)] {
+            let way = OneWay { max_window_bits: bits, no_context_takeover: forgets };
+            assert_eq!(Deflater::new(agreed, role, lend).unwrap().way, way);
+        }
+    }
+
+    #[test]
+    fn few_contexts_are_kept_and_each_for_its_own_kind() {
+        let mut spares = Vec::new();
+        (0..=SPARES).for_each(|kind| put(&mut spares, kind, kind));
+        assert_eq!(spares.len(), SPARES);
+        assert_eq!([take(&mut spares, &0), take(&mut spares, &2), take(&mut spares, &2)], [None, Some(2), None]);
+    }
+
+    #[test]
     fn inflating_stops_where_there_is_no_more_room_and_goes_on() {
         let agreed = Deflate::default().agree("permessage-deflate").unwrap();
         let message = vec![0; 3_000_000];
-        let compressed = Deflater::new(agreed).unwrap().compress(&message);
-        let (mut inflater, mut rest, mut total) = (Inflater::new(agreed).unwrap(), compressed.as_slice(), 0);
+        let compressed = Deflater::new(agreed, Role::Server, lend).unwrap().compress(&message);
+        let (mut inflater, mut rest, mut total) =
+            (Inflater::new(agreed.of(Role::Server), lend).unwrap(), compressed.as_slice(), 0);
         loop {
             let mut arena = Arena::default();
             let inflated = inflater.inflate(rest, &mut arena, 100_000).unwrap();
@@ -263,7 +310,8 @@ mod tests {
     #[test]
     fn garbage_is_refused() {
         let agreed = Deflate::default().agree("permessage-deflate").unwrap();
-        let garbage = Inflater::new(agreed).unwrap().inflate(&[0xff; 100], &mut Arena::default(), 1000);
+        let garbage =
+            Inflater::new(agreed.of(Role::Server), lend).unwrap().inflate(&[0xff; 100], &mut Arena::default(), 1000);
         assert_eq!(garbage, Err(ProtocolError::InvalidDeflate));
     }
 }

@@ -1,14 +1,26 @@
 //! Stands in for compression where the feature `deflate` is off: there is none, and so nothing here is ever made.
 
 use super::arena::Arena;
-use crate::deflate::Agreed;
+use crate::deflate::{Agreed, OneWay};
 use crate::error::ProtocolError;
+use crate::role::Role;
+
+#[derive(Debug)]
+pub(crate) struct Contexts;
+
+pub(crate) type Lend = fn(&mut dyn FnMut(&mut Contexts));
+
+impl Contexts {
+    pub(crate) const fn new() -> Self {
+        Contexts
+    }
+}
 
 #[derive(Debug)]
 pub(crate) enum Deflater {}
 
 impl Deflater {
-    pub(crate) fn new(_: Agreed) -> Option<Self> {
+    pub(crate) fn new(_: Agreed, _: Role, _: Lend) -> Option<Self> {
         None
     }
 
@@ -31,7 +43,7 @@ pub(super) struct Inflated {
 }
 
 impl Inflater {
-    pub(super) fn new(_: Agreed) -> Option<Self> {
+    pub(super) fn new(_: OneWay, _: Lend) -> Option<Self> {
         None
     }
 

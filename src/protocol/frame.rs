@@ -1,4 +1,5 @@
-//! Frames on their way out: header, masking key, masked payload (RFC 6455 §5). Functions that any sender may call.
+//! Frames on their way out: header, masking key, masked payload (RFC 6455 §5). Functions that any sender may call; where keys
+//! come from is the caller's business.
 
 use std::io::Cursor;
 
@@ -8,6 +9,7 @@ use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::inbound::may_be_sent;
 use crate::close::close_code::NO_STATUS;
+use crate::role::Role;
 
 /// The longest payload of a control frame (RFC 6455 §5.5).
 pub(crate) const MAX_CONTROL_PAYLOAD: usize = 125;
@@ -15,9 +17,8 @@ pub(crate) const MAX_CONTROL_PAYLOAD: usize = 125;
 /// A masking key is for one frame only and must not be predictable (RFC 6455 §5.3).
 pub(crate) type MaskingKey = [u8; 4];
 
-pub(crate) fn new_key() -> MaskingKey {
-    rand::random()
-}
+/// What a payload is masked with: a client's frame has a key, a server's has none (RFC 6455 §5.1).
+pub(crate) type Mask = Option<MaskingKey>;
 
 /// What kind of frame it is; all of ours are whole messages or control frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,25 +49,26 @@ impl Head {
 }
 
 /// Appends a whole frame.
-pub(crate) fn encode(out: &mut Vec<u8>, head: Head, payload: &[u8]) {
-    let key = new_key();
-    encode_header(out, head, payload.len(), key);
-    encode_payload(out, payload, key, 0);
+pub(crate) fn encode(out: &mut Vec<u8>, head: Head, payload: &[u8], mask: Mask) {
+    encode_header(out, head, payload.len(), mask);
+    encode_payload(out, payload, mask, 0);
 }
 
 /// Appends the header of an unfragmented frame.
-pub(crate) fn encode_header(out: &mut Vec<u8>, head: Head, len: usize, key: MaskingKey) {
+pub(crate) fn encode_header(out: &mut Vec<u8>, head: Head, len: usize, mask: Mask) {
     let Head { opcode, compressed: rsv1 } = head;
-    let header = FrameHeader { opcode, rsv1, mask: Some(key), ..FrameHeader::default() };
+    let header = FrameHeader { opcode, rsv1, mask, ..FrameHeader::default() };
     // Writing to a `Vec` does not fail.
     let _ = header.format(len as u64, out);
 }
 
 /// Appends a piece of a payload, masked; `offset` is where in the payload it begins.
-pub(crate) fn encode_payload(out: &mut Vec<u8>, piece: &[u8], key: MaskingKey, offset: usize) {
+pub(crate) fn encode_payload(out: &mut Vec<u8>, piece: &[u8], key: Mask, offset: usize) {
     let start = out.len();
     out.extend_from_slice(piece);
-    mask(&mut out[start..], key, offset);
+    if let Some(key) = key {
+        mask(&mut out[start..], key, offset);
+    }
 }
 
 /// Counts the data messages that end in these bytes, which begin with a frame and may end within one.
@@ -82,9 +84,13 @@ pub(crate) fn messages_within(mut wire: &[u8]) -> usize {
     }
 }
 
-/// How many bytes the header of a frame with such a payload has.
-pub(crate) fn header_len(payload: usize) -> usize {
-    let header = FrameHeader { mask: Some([0; 4]), ..FrameHeader::default() };
+/// Returns how many bytes the header of a frame of this side with such a payload has.
+pub(crate) fn header_len(payload: usize, role: Role) -> usize {
+    let mask = match role {
+        Role::Client => Some([0; 4]),
+        Role::Server => None,
+    };
+    let header = FrameHeader { mask, ..FrameHeader::default() };
     header.len(payload as u64)
 }
 
@@ -131,8 +137,8 @@ mod tests {
         let expected: Vec<u8> = payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
         for cut in 0..payload.len() {
             let mut out = Vec::new();
-            encode_payload(&mut out, &payload[..cut], key, 0);
-            encode_payload(&mut out, &payload[cut..], key, cut);
+            encode_payload(&mut out, &payload[..cut], Some(key), 0);
+            encode_payload(&mut out, &payload[cut..], Some(key), cut);
             assert_eq!(out, expected, "cut at {cut}");
         }
     }
@@ -140,10 +146,12 @@ mod tests {
     #[test]
     fn header_length_is_minimal() {
         for (payload, header) in [(0, 6), (125, 6), (126, 8), (65535, 8), (65536, 14)] {
-            assert_eq!(header_len(payload), header);
-            let mut out = Vec::new();
-            encode(&mut out, Head::BINARY, &vec![0; payload]);
-            assert_eq!(out.len(), header + payload);
+            for (role, mask, header) in [(Role::Client, Some([1, 2, 3, 4]), header), (Role::Server, None, header - 4)] {
+                assert_eq!(header_len(payload, role), header);
+                let mut out = Vec::new();
+                encode(&mut out, Head::BINARY, &vec![0; payload], mask);
+                assert_eq!(out.len(), header + payload);
+            }
         }
     }
 

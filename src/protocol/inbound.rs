@@ -1,7 +1,7 @@
-//! Bytes in, items out: frame headers, control frames, and what RFC 6455 forbids a server.
+//! Bytes in, items out: frame headers, masks, control frames, and what RFC 6455 forbids the peer.
 //!
 //! Belongs to whoever reads the connection; knows no socket. Frames that lie whole in the read buffer become items that
-//! point into it; the payload of all others goes to the [`Assembly`].
+//! point into it; the payload of all others goes to the [`Assembly`]. What a client has masked is unmasked where it lies.
 
 use std::io::Cursor;
 
@@ -10,26 +10,32 @@ use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
 use super::assembly::{Assembly, Limits};
 use super::batch::{Batch, End, Kind};
+use super::compress::Lend;
+use super::frame::{self, MaskingKey};
 use super::utf8::Utf8;
 use crate::close::close_code::NO_STATUS;
 use crate::deflate::Agreed;
 use crate::error::{LimitError, ProtocolError};
+use crate::role::Role;
 
 /// A data frame longer than this is not waited for in the read buffer but read straight into the arena: its second half is
 /// then not copied.
 const LARGE: usize = 64 << 10;
 
-/// The first byte of the one frame of a message, and the length from which on a header is longer than two bytes; a mask
-/// would set the second byte's highest bit (RFC 6455 §5.2).
+/// The first byte of the one frame of a message, the length from which on a header is longer than two bytes, and the bit of
+/// the second that says that there is a mask (RFC 6455 §5.2).
 const FINAL_TEXT: u8 = 0x81;
 const FINAL_BINARY: u8 = 0x82;
 const SHORT: usize = 126;
+const MASKED: u8 = 0x80;
 
 /// The longest payload of a control frame (RFC 6455 §5.5).
 const MAX_CONTROL: u8 = 125;
 
 /// The receiving half of the protocol.
 pub(crate) struct Inbound {
+    /// Ours: the peer's frames are masked if we are the server.
+    role: Role,
     limits: Limits,
     /// Whether messages are handed out piece by piece.
     in_pieces: bool,
@@ -38,7 +44,7 @@ pub(crate) struct Inbound {
     assembly: Assembly,
     /// How much of the current frame's payload is still to come, once it goes to the assembly.
     frame: Option<Rest>,
-    /// How much has been checked of a text frame that is waited for in the read buffer, and its check.
+    /// How much has been unmasked and checked of a text frame that is waited for in the read buffer, and its check.
     ahead: usize,
     utf8: Utf8,
 }
@@ -47,6 +53,16 @@ pub(crate) struct Inbound {
 struct Rest {
     left: usize,
     last: bool,
+    mask: Option<Unmasking>,
+}
+
+/// Unmasks a payload as it comes (RFC 6455 §5.3).
+#[derive(Clone, Copy, Debug)]
+struct Unmasking {
+    /// Begins with what is for the next byte.
+    key: MaskingKey,
+    /// So many bytes are unmasked and still to be taken: inflating did not get to them.
+    ahead: usize,
 }
 
 /// A header that was understood and allowed.
@@ -54,18 +70,20 @@ struct Frame {
     opcode: OpCode,
     last: bool,
     compressed: bool,
+    mask: Option<MaskingKey>,
     /// Of the header, and of the payload.
     size: usize,
     len: usize,
 }
 
 impl Inbound {
-    pub(crate) fn new(limits: Limits, in_pieces: bool, compression: Option<Agreed>) -> Self {
+    pub(crate) fn new(role: Role, limits: Limits, in_pieces: bool, compression: Option<(Agreed, Lend)>) -> Self {
         Inbound {
+            role,
             limits,
             in_pieces,
             compressed: compression.is_some(),
-            assembly: Assembly::new(limits, in_pieces, compression),
+            assembly: Assembly::new(role, limits, in_pieces, compression),
             frame: None,
             ahead: 0,
             utf8: Utf8::default(),
@@ -73,13 +91,16 @@ impl Inbound {
     }
 
     /// Decodes what it can of `read`, adds the items to the batch, and returns how many bytes it is done with: the rest
-    /// must come again, in front of what is read next; at once, where the batch is full.
+    /// must come again as it is then, in front of what is read next; at once, where the batch is full.
     ///
     /// When the batch has an `end`, nothing more is to be decoded, ever.
-    pub(crate) fn decode(&mut self, read: &[u8], batch: &mut Batch) -> usize {
+    pub(crate) fn decode(&mut self, read: &mut [u8], batch: &mut Batch) -> usize {
         let mut at = 0;
         while !batch.is_full() {
-            at = self.short_messages(read, at, batch);
+            at = match self.role {
+                Role::Client => self.short_messages(read, at, batch),
+                Role::Server => self.short_masked_messages(read, at, batch),
+            };
             match self.step(read, at, batch) {
                 Ok(Some(next)) => at = next,
                 Ok(None) => break,
@@ -102,7 +123,12 @@ impl Inbound {
 
     /// Takes note of bytes that were read into the place that [`direct`](Self::direct) gave.
     pub(crate) fn filled(&mut self, read: usize, batch: &mut Batch) {
-        if let Some(rest) = self.frame {
+        if let Some(mut rest) = self.frame {
+            if let (Some(mask), Some(place)) = (&mut rest.mask, self.assembly.direct(read)) {
+                mask.unmask(place);
+                // All of it is taken.
+                mask.ahead = 0;
+            }
             let last = self.advance(rest, read);
             if let Err(end) = self.assembly.filled(read, last, batch) {
                 batch.end(end, &[]);
@@ -120,7 +146,7 @@ impl Inbound {
     /// Takes the messages that most are: short, in one frame, whole in the buffer. Their header of two bytes is quicker
     /// compared than parsed, which at tens of millions of messages a second is half of the work.
     fn short_messages(&mut self, read: &[u8], mut at: usize, batch: &mut Batch) -> usize {
-        if self.in_pieces || !self.assembly.is_empty() || self.limits.message_size < SHORT {
+        if !self.takes_short_messages() {
             return at;
         }
         while let [first @ (FINAL_TEXT | FINAL_BINARY), len, rest @ ..] = &read[at..]
@@ -136,9 +162,33 @@ impl Inbound {
         at
     }
 
+    /// The same for a client's: behind the header of two bytes there is the masking key.
+    fn short_masked_messages(&mut self, read: &mut [u8], mut at: usize, batch: &mut Batch) -> usize {
+        if !self.takes_short_messages() {
+            return at;
+        }
+        while let [first @ (FINAL_TEXT | FINAL_BINARY), second @ (MASKED..), a, b, c, d, rest @ ..] = &mut read[at..]
+            && let len = usize::from(*second & !MASKED)
+            && len < SHORT
+            && rest.len() >= len
+            && !batch.is_full()
+        {
+            frame::mask(&mut rest[self.ahead..len], [*a, *b, *c, *d], self.ahead);
+            self.ahead = 0;
+            let kind = if *first == FINAL_TEXT { Kind::Text } else { Kind::Binary };
+            batch.push(kind, at + 6, len);
+            at += 6 + len;
+        }
+        at
+    }
+
+    fn takes_short_messages(&self) -> bool {
+        !self.in_pieces && self.assembly.is_empty() && self.limits.message_size >= SHORT
+    }
+
     /// Takes one step at `read[at..]`: the rest of a frame, or a new one. Returns where the next begins, or `None` when
     /// more bytes are needed.
-    fn step(&mut self, read: &[u8], at: usize, batch: &mut Batch) -> Result<Option<usize>, End> {
+    fn step(&mut self, read: &mut [u8], at: usize, batch: &mut Batch) -> Result<Option<usize>, End> {
         if let Some(rest) = self.frame {
             return self.continue_frame(rest, read, at, batch);
         }
@@ -149,6 +199,9 @@ impl Inbound {
                 if read.len() - payload < frame.len {
                     return Ok(None);
                 }
+                if let Some(key) = frame.mask {
+                    frame::mask(&mut read[payload..payload + frame.len], key, 0);
+                }
                 control_frame(control, payload, frame.len, read, batch)?;
                 Ok(Some(payload + frame.len))
             }
@@ -158,7 +211,7 @@ impl Inbound {
 
     /// Reads a frame header and refuses what RFC 6455 §5.2 says must fail the connection.
     fn header(&self, bytes: &[u8]) -> Result<Option<Frame>, End> {
-        check_start(bytes, self.compressed)?;
+        check_start(bytes, self.role, self.compressed)?;
         let mut cursor = Cursor::new(bytes);
         let (header, len) = match FrameHeader::parse(&mut cursor) {
             Ok(Some(parsed)) => parsed,
@@ -174,6 +227,7 @@ impl Inbound {
             opcode: header.opcode,
             last: header.is_final,
             compressed: header.rsv1,
+            mask: header.mask,
             size: cursor.position() as usize,
             len: usize::try_from(len).map_err(|_| too_big)?,
         }))
@@ -183,7 +237,7 @@ impl Inbound {
         &mut self,
         data: Data,
         frame: &Frame,
-        read: &[u8],
+        read: &mut [u8],
         payload: usize,
         batch: &mut Batch,
     ) -> Result<Option<usize>, End> {
@@ -197,6 +251,9 @@ impl Inbound {
         if first && frame.last && !frame.compressed && !self.in_pieces && frame.len <= self.limits.message_size {
             let there = read.len() - payload;
             if there >= frame.len {
+                if let Some(key) = frame.mask {
+                    frame::mask(&mut read[payload + self.ahead..payload + frame.len], key, self.ahead);
+                }
                 self.ahead = 0;
                 let kind = if text { Kind::Text } else { Kind::Binary };
                 batch.push(kind, payload, frame.len);
@@ -207,7 +264,11 @@ impl Inbound {
                     if self.ahead == 0 {
                         self.utf8 = Utf8::default();
                     }
-                    self.utf8.push(&read[payload + self.ahead..])?;
+                    let new = &mut read[payload + self.ahead..];
+                    if let Some(key) = frame.mask {
+                        frame::mask(new, key, self.ahead);
+                    }
+                    self.utf8.push(new)?;
                     self.ahead = there;
                 }
                 return Ok(None);
@@ -218,20 +279,34 @@ impl Inbound {
             self.assembly.begin(text, frame.compressed, batch);
         }
         self.assembly.begin_frame(frame.len)?;
-        let rest = Rest { left: frame.len, last: frame.last };
+        let mask = frame.mask.map(|key| Unmasking { key, ahead: 0 });
+        let rest = Rest { left: frame.len, last: frame.last, mask };
         self.frame = Some(rest);
         // The header is done with, even if nothing of the payload has come.
         Ok(Some(self.continue_frame(rest, read, payload, batch)?.unwrap_or(payload)))
     }
 
     /// Takes what has come of the current frame's payload.
-    fn continue_frame(&mut self, rest: Rest, read: &[u8], at: usize, batch: &mut Batch) -> Result<Option<usize>, End> {
-        let piece = &read[at..read.len().min(at.saturating_add(rest.left))];
+    fn continue_frame(
+        &mut self,
+        mut rest: Rest,
+        read: &mut [u8],
+        at: usize,
+        batch: &mut Batch,
+    ) -> Result<Option<usize>, End> {
+        let end = read.len().min(at.saturating_add(rest.left));
+        let piece = &mut read[at..end];
         if piece.is_empty() && rest.left > 0 && !self.assembly.has_more() {
             return Ok(None);
         }
         let last = rest.last && piece.len() == rest.left;
+        if let Some(mask) = &mut rest.mask {
+            mask.unmask(piece);
+        }
         let taken = self.assembly.take(piece, at, last, batch)?;
+        if let Some(mask) = &mut rest.mask {
+            mask.ahead -= taken;
+        }
         self.advance(rest, taken);
         Ok(Some(at + taken))
     }
@@ -245,9 +320,19 @@ impl Inbound {
     }
 }
 
+impl Unmasking {
+    /// Unmasks what follows what was taken, as far as it is not unmasked yet.
+    fn unmask(&mut self, piece: &mut [u8]) {
+        let new = &mut piece[self.ahead..];
+        frame::mask(new, self.key, 0);
+        self.key.rotate_left(new.len() % 4);
+        self.ahead = piece.len();
+    }
+}
+
 /// Refuses a header for its first two bytes (RFC 6455 §5.2, §5.5), whether the rest has come or not: what is wrong does not
 /// depend on how the bytes arrive.
-fn check_start(bytes: &[u8], compressed: bool) -> Result<(), ProtocolError> {
+fn check_start(bytes: &[u8], role: Role, compressed: bool) -> Result<(), ProtocolError> {
     let Some(&first) = bytes.first() else { return Ok(()) };
     let opcode = OpCode::from(first & 0x0f);
     // RSV1 says that a message is compressed, on its first frame (RFC 7692 §6).
@@ -263,10 +348,13 @@ fn check_start(bytes: &[u8], compressed: bool) -> Result<(), ProtocolError> {
         return Err(ProtocolError::FragmentedControlFrame);
     }
     let Some(&second) = bytes.get(1) else { return Ok(()) };
-    if second & 0x80 != 0 {
-        return Err(ProtocolError::MaskedFrame);
+    // RFC 6455 §5.1.
+    match (role, second & MASKED != 0) {
+        (Role::Client, true) => return Err(ProtocolError::MaskedFrame),
+        (Role::Server, false) => return Err(ProtocolError::UnmaskedFrame),
+        _ => {}
     }
-    if is_control && second > MAX_CONTROL {
+    if is_control && second & !MASKED > MAX_CONTROL {
         return Err(ProtocolError::OversizedControlFrame);
     }
     Ok(())
@@ -309,29 +397,39 @@ mod tests {
     use rand::{RngExt, SeedableRng};
 
     use super::*;
-    use crate::protocol::testing::{Event, Receiving};
+    use crate::protocol::testing::{Event, Receiving, frame_of};
 
     const LIMITS: Limits = Limits { message_size: 1 << 20, fragments: 100 };
 
+    const ROLES: [Role; 2] = [Role::Client, Role::Server];
+
+    /// A frame of a server's.
     fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-        let mut frame = vec![first];
-        match payload.len() {
-            len @ 0..=125 => frame.push(len as u8),
-            len @ 126..=65535 => {
-                frame.push(126);
-                frame.extend((len as u16).to_be_bytes());
-            }
-            len => {
-                frame.push(127);
-                frame.extend((len as u64).to_be_bytes());
-            }
-        }
-        frame.extend(payload);
-        frame
+        frame_of(Role::Server, first, payload)
     }
 
     fn receive(wire: &[u8], in_pieces: bool, size: impl FnMut() -> usize) -> Vec<Event> {
-        Receiving { limits: LIMITS, in_pieces, compression: None }.receive(&[], wire, size)
+        receive_as(Role::Client, wire, in_pieces, size)
+    }
+
+    fn receive_as(role: Role, wire: &[u8], in_pieces: bool, size: impl FnMut() -> usize) -> Vec<Event> {
+        Receiving { role, limits: LIMITS, in_pieces, compression: None }.receive(&[], wire, size)
+    }
+
+    /// The same frames as a client sends them.
+    fn masked(mut wire: &[u8]) -> Vec<u8> {
+        let mut masked = Vec::new();
+        while !wire.is_empty() {
+            let (start, len) = match wire[1] {
+                127 => (10, u64::from_be_bytes(wire[2..10].try_into().unwrap()) as usize),
+                126 => (4, usize::from(u16::from_be_bytes([wire[2], wire[3]]))),
+                len => (2, usize::from(len)),
+            };
+            let end = start + len;
+            masked.extend(frame_of(Role::Client, wire[0], &wire[start..end]));
+            wire = &wire[end..];
+        }
+        masked
     }
 
     fn one_by_one() -> usize {
@@ -342,8 +440,9 @@ mod tests {
         usize::MAX
     }
 
-    /// A random, mostly valid, stream of frames.
-    fn random_wire(rng: &mut StdRng) -> Vec<u8> {
+    /// A random, mostly valid, stream of frames from this side.
+    fn random_wire(from: Role, rng: &mut StdRng) -> Vec<u8> {
+        let frame = |first, payload: &[u8]| frame_of(from, first, payload);
         let mut wire = Vec::new();
         for _ in 0..rng.random_range(1..12) {
             let text = rng.random_bool(0.5);
@@ -380,16 +479,57 @@ mod tests {
 
     #[test]
     fn any_split_gives_the_same_events() {
-        for seed in 0..300 {
+        for (seed, role) in (0..300).flat_map(|seed| ROLES.map(|role| (seed, role))) {
             let mut rng = StdRng::seed_from_u64(seed);
-            let wire = random_wire(&mut rng);
-            let whole = receive(&wire, false, all_at_once);
-            assert_eq!(receive(&wire, false, || rng.random_range(1..2000)), whole, "seed {seed}");
-            assert_eq!(receive(&wire, true, all_at_once), whole, "in pieces, seed {seed}");
-            assert_eq!(receive(&wire, true, || rng.random_range(1..200)), whole, "in pieces, split, seed {seed}");
+            let wire = random_wire(role.peer(), &mut rng);
+            let receive = |in_pieces, size: &mut dyn FnMut() -> usize| receive_as(role, &wire, in_pieces, size);
+            let whole = receive(false, &mut all_at_once);
+            assert_eq!(receive(false, &mut || rng.random_range(1..2000)), whole, "{role:?}, seed {seed}");
+            assert_eq!(receive(true, &mut all_at_once), whole, "{role:?}, in pieces, seed {seed}");
+            assert_eq!(
+                receive(true, &mut || rng.random_range(1..200)),
+                whole,
+                "{role:?}, in pieces, split, seed {seed}"
+            );
             if wire.len() < 20_000 {
-                assert_eq!(receive(&wire, false, one_by_one), whole, "byte by byte, seed {seed}");
+                assert_eq!(receive(false, &mut one_by_one), whole, "{role:?}, byte by byte, seed {seed}");
             }
+        }
+    }
+
+    #[test]
+    fn a_client_and_a_server_say_the_same_though_one_of_them_masks_it() {
+        for seed in 0..300 {
+            let [from_server, from_client] = ROLES.map(|role| {
+                let mut rng = StdRng::seed_from_u64(seed);
+                receive_as(role, &random_wire(role.peer(), &mut rng), false, all_at_once)
+            });
+            assert_eq!(from_server, from_client, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn each_side_refuses_frames_of_its_own_kind() {
+        for (role, end) in [(Role::Client, ProtocolError::MaskedFrame), (Role::Server, ProtocolError::UnmaskedFrame)] {
+            for first in [0x81, 0x82, 0x02, 0x89, 0x88] {
+                for payload in [&b""[..], b"short", &[0; 125]] {
+                    let good = frame_of(role.peer(), 0x82, b"good");
+                    let wire = [good, frame_of(role, first, payload)].concat();
+                    let expected = [Event::Message(false, b"good".to_vec()), Event::Violation(end)];
+                    assert_eq!(receive_as(role, &wire, false, all_at_once), expected, "{role:?} {first:x}");
+                    assert_eq!(
+                        receive_as(role, &wire, false, one_by_one),
+                        expected,
+                        "{role:?} {first:x}, byte by byte"
+                    );
+                }
+            }
+        }
+        // The two bytes are enough, whatever the length says.
+        let begun = [[0x82, 127], [0x82, 126], [0x89, 126]];
+        for wire in begun {
+            let expected = [Event::Violation(ProtocolError::UnmaskedFrame)];
+            assert_eq!(receive_as(Role::Server, &wire, false, all_at_once), expected, "{wire:x?}");
         }
     }
 
@@ -421,6 +561,11 @@ mod tests {
             for pieces in [all_at_once as fn() -> usize, one_by_one] {
                 if wire.len() < 10_000 || pieces() > 1 {
                     assert_eq!(receive(&wire, false, pieces).last(), Some(&Event::from(end.clone())), "{name}");
+                    if name != "masked" && name != "length of 2^63" {
+                        let masked = masked(&wire);
+                        let events = receive_as(Role::Server, &masked, false, pieces);
+                        assert_eq!(events.last(), Some(&Event::from(end.clone())), "masked: {name}");
+                    }
                 }
             }
         }
@@ -453,6 +598,14 @@ mod tests {
             wire[50] = 0xff;
             wire.truncate(60);
             assert_eq!(receive(&wire, false, all_at_once), [Event::Violation(ProtocolError::InvalidUtf8)], "{size}");
+            let mut payload = vec![b'a'; size];
+            payload[45] = 0xff;
+            let mut wire = frame_of(Role::Client, 0x81, &payload);
+            wire.truncate(60);
+            for pieces in [all_at_once as fn() -> usize, one_by_one] {
+                let events = receive_as(Role::Server, &wire, false, pieces);
+                assert_eq!(events, [Event::Violation(ProtocolError::InvalidUtf8)], "masked, {size}");
+            }
         }
     }
 

@@ -26,11 +26,13 @@ pub(crate) mod send;
 #[cfg(any(test, fuzzing))]
 #[allow(unreachable_pub, missing_docs)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod utf8;
 
 pub(crate) use assembly::Limits;
 pub(crate) use batch::{Batch, End, Item, Kind, message};
 pub(crate) use closing::{Closing, Outcome};
-pub(crate) use compress::Deflater;
+pub(crate) use compress::{Contexts, Deflater, Lend};
 pub(crate) use inbound::Inbound;
 pub(crate) use keepalive::{Keepalive, KeepaliveAction};

@@ -1,4 +1,4 @@
-//! What waits to be written: whole frames, in order, handed out in pieces.
+//! What waits to be written: messages and control frames in, whole frames in order out, handed out in pieces.
 //!
 //! Small frames are encoded back to back, the latest behind all else in a piece of their own. A large payload waits as it
 //! is, and is masked piece by piece on its way out. Control frames that must not wait behind data go out at the next frame
@@ -8,11 +8,29 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::frame::{self, Head, MaskingKey};
-use crate::transport::buffers::{self as spare, PIECE};
+use super::frame::{self, Head, Mask};
+use crate::role::Role;
 
 /// A payload up to this is copied, masked, behind what waits already. A longer one waits as it is.
 pub(crate) const SMALL: usize = 32 << 10;
+
+/// What sending needs and has not itself: it is handed in, for the protocol has no lock and no source of chance of its own.
+pub(crate) trait Supplies: Copy {
+    /// How much is offered to the socket at once.
+    const PIECE: usize;
+
+    /// Whose frames these are.
+    fn role(self) -> Role;
+
+    /// Returns what the next frame is masked with: a client's with a key that nobody can predict (RFC 6455 §5.3).
+    fn mask(self) -> Mask;
+
+    /// Makes room for so many bytes more.
+    fn reserve(self, buffer: &mut Vec<u8>, more: usize);
+
+    /// Empties a buffer that is not needed for now: it holds no memory then.
+    fn release(self, buffer: &mut Vec<u8>);
+}
 
 /// What is written at once: frames, or a part of one.
 #[derive(Debug, Default)]
@@ -32,9 +50,9 @@ impl Piece {
     }
 
     /// Appends a whole frame.
-    pub(crate) fn push(&mut self, head: Head, payload: &[u8]) {
-        spare::reserve(&mut self.bytes, frame::header_len(payload.len()) + payload.len());
-        frame::encode(&mut self.bytes, head, payload);
+    pub(crate) fn push(&mut self, supplies: impl Supplies, head: Head, payload: &[u8]) {
+        supplies.reserve(&mut self.bytes, frame::header_len(payload.len(), supplies.role()) + payload.len());
+        frame::encode(&mut self.bytes, head, payload, supplies.mask());
         self.messages += usize::from(head.is_data());
     }
 
@@ -51,8 +69,9 @@ impl Piece {
 /// How many bytes of answers to pings wait at most, but for one.
 const MAX_PONGS: usize = 4 << 10;
 
-#[derive(Debug, Default)]
-pub(crate) struct Queue {
+#[derive(Debug)]
+pub(crate) struct Queue<S> {
+    supplies: S,
     entries: VecDeque<Entry>,
     /// Whole frames that come after them.
     last: Piece,
@@ -68,15 +87,40 @@ pub(crate) struct Queue {
     waiting: usize,
 }
 
+impl<S: Supplies + Default> Default for Queue<S> {
+    fn default() -> Self {
+        Queue::new(S::default())
+    }
+}
+
 #[derive(Debug)]
 enum Entry {
     /// Whole frames.
     Frames(Piece),
-    /// One frame whose payload is masked on its way out. `header` is set until it has gone out.
-    Large { header: Option<Head>, payload: Bytes, key: MaskingKey, offset: usize },
+    /// One frame whose payload is copied, and masked, on its way out. `header` is set until it has gone out.
+    Large { header: Option<Head>, payload: Bytes, mask: Mask, offset: usize },
 }
 
-impl Queue {
+impl<S: Supplies> Queue<S> {
+    pub(crate) fn new(supplies: S) -> Self {
+        Queue {
+            supplies,
+            entries: VecDeque::new(),
+            last: Piece::default(),
+            pongs: Vec::new(),
+            ping: None,
+            close: None,
+            closed: false,
+            mid_frame: false,
+            waiting: 0,
+        }
+    }
+
+    /// Returns what it was given for making frames.
+    pub(crate) fn supplies(&self) -> S {
+        self.supplies
+    }
+
     /// Counts the bytes that wait, frame headers included.
     pub(crate) fn len(&self) -> usize {
         self.waiting
@@ -88,11 +132,11 @@ impl Queue {
 
     /// Adds a frame that is small or must be copied anyway.
     pub(crate) fn push(&mut self, head: Head, payload: &[u8]) {
-        self.waiting += frame::header_len(payload.len()) + payload.len();
-        if self.last.bytes.len() >= PIECE {
+        self.waiting += frame::header_len(payload.len(), self.supplies.role()) + payload.len();
+        if self.last.bytes.len() >= S::PIECE {
             self.add_last();
         }
-        self.last.push(head, payload);
+        self.last.push(self.supplies, head, payload);
     }
 
     /// What comes next is not for `last`.
@@ -104,10 +148,10 @@ impl Queue {
 
     /// Adds a frame whose payload is masked later, piece by piece.
     pub(crate) fn push_large(&mut self, head: Head, payload: Bytes) {
-        self.waiting += frame::header_len(payload.len()) + payload.len();
-        let key = frame::new_key();
+        self.waiting += frame::header_len(payload.len(), self.supplies.role()) + payload.len();
         self.add_last();
-        self.entries.push_back(Entry::Large { header: Some(head), payload, key, offset: 0 });
+        let mask = self.supplies.mask();
+        self.entries.push_back(Entry::Large { header: Some(head), payload, mask, offset: 0 });
     }
 
     /// Adds a frame whose payload may be kept.
@@ -116,11 +160,13 @@ impl Queue {
     }
 
     /// Puts the rest of a frame, whose beginning has gone out, before everything else.
-    pub(crate) fn push_front_rest(&mut self, rest: Bytes, mut key: MaskingKey, offset: usize) {
-        key.rotate_left(offset % 4);
+    pub(crate) fn push_front_rest(&mut self, rest: Bytes, mut mask: Mask, offset: usize) {
+        if let Some(key) = &mut mask {
+            key.rotate_left(offset % 4);
+        }
         self.waiting += rest.len();
         self.mid_frame = true;
-        self.entries.push_front(Entry::Large { header: None, payload: rest, key, offset: 0 });
+        self.entries.push_front(Entry::Large { header: None, payload: rest, mask, offset: 0 });
     }
 
     /// Answers a ping. Of answers that cannot go out the latest are enough (RFC 6455 §5.5.3): a peer that pings and does
@@ -129,8 +175,9 @@ impl Queue {
         if self.pongs.len() > MAX_PONGS {
             self.pongs.clear();
         }
-        spare::reserve(&mut self.pongs, frame::header_len(payload.len()) + payload.len());
-        frame::encode(&mut self.pongs, Head::PONG, payload);
+        let supplies = self.supplies;
+        supplies.reserve(&mut self.pongs, frame::header_len(payload.len(), supplies.role()) + payload.len());
+        frame::encode(&mut self.pongs, Head::PONG, payload, supplies.mask());
     }
 
     pub(crate) fn set_ping(&mut self, payload: &[u8]) {
@@ -167,8 +214,8 @@ impl Queue {
         piece.clear();
         let some = !self.closed && self.fill(piece);
         if !some {
-            spare::release(&mut piece.bytes);
-            spare::release(&mut self.last.bytes);
+            self.supplies.release(&mut piece.bytes);
+            self.supplies.release(&mut self.last.bytes);
             self.entries = VecDeque::new();
         }
         some
@@ -185,23 +232,24 @@ impl Queue {
             }
             None => {
                 let Some(payload) = self.close.take() else { return false };
-                piece.push(Head::CLOSE, &payload);
+                piece.push(self.supplies, Head::CLOSE, &payload);
                 self.closed = true;
             }
             Some(Entry::Frames(frames)) => {
                 self.waiting -= frames.bytes.len();
                 std::mem::swap(piece, frames);
-                spare::release(&mut frames.bytes);
+                self.supplies.release(&mut frames.bytes);
                 self.entries.pop_front();
             }
-            Some(Entry::Large { header, payload, key, offset }) => {
-                let end = payload.len().min(*offset + PIECE);
-                spare::reserve(&mut piece.bytes, frame::header_len(payload.len()) + end - *offset);
+            Some(Entry::Large { header, payload, mask, offset }) => {
+                let end = payload.len().min(*offset + S::PIECE);
+                let header_len = frame::header_len(payload.len(), self.supplies.role());
+                self.supplies.reserve(&mut piece.bytes, header_len + end - *offset);
                 match header.take() {
-                    Some(head) => frame::encode_header(&mut piece.bytes, head, payload.len(), *key),
+                    Some(head) => frame::encode_header(&mut piece.bytes, head, payload.len(), *mask),
                     None => piece.mid_frame = true,
                 }
-                frame::encode_payload(&mut piece.bytes, &payload[*offset..end], *key, *offset);
+                frame::encode_payload(&mut piece.bytes, &payload[*offset..end], *mask, *offset);
                 *offset = end;
                 self.waiting -= piece.bytes.len();
                 self.mid_frame = end < payload.len();
@@ -217,10 +265,10 @@ impl Queue {
     fn take_control(&mut self, piece: &mut Piece) -> bool {
         if !self.pongs.is_empty() {
             std::mem::swap(&mut piece.bytes, &mut self.pongs);
-            spare::release(&mut self.pongs);
+            self.supplies.release(&mut self.pongs);
         }
         if let Some(payload) = self.ping.take() {
-            piece.push(Head::PING, &payload);
+            piece.push(self.supplies, Head::PING, &payload);
         }
         !piece.bytes.is_empty()
     }
@@ -229,8 +277,17 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::testing::Plain;
 
     const BINARY: Head = Head::BINARY;
+    const PIECE: usize = Plain::PIECE;
+    const ROLES: [Role; 2] = [Role::Client, Role::Server];
+
+    type Queue = super::Queue<Plain>;
+
+    fn queue(role: Role) -> Queue {
+        Queue::new(Plain(role))
+    }
 
     /// Everything the queue hands out, as (opcode, unmasked payload).
     fn drain(queue: &mut Queue) -> Vec<(u8, Vec<u8>)> {
@@ -250,7 +307,9 @@ mod tests {
             let (_, rest) = wire.split_at(cursor.position() as usize);
             let (payload, rest) = rest.split_at(len as usize);
             let mut payload = payload.to_vec();
-            frame::mask(&mut payload, header.mask.unwrap(), 0);
+            if let Some(key) = header.mask {
+                frame::mask(&mut payload, key, 0);
+            }
             frames.push((header.opcode.into(), payload));
             wire = rest;
         }
@@ -259,12 +318,13 @@ mod tests {
 
     #[test]
     fn frames_of_all_sizes_go_out_whole_and_in_order() {
-        let mut queue = Queue::default();
-        let large: Vec<u8> = (0..3 * PIECE + 5).map(|i| i as u8).collect();
-        queue.push(BINARY, b"one");
-        queue.push_large(BINARY, large.clone().into());
-        queue.push(BINARY, b"two");
-        assert_eq!(drain(&mut queue), [(2, b"one".to_vec()), (2, large), (2, b"two".to_vec())]);
+        for mut queue in ROLES.map(queue) {
+            let large: Vec<u8> = (0..3 * PIECE + 5).map(|i| i as u8).collect();
+            queue.push(BINARY, b"one");
+            queue.push_large(BINARY, large.clone().into());
+            queue.push(BINARY, b"two");
+            assert_eq!(drain(&mut queue), [(2, b"one".to_vec()), (2, large), (2, b"two".to_vec())]);
+        }
     }
 
     #[test]
@@ -309,22 +369,45 @@ mod tests {
 
     #[test]
     fn the_rest_of_a_begun_frame_survives_and_keeps_its_mask() {
-        let mut queue = Queue::default();
-        let payload: Vec<u8> = (0..=255).collect();
-        let key = [1, 2, 3, 4];
-        let mut wire = Vec::new();
-        frame::encode_header(&mut wire, BINARY, payload.len(), key);
-        frame::encode_payload(&mut wire, &payload[..99], key, 0);
-        queue.push(BINARY, b"dropped");
-        queue.push_front_rest(payload[99..].to_vec().into(), key, 99);
-        queue.drop_unsent();
-        assert_eq!(queue.len(), payload.len() - 99);
-        queue.add_pong(b"");
-        let mut piece = Piece::default();
-        while queue.next_piece(&mut piece) {
-            wire.append(&mut piece.bytes);
+        for (role, mask) in [(Role::Client, Some([1, 2, 3, 4])), (Role::Server, None)] {
+            let mut queue = queue(role);
+            let payload: Vec<u8> = (0..=255).collect();
+            let mut wire = Vec::new();
+            frame::encode_header(&mut wire, BINARY, payload.len(), mask);
+            frame::encode_payload(&mut wire, &payload[..99], mask, 0);
+            queue.push(BINARY, b"dropped");
+            queue.push_front_rest(payload[99..].to_vec().into(), mask, 99);
+            queue.drop_unsent();
+            assert_eq!(queue.len(), payload.len() - 99);
+            queue.add_pong(b"");
+            let mut piece = Piece::default();
+            while queue.next_piece(&mut piece) {
+                wire.append(&mut piece.bytes);
+            }
+            assert_eq!(parse(&wire), [(2, payload), (10, Vec::new())]);
         }
-        assert_eq!(parse(&wire), [(2, payload), (10, Vec::new())]);
+    }
+
+    #[test]
+    fn a_clients_frames_are_masked_and_a_servers_are_not() {
+        for role in ROLES {
+            let mut queue = queue(role);
+            queue.push(BINARY, b"data");
+            queue.push_large(BINARY, vec![0; PIECE].into());
+            queue.set_ping(b"ping");
+            queue.set_close(Bytes::from_static(&[3, 232]));
+            assert_eq!(queue.len(), frame::header_len(4, role) + 4 + frame::header_len(PIECE, role) + PIECE);
+            let (mut wire, mut piece) = (Vec::new(), Piece::default());
+            while queue.next_piece(&mut piece) {
+                wire.append(&mut piece.bytes);
+            }
+            let mut frames = wire.as_slice();
+            for len in [4, 4, PIECE, 2] {
+                assert_eq!(frames[1] & 0x80 != 0, role == Role::Client, "{len} bytes");
+                frames = &frames[frame::header_len(len, role) + len..];
+            }
+            assert!(frames.is_empty());
+        }
     }
 
     #[test]

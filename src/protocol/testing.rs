@@ -1,8 +1,13 @@
 //! What the unit tests and the fuzz targets share: a receiver of bytes from memory, and what callbacks would get of them.
 
-use super::{Batch, End, Inbound, Kind, Limits, message};
+#[cfg(test)]
+use super::frame::Mask;
+#[cfg(test)]
+use super::send::Supplies;
+use super::{Batch, Contexts, End, Inbound, Kind, Lend, Limits, message};
 use crate::deflate::Agreed;
 use crate::error::{LimitError, ProtocolError};
+use crate::role::Role;
 
 /// What callbacks would get; the pieces of a message are put together again.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,9 +31,66 @@ impl From<End> for Event {
     }
 }
 
+/// Lends contexts that none before has used.
+pub(crate) fn lend(work: &mut dyn FnMut(&mut Contexts)) {
+    work(&mut Contexts::new());
+}
+
+/// Buffers that are made and freed, and a key that is always the same.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Plain(pub(crate) Role);
+
+#[cfg(test)]
+impl Supplies for Plain {
+    const PIECE: usize = 192 << 10;
+
+    fn role(self) -> Role {
+        self.0
+    }
+
+    fn mask(self) -> Mask {
+        (self.0 == Role::Client).then_some([0x12, 0x34, 0x56, 0x78])
+    }
+
+    fn reserve(self, buffer: &mut Vec<u8>, more: usize) {
+        buffer.reserve(more);
+    }
+
+    fn release(self, buffer: &mut Vec<u8>) {
+        *buffer = Vec::new();
+    }
+}
+
+/// A frame as this side sends it: masked by a client, with a key that depends on the payload.
+#[cfg(test)]
+pub(crate) fn frame_of(role: Role, first: u8, payload: &[u8]) -> Vec<u8> {
+    let bit = if role == Role::Client { 0x80 } else { 0 };
+    let mut wire = vec![first];
+    match payload.len() {
+        len @ 0..=125 => wire.push(bit | len as u8),
+        len @ 126..=65535 => {
+            wire.push(bit | 126);
+            wire.extend((len as u16).to_be_bytes());
+        }
+        len => {
+            wire.push(bit | 127);
+            wire.extend((len as u64).to_be_bytes());
+        }
+    }
+    let mut key = [0; 4];
+    if role == Role::Client {
+        key = (payload.len() as u32 ^ 0x5a12_c3e7).rotate_left(payload.len() as u32).to_be_bytes();
+        wire.extend(key);
+    }
+    wire.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
+    wire
+}
+
 /// How a connection receives.
 #[derive(Clone, Debug)]
 pub(crate) struct Receiving {
+    pub(crate) role: Role,
     pub(crate) limits: Limits,
     pub(crate) in_pieces: bool,
     pub(crate) compression: Option<Agreed>,
@@ -46,7 +108,8 @@ impl Receiving {
     /// many bytes as `size` says, behind what was not decoded of the one before, or straight into place where that is asked;
     /// and again without reading, where a batch was full. Panics where a limit does not hold.
     pub(crate) fn receive(&self, leftover: &[u8], wire: &[u8], mut size: impl FnMut() -> usize) -> Vec<Event> {
-        let mut inbound = Inbound::new(self.limits, self.in_pieces, self.compression);
+        let mut inbound =
+            Inbound::new(self.role, self.limits, self.in_pieces, self.compression.map(|agreed| (agreed, lend as Lend)));
         let (mut batch, mut events) = (Batch::default(), Events::default());
         let (mut tail, mut overfull, mut rest) = (leftover.to_vec(), !leftover.is_empty(), wire);
         loop {
@@ -68,7 +131,7 @@ impl Receiving {
                     buffer = std::mem::take(&mut tail);
                     buffer.extend_from_slice(read);
                     rest = after;
-                    let done = inbound.decode(&buffer, &mut batch);
+                    let done = inbound.decode(&mut buffer, &mut batch);
                     tail = buffer[done..].to_vec();
                     overfull = batch.is_full();
                 }

@@ -11,11 +11,13 @@ use super::inner::Inner;
 use super::{Lock, Requests, Shared, wake};
 use crate::dial::Cancel;
 use crate::link::sender::State;
+use crate::link::supplies::contexts;
 use crate::link::waker::Place;
 use crate::link::writer::{Tail, Wire, Writer};
 use crate::protocol::Deflater;
 use crate::protocol::frame::Head;
 use crate::protocol::handshake::Handshake;
+use crate::role::Role;
 use crate::sync::atomic::Ordering;
 use crate::sync::{now, thread};
 
@@ -50,7 +52,9 @@ impl Shared {
     /// A connection is there, unless closing was asked for meanwhile.
     pub(crate) fn opened(&self, wire: &Arc<Wire>, handshake: Arc<Handshake>, opened: Opened) -> bool {
         let agreed = handshake.compression();
-        let compressor = agreed.and_then(|agreed| Some((Deflater::new(agreed)?, agreed.compress_from())));
+        let compressor = agreed.and_then(|agreed| {
+            Some((Deflater::new(agreed, Role::Client, contexts)?, agreed.compress_from(Role::Client)))
+        });
         let mut guard = self.lock();
         guard.cancel = None;
         if guard.close.is_some() {

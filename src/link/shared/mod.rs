@@ -29,6 +29,7 @@ use crate::message::{Outgoing, Payload};
 use crate::protocol::frame::{self, Head, MAX_CONTROL_PAYLOAD};
 use crate::protocol::handshake::Handshake;
 use crate::protocol::send::SMALL;
+use crate::role::Role;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, now};
 pub(crate) use backlog::Kept;
@@ -83,7 +84,7 @@ impl Shared {
         let len = message.payload.bytes().len();
         let (mut deadline, mut copy) = (None, None);
         loop {
-            let guard = match self.room_for(frame::header_len(len) + len, wait, &mut deadline) {
+            let guard = match self.room_for(frame::header_len(len, Role::Client) + len, wait, &mut deadline) {
                 Ok(guard) => guard,
                 Err(NoRoom::Waits(guard)) => return keep_waiting(guard, message),
                 Err(no_room) => return Err(no_room.into_error(message)),
@@ -114,7 +115,7 @@ impl Shared {
     fn compress(self: &Arc<Self>, compressor: &Compressor, message: &Outgoing<'_>) -> Option<Lock<'_>> {
         let payload = message.payload.bytes();
         let mut deflater = compressor.lock().unwrap_or_else(PoisonError::into_inner);
-        let needed = frame::header_len(payload.len()) + payload.len();
+        let needed = frame::header_len(payload.len(), Role::Client) + payload.len();
         // Before, since what is compressed and not sent puts the context out of step with the peer's.
         if !self.lock().takes(compressor, needed) {
             return None;
@@ -152,7 +153,7 @@ impl Shared {
             let problem = format!("a ping or pong payload of {} bytes is too long: 125 are allowed", payload.len());
             return Err(SendError::InvalidControl { problem: problem.into() });
         }
-        let needed = frame::header_len(payload.len()) + payload.len();
+        let needed = frame::header_len(payload.len(), Role::Client) + payload.len();
         let mut guard = self
             .room_for(needed, Wait::Default, &mut None)
             .map_err(|no_room| no_room.into_error(Outgoing::from(payload)))?;
