@@ -213,7 +213,8 @@ impl Link {
         let (batch, buffer) = (&mut reader.batch, &reader.buffer);
         if self.count(batch) > 0 {
             let pongs = batch.items.iter().filter(|item| item.kind == Kind::Pong);
-            let round_trip = pongs.filter_map(|pong| self.keepalive.on_pong(batch.payload(pong, buffer))).next();
+            let now = Instant::now();
+            let round_trip = pongs.filter_map(|pong| self.keepalive.on_pong(batch.payload(pong, buffer), now)).next();
             round_trip.into_iter().for_each(|round_trip| self.shared.pong_received(round_trip));
         }
         if batch.has_pings {
@@ -256,7 +257,7 @@ impl Link {
             wire += if Batch::is_assembled(item) { 0 } else { payload_len(item) };
         }
         if messages > 0 {
-            self.keepalive.on_message();
+            self.keepalive.on_message(Instant::now);
         }
         self.shared.received(messages, bytes, wire, pongs);
         pongs

@@ -72,10 +72,10 @@ impl Keepalive {
         }
     }
 
-    /// Takes note that a message came in.
-    pub(crate) fn on_message(&mut self) {
+    /// Takes note that a message came in. Only where that matters does it look at the clock.
+    pub(crate) fn on_message(&mut self, now: impl FnOnce() -> Instant) {
         if let Some(idle) = &mut self.idle {
-            idle.since = Instant::now();
+            idle.since = now();
         }
     }
 
@@ -88,9 +88,9 @@ impl Keepalive {
     }
 
     /// Takes note of a pong. Returns the round-trip time, if it answers the latest ping.
-    pub(crate) fn on_pong(&mut self, payload: &[u8]) -> Option<Duration> {
+    pub(crate) fn on_pong(&mut self, payload: &[u8], now: Instant) -> Option<Duration> {
         let sent = if payload == self.number.to_be_bytes() { self.sent.take() } else { None };
-        sent.map(|sent| sent.elapsed())
+        sent.map(|sent| now.saturating_duration_since(sent))
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
@@ -219,8 +219,9 @@ mod tests {
         let first = ping(1);
         keepalive.heard();
         let KeepaliveAction::Ping(second) = keepalive.on_deadline(start + 2 * SECOND) else { panic!("no ping") };
-        assert_eq!([keepalive.on_pong(&first), keepalive.on_pong(b"")], [None, None]);
-        assert!(keepalive.on_pong(&second).is_some());
-        assert_eq!(keepalive.on_pong(&second), None);
+        let at = start + 5 * SECOND;
+        assert_eq!([keepalive.on_pong(&first, at), keepalive.on_pong(b"", at)], [None, None]);
+        assert_eq!(keepalive.on_pong(&second, at), Some(3 * SECOND));
+        assert_eq!(keepalive.on_pong(&second, at), None);
     }
 }
