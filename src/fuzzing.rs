@@ -187,9 +187,8 @@ impl Sending {
     fn compress(&mut self, text: bool, payload: &[u8]) -> (Head, Bytes) {
         match &mut self.deflater {
             Some(deflater) if payload.len() >= self.compress_from => {
-                let compressed = deflater.compress(payload);
+                let compressed = deflater.compressed(payload);
                 let bytes = Bytes::copy_from_slice(&compressed);
-                deflater.give_back(compressed);
                 (Head::of(text).compressed(), bytes)
             }
             _ => (Head::of(text), Bytes::copy_from_slice(payload)),

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::deadline::after;
 use crate::dial::{Cancel, Failure, Target, connect};
 use crate::error::{Error, SendError};
-use crate::link::{Link, LoopWaker, Opened, Place, Reader, Requested, Sender, Shared, Spared, State, Step};
+use crate::link::{Link, LoopWaker, Opened, Place, Reader, Requested, Sender, Shared, Shrink, State, Step};
 use crate::message::{Outgoing, OwnedMessage};
 use crate::protocol::handshake::Handshake;
 use crate::protocol::{End, Kind, message};
@@ -43,7 +43,7 @@ pub struct WebSocket {
     handshake: Arc<Handshake>,
     link: Link,
     reader: Reader,
-    spared: Spared,
+    shrink: Shrink,
     /// Which item of the reader's batch comes next.
     next: usize,
     poll: Poll,
@@ -109,7 +109,7 @@ impl WebSocket {
             handshake,
             link,
             reader: Reader::new(),
-            spared: Spared::default(),
+            shrink: Shrink::default(),
             next: 0,
             poll,
             busy_poll: config.live.busy_poll,
@@ -243,11 +243,11 @@ impl WebSocket {
     }
 
     fn read(&mut self) {
-        self.spared.on_read();
         self.next = 0;
         self.reader.taken = 0;
         let step = self.link.receive(&mut self.reader);
         self.waiting.on_read(self.reader.taken);
+        self.shrink.on_read(self.reader.needs_much());
         match step {
             Step::Received { more } => self.readable = more,
             Step::Empty => self.readable = false,
@@ -258,11 +258,11 @@ impl WebSocket {
     /// Sleeps until the socket, another thread, or a deadline; not at all while there is more to read.
     fn look(&mut self, deadline: Option<Instant>, now: Instant) -> Result<(), Error> {
         // Nothing is left in the reader, or there would be nothing to wait for.
-        if self.spared.is_over(now) {
+        if self.shrink.is_due(now) {
             (self.reader, self.next) = (Reader::new(), 0);
         }
-        let spared_until = self.spared.on_wait(self.reader.is_large());
-        let next = deadline.into_iter().chain(self.link.next_deadline()).chain(spared_until).min();
+        let shrink_at = self.shrink.on_wait(self.reader.is_large());
+        let next = deadline.into_iter().chain(self.link.next_deadline()).chain(shrink_at).min();
         let timeout = match self.readable {
             true => Some(Duration::ZERO),
             false => next.map(|next| next.saturating_duration_since(now)),

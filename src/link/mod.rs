@@ -20,7 +20,7 @@ mod link;
 mod receiver;
 mod sender;
 mod shared;
-mod spared;
+mod shrink;
 mod supplies;
 mod waker;
 mod writer;
@@ -29,7 +29,7 @@ pub(crate) use link::{Link, Requested, Step};
 pub(crate) use receiver::Reader;
 pub use sender::{Sender, State, Stats};
 pub(crate) use shared::{CallbackScope, Kept, Opened, Shared};
-pub(crate) use spared::Spared;
+pub(crate) use shrink::Shrink;
 #[cfg(fuzzing)]
 pub(crate) use supplies::Supplies;
 pub(crate) use waker::{LoopWaker, Place};

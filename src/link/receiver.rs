@@ -34,6 +34,11 @@ impl Reader {
     pub(crate) fn is_large(&self) -> bool {
         self.batch.is_large() || self.buffer.len() > READ_BUFFER
     }
+
+    /// Whether what was read last needs that much.
+    pub(crate) fn needs_much(&self) -> bool {
+        self.batch.arena.needs_much()
+    }
 }
 
 /// What a connection has taken off its socket and not handed out.

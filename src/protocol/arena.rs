@@ -7,16 +7,13 @@
 /// much and no more.
 const AHEAD: usize = 1 << 20;
 
-/// What an arena may keep for good; a larger one is given back when it was not needed so many times in a row.
+/// What an arena may keep for good, in bytes; its owner drops a larger one that is not needed for long.
 const KEPT: usize = 64 << 10;
-const PATIENCE: u32 = 64;
 
 #[derive(Debug, Default)]
 pub(crate) struct Arena {
     bytes: Vec<u8>,
     used: usize,
-    /// How many times in a row the arena was cleared without having been needed at its size.
-    too_large: u32,
 }
 
 impl Arena {
@@ -60,16 +57,13 @@ impl Arena {
         !self.bytes.is_empty()
     }
 
-    /// Forgets the contents, and gives back an allocation that one large message needed long ago.
+    /// Whether what is in it needs more than that.
+    pub(crate) fn needs_much(&self) -> bool {
+        self.used > KEPT
+    }
+
+    /// Forgets the contents.
     pub(crate) fn clear(&mut self) {
-        if self.used > KEPT || !self.is_large() {
-            self.too_large = 0;
-        } else {
-            self.too_large += 1;
-            if self.too_large > PATIENCE {
-                *self = Arena::default();
-            }
-        }
         self.used = 0;
     }
 
@@ -103,18 +97,15 @@ mod tests {
     }
 
     #[test]
-    fn contents_survive_growth_and_a_large_allocation_is_given_back() {
+    fn contents_survive_growth() {
         let mut arena = Arena::default();
         for i in 0..100_000_u32 {
             arena.extend(&i.to_ne_bytes());
         }
         assert!(arena.bytes().chunks(4).zip(0_u32..).all(|(bytes, i)| bytes == i.to_ne_bytes()));
-        for _ in 0..=PATIENCE {
-            arena.clear();
-            assert!(arena.is_allocated());
-            arena.extend(b"small");
-        }
+        assert!(arena.is_large() && arena.needs_much());
         arena.clear();
-        assert!(!arena.is_allocated());
+        arena.extend(b"small");
+        assert!(arena.is_large() && !arena.needs_much());
     }
 }

@@ -57,21 +57,20 @@ pub(crate) struct Deflater {
     way: OneWay,
     contexts: Lend,
     context: Option<Compress>,
-    spare: Vec<u8>,
 }
 
 impl Deflater {
     /// Makes one for what this side sends.
     pub(crate) fn new(agreed: Agreed, role: Role, contexts: Lend) -> Option<Self> {
-        Some(Deflater { level: agreed.level, way: agreed.of(role), contexts, context: None, spare: Vec::new() })
+        Some(Deflater { level: agreed.level, way: agreed.of(role), contexts, context: None })
     }
 
-    /// Compresses a whole message. The results must go out in the order of the calls; their buffer may be
-    /// [given back](Self::give_back).
-    pub(crate) fn compress(&mut self, message: &[u8]) -> Vec<u8> {
+    /// Compresses a whole message into `out`, which is empty. The results must go out in the order of the calls.
+    pub(crate) fn compress(&mut self, message: &[u8], out: &mut Vec<u8>) {
         if message.is_empty() {
             // An empty block (RFC 7692 §7.2.3.6).
-            return vec![0];
+            out.push(0);
+            return;
         }
         let (level, OneWay { max_window_bits: bits, no_context_takeover: forgets }) = (self.level, self.way);
         if forgets && self.context.is_none() {
@@ -79,7 +78,6 @@ impl Deflater {
         }
         let new = || Compress::new_with_window_bits(Compression::new(level), false, bits);
         let context = self.context.get_or_insert_with(new);
-        let mut out = std::mem::take(&mut self.spare);
         let mut rest = message;
         loop {
             if out.capacity() - out.len() < STEP.min(message.len() + 64) {
@@ -87,7 +85,7 @@ impl Deflater {
             }
             let before = context.total_in();
             // Compressing in memory has no error that these arguments can cause.
-            let _ = context.compress_vec(rest, &mut out, FlushCompress::Sync);
+            let _ = context.compress_vec(rest, out, FlushCompress::Sync);
             rest = &rest[(context.total_in() - before) as usize..];
             // There was room left over, so the flush is whole.
             if rest.is_empty() && out.len() < out.capacity() {
@@ -105,15 +103,16 @@ impl Deflater {
         if out.ends_with(&TAIL) {
             out.truncate(out.len() - TAIL.len());
         }
-        out
     }
+}
 
-    /// Takes a buffer back for the next message, unless it is large.
-    pub(crate) fn give_back(&mut self, mut buffer: Vec<u8>) {
-        if buffer.capacity() <= 4 * STEP {
-            buffer.clear();
-            self.spare = buffer;
-        }
+#[cfg(any(test, fuzzing))]
+impl Deflater {
+    /// Returns a message compressed.
+    pub(crate) fn compressed(&mut self, message: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.compress(message, &mut out);
+        out
     }
 }
 
@@ -255,7 +254,7 @@ mod tests {
             let mut inflater = Inflater::new(agreed.of(role), lend).unwrap();
             for _ in 0..8 {
                 let message = random_message(&mut rng);
-                let compressed = deflater.compress(&message);
+                let compressed = deflater.compressed(&message);
                 let mut arena = Arena::default();
                 let size = rng.random_range(1..=compressed.len());
                 for piece in compressed.chunks(size) {
@@ -291,7 +290,7 @@ mod tests {
     fn inflating_stops_where_there_is_no_more_room_and_goes_on() {
         let agreed = Deflate::default().agree("permessage-deflate").unwrap();
         let message = vec![0; 3_000_000];
-        let compressed = Deflater::new(agreed, Role::Server, lend).unwrap().compress(&message);
+        let compressed = Deflater::new(agreed, Role::Server, lend).unwrap().compressed(&message);
         let (mut inflater, mut rest, mut total) =
             (Inflater::new(agreed.of(Role::Server), lend).unwrap(), compressed.as_slice(), 0);
         loop {

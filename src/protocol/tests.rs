@@ -50,7 +50,7 @@ fn what_one_side_encodes_the_other_decodes() {
                 let (text, payload) = random_message(&mut rng);
                 let (head, bytes) = match &mut deflater {
                     Some(deflater) if rng.random_bool(0.7) => {
-                        (Head::of(text).compressed(), deflater.compress(&payload))
+                        (Head::of(text).compressed(), deflater.compressed(&payload))
                     }
                     _ => (Head::of(text), payload.clone()),
                 };
@@ -89,7 +89,7 @@ fn compressed_fragments_come_out_of_any_split() {
             let (mut wire, mut sent) = (Vec::new(), Vec::new());
             for _ in 0..rng.random_range(1..5) {
                 let (text, payload) = random_message(&mut rng);
-                let compressed = deflater.compress(&payload);
+                let compressed = deflater.compressed(&payload);
                 let mut rest = compressed.as_slice();
                 let mut first = if text { 0x41 } else { 0x42 };
                 while let Some((fragment, after)) = rest.split_at_checked(rng.random_range(0..4_000)) {
@@ -122,7 +122,7 @@ fn what_inflates_to_much_is_unmasked_once() {
     let message = vec![0; 5 << 20];
     for agreed in agreements().into_iter().flatten() {
         for role in ROLES {
-            let compressed = Deflater::new(agreed, role, lend).unwrap().compress(&message);
+            let compressed = Deflater::new(agreed, role, lend).unwrap().compressed(&message);
             let wire = frame_of(role, 0xc2, &compressed);
             let limits = Limits { message_size: message.len(), ..LIMITS };
             for in_pieces in [false, true] {

@@ -22,7 +22,7 @@ use super::mailbox::{MAILBOX, Mailbox};
 use super::timers::Timers;
 use crate::busy_poll::Waiting;
 use crate::error::Error;
-use crate::link::{LoopWaker, Place, Reader, Spared};
+use crate::link::{LoopWaker, Place, Reader, Shrink};
 use crate::panics;
 use crate::sync::{Poll, Waker, now};
 
@@ -49,7 +49,7 @@ pub(super) struct Core<D: Driver> {
     woken: Vec<Token>,
     /// Away with a job that hands out what is in it; made anew when needed before it is back.
     reader: Option<Box<Reader>>,
-    spared: Spared,
+    shrink: Shrink,
     /// The longest of the drivers'.
     busy_poll: Duration,
     waiting: Waiting,
@@ -110,7 +110,7 @@ impl<D: Driver> Core<D> {
             turns: 0,
             woken: Vec::new(),
             reader: None,
-            spared: Spared::default(),
+            shrink: Shrink::default(),
             busy_poll: Duration::ZERO,
             waiting: Waiting::default(),
             polled: now(),
@@ -152,11 +152,11 @@ impl<D: Driver> Core<D> {
             slot.driver.on_wake(self.poll.registry());
         }
         if slot.readable && !slot.driver.has_job() {
-            self.spared.on_read();
             let reader = self.reader.get_or_insert_with(|| Box::new(Reader::new()));
             reader.taken = 0;
             slot.readable = slot.driver.on_readable(reader);
             self.waiting.on_read(reader.taken);
+            self.shrink.on_read(reader.needs_much());
         }
         let job = slot.driver.take_job();
         self.touched(token);
@@ -179,8 +179,8 @@ impl<D: Driver> Core<D> {
 
     /// Sleeps until a socket, a thread or a deadline wants something.
     pub(super) fn wait(&mut self) -> Result<(), Error> {
-        let spared_until = self.spared.on_wait(self.reader.as_ref().is_some_and(|reader| reader.is_large()));
-        let deadline = self.timers.next().into_iter().chain(spared_until).min();
+        let shrink_at = self.shrink.on_wait(self.reader.as_ref().is_some_and(|reader| reader.is_large()));
+        let deadline = self.timers.next().into_iter().chain(shrink_at).min();
         let before = deadline.map(|_| now());
         let timeout = match self.queue.is_empty() {
             false => Some(Duration::ZERO),
@@ -193,7 +193,7 @@ impl<D: Driver> Core<D> {
             _ => self.note_events(),
         }
         self.polled = before.unwrap_or(self.polled);
-        if self.spared.is_over(self.polled) {
+        if self.shrink.is_due(self.polled) {
             self.reader = None;
         }
         self.turns = self.queue.len();

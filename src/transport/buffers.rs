@@ -1,6 +1,11 @@
-//! Buffers for sending, which go from connection to connection: a busy one need not make them, an idle one holds none.
-//! Any thread. A leaf.
+//! Buffers that go from connection to connection: a busy one need not make them, an idle one holds none. Any thread.
+//!
+//! Whoever sends takes one by [`reserve`] and gives it back by [`release`]. A thread keeps the one that it gave back last, if
+//! it is small enough for each thread to have one, so that a lone send takes no lock; the others go to a shelf of the
+//! process, which has a lock. What a thread reads ciphertext into is its own: [`borrow_for_reading`].
 
+use std::cell::{Cell, RefCell};
+use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What is offered to the socket at once: large enough that the cost of the system call, and of waking the peer up, is
@@ -9,94 +14,124 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// 64 KiB or of 320 and more it nearly always did, with 128 to 224 nearly never.
 pub(crate) const PIECE: usize = 192 << 10;
 
-/// The size of a small buffer: most messages that are sent one by one fit.
-const SMALL: usize = 1 << 10;
+/// The smallest buffer, in bytes: most messages that are sent one by one fit.
+const LEAST: usize = 1 << 10;
 
-/// The largest that is kept: a piece, and what its last frame goes beyond it or TLS adds.
-const LARGE: usize = PIECE + PIECE / 2;
+/// The largest buffer that a thread keeps for itself, in bytes: a message that is copied to be sent fits, with what it is
+/// grown by.
+const OWN: usize = 144 << 10;
+
+/// The largest that is kept at all, in bytes: a piece, and what its last frame goes beyond it or TLS adds.
+const LARGEST: usize = PIECE + PIECE / 2;
 
 /// How much larger the next one is where a buffer turns out to be too small. What a stream has to copy until it fills pieces
-/// is then a third of one, and who is held up with little holds little.
+/// is then a third of one, and a connection that is held up with little holds little.
 const GROWTH: usize = 4;
 
-/// How many are kept for the next. Of small ones enough for threads that send at the same time; of large ones what one
-/// stream works with over TLS: one is filled, one encrypted, and one written.
-const SMALL_SPARES: usize = 16;
-const LARGE_SPARES: usize = 3;
+/// How many are on the shelf: what one stream works with over TLS, where one is filled, one encrypted, and one written.
+const SHELVED: usize = 3;
 
-static SPARES: Mutex<Spares> = Mutex::new(Spares { small: Vec::new(), large: Vec::new() });
+/// How many bytes of ciphertext one read of the socket takes at most: four records of the greatest length, the point from
+/// which more does not pay.
+pub(super) const READ: usize = 64 << 10;
 
-#[derive(Debug)]
-struct Spares {
-    small: Vec<Vec<u8>>,
-    /// The largest last.
-    large: Vec<Vec<u8>>,
+/// How many buffers to read into a thread keeps: one, and another for TLS within TLS.
+const READ_BUFFERS: usize = 2;
+
+thread_local! {
+    /// What this thread gave back last.
+    static LAST: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static FOR_READING: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
+
+/// What any thread may take. The largest last.
+static SHELF: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
 /// Makes room for so many bytes more.
 pub(crate) fn reserve(buffer: &mut Vec<u8>, more: usize) {
     let needed = buffer.len() + more;
-    if needed <= buffer.capacity() {
-        return;
+    if needed > buffer.capacity() {
+        let mut larger = take(needed).unwrap_or_else(|| Vec::with_capacity(size_for(needed)));
+        larger.extend_from_slice(buffer);
+        release(&mut mem::replace(buffer, larger));
     }
-    let spare = lock().take(needed);
-    let mut larger = spare.unwrap_or_else(|| Vec::with_capacity(size_for(needed)));
-    larger.extend_from_slice(buffer);
-    release(&mut std::mem::replace(buffer, larger));
 }
 
 /// Empties a buffer that is not needed for now: it holds no memory then.
 pub(crate) fn release(buffer: &mut Vec<u8>) {
     buffer.clear();
-    if buffer.capacity() > 0 {
-        // One that is not kept is freed when the lock no longer is held.
-        let _surplus = lock().put(std::mem::take(buffer));
+    let mut buffer = mem::take(buffer);
+    if buffer.capacity() <= OWN {
+        // The smaller of the two goes on; a thread that ends keeps none.
+        let last = LAST.try_with(Cell::take).unwrap_or_default();
+        if last.capacity() > buffer.capacity() {
+            keep(last);
+        } else {
+            keep(mem::replace(&mut buffer, last));
+        }
     }
+    if (LEAST..=LARGEST).contains(&buffer.capacity()) {
+        // One that is not kept is freed when the lock no longer is held.
+        let _surplus = put(&mut shelf(), buffer);
+    }
+}
+
+/// Returns one with so much room, if there is one: this thread's, or the largest on the shelf, since a caller that needs more
+/// than the least mostly goes on.
+fn take(needed: usize) -> Option<Vec<u8>> {
+    let last = LAST.try_with(Cell::take).unwrap_or_default();
+    if last.capacity() >= needed {
+        return Some(last);
+    }
+    keep(last);
+    // What the shelf has is for those who need much.
+    if needed <= LEAST { None } else { shelf().pop_if(|largest| largest.capacity() >= needed) }
+}
+
+fn keep(buffer: Vec<u8>) {
+    // Where the thread is about to end, it is dropped.
+    let _ = LAST.try_with(|last| last.set(buffer));
+}
+
+/// Puts a buffer on the shelf. Returns the smallest where there are enough.
+fn put(shelf: &mut Vec<Vec<u8>>, buffer: Vec<u8>) -> Option<Vec<u8>> {
+    let at = shelf.partition_point(|other| other.capacity() <= buffer.capacity());
+    shelf.insert(at, buffer);
+    (shelf.len() > SHELVED).then(|| shelf.remove(0))
+}
+
+fn shelf() -> MutexGuard<'static, Vec<Vec<u8>>> {
+    SHELF.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How large a new buffer is.
 fn size_for(needed: usize) -> usize {
-    if needed <= SMALL { SMALL } else { needed.max(LARGE.min(needed.saturating_mul(GROWTH))) }
+    if needed <= LEAST { LEAST } else { needed.max(LARGEST.min(needed.saturating_mul(GROWTH))) }
 }
 
-impl Spares {
-    /// Gives one in which there is room for so many bytes: to whom a small one is not enough the largest, since who fills that
-    /// mostly goes on.
-    fn take(&mut self, needed: usize) -> Option<Vec<u8>> {
-        if needed <= SMALL {
-            return self.small.pop();
+/// Returns a buffer of [`READ`] bytes, all of them initialised.
+#[cfg(feature = "__tls")]
+pub(super) fn borrow_for_reading() -> Vec<u8> {
+    FOR_READING.with_borrow_mut(Vec::pop).unwrap_or_else(|| vec![0; READ])
+}
+
+/// Takes back what [`borrow_for_reading`] gave, unless it has grown.
+#[cfg(feature = "__tls")]
+pub(super) fn return_from_reading(buffer: Vec<u8>) {
+    FOR_READING.with_borrow_mut(|buffers| {
+        if buffers.len() < READ_BUFFERS && buffer.len() == READ {
+            buffers.push(buffer);
         }
-        self.large.pop_if(|largest| largest.capacity() >= needed)
-    }
-
-    /// Keeps it or not: what is left over comes back.
-    fn put(&mut self, buffer: Vec<u8>) -> Option<Vec<u8>> {
-        let (kept, most) = match buffer.capacity() {
-            SMALL => (&mut self.small, SMALL_SPARES),
-            capacity if capacity > SMALL && capacity <= LARGE => (&mut self.large, LARGE_SPARES),
-            _ => return Some(buffer),
-        };
-        kept.push(buffer);
-        kept.sort_by_key(Vec::capacity);
-        (kept.len() > most).then(|| kept.remove(0))
-    }
-}
-
-fn lock() -> MutexGuard<'static, Spares> {
-    SPARES.lock().unwrap_or_else(PoisonError::into_inner)
+    });
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn spares() -> Spares {
-        Spares { small: Vec::new(), large: Vec::new() }
-    }
-
     #[test]
     fn a_buffer_keeps_what_is_in_it_and_has_the_room() {
-        for (before, more) in [(0, 1), (10, SMALL - 10), (10, SMALL), (SMALL, PIECE), (PIECE, 3 * PIECE)] {
+        for (before, more) in [(0, 1), (10, LEAST - 10), (10, LEAST), (LEAST, PIECE), (PIECE, 3 * PIECE)] {
             let content: Vec<u8> = (0..before).map(|i| i as u8).collect();
             let mut buffer = content.clone();
             reserve(&mut buffer, more);
@@ -113,32 +148,34 @@ mod tests {
             len += 70;
             if len > capacity {
                 (copied, capacity) = (copied + len, size_for(len));
-                assert!(capacity <= SMALL.max(GROWTH * len).min(LARGE), "{capacity} bytes for {len}");
+                assert!(capacity <= LEAST.max(GROWTH * len).min(LARGEST), "{capacity} bytes for {len}");
             }
         }
         assert!(copied < PIECE / 2, "{copied} bytes were copied");
-        assert_eq!(size_for(2 * LARGE), 2 * LARGE);
+        assert_eq!(size_for(2 * LARGEST), 2 * LARGEST);
     }
 
     #[test]
-    fn who_needs_little_gets_a_small_one_and_who_needs_more_the_largest() {
-        let mut spares = spares();
-        for size in [SMALL, LARGE, 10 * SMALL] {
-            assert_eq!(spares.put(Vec::with_capacity(size)), None);
+    fn a_thread_gets_back_what_it_gave_back() {
+        for size in [100, 20 << 10, 32 << 10] {
+            let mut buffer = Vec::new();
+            reserve(&mut buffer, size);
+            let place = buffer.as_ptr();
+            release(&mut buffer);
+            reserve(&mut buffer, size);
+            assert_eq!(buffer.as_ptr(), place, "{size} bytes");
+            release(&mut buffer);
         }
-        let mut take = |needed| spares.take(needed).as_ref().map(Vec::capacity);
-        assert_eq!([take(1), take(1)], [Some(SMALL), None]);
-        assert_eq!([take(SMALL + 1), take(10 * SMALL + 1), take(SMALL + 1)], [Some(LARGE), None, Some(10 * SMALL)]);
     }
 
     #[test]
-    fn few_are_kept_the_largest_of_them_and_none_that_is_huge_or_tiny() {
-        let mut spares = spares();
-        let mut is_kept =
-            |size| spares.put(Vec::with_capacity(size)).is_none_or(|left_over| left_over.capacity() != size);
-        assert!((0..SMALL_SPARES).all(|_| is_kept(SMALL)));
-        assert!((1..=LARGE_SPARES).all(|i| is_kept(2 * SMALL * i)));
-        assert!(!is_kept(LARGE + 1) && !is_kept(SMALL - 1) && !is_kept(SMALL + 1) && is_kept(LARGE));
-        assert_eq!((spares.small.len(), spares.large.len()), (SMALL_SPARES, LARGE_SPARES));
+    fn few_are_on_the_shelf_the_largest_of_them() {
+        let mut shelf = Vec::new();
+        let left_over: Vec<_> = [5, 3, 1, 4, 2]
+            .into_iter()
+            .filter_map(|i| put(&mut shelf, Vec::with_capacity(i * LEAST)).map(|buffer| buffer.capacity() / LEAST))
+            .collect();
+        let kept: Vec<_> = shelf.iter().map(|buffer| buffer.capacity() / LEAST).collect();
+        assert_eq!((kept, left_over), (vec![3, 4, 5], vec![1, 2]));
     }
 }

@@ -32,6 +32,7 @@ use crate::protocol::send::SMALL;
 use crate::role::Role;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, now};
+use crate::transport::buffers;
 pub(crate) use backlog::Kept;
 use inner::{Flushed, Inner};
 pub(crate) use lifecycle::Opened;
@@ -121,7 +122,9 @@ impl Shared {
             return None;
         }
         let prepared_from = now();
-        let compressed = deflater.compress(payload);
+        let mut compressed = Vec::new();
+        buffers::reserve(&mut compressed, payload.len() / 4);
+        deflater.compress(payload, &mut compressed);
         let guard = self.lock();
         // The room may be gone again, by as much as one message for each thread that does not compress. A connection that
         // closes meanwhile never opens again, so its context does not matter.
@@ -131,7 +134,7 @@ impl Shared {
         let guard = self.count_and_keep(guard, message, compressed.len());
         let head = Head::of(message.is_text).compressed();
         let guard = self.enqueue(guard, head, &Payload::Borrowed(&compressed), Some(prepared_from));
-        deflater.give_back(compressed);
+        buffers::release(&mut compressed);
         Some(guard)
     }
 

@@ -3,21 +3,12 @@
 //! The socket is read in large pieces, many records at a time, into a buffer that belongs to the thread. A connection keeps
 //! only what is left over, the beginning of a record as a rule, so that an idle one holds nothing.
 
-use std::cell::RefCell;
 use std::io;
 
-/// One read of the socket: four records of the greatest length, the point from which more does not pay.
-const SIZE: usize = 64 << 10;
+use crate::transport::buffers::{self, READ};
 
 /// No handshake message is longer than 64 KiB, which the TLS libraries see to, and none takes more than this in records.
 const LIMIT: usize = 256 << 10;
-
-/// How many buffers a thread keeps: one, and another for TLS within TLS.
-const KEPT: usize = 2;
-
-thread_local! {
-    static BUFFERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-}
 
 #[derive(Default)]
 pub(crate) struct Ahead {
@@ -29,10 +20,10 @@ pub(crate) struct Ahead {
 impl Ahead {
     /// Moves what is left over into a buffer with room behind it.
     pub(crate) fn borrow_buffer(&mut self) {
-        if self.bytes.len() >= SIZE {
+        if self.bytes.len() >= READ {
             return;
         }
-        let buffer = BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_else(|| vec![0; SIZE]);
+        let buffer = buffers::borrow_for_reading();
         let left = std::mem::replace(self, Ahead { bytes: buffer, start: 0, end: 0 });
         self.end = left.waiting().len();
         self.bytes[..self.end].copy_from_slice(left.waiting());
@@ -42,13 +33,7 @@ impl Ahead {
     pub(crate) fn return_buffer(&mut self) {
         let left = Ahead { bytes: self.waiting().to_vec(), start: 0, end: self.waiting().len() };
         let Ahead { bytes: buffer, .. } = std::mem::replace(self, left);
-        if buffer.len() == SIZE {
-            BUFFERS.with_borrow_mut(|buffers| {
-                if buffers.len() < KEPT {
-                    buffers.push(buffer);
-                }
-            });
-        }
+        buffers::return_from_reading(buffer);
     }
 
     pub(crate) fn waiting(&self) -> &[u8] {
@@ -78,7 +63,7 @@ impl Ahead {
             if self.end >= LIMIT {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "a TLS message has no end"));
             }
-            self.bytes.resize((self.end * 2).clamp(SIZE, LIMIT), 0);
+            self.bytes.resize((self.end * 2).clamp(READ, LIMIT), 0);
         }
         Ok(&mut self.bytes[self.end..])
     }
@@ -124,18 +109,10 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_keeps_few_buffers() {
-        let mut many: Vec<Ahead> = (0..10).map(|_| Ahead::default()).collect();
-        many.iter_mut().for_each(Ahead::borrow_buffer);
-        many.iter_mut().for_each(Ahead::return_buffer);
-        assert_eq!(BUFFERS.with_borrow(Vec::len), KEPT);
-    }
-
-    #[test]
     fn room_ends_somewhere() {
         let mut ahead = Ahead::default();
         ahead.borrow_buffer();
-        for size in [SIZE, SIZE, SIZE * 2] {
+        for size in [READ, READ, READ * 2] {
             assert_eq!(ahead.room().unwrap().len(), size);
             ahead.filled(size);
         }
