@@ -15,6 +15,7 @@ use crate::dial::fuzzing::{Answer, answer};
 use crate::error::{Error, Rejection};
 use crate::headers::Headers;
 use crate::link::Supplies;
+use crate::protocol::close::close_payload;
 use crate::protocol::frame::{self, Head, MaskingKey};
 use crate::protocol::handshake::Handshake;
 use crate::protocol::send::{Piece, Queue};
@@ -157,7 +158,7 @@ impl Sending {
 
     /// Ends the queue, or says what is wrong with code and reason.
     pub fn close(&mut self, code: u16, reason: &str) -> Result<(), String> {
-        self.queue.set_close(frame::close_payload(code, reason)?);
+        self.queue.set_close(close_payload(code, reason)?);
         Ok(())
     }
 

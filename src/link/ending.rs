@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::close::Close;
 use crate::error::{Error, Phase};
 use crate::protocol::{Closing, Outcome};
+use crate::role::Role;
 
 pub(super) struct Ending {
     closing: Closing,
@@ -27,7 +28,7 @@ pub(super) struct Ending {
 impl Ending {
     pub(super) fn new(peer: &str, close_timeout: Duration) -> Self {
         Ending {
-            closing: Closing::default(),
+            closing: Closing::new(Role::Client),
             close_timeout,
             peer: peer.into(),
             violated: false,

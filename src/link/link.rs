@@ -20,7 +20,7 @@ use crate::close::{Close, close_code};
 use crate::config::Live;
 use crate::dial::Connected;
 use crate::error::Error;
-use crate::protocol::frame::close_answer;
+use crate::protocol::close::close_answer;
 use crate::protocol::{Batch, End, Item, Keepalive, KeepaliveAction, Kind, Limits};
 
 /// What came of a read.

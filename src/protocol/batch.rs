@@ -46,18 +46,6 @@ pub(crate) enum End {
 }
 
 impl End {
-    /// The code of the Close frame that tells the peer (RFC 6455 §7.4.1); for the peer's own Close, the one it sent.
-    pub(crate) fn close_code(&self) -> u16 {
-        use crate::close::close_code::{INVALID_DATA, POLICY, PROTOCOL_ERROR, TOO_BIG};
-        match self {
-            End::Close { code, .. } => *code,
-            End::Protocol(ProtocolError::InvalidUtf8 | ProtocolError::InvalidDeflate) => INVALID_DATA,
-            End::Protocol(_) => PROTOCOL_ERROR,
-            End::Limit(LimitError::MessageSize { .. }) => TOO_BIG,
-            End::Limit(LimitError::Fragments { .. }) => POLICY,
-        }
-    }
-
     /// The error that callbacks get, where it is one.
     pub(crate) fn into_error(self) -> Option<Error> {
         match self {

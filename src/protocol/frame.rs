@@ -3,12 +3,9 @@
 
 use std::io::Cursor;
 
-use bytes::Bytes;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
-use super::inbound::may_be_sent;
-use crate::close::close_code::NO_STATUS;
 use crate::role::Role;
 
 /// The longest payload of a control frame (RFC 6455 §5.5).
@@ -108,24 +105,6 @@ pub(crate) fn mask(bytes: &mut [u8], key: MaskingKey, offset: usize) {
     }
 }
 
-/// The payload of a Close frame, or what is wrong with code and reason (RFC 6455 §5.5.1, §7.4).
-pub(crate) fn close_payload(code: u16, reason: &str) -> Result<Bytes, String> {
-    if !may_be_sent(code) {
-        return Err(format!(
-            "close code {code} must not be sent: use 1000, another of 1001–1003 and 1007–1014, or one of your own from 3000–4999"
-        ));
-    }
-    if reason.len() > MAX_CONTROL_PAYLOAD - 2 {
-        return Err(format!("a close reason of {} bytes is too long: 123 are allowed", reason.len()));
-    }
-    Ok([&code.to_be_bytes(), reason.as_bytes()].concat().into())
-}
-
-/// The Close frame that answers one with this code (RFC 6455 §5.5.1: typically the same code; 1005 is never sent).
-pub(crate) fn close_answer(code: u16) -> Vec<u8> {
-    if code == NO_STATUS { Vec::new() } else { code.to_be_bytes().to_vec() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,17 +132,5 @@ mod tests {
                 assert_eq!(out.len(), header + payload);
             }
         }
-    }
-
-    #[test]
-    fn only_allowed_codes_and_short_reasons_make_a_close_frame() {
-        for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000] {
-            assert!(close_payload(code, "").is_err(), "{code}");
-        }
-        for code in [1000, 1001, 1003, 1007, 1011, 1014, 3000, 4999] {
-            assert!(close_payload(code, "").is_ok(), "{code}");
-        }
-        assert!(close_payload(1000, &"r".repeat(123)).is_ok());
-        assert!(close_payload(1000, &"r".repeat(124)).is_err());
     }
 }

@@ -6,14 +6,14 @@
 use std::io::Cursor;
 
 use tungstenite::protocol::frame::FrameHeader;
-use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
+use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::assembly::{Assembly, Limits};
 use super::batch::{Batch, End, Kind};
+use super::close::read_close;
 use super::compress::Lend;
-use super::frame::{self, MaskingKey};
+use super::frame::{self, MAX_CONTROL_PAYLOAD, MaskingKey};
 use super::utf8::Utf8;
-use crate::close::close_code::NO_STATUS;
 use crate::deflate::Agreed;
 use crate::error::{LimitError, ProtocolError};
 use crate::role::Role;
@@ -28,9 +28,6 @@ const FINAL_TEXT: u8 = 0x81;
 const FINAL_BINARY: u8 = 0x82;
 const SHORT: usize = 126;
 const MASKED: u8 = 0x80;
-
-/// The longest payload of a control frame (RFC 6455 §5.5).
-const MAX_CONTROL: u8 = 125;
 
 /// The receiving half of the protocol.
 pub(crate) struct Inbound {
@@ -354,7 +351,7 @@ fn check_start(bytes: &[u8], role: Role, compressed: bool) -> Result<(), Protoco
         (Role::Server, false) => return Err(ProtocolError::UnmaskedFrame),
         _ => {}
     }
-    if is_control && second & !MASKED > MAX_CONTROL {
+    if is_control && usize::from(second & !MASKED) > MAX_CONTROL_PAYLOAD {
         return Err(ProtocolError::OversizedControlFrame);
     }
     Ok(())
@@ -365,30 +362,10 @@ fn control_frame(control: Control, start: usize, len: usize, read: &[u8], batch:
     match control {
         Control::Ping => batch.push(Kind::Ping, start, len),
         Control::Pong => batch.push(Kind::Pong, start, len),
-        Control::Close => return Err(close_frame(&read[start..start + len])?),
+        Control::Close => return Err(read_close(&read[start..start + len])?),
         Control::Reserved(opcode) => return Err(ProtocolError::ReservedOpcode(opcode).into()),
     }
     Ok(())
-}
-
-/// Reads the payload of a Close frame (RFC 6455 §5.5.1).
-fn close_frame(payload: &[u8]) -> Result<End, ProtocolError> {
-    let (code, reason) = match payload {
-        [] => return Ok(End::Close { code: NO_STATUS, reason: String::new() }),
-        [_] => return Err(ProtocolError::InvalidClosePayload),
-        [high, low, reason @ ..] => (u16::from_be_bytes([*high, *low]), reason),
-    };
-    if !may_be_sent(code) {
-        return Err(ProtocolError::InvalidCloseCode(code));
-    }
-    let reason = str::from_utf8(reason).map_err(|_| ProtocolError::InvalidUtf8)?;
-    Ok(End::Close { code, reason: reason.to_owned() })
-}
-
-/// Whether a close code may stand in a Close frame (RFC 6455 §7.4.2). tungstenite does not know 1014, which was registered
-/// later.
-pub(crate) fn may_be_sent(code: u16) -> bool {
-    code == 1014 || CloseCode::from(code).is_allowed()
 }
 
 #[cfg(test)]

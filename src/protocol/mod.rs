@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  bytes read ──► inbound ──► batch of items ──► callbacks          payload ──► frame + mask ──► send ──► bytes to write
-//!                   │ utf8, limits                                               closing, keepalive: what is due when
+//!                   │ utf8, limits                                               close, keepalive: what is due when
 //!
 //!  handshake: what comes before that
 //! ```
@@ -14,7 +14,7 @@
 mod arena;
 mod assembly;
 mod batch;
-mod closing;
+pub(crate) mod close;
 #[cfg_attr(not(feature = "deflate"), path = "compress_none.rs")]
 mod compress;
 pub(crate) mod frame;
@@ -32,7 +32,7 @@ mod utf8;
 
 pub(crate) use assembly::Limits;
 pub(crate) use batch::{Batch, End, Item, Kind, message};
-pub(crate) use closing::{Closing, Outcome};
+pub(crate) use close::{Closing, Outcome};
 pub(crate) use compress::{Contexts, Deflater, Lend};
 pub(crate) use inbound::Inbound;
 pub(crate) use keepalive::{Keepalive, KeepaliveAction};

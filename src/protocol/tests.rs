@@ -3,7 +3,8 @@
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::frame::{Head, close_payload};
+use super::close::close_payload;
+use super::frame::Head;
 use super::send::{Piece, Queue};
 #[cfg(feature = "deflate")]
 use super::testing::frame_of;

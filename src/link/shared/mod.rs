@@ -26,6 +26,7 @@ use super::writer::{Compressor, Tail};
 use crate::deadline::after;
 use crate::error::SendError;
 use crate::message::{Outgoing, Payload};
+use crate::protocol::close::close_payload;
 use crate::protocol::frame::{self, Head, MAX_CONTROL_PAYLOAD};
 use crate::protocol::handshake::Handshake;
 use crate::protocol::send::SMALL;
@@ -169,8 +170,8 @@ impl Shared {
 
     /// Begins to close: what is queued goes out first, then the Close frame. Only the first call counts.
     pub(crate) fn close(self: &Arc<Self>, code: u16, reason: &str) -> Result<(), SendError> {
-        let payload = frame::close_payload(code, reason)
-            .map_err(|problem| SendError::InvalidControl { problem: problem.into() })?;
+        let payload =
+            close_payload(code, reason).map_err(|problem| SendError::InvalidControl { problem: problem.into() })?;
         let mut guard = self.lock();
         if guard.close.is_some() || matches!(guard.state, State::Closed) {
             return Ok(());
