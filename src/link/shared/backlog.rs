@@ -26,6 +26,8 @@ pub(crate) struct Backlog {
     expired: Vec<Kept>,
     /// Payload bytes in `waiting`.
     bytes: usize,
+    /// Counts the messages that were taken out unsent.
+    given_up: usize,
     /// A connection is there, but what waits is held until its first callback has returned, so that what that sends (who
     /// we are, what we subscribe to) goes first.
     holding: bool,
@@ -47,7 +49,18 @@ pub(crate) struct Kept {
 impl Backlog {
     pub(crate) fn new(limit: usize, max_age: Duration) -> Self {
         let (handed, waiting) = (VecDeque::new(), VecDeque::new());
-        Backlog { limit, max_age, handed, waiting, expired: Vec::new(), bytes: 0, holding: false, due: 0, opener: None }
+        Backlog {
+            limit,
+            max_age,
+            handed,
+            waiting,
+            expired: Vec::new(),
+            bytes: 0,
+            given_up: 0,
+            holding: false,
+            due: 0,
+            opener: None,
+        }
     }
 
     pub(crate) fn limit(&self) -> usize {
@@ -57,6 +70,16 @@ impl Backlog {
     /// Counts the payload bytes that wait for a connection.
     pub(crate) fn len(&self) -> usize {
         self.bytes
+    }
+
+    /// Whether every message was wholly written, but for those that were given up.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.handed.is_empty() && self.waiting.is_empty()
+    }
+
+    /// Counts the messages that will never be sent.
+    pub(crate) fn given_up(&self) -> usize {
+        self.given_up
     }
 
     /// Whether a message from this thread has to wait although there is a connection.
@@ -136,6 +159,7 @@ impl Backlog {
         let fresh = self.waiting.iter().position(|kept| after(kept.since, self.max_age) > now);
         let expired: Vec<Kept> = self.waiting.drain(..fresh.unwrap_or(self.waiting.len())).collect();
         self.bytes -= expired.iter().map(|kept| kept.payload.len()).sum::<usize>();
+        self.given_up += expired.len();
         expired
     }
 
@@ -147,6 +171,7 @@ impl Backlog {
     pub(crate) fn take_all(&mut self) -> Vec<Kept> {
         self.lost();
         self.bytes = 0;
+        self.given_up += self.waiting.len();
         self.waiting.drain(..).collect()
     }
 }

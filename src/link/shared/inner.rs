@@ -40,6 +40,14 @@ pub(super) struct Inner {
     pub(super) waiting_threads: usize,
 }
 
+/// What a `flush` waits for.
+pub(super) struct FlushTarget {
+    /// Where the connection's stream ended.
+    position: Option<(Arc<Wire>, u64)>,
+    /// How many kept messages had been given up by then.
+    given_up: usize,
+}
+
 /// Whether what was sent has been handed to the operating system.
 pub(super) enum Flushed {
     Yes,
@@ -59,17 +67,26 @@ impl Inner {
         self.buffered() + self.backlog.as_ref().map_or(0, Backlog::len)
     }
 
+    /// Returns what a `flush` that begins now waits for.
+    pub(super) fn flush_target(&self) -> FlushTarget {
+        FlushTarget {
+            position: self.writer.as_ref().map(|writer| (Arc::clone(&writer.wire), writer.accepted())),
+            given_up: self.backlog.as_ref().map_or(0, Backlog::given_up),
+        }
+    }
+
     /// Whether everything up to a position in a connection's stream has been handed to the operating system; with a backlog,
-    /// everything that there is.
-    pub(super) fn flushed(&self, target: Option<&(Arc<Wire>, u64)>) -> Flushed {
-        if self.backlog.is_some() {
-            return match self.to_send() {
-                0 => Flushed::Yes,
-                _ if self.state == State::Closed => Flushed::Never,
-                _ => Flushed::NotYet,
+    /// everything that there is, over whatever connections.
+    pub(super) fn flushed(&self, FlushTarget { position, given_up }: &FlushTarget) -> Flushed {
+        if let Some(backlog) = &self.backlog {
+            return match backlog.is_empty() && self.buffered() == 0 {
+                _ if backlog.given_up() != *given_up => Flushed::Never,
+                true => Flushed::Yes,
+                false if self.state == State::Closed => Flushed::Never,
+                false => Flushed::NotYet,
             };
         }
-        let Some((wire, target)) = target else { return Flushed::Yes };
+        let Some((wire, target)) = position else { return Flushed::Yes };
         let writer = self.writer.as_ref().filter(|writer| Arc::ptr_eq(&writer.wire, wire));
         let written = writer.map_or_else(|| wire.written.load(Ordering::Relaxed), Writer::written);
         match writer {

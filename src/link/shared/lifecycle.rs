@@ -147,7 +147,13 @@ impl Shared {
 
     /// Takes what has waited for a connection for too long.
     pub(crate) fn expire(&self, now: Instant) -> Vec<Kept> {
-        self.lock().backlog.as_mut().map_or_else(Vec::new, |backlog| backlog.expire(now))
+        let mut guard = self.lock();
+        let expired = guard.backlog.as_mut().map_or_else(Vec::new, |backlog| backlog.expire(now));
+        if !expired.is_empty() {
+            // They may be what somebody waits for in `flush`.
+            self.progress.notify_all();
+        }
+        expired
     }
 
     pub(crate) fn next_expiry(&self) -> Option<Instant> {

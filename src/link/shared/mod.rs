@@ -235,9 +235,9 @@ impl Shared {
             let driven = self.drive(guard, Wait::UpTo(timeout)).map(drop);
             return driven.map_err(|no_room| no_room.into_error(Outgoing::from(&[][..])));
         }
-        let target = guard.writer.as_ref().map(|writer| (Arc::clone(&writer.wire), writer.accepted()));
+        let target = guard.flush_target();
         loop {
-            match guard.flushed(target.as_ref()) {
+            match guard.flushed(&target) {
                 Flushed::Yes => return Ok(()),
                 Flushed::Never => return Err(SendError::NotConnected { message: None }),
                 Flushed::NotYet => {}
