@@ -11,8 +11,9 @@ use bytes::Bytes;
 use super::frame::{self, Head, Mask};
 use crate::role::Role;
 
-/// A payload up to this is copied, masked, behind what waits already. A longer one waits as it is.
-pub(crate) const SMALL: usize = 32 << 10;
+/// A payload up to this is copied, masked, behind what waits already. A longer one waits as it is. In a model few bytes are to
+/// go every way.
+pub(crate) const SMALL: usize = if cfg!(all(test, websocket_model)) { 16 } else { 32 << 10 };
 
 /// What sending needs and has not itself: it is handed in, for the protocol has no lock and no source of chance of its own.
 pub(crate) trait Supplies: Copy {

@@ -12,6 +12,8 @@
 mod backlog;
 mod inner;
 mod lifecycle;
+#[cfg(all(test, websocket_model))]
+mod model;
 mod room;
 #[cfg(test)]
 mod tests;

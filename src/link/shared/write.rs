@@ -55,7 +55,7 @@ impl Shared {
             return Ok(guard);
         }
         let (wire, target, timeout) = (Arc::clone(&writer.wire), writer.accepted(), wait.limit(&guard));
-        let deadline = after(Instant::now(), timeout);
+        let deadline = after(now(), timeout);
         while guard.buffered() > 0 {
             let left = deadline.saturating_duration_since(now());
             if left.is_zero() {

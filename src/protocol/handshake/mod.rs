@@ -32,6 +32,7 @@ use crate::headers::Headers;
 /// # Ok::<(), websocket_app::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(all(test, websocket_model), derive(Default))]
 pub struct Handshake {
     pub(crate) status: u16,
     pub(crate) headers: Headers,
