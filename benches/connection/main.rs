@@ -1,5 +1,5 @@
 //! The library from outside, over loopback, beside tungstenite: round trips, receiving, sending from several threads, many
-//! connections, `busy_poll`.
+//! connections, bursts, `busy_poll`.
 //!
 //! ```text
 //! cargo bench --bench connection                  # all of it, about a minute
@@ -13,6 +13,7 @@
 // In a benchmark, what cannot go wrong may say so by failing.
 #![allow(clippy::unwrap_used)]
 
+mod burst;
 mod busy_poll;
 mod clients;
 #[path = "../compare/mod.rs"]
@@ -43,5 +44,6 @@ fn main() {
     receive::run(&bench, &server);
     connections::run(&bench, &server);
     drop(apart);
+    burst::run(&bench);
     send::run(&bench, &server);
 }
