@@ -6,6 +6,8 @@
 //!                (material, verify, pins)                         (an Attempt of transport::tls)
 //! ```
 //!
+//! Only `native_options`, `rustls_options` and what they make know which library it is.
+//!
 //! Apart from the session that comes of it, which lives as long as the connection: what is here is options, trust, and the
 //! waiting for the server's answers.
 
@@ -22,8 +24,11 @@ mod verify;
 
 use std::io;
 use std::net::IpAddr;
+#[cfg(feature = "rustls")]
 use std::sync::Arc;
 
+#[cfg(feature = "rustls")]
+use ::rustls::pki_types::ServerName;
 use url::Host;
 
 use super::waiter::{Failure, Waiter};
@@ -40,23 +45,19 @@ use pins::Pins;
 /// What to trust, who to be, and whose certificate to expect. Made once for all connects to a target: loading the
 /// operating system's roots takes longer than a handshake.
 pub(super) struct Connector {
-    library: Library,
+    begin: Begin,
     pins: Pins,
 }
 
-enum Library {
-    #[cfg(feature = "native-tls")]
-    Native(Arc<native_tls::TlsConnector>, Box<str>),
-    #[cfg(feature = "rustls")]
-    Rustls(Arc<::rustls::ClientConfig>, ::rustls::pki_types::ServerName<'static>),
-}
+/// Begins a handshake with whatever library was chosen.
+type Begin = Box<dyn Fn() -> Result<Box<dyn Attempt>, Explained> + Send + Sync>;
 
 impl Connector {
     /// Reads the files and parses the certificates that `config` names.
     pub(super) fn new(host: &Host<&str>, config: &TlsConfig) -> Result<Self, Error> {
         let server_name = server_name(host, config.server_name.as_deref())?;
         let pins = Pins::new(&config.pins)?;
-        Ok(Connector { library: Library::new(config, server_name)?, pins })
+        Ok(Connector { begin: begin_with(config, server_name)?, pins })
     }
 
     /// Takes a connected stream that is registered with the waiter.
@@ -65,7 +66,7 @@ impl Connector {
         let (mut incoming, mut outgoing) = (Ahead::default(), Outgoing::default());
         incoming.borrow_buffer();
         let mut first_byte = None;
-        let mut attempt = self.attempt().map_err(|error| refused(error, waiter))?;
+        let mut attempt = (self.begin)().map_err(|error| refused(error, waiter))?;
         let session = loop {
             let step = attempt.step(&mut incoming, outgoing.bytes());
             if step.is_err() {
@@ -88,36 +89,26 @@ impl Connector {
         waiter.retry(Phase::Tls, || outgoing.flush(|bytes| below.write(bytes)))?;
         Ok(Stream::tls(Layer::new(below, waiter.peer(), session, incoming, outgoing)))
     }
-
-    fn attempt(&self) -> Result<Attempt, Explained> {
-        match &self.library {
-            #[cfg(feature = "native-tls")]
-            Library::Native(connector, name) => {
-                Ok(Attempt::Native(native::Attempt::new(connector.as_ref().clone(), name)))
-            }
-            #[cfg(feature = "rustls")]
-            Library::Rustls(config, name) => rustls_session::Attempt::new(config.clone(), name.clone())
-                .map(|attempt| Attempt::Rustls(Box::new(attempt))),
-        }
-    }
 }
 
-impl Library {
-    fn new(config: &TlsConfig, server_name: String) -> Result<Self, Error> {
-        match config.chosen_backend()? {
-            #[cfg(feature = "native-tls")]
-            TlsBackend::NativeTls => Ok(Library::Native(native_options::connector(config)?, server_name.into())),
-            #[cfg(feature = "rustls")]
-            TlsBackend::Rustls => {
-                let name = server_name.clone().try_into().map_err(|_| not_a_name(&server_name))?;
-                Ok(Library::Rustls(rustls_options::connector(config)?, name))
-            }
-            #[allow(unreachable_patterns)]
-            other => Err(Error::invalid(
-                format!("TlsConfig::backend({other:?})"),
-                format!("this program was built without it: enable the feature `{}` of websocket-app", other.feature()),
-            )),
+fn begin_with(config: &TlsConfig, server_name: String) -> Result<Begin, Error> {
+    match config.chosen_backend()? {
+        #[cfg(feature = "native-tls")]
+        TlsBackend::NativeTls => {
+            let connector = native_options::connector(config)?;
+            Ok(Box::new(move || Ok(Box::new(native::Attempt::new(connector.as_ref().clone(), &server_name)))))
         }
+        #[cfg(feature = "rustls")]
+        TlsBackend::Rustls => {
+            let name: ServerName<'static> = server_name.clone().try_into().map_err(|_| not_a_name(&server_name))?;
+            let config = rustls_options::connector(config)?;
+            Ok(Box::new(move || Ok(Box::new(rustls_session::Attempt::new(Arc::clone(&config), name.clone())?))))
+        }
+        #[allow(unreachable_patterns)]
+        other => Err(Error::invalid(
+            format!("TlsConfig::backend({other:?})"),
+            format!("this program was built without it: enable the feature `{}` of websocket-app", other.feature()),
+        )),
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct Layer {
 }
 
 struct State {
-    session: Session,
+    session: Box<dyn Session>,
     incoming: Ahead,
     /// What the TLS library says for itself, an alert or new keys: goes out before what is encrypted after it.
     said: Vec<u8>,
@@ -44,7 +44,13 @@ struct State {
 
 impl Layer {
     /// Begins where the handshake has ended, with what came behind it.
-    pub(crate) fn new(below: Stream, peer: &str, session: Session, mut incoming: Ahead, outgoing: Outgoing) -> Self {
+    pub(crate) fn new(
+        below: Stream,
+        peer: &str,
+        session: Box<dyn Session>,
+        mut incoming: Ahead,
+        outgoing: Outgoing,
+    ) -> Self {
         incoming.return_buffer();
         let state = Mutex::new(State { session, incoming, said: Vec::new(), ended: false, failed: None });
         let (outgoing, more, stalled) = (Mutex::new(outgoing), AtomicBool::new(true), AtomicBool::new(false));

@@ -77,9 +77,11 @@ impl Attempt {
             progress: Progress::Begins(connector),
         }
     }
+}
 
-    pub(super) fn step(self, incoming: &mut Ahead, outgoing: &mut Vec<u8>) -> Result<Step, Explained> {
-        let Attempt { server_name, last_words, progress } = self;
+impl session::Attempt for Attempt {
+    fn step(self: Box<Self>, incoming: &mut Ahead, outgoing: &mut Vec<u8>) -> Result<Step, Explained> {
+        let Attempt { server_name, last_words, progress } = *self;
         let attempt = match progress {
             Progress::Begins(connector) => {
                 let mut pipe = Pipe::default();
@@ -95,12 +97,12 @@ impl Attempt {
         match attempt {
             Ok(mut stream) => {
                 stream.get_mut().swap(incoming, outgoing);
-                Ok(Step::Done(session::Session::Native(Box::new(Session(stream)))))
+                Ok(Step::Done(Box::new(Session(stream))))
             }
             Err(HandshakeError::WouldBlock(mut halfway)) => {
                 halfway.get_mut().swap(incoming, outgoing);
                 let attempt = Attempt { server_name, last_words, progress: Progress::Halfway(halfway) };
-                Ok(Step::Wants(session::Attempt::Native(attempt)))
+                Ok(Step::Wants(Box::new(attempt)))
             }
             Err(HandshakeError::Failure(error)) => {
                 outgoing.append(&mut last_words.lock().unwrap_or_else(PoisonError::into_inner));
@@ -111,10 +113,10 @@ impl Attempt {
     }
 }
 
-pub(crate) struct Session(TlsStream<Pipe>);
+struct Session(TlsStream<Pipe>);
 
-impl Session {
-    pub(super) fn decrypt(&mut self, incoming: &mut Ahead, outgoing: &mut Vec<u8>, buf: &mut [u8]) -> Decrypted {
+impl session::Session for Session {
+    fn decrypt(&mut self, incoming: &mut Ahead, outgoing: &mut Vec<u8>, buf: &mut [u8]) -> Decrypted {
         self.0.get_mut().swap(incoming, outgoing);
         let mut decrypted = Decrypted::default();
         while decrypted.length < buf.len() {
@@ -141,7 +143,7 @@ impl Session {
         decrypted
     }
 
-    pub(super) fn encrypt(&mut self, bytes: &[u8], incoming: &mut Ahead, outgoing: &mut Vec<u8>) -> io::Result<usize> {
+    fn encrypt(&mut self, bytes: &[u8], incoming: &mut Ahead, outgoing: &mut Vec<u8>) -> io::Result<usize> {
         self.0.get_mut().swap(incoming, outgoing);
         let written = self.0.write(bytes);
         self.0.get_mut().swap(incoming, outgoing);
@@ -153,14 +155,14 @@ impl Session {
         }
     }
 
-    pub(super) fn close_notify(&mut self, incoming: &mut Ahead, outgoing: &mut Vec<u8>) {
+    fn close_notify(&mut self, incoming: &mut Ahead, outgoing: &mut Vec<u8>) {
         self.0.get_mut().swap(incoming, outgoing);
         // An error means that the session is past saying anything.
         let _ = self.0.shutdown();
         self.0.get_mut().swap(incoming, outgoing);
     }
 
-    pub(super) fn peer_certificate(&self) -> Option<Vec<u8>> {
+    fn peer_certificate(&self) -> Option<Vec<u8>> {
         self.0.peer_certificate().ok()??.to_der().ok()
     }
 }

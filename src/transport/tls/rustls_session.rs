@@ -164,11 +164,13 @@ impl Attempt {
             Err(error) => Err(Explained { lasting: true, text: error.to_string(), source: error.into() }),
         }
     }
+}
 
-    pub(super) fn step(mut self: Box<Self>, incoming: &mut Ahead, outgoing: &mut Vec<u8>) -> Result<Step, Explained> {
+impl session::Attempt for Attempt {
+    fn step(mut self: Box<Self>, incoming: &mut Ahead, outgoing: &mut Vec<u8>) -> Result<Step, Explained> {
         match self.0.turn(incoming, outgoing, &mut [], &[]) {
-            Ok(Turn::Blocked) => Ok(Step::Wants(session::Attempt::Rustls(self))),
-            Ok(_) => Ok(Step::Done(session::Session::Rustls(Box::new(Session(self.0))))),
+            Ok(Turn::Blocked) => Ok(Step::Wants(self)),
+            Ok(_) => Ok(Step::Done(Box::new(Session(self.0)))),
             Err(error) => {
                 self.0.alert(incoming, outgoing);
                 Err(self.0.explain(error))
@@ -177,10 +179,10 @@ impl Attempt {
     }
 }
 
-pub(crate) struct Session(Connection);
+struct Session(Connection);
 
-impl Session {
-    pub(super) fn decrypt(&mut self, incoming: &mut Ahead, outgoing: &mut Vec<u8>, buf: &mut [u8]) -> Decrypted {
+impl session::Session for Session {
+    fn decrypt(&mut self, incoming: &mut Ahead, outgoing: &mut Vec<u8>, buf: &mut [u8]) -> Decrypted {
         let mut decrypted = Decrypted { length: self.give(buf), ..Decrypted::default() };
         while decrypted.length < buf.len() {
             match self.0.turn(incoming, outgoing, &mut buf[decrypted.length..], &[]) {
@@ -199,20 +201,7 @@ impl Session {
         decrypted
     }
 
-    /// Hands out what there was no room for.
-    fn give(&mut self, buf: &mut [u8]) -> usize {
-        let Connection { plaintext, given, .. } = &mut self.0;
-        let n = buf.len().min(plaintext.len() - *given);
-        buf[..n].copy_from_slice(&plaintext[*given..*given + n]);
-        *given += n;
-        if *given == plaintext.len() {
-            // An idle connection holds no buffer.
-            (*plaintext, *given) = (Vec::new(), 0);
-        }
-        n
-    }
-
-    pub(super) fn encrypt(&mut self, bytes: &[u8], incoming: &mut Ahead, outgoing: &mut Vec<u8>) -> io::Result<usize> {
+    fn encrypt(&mut self, bytes: &[u8], incoming: &mut Ahead, outgoing: &mut Vec<u8>) -> io::Result<usize> {
         loop {
             match self.0.turn(incoming, outgoing, &mut [], bytes) {
                 Ok(Turn::Open) => return Ok(bytes.len()),
@@ -224,7 +213,7 @@ impl Session {
         }
     }
 
-    pub(super) fn close_notify(&mut self, incoming: &mut Ahead, outgoing: &mut Vec<u8>) {
+    fn close_notify(&mut self, incoming: &mut Ahead, outgoing: &mut Vec<u8>) {
         while let Ok(Turn::Received(_)) = self.0.turn(incoming, outgoing, &mut [], &[]) {}
         let status = self.0.tls.process_tls_records(incoming.waiting_mut());
         let consumed = status.discard;
@@ -235,8 +224,23 @@ impl Session {
         incoming.consume(consumed);
     }
 
-    pub(super) fn peer_certificate(&self) -> Option<Vec<u8>> {
+    fn peer_certificate(&self) -> Option<Vec<u8>> {
         Some(self.0.tls.peer_certificates()?.first()?.to_vec())
+    }
+}
+
+impl Session {
+    /// Hands out what there was no room for.
+    fn give(&mut self, buf: &mut [u8]) -> usize {
+        let Connection { plaintext, given, .. } = &mut self.0;
+        let n = buf.len().min(plaintext.len() - *given);
+        buf[..n].copy_from_slice(&plaintext[*given..*given + n]);
+        *given += n;
+        if *given == plaintext.len() {
+            // An idle connection holds no buffer.
+            (*plaintext, *given) = (Vec::new(), 0);
+        }
+        n
     }
 }
 

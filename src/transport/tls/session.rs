@@ -1,5 +1,5 @@
-//! [`Session`]: TLS as bytes in, bytes out, whichever library does it. Neither knows a socket: [`Layer`](super::Layer) moves
-//! the bytes.
+//! [`Attempt`] and [`Session`]: TLS as bytes in, bytes out, whatever library does it: one that is added implements these.
+//! It knows no socket: [`Layer`](super::Layer) moves the bytes, and has the lock.
 //!
 //! ```text
 //!    Attempt ── step ──► Step::Wants(Attempt)      the server has to answer first
@@ -12,86 +12,34 @@ use std::io;
 use std::sync::Arc;
 
 use super::ahead::Ahead;
-#[cfg(feature = "native-tls")]
-use super::native;
-#[cfg(feature = "rustls")]
-use super::rustls_session as rustls;
 use crate::error::Error;
 
 /// A handshake under way.
-pub(crate) enum Attempt {
-    #[cfg(feature = "native-tls")]
-    Native(native::Attempt),
-    #[cfg(feature = "rustls")]
-    Rustls(Box<rustls::Attempt>),
+pub(crate) trait Attempt: Send {
+    /// Takes what has come from `incoming`, and adds to `outgoing` what is to be sent, an alert in case of an error too.
+    fn step(self: Box<Self>, incoming: &mut Ahead, outgoing: &mut Vec<u8>) -> Result<Step, Explained>;
 }
 
 pub(crate) enum Step {
-    Wants(Attempt),
-    Done(Session),
-}
-
-impl Attempt {
-    /// Takes what has come from `incoming`, and adds to `outgoing` what is to be sent, an alert in case of an error too.
-    pub(crate) fn step(self, incoming: &mut Ahead, outgoing: &mut Vec<u8>) -> Result<Step, Explained> {
-        match self {
-            #[cfg(feature = "native-tls")]
-            Attempt::Native(attempt) => attempt.step(incoming, outgoing),
-            #[cfg(feature = "rustls")]
-            Attempt::Rustls(attempt) => attempt.step(incoming, outgoing),
-        }
-    }
+    /// The peer has to answer first.
+    Wants(Box<dyn Attempt>),
+    Done(Box<dyn Session>),
 }
 
 /// An open session.
-pub(crate) enum Session {
-    #[cfg(feature = "native-tls")]
-    Native(Box<native::Session>),
-    #[cfg(feature = "rustls")]
-    Rustls(Box<rustls::Session>),
-}
-
-impl Session {
+pub(crate) trait Session: Send {
     /// Decrypts into `buf` until it is full or no whole record is left: zero means that more must come first.
-    pub(crate) fn decrypt(&mut self, incoming: &mut Ahead, outgoing: &mut Vec<u8>, buf: &mut [u8]) -> Decrypted {
-        match self {
-            #[cfg(feature = "native-tls")]
-            Session::Native(session) => session.decrypt(incoming, outgoing, buf),
-            #[cfg(feature = "rustls")]
-            Session::Rustls(session) => session.decrypt(incoming, outgoing, buf),
-        }
-    }
+    fn decrypt(&mut self, incoming: &mut Ahead, outgoing: &mut Vec<u8>, buf: &mut [u8]) -> Decrypted;
 
     /// Encrypts the beginning of `bytes`, a record's worth at most, and tells how much that is. `WouldBlock` means that the
     /// peer has to say something first, which `decrypt` takes.
-    pub(crate) fn encrypt(&mut self, bytes: &[u8], incoming: &mut Ahead, outgoing: &mut Vec<u8>) -> io::Result<usize> {
-        match self {
-            #[cfg(feature = "native-tls")]
-            Session::Native(session) => session.encrypt(bytes, incoming, outgoing),
-            #[cfg(feature = "rustls")]
-            Session::Rustls(session) => session.encrypt(bytes, incoming, outgoing),
-        }
-    }
+    fn encrypt(&mut self, bytes: &[u8], incoming: &mut Ahead, outgoing: &mut Vec<u8>) -> io::Result<usize>;
 
     /// Says that nothing more will come (RFC 8446 §6.1), if that can be said.
-    pub(crate) fn close_notify(&mut self, incoming: &mut Ahead, outgoing: &mut Vec<u8>) {
-        match self {
-            #[cfg(feature = "native-tls")]
-            Session::Native(session) => session.close_notify(incoming, outgoing),
-            #[cfg(feature = "rustls")]
-            Session::Rustls(session) => session.close_notify(incoming, outgoing),
-        }
-    }
+    fn close_notify(&mut self, incoming: &mut Ahead, outgoing: &mut Vec<u8>);
 
-    /// Gives the server's own certificate in DER.
-    pub(crate) fn peer_certificate(&self) -> Option<Vec<u8>> {
-        match self {
-            #[cfg(feature = "native-tls")]
-            Session::Native(session) => session.peer_certificate(),
-            #[cfg(feature = "rustls")]
-            Session::Rustls(session) => session.peer_certificate(),
-        }
-    }
+    /// Gives the peer's own certificate in DER.
+    fn peer_certificate(&self) -> Option<Vec<u8>>;
 }
 
 /// What a call of [`Session::decrypt`] came to.
