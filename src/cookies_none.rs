@@ -1,4 +1,4 @@
-//! What stands in for cookies where the feature is not compiled in: nothing is kept, and asking for it is an error.
+//! Stands in for cookies where the feature `cookies` is off: asking for them is an error, and nothing is kept.
 
 use std::path::Path;
 

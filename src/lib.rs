@@ -214,10 +214,8 @@ mod busy_poll;
 mod client;
 mod close;
 mod config;
-#[cfg(feature = "cookies")]
-mod cookies;
-#[cfg(not(feature = "cookies"))]
-#[path = "cookies_none.rs"]
+// What a feature brings that is off has a stand-in of the same name, here and below: nothing else asks for the feature.
+#[cfg_attr(not(feature = "cookies"), path = "cookies_none.rs")]
 mod cookies;
 mod deadline;
 mod deflate;

@@ -31,10 +31,7 @@ mod request;
 mod resolve;
 mod target;
 mod tcp;
-#[cfg(feature = "__tls")]
-mod tls;
-#[cfg(not(feature = "__tls"))]
-#[path = "tls/none.rs"]
+#[cfg_attr(not(feature = "__tls"), path = "tls/none.rs")]
 mod tls;
 #[cfg(unix)]
 mod unix;

@@ -12,10 +12,7 @@
 pub(crate) mod buffers;
 mod socket;
 mod stream;
-#[cfg(feature = "__tls")]
-pub(crate) mod tls;
-#[cfg(not(feature = "__tls"))]
-#[path = "tls/none.rs"]
+#[cfg_attr(not(feature = "__tls"), path = "tls/none.rs")]
 pub(crate) mod tls;
 
 pub use socket::{Socket, SocketOptions, Transport};

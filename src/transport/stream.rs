@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use mio::{Interest, Registry, Token};
 
-#[cfg(feature = "__tls")]
 use super::tls::Layer;
 use crate::transport::Socket;
 
@@ -22,7 +21,6 @@ pub(crate) struct Stream(Kind);
 
 enum Kind {
     Plain(Socket),
-    #[cfg(feature = "__tls")]
     Tls(Box<Layer>),
 }
 
@@ -31,7 +29,8 @@ impl Stream {
         Stream(Kind::Plain(socket))
     }
 
-    #[cfg(feature = "__tls")]
+    // Where no TLS feature is on, there is no layer.
+    #[cfg_attr(not(feature = "__tls"), allow(dead_code))]
     pub(crate) fn tls(layer: Layer) -> Self {
         Stream(Kind::Tls(Box::new(layer)))
     }
@@ -44,7 +43,6 @@ impl Stream {
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         match &self.0 {
             Kind::Plain(socket) => socket.read(buf),
-            #[cfg(feature = "__tls")]
             Kind::Tls(layer) => layer.read(buf),
         }
     }
@@ -54,7 +52,6 @@ impl Stream {
     pub(crate) fn has_more(&self) -> bool {
         match &self.0 {
             Kind::Plain(socket) => socket.has_more(),
-            #[cfg(feature = "__tls")]
             Kind::Tls(layer) => layer.has_more(),
         }
     }
@@ -66,7 +63,6 @@ impl Stream {
     pub(crate) fn write(&self, buf: &[u8]) -> io::Result<usize> {
         match &self.0 {
             Kind::Plain(socket) => socket.write(buf),
-            #[cfg(feature = "__tls")]
             Kind::Tls(layer) => layer.write(buf),
         }
     }
@@ -76,7 +72,6 @@ impl Stream {
     pub(crate) fn is_stalled(&self) -> bool {
         match &self.0 {
             Kind::Plain(_) => false,
-            #[cfg(feature = "__tls")]
             Kind::Tls(layer) => layer.is_stalled(),
         }
     }
@@ -85,7 +80,6 @@ impl Stream {
     pub(crate) fn take_stalled(&self) -> bool {
         match &self.0 {
             Kind::Plain(_) => false,
-            #[cfg(feature = "__tls")]
             Kind::Tls(layer) => layer.take_stalled(),
         }
     }
@@ -102,7 +96,6 @@ impl Stream {
     pub(crate) fn shutdown(&self) {
         match &self.0 {
             Kind::Plain(socket) => socket.shutdown(Shutdown::Write),
-            #[cfg(feature = "__tls")]
             Kind::Tls(layer) => layer.shutdown(),
         }
     }
@@ -136,7 +129,6 @@ impl Stream {
     fn socket(&self) -> &Socket {
         match &self.0 {
             Kind::Plain(socket) => socket,
-            #[cfg(feature = "__tls")]
             Kind::Tls(layer) => layer.below().socket(),
         }
     }
@@ -144,7 +136,6 @@ impl Stream {
     fn socket_mut(&mut self) -> &mut Socket {
         match &mut self.0 {
             Kind::Plain(socket) => socket,
-            #[cfg(feature = "__tls")]
             Kind::Tls(layer) => layer.below_mut().socket_mut(),
         }
     }

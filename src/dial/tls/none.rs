@@ -1,4 +1,4 @@
-//! What stands in for TLS where no TLS feature is compiled in: a connector that cannot exist.
+//! Stands in for connecting by TLS where no TLS feature is on: asking for it is an error, and no connector is ever made.
 
 use url::Host;
 
