@@ -72,16 +72,16 @@ impl Refusal {
 }
 
 /// The line over a stream.
-pub(super) struct Wire<'a, 'b> {
+pub(super) struct ProxyStream<'a, 'b> {
     stream: &'a Stream,
     scheme: Scheme,
     waiter: &'a mut Waiter<'b>,
     heard: bool,
 }
 
-impl<'a, 'b> Wire<'a, 'b> {
+impl<'a, 'b> ProxyStream<'a, 'b> {
     pub(super) fn new(stream: &'a Stream, scheme: Scheme, waiter: &'a mut Waiter<'b>) -> Self {
-        Wire { stream, scheme, waiter, heard: false }
+        ProxyStream { stream, scheme, waiter, heard: false }
     }
 
     /// Says what an end of the stream means.
@@ -93,7 +93,7 @@ impl<'a, 'b> Wire<'a, 'b> {
     }
 }
 
-impl Line for Wire<'_, '_> {
+impl Line for ProxyStream<'_, '_> {
     fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.waiter.send(Phase::Proxy, bytes, self.stream)
     }

@@ -24,7 +24,7 @@ use std::net::SocketAddr;
 use url::Host;
 
 use self::address::{Address, Scheme};
-use self::line::{Refusal, Stop, Wire};
+use self::line::{ProxyStream, Refusal, Stop};
 use super::advice::list;
 use super::race::interleave;
 use super::resolve::resolve;
@@ -166,7 +166,7 @@ impl Proxy {
     }
 
     fn tunnel(&self, stream: Stream, destination: &Destination<'_>, waiter: &mut Waiter<'_>) -> Result<Stream, Stop> {
-        let mut line = Wire::new(&stream, self.address.scheme, waiter);
+        let mut line = ProxyStream::new(&stream, self.address.scheme, waiter);
         match &self.address.scheme {
             Scheme::Http | Scheme::Https => {
                 http::connect(&mut line, destination, self.address.authorization.as_deref())
