@@ -47,7 +47,7 @@ pub(super) fn upgrade(target: &Target, stream: &Stream, waiter: &mut Waiter<'_>)
         return Err(Error::Rejected(Box::new(rejection)).into());
     }
     let accepted = head
-        .accept(&derive_accept_key(key.as_bytes()), &target.request.offer)
+        .accept(&derive_accept_key(key.as_bytes()), target.request.offer())
         .map_err(|problem| refused(problem, waiter))?;
     Ok(Upgraded { head, accepted, leftover })
 }

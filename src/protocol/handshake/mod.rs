@@ -1,11 +1,12 @@
-//! The opening handshake (RFC 6455 §4) without I/O: bytes into a response, and whether it opens the WebSocket. [`Handshake`] is
-//! what was agreed on, for the application to look at.
+//! The opening handshake (RFC 6455 §4) without I/O: a URL and headers into a request, bytes into a response, and whether that
+//! opens the WebSocket. [`Handshake`] is what was agreed on, for the application to look at.
 //!
 //! Apart from the rest of the protocol because it is over before the first frame: whoever connects drives it, on its own thread,
 //! and knows nothing of frames. It owns what has arrived so far, and nothing else.
 
 pub(crate) mod body;
 pub(crate) mod credentials;
+pub(crate) mod request;
 pub(crate) mod response;
 
 use std::fmt;
