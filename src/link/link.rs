@@ -295,8 +295,8 @@ impl Link {
 /// Reads, and lets a writer go on that has waited for what came.
 fn read(wire: &Wire, shared: &Arc<Shared>, space: &mut [u8]) -> io::Result<usize> {
     let read = wire.stream.read(space);
-    if wire.stream.take_stalled() {
-        shared.on_writable(wire);
+    if wire.stream.is_tls() {
+        shared.on_read(wire);
     }
     read
 }

@@ -24,8 +24,8 @@ use crate::protocol::frame::{self, Head, Mask};
 use crate::protocol::send::{Piece, SMALL, Supplies};
 use crate::sync::Mutex;
 use crate::sync::atomic::AtomicBool;
-use crate::transport::Stream;
 use crate::transport::buffers::{self, PIECE};
+use crate::transport::{Stream, WAITS_FOR_PEER};
 
 /// What the two halves of a connection, and a thread that writes without the lock, have in common.
 pub(crate) struct Wire {
@@ -89,6 +89,8 @@ pub(super) enum Writing {
     },
     /// Nobody before an event tells that the socket has room again.
     Full,
+    /// Nobody before something was read: TLS waits for what the peer has to say.
+    WaitsForPeer,
     /// Nobody any more: writing has failed. The error is there until it is taken.
     Failed(Option<io::Error>),
 }
@@ -204,6 +206,11 @@ impl Writer {
         matches!(self.writing, Writing::Active { .. })
     }
 
+    /// Whether writing goes on when something was read, or may do so once the thread that writes is told.
+    pub(super) fn may_wait_for_peer(&self) -> bool {
+        matches!(self.writing, Writing::Active { .. } | Writing::WaitsForPeer)
+    }
+
     /// Whether what is queued now is the next to be written.
     pub(super) fn is_idle(&self) -> bool {
         matches!(self.writing, Writing::Idle) && self.chunk.is_done() && self.queue.is_empty()
@@ -263,7 +270,7 @@ impl Writer {
             return if will_be_written { Queued::Behind } else { Queued::Streaming };
         }
         match self.writing {
-            Writing::Full | Writing::Failed(_) => Queued::Behind,
+            Writing::Full | Writing::WaitsForPeer | Writing::Failed(_) => Queued::Behind,
             Writing::Idle | Writing::Active { .. } => Queued::Next(tail),
         }
     }
@@ -303,7 +310,7 @@ impl Writer {
     /// Begins to write: takes the chunk away. `None` where nobody may write now; a thread that is at it is told.
     pub(super) fn begin(&mut self) -> Option<(Arc<Wire>, Chunk)> {
         let was_full = match &mut self.writing {
-            Writing::Idle => false,
+            Writing::Idle | Writing::WaitsForPeer => false,
             Writing::Full => true,
             Writing::Active { again, .. } => {
                 *again = true;
@@ -354,6 +361,11 @@ impl Writer {
                     return Some(Stopped::Full);
                 }
             }
+            Err(error) if error.kind() == WAITS_FOR_PEER => {
+                if !*again {
+                    return Some(Stopped::WaitsForPeer);
+                }
+            }
             Err(error) => return Some(Stopped::Failed(error)),
         }
         stop.then_some(Stopped::Ended)
@@ -365,10 +377,11 @@ impl Writer {
         self.queue.push_front_rest(rest.payload, rest.mask, rest.offset);
     }
 
-    /// Brings the chunk back when a thread has written. Returns whether it is to go on all the same: the socket, which was
-    /// full, may have room again.
+    /// Brings the chunk back when a thread has written. Returns whether it is to go on all the same: what it waited for may
+    /// be there by now.
     pub(super) fn end(&mut self, chunk: &mut Chunk, stopped: Stopped) -> bool {
-        if let (Stopped::Full, Writing::Active { again: true, stop: false, .. }) = (&stopped, &self.writing) {
+        let waits = matches!(stopped, Stopped::Full | Stopped::WaitsForPeer);
+        if let (true, Writing::Active { again: true, stop: false, .. }) = (waits, &self.writing) {
             return true;
         }
         self.chunk = mem::take(chunk);
@@ -376,6 +389,7 @@ impl Writer {
         self.writing = match stopped {
             Stopped::Done | Stopped::Turn | Stopped::Ended => Writing::Idle,
             Stopped::Full => Writing::Full,
+            Stopped::WaitsForPeer => Writing::WaitsForPeer,
             Stopped::Failed(error) => Writing::Failed(Some(error)),
         };
         false
@@ -412,6 +426,7 @@ pub(super) enum Stopped {
     /// It has written enough for others; the flusher goes on.
     Turn,
     Full,
+    WaitsForPeer,
     Failed(io::Error),
     /// The connection has ended.
     Ended,

@@ -144,14 +144,15 @@ impl<D: Driver> Core<D> {
         }
     }
 
-    /// Gives a driver its turn. What it read is in the reader, so its job is taken before anything else is read.
+    /// Gives a driver its turn: one read, also while calls wait, so that one that works off what has waited for it still hears
+    /// pings; and one call. What was read is in the reader, so the call is taken before anything else is read.
     fn turn(&mut self, token: Token) -> Option<Call<D>> {
         let slot = self.slots.get_mut(token.0)?.as_mut()?;
         slot.queued = false;
         if std::mem::take(&mut slot.woken) {
             slot.driver.on_wake(self.poll.registry());
         }
-        if slot.readable && !slot.driver.has_job() {
+        if slot.readable {
             let reader = self.reader.get_or_insert_with(|| Box::new(Reader::new()));
             reader.taken = 0;
             slot.readable = slot.driver.on_readable(reader);

@@ -4,7 +4,7 @@
 //! it is small enough for each thread to have one, so that a lone send takes no lock; the others go to a shelf of the
 //! process, which has a lock. What a thread reads ciphertext into is its own: [`borrow_for_reading`].
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -33,15 +33,21 @@ const SHELVED: usize = 3;
 
 /// How many bytes of ciphertext one read of the socket takes at most: four records of the greatest length, the point from
 /// which more does not pay.
+#[cfg(feature = "__tls")]
 pub(super) const READ: usize = 64 << 10;
 
 /// How many buffers to read into a thread keeps: one, and another for TLS within TLS.
+#[cfg(feature = "__tls")]
 const READ_BUFFERS: usize = 2;
 
 thread_local! {
     /// What this thread gave back last.
     static LAST: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-    static FOR_READING: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+#[cfg(feature = "__tls")]
+thread_local! {
+    static FOR_READING: std::cell::RefCell<Vec<Vec<u8>>> = const { std::cell::RefCell::new(Vec::new()) };
 }
 
 /// What any thread may take. The largest last.

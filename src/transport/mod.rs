@@ -16,4 +16,4 @@ mod stream;
 pub(crate) mod tls;
 
 pub use socket::{Socket, SocketOptions, Transport};
-pub(crate) use stream::Stream;
+pub(crate) use stream::{Stream, WAITS_FOR_PEER};

@@ -24,6 +24,9 @@ enum Kind {
     Tls(Box<Layer>),
 }
 
+/// The kind of error with which a write says that it waits for what the peer has to say first: no event tells the writer.
+pub(crate) const WAITS_FOR_PEER: io::ErrorKind = io::ErrorKind::ResourceBusy;
+
 impl Stream {
     pub(crate) fn plain(socket: Socket) -> Self {
         Stream(Kind::Plain(socket))
@@ -56,7 +59,8 @@ impl Stream {
         }
     }
 
-    /// Writes what there is room for. Only `WouldBlock` means that the socket is full, or that [`is_stalled`](Self::is_stalled).
+    /// Writes what there is room for. An error of kind `WouldBlock` means that the socket is full; one of kind
+    /// [`WAITS_FOR_PEER`] that TLS needs to hear something from the peer first, which a read takes.
     ///
     /// TLS: may have encrypted more than it got rid of, so the rest must be offered again, unchanged and with at least as
     /// many bytes, before anything else is.
@@ -67,21 +71,9 @@ impl Stream {
         }
     }
 
-    /// Tells, after a write that would block, whether that waits for something that the peer says, and not for room: a read
-    /// takes it, and no event tells the writer.
-    pub(crate) fn is_stalled(&self) -> bool {
-        match &self.0 {
-            Kind::Plain(_) => false,
-            Kind::Tls(layer) => layer.is_stalled(),
-        }
-    }
-
-    /// Tells, after a read, whether a writer is to try again because of what may have come. It is told once.
-    pub(crate) fn take_stalled(&self) -> bool {
-        match &self.0 {
-            Kind::Plain(_) => false,
-            Kind::Tls(layer) => layer.take_stalled(),
-        }
+    /// Whether a read may be what a write waits for.
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self.0, Kind::Tls(_))
     }
 
     pub(crate) fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {

@@ -228,6 +228,16 @@ impl Shared {
         guard.close.is_some()
     }
 
+    /// Something was read: goes on writing if that may have waited for it.
+    pub(crate) fn on_read(self: &Arc<Self>, wire: &Wire) {
+        if wire.pending.load(Ordering::Acquire) {
+            let guard = self.lock();
+            if guard.writer.as_ref().is_some_and(Writer::may_wait_for_peer) {
+                drop(self.write(guard, Tail::NONE));
+            }
+        }
+    }
+
     /// Whether our Close frame has been handed to the operating system. A thread that is just writing it is waited for.
     pub(crate) fn close_is_written(&self) -> bool {
         self.wait_for_writing(self.lock()).writer.as_ref().is_some_and(Writer::close_is_written)

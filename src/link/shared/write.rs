@@ -61,8 +61,9 @@ impl Shared {
             if left.is_zero() {
                 return Err(NoRoom::Timeout(timeout));
             }
-            let waited = if wire.stream.is_stalled() {
-                // The socket has room. Whoever reads next makes progress.
+            let waits_for_peer = |writer: &Writer| matches!(writer.writing, Writing::WaitsForPeer);
+            let waited = if guard.writer.as_ref().is_some_and(waits_for_peer) {
+                // The socket has room. The thread that reads next makes progress.
                 guard = self.wait(guard, deadline).map_err(|()| NoRoom::Timeout(timeout))?;
                 Ok(())
             } else {

@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::ahead::Ahead;
 use super::outgoing::Outgoing;
 use super::session::{Broken, Session};
-use crate::transport::Stream;
+use crate::transport::{Stream, WAITS_FOR_PEER};
 
 /// How often one call reads the socket at most: as much as fills the callers' buffers. Records may be empty, and a peer that
 /// sends nothing else must not keep a thread to itself.
@@ -27,8 +27,6 @@ pub(crate) struct Layer {
     state: Mutex<State>,
     /// What the last read left behind, no event will tell of. Only the reader asks and sets.
     more: AtomicBool,
-    /// A write waits for something that the peer has to say first. The writer sets it, and the reader takes it.
-    stalled: AtomicBool,
 }
 
 struct State {
@@ -53,8 +51,8 @@ impl Layer {
     ) -> Self {
         incoming.return_buffer();
         let state = Mutex::new(State { session, incoming, said: Vec::new(), ended: false, failed: None });
-        let (outgoing, more, stalled) = (Mutex::new(outgoing), AtomicBool::new(true), AtomicBool::new(false));
-        Layer { below, peer: peer.into(), outgoing, state, more, stalled }
+        let (outgoing, more) = (Mutex::new(outgoing), AtomicBool::new(true));
+        Layer { below, peer: peer.into(), outgoing, state, more }
     }
 
     /// Gives what the session runs over. Its bytes are ciphertext.
@@ -102,22 +100,13 @@ impl Layer {
             let mut state = lock(&self.state);
             state.say(out);
             let State { session, incoming, .. } = &mut *state;
-            let encrypted = session.encrypt(bytes, incoming, out);
-            let stalled = matches!(&encrypted, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
-            self.stalled.store(stalled, Ordering::Relaxed);
-            encrypted
+            session.encrypt(bytes, incoming, out).map_err(|error| match error.kind() {
+                io::ErrorKind::WouldBlock => WAITS_FOR_PEER.into(),
+                _ => error,
+            })
         };
         let written = lock(&self.outgoing).write(buf, |bytes| self.below.write(bytes), encrypt);
         written.map_err(|error| self.named(error))
-    }
-
-    /// Whether a write that would block does not wait for room on the socket, but for what a read takes off it.
-    pub(crate) fn is_stalled(&self) -> bool {
-        self.stalled.load(Ordering::Relaxed) || self.below.is_stalled()
-    }
-
-    pub(crate) fn take_stalled(&self) -> bool {
-        self.stalled.swap(false, Ordering::Relaxed) | self.below.take_stalled()
     }
 
     pub(crate) fn shutdown(&self) {

@@ -28,14 +28,6 @@ impl Layer {
         match *self {}
     }
 
-    pub(crate) fn is_stalled(&self) -> bool {
-        match *self {}
-    }
-
-    pub(crate) fn take_stalled(&self) -> bool {
-        match *self {}
-    }
-
     pub(crate) fn shutdown(&self) {
         match *self {}
     }
