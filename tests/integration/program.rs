@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{self, Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::{env, thread};
 
 use crate::watchdog::PATIENCE;
@@ -66,7 +66,7 @@ impl Program {
                 return false;
             }
             assert!(Instant::now() < deadline, "it does not listen within {PATIENCE:?}: {}", self.log());
-            thread::yield_now();
+            thread::sleep(Duration::from_millis(1));
         }
         self.process.try_wait().unwrap().is_none()
     }
@@ -85,7 +85,7 @@ impl Drop for Program {
         let _no_such_command = Command::new("kill").arg(self.process.id().to_string()).status();
         let deadline = Instant::now() + PATIENCE / 5;
         while self.process.try_wait().unwrap().is_none() && Instant::now() < deadline {
-            thread::yield_now();
+            thread::sleep(Duration::from_millis(1));
         }
         let _gone_already = self.process.kill();
         self.process.wait().unwrap();

@@ -347,16 +347,22 @@ fn collect_fragments(app: &Running) -> OwnedMessage {
 
 /// Text of so many bytes, with characters of every length in UTF-8.
 fn text(bytes: usize) -> String {
-    let mut text: String = "aé€😀".chars().cycle().scan(0, |length, c| fits(length, c, bytes)).collect();
-    text.extend(std::iter::repeat_n('x', bytes - text.len()));
+    const LINE: &str = "aé€😀";
+    let mut text = LINE.repeat(bytes / LINE.len());
+    for c in LINE.chars() {
+        if text.len() + c.len_utf8() > bytes {
+            break;
+        }
+        text.push(c);
+    }
+    text += &"x".repeat(bytes - text.len());
     text
 }
 
-fn fits(length: &mut usize, c: char, most: usize) -> Option<char> {
-    *length += c.len_utf8();
-    (*length <= most).then_some(c)
-}
-
 fn binary(bytes: usize) -> Vec<u8> {
-    (0..bytes).map(|i| (i * 31 % 251) as u8).collect()
+    // As often as it takes for the line to begin again.
+    let line: Vec<u8> = (0..251).map(|i| (i * 31 % 251) as u8).collect();
+    let mut data = line.repeat(bytes / line.len() + 1);
+    data.truncate(bytes);
+    data
 }

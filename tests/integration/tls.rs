@@ -47,8 +47,14 @@ impl Certificate {
         })
     }
 
-    /// What a client needs to trust it.
+    /// What a client needs to trust it, and it alone: reading the system's roots would be most of the work of most tests.
     pub(crate) fn trusted(&self) -> TlsConfig {
+        TlsConfig::new().root_certificate(self.pem.as_str()).only_these_roots(true)
+    }
+
+    /// What a client needs to trust it beside the system's roots.
+    #[cfg(feature = "__tls")]
+    pub(crate) fn trusted_too(&self) -> TlsConfig {
         TlsConfig::new().root_certificate(self.pem.as_str())
     }
 }

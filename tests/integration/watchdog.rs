@@ -102,7 +102,8 @@ pub(crate) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < deadline, "{what}: not so within {PATIENCE:?}");
-        thread::yield_now();
+        // Others need the processor, those that are to make it so among them.
+        thread::sleep(Duration::from_micros(200));
     }
 }
 

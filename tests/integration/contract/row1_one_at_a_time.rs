@@ -158,6 +158,7 @@ fn ends_in(kind: Kind, end: fn(&Sender), messages_after: usize, frame: Option<Fr
         if let Some(frame) = frame {
             client.expect(frame.clone());
             client.send(frame);
+            return;
         }
         client.expect_end();
     });

@@ -9,7 +9,7 @@ use crate::failure::{Failure, clean, lost};
 use crate::frame::Frame;
 use crate::peer::Peer;
 use crate::running::run;
-use crate::tls::on_each;
+use crate::tls::{Certificate, on_each};
 
 /// Short, because it is waited for, and long enough for a TLS handshake before the silence.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -17,16 +17,19 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 #[test]
 fn a_trusted_certificate_opens() {
     on_each(|backend| {
-        let peer = Peer::start_tls(backend, |listener| {
-            let mut client = listener.open();
-            client.send(Frame::text("hidden"));
-            client.close(1000, "");
-        });
-        let app = run(peer.app());
-        app.expect_open();
-        app.expect_text("hidden");
-        app.expect_close(clean(ClosedBy::Peer, 1000, ""));
-        app.end_in_order();
+        let certificate = Certificate::new();
+        for tls in [certificate.trusted(), certificate.trusted_too()] {
+            let peer = Peer::start_tls_as(&certificate, backend, |listener| {
+                let mut client = listener.open();
+                client.send(Frame::text("hidden"));
+                client.close(1000, "");
+            });
+            let app = run(peer.app().tls(tls.backend(backend)));
+            app.expect_open();
+            app.expect_text("hidden");
+            app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+            app.end_in_order();
+        }
     });
 }
 
