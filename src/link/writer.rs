@@ -323,30 +323,20 @@ impl Writer {
         Some((Arc::clone(&self.wire), mem::take(&mut self.chunk)))
     }
 
-    /// Puts what is next into the chunk, if that has been written: a frame that has begun goes on before anything else.
-    /// Returns how many messages end in what was written, and whether there is anything to write.
-    pub(super) fn next(&mut self, chunk: &mut Chunk, tail: &mut Tail<'_>) -> (usize, bool) {
-        if let Writing::Active { again, .. } = &mut self.writing {
-            *again = false;
-        }
-        if !chunk.is_done() {
-            return (0, true);
-        }
-        let messages = chunk.piece.messages;
-        let piece = chunk.begin();
-        if !tail.is_done() {
-            tail.stage(piece);
-            return (messages, true);
-        }
-        let some = self.queue.next_piece(piece);
-        self.in_flight = piece.bytes.len();
-        (messages, some)
-    }
-
-    /// Takes note of what the socket took. Returns why to stop, if it is time to.
-    pub(super) fn wrote(&mut self, chunk: &mut Chunk, result: io::Result<usize>) -> Option<Stopped> {
+    /// Takes note of what the socket took of the chunk, and puts in what is next when that was all: a frame that has begun
+    /// goes on before anything else. Adds to `messages` how many end in what was written. Returns why to stop, if it is time
+    /// to.
+    pub(super) fn advance(
+        &mut self,
+        chunk: &mut Chunk,
+        tail: &mut Tail<'_>,
+        written: io::Result<usize>,
+        messages: &mut usize,
+    ) -> Option<Stopped> {
         let Writing::Active { again, was_full, stop } = &mut self.writing else { return Some(Stopped::Ended) };
-        match result {
+        let again = mem::take(again);
+        match written {
+            Ok(0) => {}
             Ok(written) => {
                 chunk.written += written;
                 self.in_flight -= written;
@@ -354,27 +344,42 @@ impl Writer {
                     self.wire.progressed.store(true, Ordering::Relaxed);
                 }
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                *was_full = true;
-                if !*again {
-                    return Some(Stopped::Full);
+            Err(error) => {
+                let stopped = match error.kind() {
+                    io::ErrorKind::Interrupted => None,
+                    io::ErrorKind::WouldBlock => {
+                        *was_full = true;
+                        Some(Stopped::Full)
+                    }
+                    WAITS_FOR_PEER => Some(Stopped::WaitsForPeer),
+                    _ => return Some(Stopped::Failed(error)),
+                };
+                if !again && stopped.is_some() {
+                    return stopped;
                 }
             }
-            Err(error) if error.kind() == WAITS_FOR_PEER => {
-                if !*again {
-                    return Some(Stopped::WaitsForPeer);
-                }
-            }
-            Err(error) => return Some(Stopped::Failed(error)),
         }
-        stop.then_some(Stopped::Ended)
+        if *stop {
+            return Some(Stopped::Ended);
+        }
+        if !chunk.is_done() {
+            return None;
+        }
+        *messages += chunk.piece.messages;
+        let piece = chunk.begin();
+        if !tail.is_done() {
+            tail.stage(piece);
+            return None;
+        }
+        let some = self.queue.next_piece(piece);
+        self.in_flight = piece.bytes.len();
+        (!some).then_some(Stopped::Done)
     }
 
     /// Queues what its own thread did not write of a payload, before everything else.
-    pub(super) fn take_over(&mut self, rest: Rest) {
+    pub(super) fn take_over(&mut self, rest: &Rest) {
         self.in_flight -= rest.payload.len();
-        self.queue.push_front_rest(rest.payload, rest.mask, rest.offset);
+        self.queue.push_front_rest(rest.payload.clone(), rest.mask, rest.offset);
     }
 
     /// Brings the chunk back when a thread has written. Returns whether it is to go on all the same: what it waited for may

@@ -1,6 +1,7 @@
 //! How what is queued gets to the socket. One thread at a time writes, without the lock; the others only append.
 
 use std::io;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -50,8 +51,11 @@ impl Shared {
 
     /// Where no loop does: waits for the socket and writes, until nothing is left.
     pub(super) fn drive<'a>(self: &'a Arc<Self>, mut guard: Lock<'a>, wait: Wait) -> Result<Lock<'a>, NoRoom<'a>> {
-        let Some(writer) = guard.writer.as_ref().filter(|writer| writer.is_driven_by_caller) else { return Ok(guard) };
-        if writer.buffered() == 0 || matches!(wait, Wait::Never) {
+        let Some(writer) = guard.writer.as_ref().filter(|writer| writer.is_driven_by_caller && writer.buffered() > 0)
+        else {
+            return Ok(guard);
+        };
+        if matches!(wait, Wait::Never) {
             return Ok(guard);
         }
         let (wire, target, timeout) = (Arc::clone(&writer.wire), writer.accepted(), wait.limit(&guard));
@@ -88,33 +92,27 @@ impl Shared {
     /// the socket is written.
     pub(super) fn write<'a>(self: &'a Arc<Self>, mut guard: Lock<'a>, mut tail: Tail<'_>) -> Lock<'a> {
         let Some((wire, mut chunk)) = guard.writer.as_mut().and_then(Writer::begin) else { return guard };
-        let mut pieces = 0;
+        let (mut pieces, mut written) = (0, Ok(0));
         loop {
-            let stopped = loop {
-                if let Some(stopped) = self.next(&mut guard, &mut chunk, &mut tail, &mut pieces) {
-                    break stopped;
+            match self.advance(&mut guard, &mut chunk, &mut tail, written, &mut pieces) {
+                None => {
+                    drop(guard);
+                    written = write_guarded(&wire, &chunk);
+                    guard = self.lock();
                 }
-                drop(guard);
-                let result = write_guarded(&wire, &chunk);
-                guard = self.lock();
-                let stopped = guard.writer.as_mut().map(|writer| writer.wrote(&mut chunk, result));
-                self.notify(&guard);
-                if let Some(stopped) = stopped.unwrap_or(Some(Stopped::Ended)) {
-                    break stopped;
+                Some(stopped) => {
+                    if !tail.is_done() {
+                        // That takes time, in which nobody is to wait for the lock.
+                        drop(guard);
+                        let rest = mem::replace(&mut tail, Tail::NONE).to_rest();
+                        guard = self.lock();
+                        guard.writer.iter_mut().for_each(|writer| writer.take_over(&rest));
+                    }
+                    if !guard.writer.as_mut().is_some_and(|writer| writer.end(&mut chunk, stopped)) {
+                        break;
+                    }
+                    written = Ok(0);
                 }
-            };
-            if !tail.is_done() {
-                // That takes time, in which nobody is to wait for the lock.
-                drop(guard);
-                let rest = tail.to_rest();
-                tail = Tail::NONE;
-                guard = self.lock();
-                if let Some(writer) = &mut guard.writer {
-                    writer.take_over(rest);
-                }
-            }
-            if !guard.writer.as_mut().is_some_and(|writer| writer.end(&mut chunk, stopped)) {
-                break;
             }
         }
         self.notify(&guard);
@@ -124,22 +122,25 @@ impl Shared {
         guard
     }
 
-    /// Stages what comes next; or returns why to stop.
-    fn next(
+    /// Takes note of what was written, and stages what comes next; or returns why to stop.
+    fn advance(
         self: &Arc<Self>,
         guard: &mut Lock<'_>,
         chunk: &mut Chunk,
         tail: &mut Tail<'_>,
+        written: io::Result<usize>,
         pieces: &mut usize,
     ) -> Option<Stopped> {
+        self.notify(guard);
         let Inner { writer: Some(writer), backlog, .. } = &mut **guard else { return Some(Stopped::Ended) };
-        let (messages, some) = writer.next(chunk, tail);
+        let mut messages = 0;
+        let stopped = writer.advance(chunk, tail, written, &mut messages);
         if let Some(backlog) = backlog {
             // They need not be sent again.
             backlog.written(messages);
         }
-        if !some {
-            return Some(Stopped::Done);
+        if stopped.is_some() {
+            return stopped;
         }
         if *pieces >= PIECES_IN_A_TURN && tail.is_done() && !writer.is_driven_by_caller {
             if writer.coalescer.is_flushing() || flusher::write_soon(self) {
