@@ -74,6 +74,10 @@
 //! own. Connecting (looking up, TCP, proxy, TLS, upgrade) is done on a short-lived thread beside it, so that `close()` ends
 //! that too. An idle connection wakes up for its timers alone.
 //!
+//! Beside these the process has two threads at most, whatever the number of apps: `websocket-watchdog` notices callbacks that
+//! take long, and sleeps while none runs; `websocket-flusher` writes the end of streams of small messages, and is there only
+//! while there are some.
+//!
 //! A [`Sender`] is a handle to the connection: cheap to clone, `Send + Sync`, with methods that take `&self`. Every callback gets
 //! one, and [`WebSocketApp::sender`] and [`AppHandle::sender`] give it to any other thread. It works from before the run,
 //! when sending is [`SendError::NotConnected`], to after its end.
@@ -185,12 +189,14 @@
 //!
 //! | target | level | what |
 //! |---|---|---|
-//! | `websocket_app` | error | an error for which no `on_error` is set |
+//! | `websocket_app` | error | an error for which no `on_error` is set; what a callback ended the run with; a panic of what callbacks or a transport hold, as it is dropped |
 //! | `websocket_app` | warn | how many messages were not sent, where `on_error` could not be handed them since it had failed |
 //! | `websocket_app` | debug | how each run ended |
 //! | `websocket_app::connect` | debug | the phases of connecting: addresses, attempts, the server's status |
 //! | `websocket_app::connection` | debug | the peer's Close frame |
-//! | `websocket_app::connect`, `websocket_app::event_loop` | warn | the operating system did not do what it should; never the peer's doing |
+//! | `websocket_app::event_loop` | error | why an event loop ended before its time |
+//! | `websocket_app::event_loop` | debug | a slow callback, for which another thread stands in |
+//! | `websocket_app::connect`, `websocket_app::connection`, `websocket_app::event_loop` | warn | the operating system did not do what it should, or a key log cannot be written; never the peer's doing |
 //!
 //! # Features
 //!

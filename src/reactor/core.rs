@@ -288,9 +288,10 @@ impl<D: Driver> Core<D> {
 
     /// Ends everything, since the loop cannot go on: whoever waits is told why.
     pub(super) fn fail(self: Box<Self>, error: &Error) {
-        log::error!(target: "websocket_app::event_loop", "the event loop ends: {error}");
         let Core { mailbox, slots, .. } = *self;
         mailbox.fail(error);
+        // The logger may be what made it fail.
+        drop(panics::guarded(|| log::error!(target: "websocket_app::event_loop", "the event loop ends: {error}")));
         for slot in slots.into_iter().flatten() {
             // What made the loop fail may be met again here. The others are to hear of it all the same.
             drop(panics::guarded(|| slot.driver.fail(error)));

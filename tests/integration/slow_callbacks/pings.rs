@@ -11,7 +11,7 @@ use crate::watchdog::Task;
 
 /// How long the client may take to answer while a callback is slow.
 const PROMISED: Duration = Duration::from_millis(100);
-/// How many threads are woken up or started one after the other for an answer: the monitor, a stand-in, and the one that
+/// How many threads are woken up or started one after the other for an answer: the watchdog, a stand-in, and the one that
 /// waits for it. On an overloaded machine each is late.
 const WAKE_UPS: u32 = 3;
 
