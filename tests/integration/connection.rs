@@ -250,6 +250,13 @@ impl Connection {
         assert!(rest.is_empty(), "the client sent {:?}", String::from_utf8_lossy(&rest));
     }
 
+    /// Hangs up first, as a server does with a connection that is over (RFC 6455 §7.1.1), and waits for the client to do so,
+    /// which must send nothing more.
+    pub(crate) fn hang_up(self) {
+        self.end_stream();
+        self.expect_end();
+    }
+
     /// Says nothing more, reads whatever comes, and waits for the client to hang up, in whatever way.
     pub(crate) fn stay_silent(mut self) {
         self.read_to_end();

@@ -11,6 +11,7 @@ use crate::frame::Frame;
 use crate::peer::Peer;
 use crate::recorder::Call;
 use crate::running::run;
+use crate::watchdog::at_once;
 
 const INTERVAL: Duration = Duration::from_millis(50);
 const TIMEOUT: Duration = Duration::from_millis(100);
@@ -101,7 +102,7 @@ fn a_peer_that_never_pongs_but_talks_is_alive() {
 
 #[test]
 fn a_peer_that_sends_one_long_frame_slowly_is_alive() {
-    for length in [PINGS, 200_000] {
+    at_once([PINGS, 200_000], |length| {
         let peer = Peer::start(move |listener| {
             let mut client = listener.open();
             let body = "x".repeat(length);
@@ -118,7 +119,7 @@ fn a_peer_that_sends_one_long_frame_slowly_is_alive() {
         app.expect_text(&"x".repeat(length));
         app.expect_close(clean(ClosedBy::Peer, 1000, ""));
         app.end_in_order();
-    }
+    });
 }
 
 /// It answers every ping, so the keepalive has nothing to say.

@@ -4,6 +4,8 @@ use native_tls::{Identity, TlsAcceptor};
 use websocket_app::{TlsBackend, TlsConfig};
 
 use crate::peer::Secure;
+#[cfg(feature = "__tls")]
+use crate::watchdog::at_once;
 
 /// The libraries that are compiled in: what has to do with TLS is tested with each.
 pub(crate) const BACKENDS: &[TlsBackend] = &[
@@ -19,6 +21,15 @@ pub(crate) fn on_each(test: impl Fn(TlsBackend)) {
         println!("with {backend:?}");
         test(backend);
     }
+}
+
+/// Runs a test with each library at the same time, where most of it is waiting.
+#[cfg(feature = "__tls")]
+pub(crate) fn on_each_at_once(test: impl Fn(TlsBackend) + Sync) {
+    at_once(BACKENDS, |&backend| {
+        println!("with {backend:?}");
+        test(backend);
+    });
 }
 
 /// A certificate for `localhost`, signed by itself, and its key.

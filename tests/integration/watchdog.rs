@@ -72,6 +72,19 @@ pub(crate) fn within<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + S
     Task::start(what, work).join()
 }
 
+/// Does something with each at the same time, so that what all of them wait for is waited for once.
+pub(crate) fn at_once<T: Send>(each: impl IntoIterator<Item = T>, work: impl Fn(T) + Sync) {
+    thread::scope(|scope| {
+        let start = |one| {
+            // Named after the test.
+            let thread = thread::Builder::new().name(thread::current().name().unwrap_or("a test").to_owned());
+            thread.spawn_scoped(scope, || work(one)).unwrap()
+        };
+        let threads: Vec<_> = each.into_iter().map(start).collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked)));
+    });
+}
+
 /// A point that some threads wait at until another opens it, for good.
 #[derive(Clone, Default)]
 pub(crate) struct Gate(Arc<(Mutex<bool>, Condvar)>);

@@ -70,7 +70,7 @@ fn nothing_is_delivered_after_the_peers_close() {
         ];
         client.write(frames.iter().flat_map(Frame::encode).collect::<Vec<_>>());
         client.expect(Frame::close(1000, ""));
-        client.expect_end();
+        client.hang_up();
     });
     let app = run(peer.app());
     app.expect_open();

@@ -1,5 +1,7 @@
 //! Promise 3: `Close` tells code, reason, whether the handshake was whole, and who began it.
 
+use std::time::Duration;
+
 use websocket_app::ClosedBy;
 
 use crate::failure::{Ending, clean};
@@ -83,7 +85,7 @@ fn closes_that_cross_are_a_whole_handshake() {
         let mut client = listener.open();
         client.send(Frame::close(1001, "crossing"));
         assert_eq!(client.read_frame().opcode, CLOSE);
-        client.expect_end();
+        client.hang_up();
     });
     let app = run(peer.app());
     app.expect_open();
@@ -137,7 +139,8 @@ fn a_close_that_cannot_be_answered_is_not_clean() {
         client.send(Frame::close(1001, "no time"));
         listener.wait_for_the_test();
     });
-    let app = run(peer.app());
+    // Nobody answers, so it is waited for.
+    let app = run(peer.app().close_timeout(Duration::from_millis(100)));
     app.expect_open();
     // More than any kernel takes; a frame that was begun must be ended before another.
     app.sender.send(vec![0; 64 << 20]).unwrap();

@@ -9,7 +9,7 @@ use crate::failure::{Failure, clean, lost};
 use crate::frame::Frame;
 use crate::peer::Peer;
 use crate::running::run;
-use crate::tls::{Certificate, on_each};
+use crate::tls::{Certificate, on_each, on_each_at_once};
 
 /// Short, because it is waited for, and long enough for a TLS handshake before the silence.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -86,7 +86,7 @@ fn any_name_is_not_any_certificate() {
 
 #[test]
 fn silence_in_the_tls_handshake() {
-    on_each(|backend| {
+    on_each_at_once(|backend| {
         let peer = Peer::start(|listener| listener.accept().stay_silent());
         let app = wss(&peer, backend).connect_timeout(TIMEOUT);
         assert_eq!(failure(app), Failure::Timeout(Phase::Tls, TIMEOUT));
@@ -95,7 +95,7 @@ fn silence_in_the_tls_handshake() {
 
 #[test]
 fn silence_after_the_tls_handshake() {
-    on_each(|backend| {
+    on_each_at_once(|backend| {
         let peer = Peer::start_tls(backend, |listener| listener.accept().stay_silent());
         assert_eq!(failure(peer.app().connect_timeout(TIMEOUT)), Failure::Timeout(Phase::Upgrade, TIMEOUT));
     });

@@ -165,7 +165,7 @@ fn nothing_is_sent_after_close() {
         client.expect(Frame::close(1000, ""));
         client.send(Frame::ping("not to be answered"));
         client.send(Frame::close(1000, ""));
-        client.expect_end();
+        client.hang_up();
     });
     let app = run_with(peer.app(), |ws, call| {
         ws.close();

@@ -74,7 +74,7 @@ fn in_on_error_ends_the_run() {
         let mut client = listener.open();
         client.send(Frame::text("fail"));
         client.skip_to_close();
-        client.stay_silent();
+        client.hang_up();
     });
     let app = run_with(peer.app(), |_, call| match call {
         Call::Message(_) => Err("first")?,

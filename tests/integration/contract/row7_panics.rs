@@ -123,7 +123,7 @@ fn sees_1011_after(frame: Option<Frame>) -> impl FnOnce(&Listener) + Send + 'sta
             next = client.read_frame();
         }
         assert_eq!(next.payload[..2], 1011_u16.to_be_bytes(), "{next:?}");
-        client.expect_end();
+        client.hang_up();
     }
 }
 

@@ -81,7 +81,7 @@ fn a_panic_in_one_apps_callback_ends_that_app_only() {
             let mut client = listener.open();
             client.send(Frame::text("message"));
             client.expect(Frame::close(1011, ""));
-            client.stay_silent();
+            client.hang_up();
         });
         let mut calls = 0;
         let app = add_with(&event_loop, peer.app(), move |_, _| {

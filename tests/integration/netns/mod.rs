@@ -13,7 +13,7 @@ use crate::failure::{Failure, clean, ending, lost, unanswered};
 use crate::peer::Peer;
 use crate::recorder::Call;
 use crate::running::{Running, run};
-use crate::watchdog::{Gate, Task, Watchdog};
+use crate::watchdog::{Gate, Task, Watchdog, at_once};
 
 const PING_INTERVAL: Duration = Duration::from_millis(500);
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
@@ -29,7 +29,7 @@ const SILENCES: [(Change, Change); 2] =
 
 #[test]
 fn a_silent_link_is_noticed_in_time_and_the_connection_made_again_when_it_is_back() {
-    for (go_silent, come_back) in SILENCES {
+    at_once(SILENCES, |(go_silent, come_back)| {
         let Some((_watchdog, namespace, server)) = setting() else { return };
         let app = run(impatient(&server));
         talks(&app);
@@ -39,12 +39,12 @@ fn a_silent_link_is_noticed_in_time_and_the_connection_made_again_when_it_is_bac
         assert!(failed > 0, "it connected through a silent link");
         expect_text(&app, namespace::WELCOME);
         closes(app);
-    }
+    });
 }
 
 #[test]
 fn a_link_that_goes_silent_in_the_middle_of_a_frame() {
-    for (go_silent, come_back) in SILENCES {
+    at_once(SILENCES, |(go_silent, come_back)| {
         let Some((_watchdog, namespace, mut server)) = setting() else { return };
         let app = run(impatient(&server));
         talks(&app);
@@ -54,7 +54,7 @@ fn a_link_that_goes_silent_in_the_middle_of_a_frame() {
         attempts_until(&app, || come_back(&namespace));
         expect_text(&app, namespace::WELCOME);
         closes(app);
-    }
+    });
 }
 
 #[test]

@@ -139,7 +139,7 @@ fn what_came_before_is_delivered_and_what_comes_after_is_not() {
         let frames = [Frame::text("before"), Frame::text("wrong").rsv(1), Frame::text("after"), Frame::close(1000, "")];
         client.write(frames.iter().flat_map(Frame::encode).collect::<Vec<_>>());
         assert_eq!(client.expect_close_code(), 1002);
-        client.expect_end();
+        client.hang_up();
     });
     let app = run(peer.app());
     app.expect_open();

@@ -180,7 +180,7 @@ mod secure {
     use websocket_app::{TlsBackend, TlsConfig};
 
     use super::*;
-    use crate::tls::on_each;
+    use crate::tls::{on_each, on_each_at_once};
 
     /// `wss://` through each.
     #[test]
@@ -199,7 +199,7 @@ mod secure {
 
     #[test]
     fn tls_to_squid_has_anything_within() {
-        on_each(tls_to_squid_has_anything_within_with);
+        on_each_at_once(tls_to_squid_has_anything_within_with);
     }
 
     fn tls_to_squid_has_anything_within_with(backend: TlsBackend) {

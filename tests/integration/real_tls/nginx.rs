@@ -1,7 +1,6 @@
 //! nginx as a reverse proxy for ws and wss, in front of a scripted peer: its timeouts, and what it makes of refusals.
 
 use std::net::TcpListener;
-use std::thread;
 use std::time::Duration;
 
 use websocket_app::{ClosedBy, Phase, Rejection, TlsBackend, TlsConfig, WebSocketApp};
@@ -16,6 +15,7 @@ use crate::program::system;
 use crate::recorder::Call;
 use crate::running::run;
 use crate::tls::BACKENDS;
+use crate::watchdog::at_once;
 
 /// How long nginx waits for the peer, in seconds. Waited for in two tests, and long enough for the others.
 const PATIENCE: u64 = 3;
@@ -124,13 +124,7 @@ http {{
 /// Runs a test by `ws://` and, with each library, by `wss://`: `None`, then the libraries.
 fn each_way(test: impl Fn(Option<TlsBackend>) + Sync) {
     if is_there("nginx") {
-        // Some of them wait most of the time, so they do it together.
-        thread::scope(|scope| {
-            for way in [None].into_iter().chain(BACKENDS.iter().copied().map(Some)) {
-                let test = &test;
-                scope.spawn(move || test(way));
-            }
-        });
+        at_once([None].into_iter().chain(BACKENDS.iter().copied().map(Some)), test);
     }
 }
 
@@ -199,20 +193,23 @@ fn a_proxy_that_loses_patience_is_a_lost_connection() {
     });
 }
 
+/// How many there are in the time that nginx would wait.
+const PINGS: u32 = 4;
+
 #[test]
 fn pings_keep_a_proxy_patient() {
     each_way(|backend| {
         let peer = Peer::start(|listener| {
             let mut proxy = listener.open();
-            // For longer than nginx would wait.
-            for _ in 0..=4 * PATIENCE {
+            // For longer than nginx would wait without them, and a half.
+            for _ in 0..PINGS * 3 / 2 {
                 let payload = proxy.expect_ping();
                 proxy.send(Frame::pong(payload));
             }
             proxy.close(1000, "");
         });
         let nginx = Nginx::start(&peer);
-        let app = run(nginx.app(backend, "/").ping_interval(Duration::from_secs(PATIENCE) / 4));
+        let app = run(nginx.app(backend, "/").ping_interval(Duration::from_secs(PATIENCE) / PINGS));
         app.expect_open();
         let close = loop {
             match app.next() {

@@ -251,7 +251,7 @@ fn close_from_another_thread_starts_at_once() {
         client.expect(Frame::close(3000, "enough"));
         client.send(Frame::text("before the answer"));
         client.send(Frame::close(3000, "enough"));
-        client.expect_end();
+        client.hang_up();
     });
     app.sender.send("sent meanwhile").unwrap();
     app.sender.close_with(3000, "enough").unwrap();

@@ -50,7 +50,7 @@ fn a_panic_that_comes_late_ends_the_run_with_1011() {
         is_alive(&mut client, "alive");
         for_peer.may_end.open();
         client.expect(Frame::close(1011, ""));
-        client.stay_silent();
+        client.hang_up();
     });
     let app = panicking(&peer, work);
     app.expect_failure(Failure::Panicked("late".into()));

@@ -166,7 +166,7 @@ fn a_panic_in_another_apps_callback_meanwhile_ends_that_app_only() {
         let mut client = listener.open();
         client.send(Frame::text("panic"));
         client.expect(Frame::close(1011, ""));
-        client.stay_silent();
+        client.hang_up();
     });
     let panicking = add_with(&event_loop, peer.app(), |_, call| {
         assert!(!matches!(call, Call::Message(_)), "as it should");

@@ -160,7 +160,7 @@ fn a_panic_after_a_reconnect_ends_the_run() {
         is_alive(&mut second, "alive");
         for_peer.may_end.open();
         second.expect(Frame::close(1011, ""));
-        second.stay_silent();
+        second.hang_up();
     });
     let app = run_with(peer.app().reconnect(Reconnect::fixed(SOON)), move |_, call| {
         if *call == Call::text(WORK) {
