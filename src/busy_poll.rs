@@ -77,7 +77,7 @@ impl Waiting {
         result
     }
 
-    /// How long to ask before sleeping.
+    /// Returns how long to ask before sleeping.
     fn moment(&self) -> Duration {
         if self.signs >= FLOOD { MOMENT } else { Duration::ZERO }
     }

@@ -75,7 +75,7 @@ impl Cookies {
         }
     }
 
-    /// Gives the value of a `Cookie` header (§5.4): those that go to this URL, and those `given` by the program that the
+    /// Returns the value of a `Cookie` header (§5.4): those that go to this URL, and those `given` by the program that the
     /// server has not set anew.
     pub(crate) fn header(&self, url: &Url, socket: Option<&Path>, given: Option<&str>) -> Option<String> {
         let url = http(url);

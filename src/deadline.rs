@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// As good as never, and still a time that every platform can express.
 const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// When this long has passed.
+/// Returns when this long has passed.
 pub(crate) fn after(now: Instant, duration: Duration) -> Instant {
     now + duration.min(NEVER)
 }

@@ -96,7 +96,7 @@ impl Deflate {
         self
     }
 
-    /// What is wrong with the options.
+    /// Returns what is wrong with the options.
     pub(crate) fn check(&self) -> Result<(), (String, &'static str)> {
         for (name, bits) in [
             ("server_max_window_bits", self.server_max_window_bits),

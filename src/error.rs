@@ -201,7 +201,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// What to try where this phase of connecting takes too long.
+    /// Returns what to try where this phase of connecting takes too long.
     fn when_slow(self) -> &'static str {
         match self {
             Phase::Resolve => "is the network up, and does its name server answer?",
@@ -253,7 +253,7 @@ impl fmt::Display for ProxyRefusal {
 /// The HTTP statuses among 4xx that get better by themselves: timeout, too early, too many requests.
 const TEMPORARY: [u16; 3] = [408, 425, 429];
 
-/// Tells whether what an HTTP status says may get better by itself.
+/// Returns whether what an HTTP status says may get better by itself.
 pub(crate) fn is_temporary(status: u16) -> bool {
     !(400..500).contains(&status) || TEMPORARY.contains(&status)
 }
@@ -294,13 +294,13 @@ impl fmt::Display for Rejection {
 }
 
 impl Rejection {
-    /// Whether the body has headers of ours in it, as pages for debugging do: one of them may be a credential.
+    /// Returns whether the body has headers of ours in it, as pages for debugging do: one of them may be a credential.
     fn repeats_the_request(&self) -> bool {
         let body = String::from_utf8_lossy(&self.body).to_lowercase();
         ["authorization", "cookie", "sec-websocket-key"].iter().any(|name| body.contains(name))
     }
 
-    /// What to try, where a status has a usual cause.
+    /// Returns what to try, where a status has a usual cause.
     fn hint(&self) -> Option<&'static str> {
         Some(match self.status {
             200..=299 => "there is something else than a WebSocket: is the path right?",
@@ -448,7 +448,7 @@ pub enum SendError {
 }
 
 impl SendError {
-    /// Gives the message back, where it was given away as a `String`, `Vec<u8>`, `Bytes` or the like.
+    /// Returns the message back, where it was given away as a `String`, `Vec<u8>`, `Bytes` or the like.
     pub fn into_message(self) -> Option<OwnedMessage> {
         match self {
             SendError::NotConnected { message }

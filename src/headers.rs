@@ -14,17 +14,17 @@ impl Headers {
         Headers(fields)
     }
 
-    /// Gives the first value of a header, whose name is not case-sensitive.
+    /// Returns the first value of a header, whose name is not case-sensitive.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// Gives all values of a header, such as `Set-Cookie`, in the order of the response.
+    /// Returns all values of a header, such as `Set-Cookie`, in the order of the response.
     pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// Gives every name and value; a name with several values comes as often, one after the other.
+    /// Returns every name and value; a name with several values comes as often, one after the other.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }

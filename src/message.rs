@@ -36,7 +36,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Gives the payload's bytes, whichever kind it is.
+    /// Returns the payload's bytes, whichever kind it is.
     pub fn as_bytes(self) -> &'a [u8] {
         match self {
             Message::Text(text) => text.as_bytes(),
@@ -44,7 +44,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Gives the text, or `None` for a binary message.
+    /// Returns the text, or `None` for a binary message.
     pub fn as_text(self) -> Option<&'a str> {
         match self {
             Message::Text(text) => Some(text),
@@ -57,7 +57,7 @@ impl<'a> Message<'a> {
         self.as_bytes().len()
     }
 
-    /// Tells whether the payload is empty, which is a valid message.
+    /// Returns whether the payload is empty, which is a valid message.
     pub fn is_empty(self) -> bool {
         self.len() == 0
     }
@@ -154,7 +154,7 @@ impl OwnedMessage {
         }
     }
 
-    /// Gives the payload's bytes, whichever kind it is.
+    /// Returns the payload's bytes, whichever kind it is.
     pub fn into_bytes(self) -> Vec<u8> {
         match self {
             OwnedMessage::Text(text) => text.into_bytes(),
@@ -162,7 +162,7 @@ impl OwnedMessage {
         }
     }
 
-    /// Gives the text, or hands a binary message back.
+    /// Returns the text, or hands a binary message back.
     pub fn into_text(self) -> Result<String, OwnedMessage> {
         match self {
             OwnedMessage::Text(text) => Ok(text),
@@ -266,7 +266,7 @@ impl Outgoing<'_> {
         self
     }
 
-    /// What an error hands back: the message, where the caller gave it away.
+    /// Returns what an error hands back: the message, where the caller gave it away.
     pub(crate) fn into_owned_message(self) -> Option<OwnedMessage> {
         let Payload::Owned(data) = self.payload else { return None };
         Some(OwnedMessage::from_parts(self.is_text, data))

@@ -124,7 +124,7 @@ impl Reconnect {
     }
 }
 
-/// What is not tried again unless the policy says so.
+/// Returns whether another attempt may end otherwise: by default, what cannot is not tried again.
 fn may_get_better(error: &Error) -> bool {
     match error {
         Error::Invalid(_) | Error::Panicked(_) => false,
@@ -206,7 +206,7 @@ impl Backoff {
     }
 }
 
-/// What a refusal's `Retry-After` header asks for (RFC 9110 §10.2.3): a number of seconds, or a date. That is counted from
+/// Returns what a refusal's `Retry-After` header asks for (RFC 9110 §10.2.3): a number of seconds, or a date. That is counted from
 /// the response's own `Date`, so that it does not matter how wrong either clock is.
 fn retry_after(cause: Cause<'_>) -> Option<Duration> {
     let Cause::Error(Error::Rejected(rejection)) = cause else { return None };

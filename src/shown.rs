@@ -19,7 +19,7 @@ pub(crate) fn shown_url(url: &str) -> String {
     format!("\"{scheme}{separator}{hidden}{}{end}\"", cut.escape_debug())
 }
 
-/// Tells whether it is one by its characters (RFC 3986 §3.1).
+/// Returns whether it is one by its characters (RFC 3986 §3.1).
 pub(crate) fn is_scheme(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))

@@ -55,7 +55,7 @@ pub enum TlsBackend {
 
 #[cfg(feature = "native-tls")]
 impl TlsConfig {
-    /// Whether it asks nothing of native-tls that it does not do by itself. Pins and the name are checked per connection.
+    /// Returns whether it asks nothing of native-tls that it does not do by itself. Pins and the name are checked per connection.
     pub(crate) fn is_plain(&self) -> bool {
         let TlsConfig { roots, only_these_roots, identity, accept_invalid_certs, accept_invalid_hostnames, .. } = self;
         let options = *only_these_roots || *accept_invalid_certs || *accept_invalid_hostnames;

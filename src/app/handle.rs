@@ -21,7 +21,7 @@ impl AppHandle {
         AppHandle { sender, result }
     }
 
-    /// Gives a handle to send and close with.
+    /// Returns a handle to send and close with.
     pub fn sender(&self) -> Sender {
         self.sender.clone()
     }

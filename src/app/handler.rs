@@ -86,7 +86,7 @@ pub trait Handler: Send + 'static {
         Ok(())
     }
 
-    /// Whether messages go to [`on_fragment`](Self::on_fragment) in pieces as they arrive, instead of whole to
+    /// Returns whether messages go to [`on_fragment`](Self::on_fragment) in pieces as they arrive, instead of whole to
     /// [`on_message`](Self::on_message). Asked once, before the run. Defaults to `false`.
     fn wants_fragments(&self) -> bool {
         false

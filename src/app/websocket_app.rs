@@ -243,7 +243,7 @@ impl<H: Handler> WebSocketApp<H> {
         self
     }
 
-    /// Gives the handle to send and close with, before the app runs; callbacks get it anyway.
+    /// Returns the handle to send and close with, before the app runs; callbacks get it anyway.
     pub fn sender(&self) -> Sender {
         self.sender.clone()
     }

@@ -130,12 +130,12 @@ impl WebSocket {
         self.sender.send(message)
     }
 
-    /// Gives a handle with which other threads can send and close.
+    /// Returns a handle with which other threads can send and close.
     pub fn sender(&self) -> Sender {
         self.sender.clone()
     }
 
-    /// Gives the opening handshake: the server's headers, the subprotocol, the addresses.
+    /// Returns the opening handshake: the server's headers, the subprotocol, the addresses.
     pub fn handshake(&self) -> Arc<Handshake> {
         Arc::clone(&self.handshake)
     }
@@ -189,7 +189,7 @@ impl WebSocket {
         }
     }
 
-    /// Gives the next message, waiting until the deadline.
+    /// Returns the next message, waiting until the deadline.
     fn next_message(&mut self, deadline: Option<Instant>) -> Result<Option<OwnedMessage>, Error> {
         loop {
             if let Some(message) = self.take_item()? {

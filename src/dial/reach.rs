@@ -12,7 +12,7 @@ use crate::error::{Error, Phase};
 use crate::route::Connector;
 use crate::transport::{Socket, Stream};
 
-/// Gives a stream that is registered with the waiter for reading and writing.
+/// Returns a stream that is registered with the waiter for reading and writing.
 pub(super) fn reach(target: &Target, waiter: &mut Waiter<'_>) -> Result<Stream, Failure> {
     let route = &target.route;
     let socket = if let Some(ready_made) = &route.socket {

@@ -24,13 +24,13 @@ impl Redirects {
         (config.max_redirects > 0).then(|| Redirects { url: url.clone(), unix, config: config.clone(), followed: 0 })
     }
 
-    /// Tells whether an answer will be followed if it can be, so that its body does not matter.
+    /// Returns whether an answer will be followed if it can be, so that its body does not matter.
     pub(super) fn wants(&self, status: u16, headers: &Headers) -> bool {
         is_redirect(status) && headers.get("location").is_some() && self.followed < self.config.max_redirects
     }
 }
 
-/// Gives where a refusal sends us, or the refusal with why we do not go there. The request is always a GET, so the five
+/// Returns where a refusal sends us, or the refusal with why we do not go there. The request is always a GET, so the five
 /// statuses mean the same.
 pub(super) fn follow(redirects: Option<&Redirects>, mut rejection: Box<Rejection>) -> Result<Target, Error> {
     let Some(redirects) = redirects.filter(|_| is_redirect(rejection.status)) else {

@@ -11,7 +11,7 @@ use super::waiter::{Failure, Waiter};
 use crate::error::{Error, Phase};
 use crate::route::{Route, Unanswered};
 
-/// Gives at least one address.
+/// Returns at least one address.
 pub(super) fn resolve(
     host: &Host,
     port: u16,

@@ -16,7 +16,7 @@ use crate::error::{Error, Phase};
 use crate::transport::Stream;
 use crate::transport::{Socket, SocketOptions};
 
-/// Gives the first socket to connect, registered with the waiter for reading and writing. The others are closed.
+/// Returns the first socket to connect, registered with the waiter for reading and writing. The others are closed.
 /// There is at least one address.
 pub(super) fn connect(
     addresses: &[SocketAddr],
@@ -93,7 +93,7 @@ fn is_under_way(error: &io::Error) -> bool {
     error.kind() == ErrorKind::WouldBlock
 }
 
-/// Tells how an attempt ended, or `None` while it is under way.
+/// Returns how an attempt ended, or `None` while it is under way.
 fn outcome(stream: &TcpStream) -> Option<io::Result<()>> {
     match stream.take_error() {
         Ok(None) => {}

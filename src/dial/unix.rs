@@ -15,7 +15,7 @@ use crate::error::{Error, Phase};
 use crate::route::Route;
 use crate::transport::Socket;
 
-/// Tells what is wrong with a path that can be no socket's.
+/// Returns what is wrong with a path that can be no socket's.
 pub(super) fn check(path: &Path) -> Result<(), String> {
     let bytes = path.as_os_str().as_bytes();
     if bytes.contains(&0) {

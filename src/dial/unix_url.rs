@@ -16,7 +16,7 @@ pub(super) struct UnixUrl {
     pub(super) before_uri: String,
 }
 
-/// Gives `None` for a URL of any other kind.
+/// Returns `None` for a URL of any other kind.
 pub(super) fn split(url: &str) -> Option<Result<UnixUrl, String>> {
     let (scheme, rest) = url.split_once(':')?;
     let scheme = match scheme.to_ascii_lowercase().as_str() {

@@ -122,7 +122,7 @@ impl<'a> Waiter<'a> {
         self.waker.clone()
     }
 
-    /// Tells how long until the deadline, or `None` where there is none.
+    /// Returns how long until the deadline, or `None` where there is none.
     #[cfg(unix)]
     pub(super) fn time_left(&self) -> Option<Duration> {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))

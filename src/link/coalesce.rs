@@ -84,7 +84,7 @@ impl Coalescer {
 mod tests {
     use super::*;
 
-    /// How many of 100 sends, so far apart, count as one of a stream.
+    /// Returns how many of 100 sends, so far apart, count as one of a stream.
     fn streamed(gap: Duration, heard: impl Fn(u64) -> u64, others_wait: bool) -> usize {
         let (mut coalescer, began) = (Coalescer::default(), Instant::now());
         (0..100).filter(|i| coalescer.is_stream_at(heard((*i).into()), others_wait, || began + gap * *i)).count()

@@ -42,12 +42,12 @@ impl Ending {
         &self.peer
     }
 
-    /// Whether anything that arrives is still wanted.
+    /// Returns whether anything that arrives is still wanted.
     pub(super) fn is_receiving(&self) -> bool {
         !self.violated && self.closing.is_receiving()
     }
 
-    /// Whether the end has been announced, and is to be met by reading on.
+    /// Returns whether the end has been announced, and is to be met by reading on.
     pub(super) fn is_announced(&self) -> bool {
         self.announced
     }
@@ -81,7 +81,7 @@ impl Ending {
         self.violation = self.violation.take().or(violation);
     }
 
-    /// Whether we may still tell the peer that something is wrong.
+    /// Returns whether we may still tell the peer that something is wrong.
     pub(super) fn can_fail(&self) -> bool {
         self.closing.is_receiving()
     }
@@ -95,7 +95,7 @@ impl Ending {
         self.closing.deadline()
     }
 
-    /// Whether nobody is to be pinged or given up any more: whoever hands out what came before a violation will end it.
+    /// Returns whether nobody is to be pinged or given up any more: whoever hands out what came before a violation will end it.
     pub(super) fn is_violated(&self) -> bool {
         self.violated
     }
@@ -110,7 +110,7 @@ impl Ending {
         }
     }
 
-    /// Whether a read that finds nothing has met the end: writing has failed, and all that had come has been read.
+    /// Returns whether a read that finds nothing has met the end: writing has failed, and all that had come has been read.
     pub(super) fn is_met_by_nothing(&self) -> bool {
         self.write_error.is_some()
     }

@@ -30,12 +30,12 @@ impl Reader {
         Reader { buffer: vec![0; READ_BUFFER], batch: Batch::default(), taken: 0, tail: Vec::new() }
     }
 
-    /// Whether it holds more than reading mostly needs: a large message made it grow.
+    /// Returns whether it holds more than reading mostly needs: a large message made it grow.
     pub(crate) fn is_large(&self) -> bool {
         self.batch.is_large() || self.buffer.len() > READ_BUFFER
     }
 
-    /// Whether what was read last needs that much.
+    /// Returns whether what was read last needs that much.
     pub(crate) fn needs_much(&self) -> bool {
         self.batch.arena.needs_much()
     }

@@ -158,12 +158,12 @@ impl Sender {
         self.shared.buffered()
     }
 
-    /// Tells where the app is in its life.
+    /// Returns where the app is in its life.
     pub fn state(&self) -> State {
         self.shared.state()
     }
 
-    /// Gives the opening handshake of the latest connection: the server's headers, the subprotocol, the addresses.
+    /// Returns the opening handshake of the latest connection: the server's headers, the subprotocol, the addresses.
     /// `None` before the first.
     pub fn handshake(&self) -> Option<Arc<Handshake>> {
         self.shared.handshake()

@@ -30,7 +30,7 @@ impl Shrink {
         self.at
     }
 
-    /// Whether the memory is to be given back now.
+    /// Returns whether the memory is to be given back now.
     pub(crate) fn is_due(&self, now: Instant) -> bool {
         self.at.is_some_and(|at| at <= now)
     }

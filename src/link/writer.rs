@@ -206,12 +206,12 @@ impl Writer {
         matches!(self.writing, Writing::Active { .. })
     }
 
-    /// Whether writing goes on when something was read, or may do so once the thread that writes is told.
+    /// Returns whether writing goes on when something was read, or may do so once the thread that writes is told.
     pub(super) fn may_wait_for_peer(&self) -> bool {
         matches!(self.writing, Writing::Active { .. } | Writing::WaitsForPeer)
     }
 
-    /// Whether what is queued now is the next to be written.
+    /// Returns whether what is queued now is the next to be written.
     pub(super) fn is_idle(&self) -> bool {
         matches!(self.writing, Writing::Idle) && self.chunk.is_done() && self.queue.is_empty()
     }
@@ -295,7 +295,7 @@ impl Writer {
         self.queue.set_close(payload);
     }
 
-    /// Whether the Close frame has been handed to the operating system.
+    /// Returns whether the Close frame has been handed to the operating system.
     pub(super) fn close_is_written(&self) -> bool {
         self.queue.is_closed() && self.chunk.is_done()
     }

@@ -48,7 +48,7 @@ impl Arena {
         self.used = self.used.min(len);
     }
 
-    /// Whether it has grown beyond what may be kept for good.
+    /// Returns whether it has grown beyond what may be kept for good.
     pub(crate) fn is_large(&self) -> bool {
         self.bytes.len() > KEPT
     }
@@ -57,7 +57,7 @@ impl Arena {
         !self.bytes.is_empty()
     }
 
-    /// Whether what is in it needs more than that.
+    /// Returns whether what is in it needs more than that.
     pub(crate) fn needs_much(&self) -> bool {
         self.used > KEPT
     }

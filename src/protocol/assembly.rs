@@ -58,12 +58,12 @@ impl Assembly {
         }
     }
 
-    /// Whether no message is arriving.
+    /// Returns whether no message is arriving.
     pub(super) fn is_empty(&self) -> bool {
         self.message.is_none()
     }
 
-    /// Whether there is more to hand out without more input.
+    /// Returns whether there is more to hand out without more input.
     pub(super) fn has_more(&self) -> bool {
         self.more
     }
@@ -201,7 +201,7 @@ impl Assembly {
         Ok(())
     }
 
-    /// What the next piece is, if there is anything to show; ends the message with the last.
+    /// Returns what the next piece is, if there is anything to show; ends the message with the last.
     fn next_piece(&mut self, len: usize, last: bool) -> Result<Option<Kind>, End> {
         let Some(message) = &mut self.message else { return Ok(None) };
         if last {

@@ -99,7 +99,7 @@ impl Batch {
         self.full = true;
     }
 
-    /// Gives an empty arena, one that has been allocated if there is one.
+    /// Returns an empty arena, one that has been allocated if there is one.
     pub(super) fn take_spare(&mut self) -> Arena {
         if self.spare.is_allocated() || self.arena.len() > 0 {
             return std::mem::take(&mut self.spare);
@@ -113,7 +113,7 @@ impl Batch {
         }
     }
 
-    /// Whether an arena has grown beyond what may be kept for good.
+    /// Returns whether an arena has grown beyond what may be kept for good.
     pub(crate) fn is_large(&self) -> bool {
         self.arena.is_large() || self.spare.is_large()
     }
@@ -141,7 +141,7 @@ impl Batch {
         self.assembled.push(place);
     }
 
-    /// Whether any item lies in the arena.
+    /// Returns whether any item lies in the arena.
     pub(crate) fn uses_arena(&self) -> bool {
         !self.assembled.is_empty()
     }
@@ -160,7 +160,7 @@ impl Batch {
         });
     }
 
-    /// Up to where items lie in the read buffer.
+    /// Returns up to where items lie in the read buffer.
     pub(crate) fn end_in_buffer(&self) -> usize {
         let in_buffer = self.items.iter().filter(|item| !item.in_arena);
         in_buffer.map(|item| item.start as usize + item.len as usize).max().unwrap_or(0)
@@ -174,7 +174,7 @@ impl Batch {
         &read[item.start as usize..][..item.len as usize]
     }
 
-    /// Whether an item is in the arena, so that its length says nothing about the wire.
+    /// Returns whether an item is in the arena, so that its length says nothing about the wire.
     pub(crate) fn is_assembled(item: &Item) -> bool {
         item.in_arena
     }

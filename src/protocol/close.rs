@@ -128,7 +128,7 @@ impl Closing {
         self.role == Role::Server && told && matches!(self.state, State::Both | State::Failed)
     }
 
-    /// Whether anything that arrives is still wanted.
+    /// Returns whether anything that arrives is still wanted.
     pub(crate) fn is_receiving(&self) -> bool {
         matches!(self.state, State::Open | State::Ours)
     }
@@ -170,7 +170,7 @@ impl Closing {
         }
     }
 
-    /// How it ended, for `on_close`. `told` is whether our Close frame was written.
+    /// Returns how it ended, for `on_close`. `told` is whether our Close frame was written.
     pub(crate) fn close(&self, told: bool) -> Close {
         let close = Close::without_frame(self.began.unwrap_or(ClosedBy::Lost));
         match &self.received {

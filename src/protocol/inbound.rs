@@ -134,7 +134,7 @@ impl Inbound {
         self.assembly.hand_over(batch);
     }
 
-    /// How much of an unfinished message is held.
+    /// Returns how much of an unfinished message is held.
     #[cfg(any(test, fuzzing))]
     pub(super) fn held(&self) -> usize {
         self.assembly.held()

@@ -57,7 +57,7 @@ impl Piece {
         self.messages += usize::from(head.is_data());
     }
 
-    /// How many data messages end in the first bytes of it.
+    /// Returns how many data messages end in the first bytes of it.
     pub(crate) fn messages_within(&self, written: usize) -> usize {
         match written == self.bytes.len() {
             true => self.messages,
@@ -192,7 +192,7 @@ impl<S: Supplies> Queue<S> {
         }
     }
 
-    /// Whether the Close frame has been handed out.
+    /// Returns whether the Close frame has been handed out.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed
     }

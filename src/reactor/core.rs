@@ -118,7 +118,7 @@ impl<D: Driver> Core<D> {
         Ok((core, mailbox))
     }
 
-    /// Whether there is nothing left to do, ever.
+    /// Returns whether there is nothing left to do, ever.
     pub(super) fn is_finished(&self) -> bool {
         self.closed && self.free.len() == self.slots.len()
     }

@@ -32,10 +32,10 @@ pub(crate) trait Driver: Send + Sized + 'static {
 
     fn next_deadline(&self) -> Option<Instant>;
 
-    /// Whether something happened that makes reading worth while, though no event says so. Told once.
+    /// Returns whether something happened that makes reading worth while, though no event says so. Told once.
     fn take_wants_read(&mut self) -> bool;
 
-    /// Whether there is something to call, and nothing being called.
+    /// Returns whether there is something to call, and nothing being called.
     fn has_job(&self) -> bool;
 
     fn take_job(&mut self) -> Option<Self::Job>;
@@ -43,10 +43,10 @@ pub(crate) trait Driver: Send + Sized + 'static {
     /// A job has come back.
     fn done(&mut self, done: <Self::Job as Job>::Done);
 
-    /// How long the loop is to ask for events before it sleeps.
+    /// Returns how long the loop is to ask for events before it sleeps.
     fn busy_poll(&self) -> Duration;
 
-    /// Whether it is over, and everything has been called.
+    /// Returns whether it is over, and everything has been called.
     fn is_finished(&self) -> bool;
 
     fn finish(self);
@@ -60,7 +60,7 @@ pub(crate) trait Job: Send + 'static {
     /// What comes back when the call has returned.
     type Done: Send + 'static;
 
-    /// Whether it hands out what the reader has read, which then comes along.
+    /// Returns whether it hands out what the reader has read, which then comes along.
     fn needs_reader(&self) -> bool;
 
     fn run(self, reader: Option<&Reader>) -> Self::Done;

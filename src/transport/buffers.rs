@@ -110,7 +110,7 @@ fn shelf() -> MutexGuard<'static, Vec<Vec<u8>>> {
     SHELF.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How large a new buffer is.
+/// Returns how large a new buffer is.
 fn size_for(needed: usize) -> usize {
     if needed <= LEAST { LEAST } else { needed.max(LARGEST.min(needed.saturating_mul(GROWTH))) }
 }

@@ -50,7 +50,7 @@ impl Stream {
         }
     }
 
-    /// Tells, after a short read, whether to read again although no event will say so: bytes were taken off the socket and
+    /// Returns, after a short read, whether to read again although no event will say so: bytes were taken off the socket and
     /// not given yet, or an end or an error was met behind those that were.
     pub(crate) fn has_more(&self) -> bool {
         match &self.0 {
@@ -71,7 +71,7 @@ impl Stream {
         }
     }
 
-    /// Whether a read may be what a write waits for.
+    /// Returns whether a read may be what a write waits for.
     pub(crate) fn is_tls(&self) -> bool {
         matches!(self.0, Kind::Tls(_))
     }
@@ -103,12 +103,12 @@ impl Stream {
         self.socket().handle()?.wait_writable(timeout)
     }
 
-    /// Gives the local and the peer's address, where it is TCP and the operating system still knows them.
+    /// Returns the local and the peer's address, where it is TCP and the operating system still knows them.
     pub(crate) fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
         self.socket().addresses()
     }
 
-    /// Gives the outermost TLS session, for a test to play its library.
+    /// Returns the outermost TLS session, for a test to play its library.
     #[cfg(all(test, feature = "__tls"))]
     pub(crate) fn layer(&self) -> Option<&Layer> {
         match &self.0 {

@@ -96,7 +96,7 @@ impl Calls {
         }
     }
 
-    /// What the peer got wrong on this connection, if callbacks are still busy with what came before it.
+    /// Returns what the peer got wrong on this connection, if callbacks are still busy with what came before it.
     pub(super) fn violation_to_come(&self) -> Option<Error> {
         self.waiting.iter().find_map(|(of, call)| match call {
             Call::Fail(end) if *of == self.connection => end.clone().into_error(),
@@ -148,7 +148,7 @@ fn size_of_backlog(call: &Call) -> usize {
     }
 }
 
-/// Whether it hands a message back that was not sent.
+/// Returns whether it hands a message back that was not sent.
 fn is_unsent(call: &Call) -> bool {
     matches!(call, Call::Error(Error::Send(_)))
 }

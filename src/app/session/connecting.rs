@@ -27,7 +27,7 @@ pub(super) struct Attempt {
 pub(super) type Outcome = Result<Connected, Failure>;
 
 impl Attempt {
-    /// What came of it, once.
+    /// Returns what came of it, once.
     pub(super) fn take_outcome(&self) -> Option<Outcome> {
         self.outcome.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -146,7 +146,7 @@ impl Session {
         self.phase = Phase::Waiting { until: after(Instant::now(), retry.delay) };
     }
 
-    /// What comes after a loss. A policy that panics ends the run, as a callback does.
+    /// Returns when to try again after a loss, if at all. A policy that panics ends the run, as a callback does.
     fn retry(&mut self, cause: Cause<'_>) -> Option<Retry> {
         self.backoff.on_end(cause, Instant::now(), &mut rand::rng()).unwrap_or_else(|panicked| {
             self.calls.push(Call::Error(panicked.clone()));

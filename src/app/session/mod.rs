@@ -258,7 +258,7 @@ impl Driver for Session {
         self.plan.live().busy_poll
     }
 
-    /// Whether everything has been told: then the app can be forgotten, and whoever waits gets the result.
+    /// Returns whether everything has been told: then the app can be forgotten, and whoever waits gets the result.
     fn is_finished(&self) -> bool {
         matches!(self.phase, Phase::Over(_)) && self.calls.is_empty() && self.dispatcher.is_some()
     }

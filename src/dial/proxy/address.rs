@@ -38,7 +38,7 @@ impl Scheme {
         }
     }
 
-    /// Tells whether the proxy is given names and looks them up.
+    /// Returns whether the proxy is given names and looks them up.
     pub(super) fn looks_up(self) -> bool {
         !matches!(self, Scheme::Socks4 | Scheme::Socks5)
     }
@@ -108,7 +108,7 @@ impl Address {
         Ok(Address { scheme, host: host.to_owned(), port, user_info, authorization })
     }
 
-    /// Tells whether a server can be asked for at all.
+    /// Returns whether a server can be asked for at all.
     pub(super) fn check(&self, server: &Host<&str>) -> Result<(), String> {
         match server {
             Host::Ipv6(_) if !self.scheme.reaches_ipv6() => {

@@ -19,7 +19,7 @@ pub(super) fn variable(name: &str) -> Option<String> {
     (!value.is_empty()).then_some(value)
 }
 
-/// Gives the variable's name and its value.
+/// Returns the variable's name and its value.
 pub(super) fn proxy(
     scheme: &str,
     host: &Host<&str>,
@@ -41,7 +41,7 @@ pub(super) fn proxy(
     }
 }
 
-/// Tells whether a list of names has the server.
+/// Returns whether a list of names has the server.
 fn is_direct(list: &str, host: &Host<&str>, port: u16) -> bool {
     list.split([',', ' ', '\t']).any(|entry| entry == "*" || covers(entry, host, port))
 }
@@ -75,7 +75,7 @@ fn split_at_colon(text: &str) -> (&str, Option<&str>) {
     text.split_once(':').map_or((text, None), |(before, behind)| (before, Some(behind)))
 }
 
-/// Tells whether a name is the entry's, or one below it.
+/// Returns whether a name is the entry's, or one below it.
 fn is_below(name: &str, entry: &str) -> bool {
     let entry = entry.strip_prefix('*').unwrap_or(entry).trim_matches('.');
     let name = name.trim_end_matches('.');
@@ -85,7 +85,7 @@ fn is_below(name: &str, entry: &str) -> bool {
         && (start == 0 || name[..start].ends_with('.'))
 }
 
-/// Tells whether an address is the entry's, or in its network.
+/// Returns whether an address is the entry's, or in its network.
 fn is_within(address: IpAddr, entry: &str) -> bool {
     let Some((network, bits)) = network(entry) else { return false };
     // Part of IPv6 is IPv4, but who writes of all IPv6 does not mean IPv4.

@@ -70,7 +70,7 @@ fn problem(head: &Head, authorized: bool) -> String {
     format!("HTTP status {status}{}: {meaning}", name.map_or(String::new(), |name| format!(" ({name})")))
 }
 
-/// What the proxy wants to be told first (RFC 9110 §11.7.1).
+/// Returns what the proxy wants to be told first (RFC 9110 §11.7.1).
 fn wanted(head: &Head, authorized: bool) -> String {
     let offered: Vec<&str> = head.headers.get_all("Proxy-Authenticate").collect();
     let basic = |offer: &&str| {

@@ -26,7 +26,7 @@ pub(super) enum Stop {
 }
 
 impl Stop {
-    /// Tells whether another address of the same server may do better.
+    /// Returns whether another address of the same server may do better.
     pub(super) fn may_be_the_address(&self) -> bool {
         match self {
             Stop::Refused(refusal) => refusal.unreachable,

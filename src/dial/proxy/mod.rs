@@ -74,7 +74,7 @@ impl Proxy {
         Ok(Some(Proxy { peer: format!("the proxy {}:{}", address.host, address.port).into(), tls, address }))
     }
 
-    /// Gives a stream that leads to the server through this proxy.
+    /// Returns a stream that leads to the server through this proxy.
     pub(super) fn open(
         &self,
         host: &Host,
@@ -128,7 +128,7 @@ impl Proxy {
         }
     }
 
-    /// What to ask for, at least one: the name, where the proxy looks it up, or the addresses that it is given here.
+    /// Returns what to ask for, at least one: the name, where the proxy looks it up, or the addresses that it is given here.
     fn destinations<'a>(
         &self,
         host: &'a Host,

@@ -208,7 +208,7 @@ mod tests {
         UserInfo { user: b"alice".to_vec(), password: b"pw".to_vec() }
     }
 
-    /// What was sent, how it ended, and how much of the answers was left.
+    /// Returns what was sent, how it ended, and how much of the answers was left.
     fn ask(
         protocol: Protocol,
         destination: &Destination<'_>,

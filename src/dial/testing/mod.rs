@@ -81,7 +81,7 @@ pub(super) fn dial(url: &str, config: &Config, timeout: Duration) -> Result<Conn
     connect(&Target::new(url, config)?, timeout, &Cancel::new())
 }
 
-/// Gives the error's text; a connection or a cancellation is a failed test.
+/// Returns the error's text; a connection or a cancellation is a failed test.
 pub(super) fn text(result: Result<Connected, Failure>) -> String {
     match result {
         Err(Failure::Error(error)) => error.to_string(),
@@ -115,7 +115,7 @@ pub(super) fn wait_for_end(stream: &mut impl Read) {
 pub(super) struct DeadListener(TcpListener);
 
 impl DeadListener {
-    /// Gives `None` where a full queue refuses, or cannot be had: there is nothing to test then, which is noted, or fails the
+    /// Returns `None` where a full queue refuses, or cannot be had: there is nothing to test then, which is noted, or fails the
     /// test where the environment variable `CI` is set.
     pub(super) fn new() -> Option<Self> {
         let listener = cfg!(target_os = "linux").then(DeadListener::full).flatten();

@@ -112,7 +112,7 @@ fn begin_with(config: &TlsConfig, server_name: String) -> Result<Begin, Error> {
     }
 }
 
-/// Gives the name that the certificate must be for, as the TLS libraries want it.
+/// Returns the name that the certificate must be for, as the TLS libraries want it.
 fn server_name(host: &Host<&str>, chosen: Option<&str>) -> Result<String, Error> {
     let Some(name) = chosen else {
         return Ok(match host {

@@ -22,7 +22,7 @@ pub(super) struct Verifier {
 }
 
 impl Verifier {
-    /// Whether a certificate is trusted for what it is, not for who signed it.
+    /// Returns whether a certificate is trusted for what it is, not for who signed it.
     fn is_handed_in(&self, certificate: &CertificateDer<'_>, error: &CertificateError) -> bool {
         // webpki wants no authority for a server, which self-signed certificates often are; the certificate's dates have
         // been checked when it says so.

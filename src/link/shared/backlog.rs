@@ -72,7 +72,7 @@ impl Backlog {
         self.bytes
     }
 
-    /// Whether every message was wholly written, but for those that were given up.
+    /// Returns whether every message was wholly written, but for those that were given up.
     pub(crate) fn is_empty(&self) -> bool {
         self.handed.is_empty() && self.waiting.is_empty()
     }
@@ -82,7 +82,7 @@ impl Backlog {
         self.given_up
     }
 
-    /// Whether a message from this thread has to wait although there is a connection.
+    /// Returns whether a message from this thread has to wait although there is a connection.
     pub(crate) fn holds(&self, thread: ThreadId) -> bool {
         self.holding && self.opener != Some(thread)
     }
@@ -141,7 +141,7 @@ impl Backlog {
         std::mem::swap(&mut self.handed, &mut self.waiting);
     }
 
-    /// Whether there is something to report.
+    /// Returns whether there is something to report.
     pub(crate) fn has_expired(&self) -> bool {
         !self.expired.is_empty()
     }

@@ -98,7 +98,7 @@ impl Inner {
         }
     }
 
-    /// Whether a borrowed payload that is sent now has to be copied whole.
+    /// Returns whether a borrowed payload that is sent now has to be copied whole.
     pub(super) fn would_copy(&self) -> bool {
         self.backlog.is_some() || !self.writer.as_ref().is_some_and(Writer::is_idle)
     }
@@ -108,14 +108,14 @@ impl Inner {
         self.writer.as_ref()?.compressor_for(message)
     }
 
-    /// Whether a message of this compressor may be queued now.
+    /// Returns whether a message of this compressor may be queued now.
     pub(super) fn takes(&self, compressor: &Compressor, needed: usize) -> bool {
         self.state == State::Open
             && self.writer.as_ref().is_some_and(|writer| writer.compresses_with(compressor))
             && self.has_room(needed)
     }
 
-    /// Whether a frame of this length may be queued. One that is longer than the limit may when nothing else waits.
+    /// Returns whether a frame of this length may be queued. One that is longer than the limit may when nothing else waits.
     pub(super) fn has_room(&self, needed: usize) -> bool {
         let buffered = self.buffered();
         needed == 0 || buffered == 0 || buffered + needed <= self.max_buffer

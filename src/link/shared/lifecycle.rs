@@ -238,7 +238,7 @@ impl Shared {
         }
     }
 
-    /// Whether our Close frame has been handed to the operating system. A thread that is just writing it is waited for.
+    /// Returns whether our Close frame has been handed to the operating system. A thread that is just writing it is waited for.
     pub(crate) fn close_is_written(&self) -> bool {
         self.wait_for_writing(self.lock()).writer.as_ref().is_some_and(Writer::close_is_written)
     }

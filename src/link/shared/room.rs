@@ -27,7 +27,7 @@ impl CallbackScope {
         CallbackScope(IN_CALLBACK.with(|entered| entered.replace(true)))
     }
 
-    /// Whether this thread is in a callback.
+    /// Returns whether this thread is in a callback.
     pub(super) fn is_entered() -> bool {
         IN_CALLBACK.with(Cell::get)
     }

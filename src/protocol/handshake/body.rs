@@ -57,12 +57,12 @@ impl Body {
         }
     }
 
-    /// Tells whether there is nothing more to wait for.
+    /// Returns whether there is nothing more to wait for.
     pub(crate) fn is_complete(&self) -> bool {
         self.rest == Rest::Length(0) || self.bytes.len() >= MAX_BODY
     }
 
-    /// Gives what came of it.
+    /// Returns what came of it.
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }

@@ -10,7 +10,7 @@ pub(crate) struct UserInfo {
 }
 
 impl UserInfo {
-    /// Gives `None` for a URL without user info.
+    /// Returns `None` for a URL without user info.
     pub(crate) fn of(url: &Url) -> Option<Self> {
         if url.username().is_empty() && url.password().is_none() {
             return None;
@@ -19,7 +19,7 @@ impl UserInfo {
         Some(UserInfo { user: percent_decode(url.username()), password })
     }
 
-    /// Gives `Basic …`. Errors show neither name nor password.
+    /// Returns `Basic …`. Errors show neither name nor password.
     pub(crate) fn basic_auth(&self) -> Result<String, &'static str> {
         // RFC 7617 §2: the first colon ends the user's name, and neither part may contain control characters.
         if self.user.contains(&b':') {

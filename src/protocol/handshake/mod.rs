@@ -49,33 +49,33 @@ impl Handshake {
         self.compression
     }
 
-    /// Gives the HTTP status code: 101, for only that opens a WebSocket.
+    /// Returns the HTTP status code: 101, for only that opens a WebSocket.
     pub fn status(&self) -> u16 {
         self.status
     }
 
-    /// Gives all headers of the response: `Set-Cookie`, `Server`, and what the application's server adds.
+    /// Returns all headers of the response: `Set-Cookie`, `Server`, and what the application's server adds.
     pub fn headers(&self) -> &Headers {
         &self.headers
     }
 
-    /// Gives the subprotocol the server chose from those offered, or `None` if it chose none (RFC 6455 §1.9).
+    /// Returns the subprotocol the server chose from those offered, or `None` if it chose none (RFC 6455 §1.9).
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
     }
 
-    /// Gives the extensions in use with their parameters, as the server wrote them, or `None` if there are none
+    /// Returns the extensions in use with their parameters, as the server wrote them, or `None` if there are none
     /// (RFC 6455 §9.1).
     pub fn extensions(&self) -> Option<&str> {
         self.extensions.as_deref()
     }
 
-    /// Gives this end's address, or `None` if it is not TCP, or the connection was gone before it could be asked for.
+    /// Returns this end's address, or `None` if it is not TCP, or the connection was gone before it could be asked for.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.local_addr
     }
 
-    /// Gives the server's address, or that of what stands before it, or `None` if it is not TCP, or the connection was gone
+    /// Returns the server's address, or that of what stands before it, or `None` if it is not TCP, or the connection was gone
     /// before it could be asked for.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.peer_addr

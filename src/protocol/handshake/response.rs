@@ -37,7 +37,7 @@ impl Arriving {
         self.bytes.is_empty()
     }
 
-    /// Gives the final response's head, and what came behind it, once the head is whole; says early what is wrong.
+    /// Returns the final response's head, and what came behind it, once the head is whole; says early what is wrong.
     pub(crate) fn take_head(&mut self) -> Result<Option<(Head, Vec<u8>)>, String> {
         loop {
             Head::check_start(&self.bytes)?;

@@ -119,7 +119,7 @@ impl Socket {
         }
     }
 
-    /// Tells, after a short read, whether to read again although no event will say so.
+    /// Returns, after a short read, whether to read again although no event will say so.
     pub(crate) fn has_more(&self) -> bool {
         match &self.0 {
             Kind::Custom(custom) => custom.has_more(),
@@ -148,7 +148,7 @@ impl Socket {
         };
     }
 
-    /// Gives the local and the peer's address, where it is TCP and the operating system still knows them.
+    /// Returns the local and the peer's address, where it is TCP and the operating system still knows them.
     pub(crate) fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
         match &self.0 {
             Kind::Tcp(tcp) => (tcp.local_addr().ok(), tcp.peer_addr().ok()),
@@ -156,7 +156,7 @@ impl Socket {
         }
     }
 
-    /// Gives what another poll can wait for: the socket is registered with one already.
+    /// Returns what another poll can wait for: the socket is registered with one already.
     pub(crate) fn handle(&self) -> io::Result<Handle> {
         match &self.0 {
             Kind::Tcp(tcp) => Handle::of(tcp),

@@ -52,7 +52,7 @@ impl Default for SocketOptions {
 }
 
 impl SocketOptions {
-    /// What the operating system does by itself, and `TCP_NODELAY`.
+    /// Returns options that leave everything to the operating system, but for `TCP_NODELAY`.
     pub fn new() -> Self {
         Self::default()
     }
@@ -148,7 +148,7 @@ impl SocketOptions {
         }
     }
 
-    /// Tells whether an address can be connected to from where these options want to connect from.
+    /// Returns whether an address can be connected to from where these options want to connect from.
     pub(crate) fn suit(&self, address: &SocketAddr) -> bool {
         self.bind_address.is_none_or(|ours| ours.is_ipv4() == address.is_ipv4())
     }

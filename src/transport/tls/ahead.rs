@@ -53,7 +53,7 @@ impl Ahead {
         }
     }
 
-    /// Gives the room for the next read. A TLS library that goes on wanting more without taking anything is an error.
+    /// Returns the room for the next read. A TLS library that goes on wanting more without taking anything is an error.
     pub(crate) fn room(&mut self) -> io::Result<&mut [u8]> {
         if self.start > 0 {
             self.bytes.copy_within(self.start..self.end, 0);

@@ -55,7 +55,7 @@ impl Layer {
         Layer { below, peer: peer.into(), outgoing, state, more }
     }
 
-    /// Gives what the session runs over. Its bytes are ciphertext.
+    /// Returns what the session runs over. Its bytes are ciphertext.
     pub(crate) fn below(&self) -> &Stream {
         &self.below
     }

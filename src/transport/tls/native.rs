@@ -175,7 +175,7 @@ fn explain(error: io::Error) -> io::Error {
     io::Error::other(Explained { lasting, text: reason(&text, ""), source })
 }
 
-/// Whether the next attempt will meet the same, as far as the words of the libraries tell: a server that is restarting, or
+/// Returns whether the next attempt will meet the same, as far as the words of the libraries tell: a server that is restarting, or
 /// a proxy before it, may say anything else.
 fn is_lasting(text: &str) -> bool {
     const LASTING: [&str; 9] = [

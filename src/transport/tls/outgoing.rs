@@ -34,7 +34,7 @@ struct Record {
 }
 
 impl Outgoing {
-    /// Where the TLS library adds what it has to say.
+    /// Returns where the TLS library adds what it has to say.
     pub(crate) fn bytes(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }

@@ -244,7 +244,7 @@ impl Session {
     }
 }
 
-/// Whether the next attempt will meet the same: a server that is restarting, or a proxy before it, may say anything else.
+/// Returns whether the next attempt will meet the same: a server that is restarting, or a proxy before it, may say anything else.
 fn is_lasting(error: &TlsError) -> bool {
     use AlertDescription as Alert;
     match error {

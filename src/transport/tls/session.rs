@@ -38,7 +38,7 @@ pub(crate) trait Session: Send {
     /// Says that nothing more will come (RFC 8446 §6.1), if that can be said.
     fn close_notify(&mut self, incoming: &mut Ahead, outgoing: &mut Vec<u8>);
 
-    /// Gives the peer's own certificate in DER.
+    /// Returns the peer's own certificate in DER.
     fn peer_certificate(&self) -> Option<Vec<u8>>;
 }
 
