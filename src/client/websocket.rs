@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mio::{Events, Token};
+use mio::{Events, Registry, Token};
 
 use super::builder::WebSocketBuilder;
 use crate::busy_poll::Waiting;
@@ -97,7 +97,8 @@ impl WebSocket {
         let shared = Arc::new(Shared::new());
         shared.limit(config.live.max_send_buffer, config.live.send_timeout);
         shared.attach(&place);
-        let (live, opened, at) = (&config.live, Opened::ByCaller, (poll.registry(), &place));
+        let registry: &Registry = poll.registry();
+        let (live, opened, at) = (&config.live, Opened::ByCaller, (registry, &place));
         let link = Link::open(connected, &shared, live, false, opened, at)
             .map_err(|source| Error::system("a way to wait for sockets", source))?;
         let (Some(link), Some(handshake)) = (link, shared.handshake()) else {

@@ -1,149 +1,196 @@
 //! The checker's counterparts of what [`sync`](super) has, and how a model is run.
 //!
-//! The clock stands still, and how a wait that is not for ever ends depends on how long it may take. Up to [`SHORT`] it is
-//! a look now and then, and ends as soon as another thread has done something. From [`LONG`] on it ends only by being woken,
-//! so that a wake-up which is lost shows as a deadlock. Between them, it ends when the model has [time pass](pass_time).
+//! The clock stands still. A wait for [`LONG`] or more ends only by being woken, so that a wake-up which is lost shows as a
+//! deadlock; a shorter one ends too when the model has [time pass](pass_time_until), before or after whatever else happens.
 
 use std::cell::RefCell;
-use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, LockResult, TryLockError, TryLockResult};
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, LockResult, Once};
 use std::time::{Duration, Instant};
-use std::{fmt, io};
+use std::{fmt, io, panic};
 
-pub(crate) use loom::sync::atomic;
+pub(crate) use loom::sync::{Mutex, MutexGuard, atomic};
 use mio::{Events, Registry, Token};
 
-const SHORT: Duration = Duration::from_secs(1);
 const LONG: Duration = Duration::from_secs(3600);
 
 /// Runs a model in every order that matters in which its threads can go on, up to so many preemptions in each, or up to
 /// `MODEL_PREEMPTIONS`. Prints how many those were. `MODEL_SECONDS` limits the time, for a look at a model that takes long.
 pub(crate) fn check(name: &str, preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     let set = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
+    let preemptions = set("MODEL_PREEMPTIONS").unwrap_or(preemptions);
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(set("MODEL_PREEMPTIONS").unwrap_or(preemptions));
+    builder.preemption_bound = Some(preemptions);
     builder.max_branches = 10_000;
     builder.checkpoint_interval = 100;
     builder.max_duration = set("MODEL_SECONDS").map(|seconds| Duration::from_secs(seconds as u64));
-    let schedules = Arc::new(Schedules { name: name.to_owned(), began: Instant::now(), run: AtomicUsize::new(0) });
-    let counted = Arc::clone(&schedules);
+    tell_of_failures();
+    let began = Instant::now();
+    RUNNING.set(Some((name.to_owned(), 0)));
     builder.check(move || {
-        counted.run.fetch_add(1, Ordering::Relaxed);
-        TIME.with(|time| *time.borrow_mut() = Time::default());
+        RUNNING.with_borrow_mut(|running| running.iter_mut().for_each(|(_, schedules)| *schedules += 1));
+        World::make();
         model();
         end();
     });
-}
-
-/// Says how many there were, also when one of them failed.
-struct Schedules {
-    name: String,
-    began: Instant,
-    run: AtomicUsize,
-}
-
-impl Drop for Schedules {
-    fn drop(&mut self) {
-        let (run, failed) = (self.run.load(Ordering::Relaxed), std::thread::panicking());
-        let outcome = if failed { "failed in the last of" } else { "holds in" };
-        println!("{} {outcome} {run} schedules, {:.1} s", self.name, self.began.elapsed().as_secs_f32());
+    if let Some((name, schedules)) = RUNNING.take() {
+        let (took, time) = (began.elapsed(), builder.max_duration);
+        let which = if time.is_some_and(|time| took >= time) { "some of those with up to" } else { "all with up to" };
+        println!(
+            "{name} holds in {schedules} schedules, {which} {preemptions} preemptions, {:.1} s",
+            took.as_secs_f32()
+        );
     }
 }
 
-std::thread_local! {
-    /// Of the model that runs on this thread: its threads take turns on it.
-    static TIME: RefCell<Time> = RefCell::default();
+/// Says in which schedule a model failed. A panic in one may be the last thing that its process does.
+fn tell_of_failures() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let tell = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            tell(panic);
+            if let Some((name, schedules)) = RUNNING.take() {
+                println!("{name} failed in the last of {schedules} schedules");
+            }
+        }));
+    });
 }
 
-/// No step of a model: what it changes shows where somebody is woken.
+std::thread_local! {
+    /// The name of the model that runs on this thread, and how many schedules there have been.
+    static RUNNING: RefCell<Option<(String, usize)>> = const { RefCell::new(None) };
+    /// What that has around it: its threads take turns on this one.
+    static WORLD: RefCell<Option<Arc<World>>> = const { RefCell::new(None) };
+}
+
+/// What the threads of a model have around them.
+struct World {
+    waits: Mutex<Waits>,
+    /// Signalled when a thread begins to wait for time to pass, or need not any more.
+    begun: Condvar,
+    /// Threads that nobody joins, and how many there are in all.
+    detached: std::sync::Mutex<Vec<loom::thread::JoinHandle<()>>>,
+    threads: AtomicUsize,
+}
+
 #[derive(Default)]
-struct Time {
+struct Waits {
+    /// How often time has passed.
     passed: usize,
     /// The model is over: nothing is waited for any more.
     is_over: bool,
-    /// Who waits for time to pass, and since when.
+    /// By what threads wait for time to pass, and since when.
     waiting: Vec<(usize, Arc<loom::sync::Condvar>)>,
-    /// Threads that nobody joins.
-    detached: Vec<loom::thread::JoinHandle<()>>,
 }
 
-/// Ends the waits that are neither short nor long and have begun.
-pub(crate) fn pass_time() {
-    let now = TIME.with(|time| {
-        time.borrow_mut().passed += 1;
-        time.borrow().passed
-    });
+impl World {
+    fn make() {
+        let (waits, begun, detached) = (Mutex::default(), Condvar::default(), std::sync::Mutex::default());
+        let world = World { waits, begun, detached, threads: AtomicUsize::new(1) };
+        WORLD.set(Some(Arc::new(world)));
+    }
+
+    fn current() -> Arc<World> {
+        WORLD.with_borrow(Option::clone).expect("in a model")
+    }
+
+    fn waits(&self) -> MutexGuard<'_, Waits> {
+        self.waits.lock().unwrap()
+    }
+
+    /// Begins to wait; returns since when, unless the model is over.
+    fn begin(&self, condvar: &Arc<loom::sync::Condvar>) -> Option<usize> {
+        let mut waits = self.waits();
+        let since = waits.passed;
+        (!waits.is_over).then(|| {
+            waits.waiting.push((since, Arc::clone(condvar)));
+            self.begun.notify_all();
+            since
+        })
+    }
+
+    fn end(&self, since: usize, condvar: &Arc<loom::sync::Condvar>) {
+        let mut waits = self.waits();
+        let at = waits.waiting.iter().position(|wait| wait.0 == since && Arc::ptr_eq(&wait.1, condvar));
+        waits.waiting.swap_remove(at.unwrap());
+    }
+}
+
+/// Has time pass: ends the waits that have a time-out and have begun.
+fn pass_time() {
+    let world = World::current();
+    let now = {
+        let mut waits = world.waits();
+        waits.passed += 1;
+        waits.passed
+    };
     loop {
-        let late = TIME.with(|time| {
-            let waiting = &time.borrow().waiting;
-            waiting.iter().filter(|(since, _)| *since < now).map(|(_, condvar)| condvar.clone()).collect::<Vec<_>>()
-        });
+        let late: Vec<_> =
+            world.waits().waiting.iter().filter(|wait| wait.0 < now).map(|wait| wait.1.clone()).collect();
         if late.is_empty() {
             return;
         }
+        // One that has only just begun may not hear it the first time.
         late.iter().for_each(|condvar| condvar.notify_all());
         loom::thread::yield_now();
     }
 }
 
+/// Has time pass once, when a thread waits for that.
+pub(crate) fn pass_time_when_waited_for() {
+    let world = World::current();
+    let mut waits = world.waits();
+    while waits.waiting.is_empty() {
+        waits = world.begun.wait(waits).unwrap();
+    }
+    drop(waits);
+    pass_time();
+}
+
+/// Has time pass whenever a thread waits for that, until something has happened that [`happened`] tells of.
+pub(crate) fn pass_time_until(it_is_so: impl Fn() -> bool) {
+    let world = World::current();
+    loop {
+        let mut waits = world.waits();
+        while waits.waiting.is_empty() && !it_is_so() {
+            waits = world.begun.wait(waits).unwrap();
+        }
+        drop(waits);
+        if it_is_so() {
+            return;
+        }
+        pass_time();
+    }
+}
+
+/// Something has happened for which time may be passing.
+pub(crate) fn happened() {
+    let world = World::current();
+    let _waits = world.waits();
+    world.begun.notify_all();
+}
+
 /// Waits for the end of the threads that nobody joins.
 fn end() {
-    TIME.with(|time| time.borrow_mut().is_over = true);
+    let world = World::current();
+    world.waits().is_over = true;
     pass_time();
-    while let Some(thread) = TIME.with(|time| time.borrow_mut().detached.pop()) {
-        thread.join().unwrap();
+    loop {
+        let thread = world.detached.lock().unwrap().pop();
+        match thread {
+            Some(thread) => thread.join().unwrap(),
+            None => break,
+        }
     }
+    WORLD.set(None);
 }
 
 /// Returns a time that does not pass.
 pub(crate) fn now() -> Instant {
     static NOW: LazyLock<Instant> = LazyLock::new(Instant::now);
     *NOW
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
-
-#[derive(Debug)]
-pub(crate) struct MutexGuard<'a, T> {
-    mutex: &'a Mutex<T>,
-    /// There but for the moment in which a condition variable has it.
-    held: Option<loom::sync::MutexGuard<'a, T>>,
-}
-
-impl<T> Mutex<T> {
-    pub(crate) fn new(value: T) -> Self {
-        Mutex(loom::sync::Mutex::new(value))
-    }
-
-    #[track_caller]
-    pub(crate) fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
-        Ok(MutexGuard { mutex: self, held: self.0.lock().ok() })
-    }
-
-    #[allow(dead_code)]
-    #[track_caller]
-    pub(crate) fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
-        match self.0.try_lock() {
-            Ok(held) => Ok(MutexGuard { mutex: self, held: Some(held) }),
-            Err(_) => Err(TryLockError::WouldBlock),
-        }
-    }
-}
-
-impl<T> Deref for MutexGuard<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        self.held.as_ref().unwrap()
-    }
-}
-
-impl<T> DerefMut for MutexGuard<'_, T> {
-    fn deref_mut(&mut self) -> &mut T {
-        self.held.as_mut().unwrap()
-    }
 }
 
 #[derive(Debug, Default)]
@@ -155,9 +202,8 @@ impl Condvar {
     }
 
     #[track_caller]
-    pub(crate) fn wait<'a, T>(&self, mut guard: MutexGuard<'a, T>) -> LockResult<MutexGuard<'a, T>> {
-        guard.held = self.0.wait(guard.held.take().unwrap()).ok();
-        Ok(guard)
+    pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> LockResult<MutexGuard<'a, T>> {
+        self.0.wait(guard)
     }
 
     /// Whether the time was over is not told, since nobody asks.
@@ -168,26 +214,12 @@ impl Condvar {
         timeout: Duration,
     ) -> LockResult<(MutexGuard<'a, T>, ())> {
         if timeout >= LONG {
-            return Ok((self.wait(guard).unwrap(), ()));
+            return Ok((self.0.wait(guard).unwrap(), ()));
         }
-        if timeout < SHORT {
-            guard.held = None;
-            loom::thread::yield_now();
-            guard.held = guard.mutex.0.lock().ok();
-            return Ok((guard, ()));
-        }
-        let begun = TIME.with(|time| {
-            let mut time = time.borrow_mut();
-            let begun = (time.passed, Arc::clone(&self.0));
-            (!time.is_over).then(|| time.waiting.push(begun)).is_some()
-        });
-        if begun {
-            guard = self.wait(guard).unwrap();
-            TIME.with(|time| {
-                let waiting = &mut time.borrow_mut().waiting;
-                let at = waiting.iter().position(|(_, condvar)| Arc::ptr_eq(condvar, &self.0));
-                waiting.remove(at.unwrap());
-            });
+        let world = World::current();
+        if let Some(since) = world.begin(&self.0) {
+            guard = self.0.wait(guard).unwrap();
+            world.end(since, &self.0);
         }
         Ok((guard, ()))
     }
@@ -206,7 +238,9 @@ impl Condvar {
 pub(crate) mod thread {
     use std::io;
 
-    use super::TIME;
+    use std::sync::atomic::Ordering;
+
+    use super::World;
     pub(crate) use loom::thread::{ThreadId, current, yield_now};
 
     /// In words. What the checker gives by itself is little for code without optimisations.
@@ -224,6 +258,10 @@ pub(crate) mod thread {
         }
 
         pub(crate) fn spawn(self, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle> {
+            // The checker allows no more; a program may not be able to start one either.
+            if World::current().threads.fetch_add(1, Ordering::Relaxed) >= loom::MAX_THREADS {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
             Ok(JoinHandle(Some(self.0.spawn(run)?)))
         }
     }
@@ -240,7 +278,9 @@ pub(crate) mod thread {
 
     impl Drop for JoinHandle {
         fn drop(&mut self) {
-            TIME.with(|time| time.borrow_mut().detached.extend(self.0.take()));
+            if let Some(thread) = self.0.take() {
+                World::current().detached.lock().unwrap().push(thread);
+            }
         }
     }
 }
@@ -269,9 +309,16 @@ pub(crate) use model_thread_local as thread_local;
 pub(crate) struct Bell {
     rung: Mutex<bool>,
     ringing: Condvar,
+    /// The poll fails when it looks next.
+    broken: AtomicBool,
 }
 
 impl Bell {
+    pub(crate) fn break_off(&self) {
+        self.broken.store(true, Ordering::Relaxed);
+        self.ring();
+    }
+
     pub(crate) fn ring(&self) {
         *self.rung.lock().unwrap() = true;
         self.ringing.notify_one();
@@ -304,10 +351,13 @@ impl Poll {
     pub(crate) fn poll(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         let bell = &self.registry.bell;
         let mut rung = bell.rung.lock().unwrap();
-        while !*rung && timeout.is_none_or(|timeout| timeout >= SHORT) {
+        while !*rung && timeout != Some(Duration::ZERO) {
             rung = bell.ringing.wait(rung).unwrap();
         }
         *rung = false;
+        if bell.broken.load(Ordering::Relaxed) {
+            return Err(io::Error::other("a poll that fails"));
+        }
         self.mio.poll(events, Some(Duration::ZERO))
     }
 }

@@ -75,6 +75,19 @@ fn who_waits_comes_back_from_a_loss() {
 }
 
 #[test]
+fn a_loss_while_a_large_message_is_cut_in_two_leaves_nobody_waiting() {
+    check("loss, large", 3, || {
+        let (app, its_loop) = App::open(MUCH, &[Peer::new(30, MUCH)]);
+        let (theirs, its_loop) = (app.clone(), its_loop.spawn());
+        let other = spawn(move || _ = theirs.send_large('b', 0..1, 100));
+        app.peers[0].hang_up();
+        its_loop.join();
+        other.join();
+        app.first_got();
+    });
+}
+
+#[test]
 fn a_write_that_fails_is_told_to_the_loop() {
     let breaks_off = |app: &App| {
         app.peers[0].break_off();

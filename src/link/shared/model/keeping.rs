@@ -10,7 +10,11 @@ fn lost(name: &str, preemptions: usize, peers: fn() -> [Arc<Peer>; 2], begin: fn
         its_loop.open(|_| ());
         begin(&app);
         let (theirs, its_loop) = (app.clone(), its_loop.spawn());
-        let other = spawn(move || _ = theirs.send('b', 0..2));
+        let other = spawn(move || {
+            theirs.send('b', 0..2);
+            theirs.flush().unwrap();
+            theirs.has_got('b');
+        });
         end(&app);
         app.send('a', 0..1);
         app.peers[1].make_room(MUCH);
@@ -37,11 +41,32 @@ fn what_was_accepted_goes_out_over_the_next_connection() {
     lost("kept", 2, roomy, |_| (), |app| app.peers[0].hang_up());
     lost("kept, full sockets", 2, full, |_| (), |app| app.peers[0].hang_up());
     lost("kept, stream", 1, roomy, App::stream, |app| app.peers[0].hang_up());
+    // Of several messages in one piece, some are taken.
+    lost(
+        "kept, stream, full sockets",
+        1,
+        || [Peer::new(12, MUCH), Peer::new(0, MUCH)],
+        App::stream,
+        |app| {
+            app.peers[0].gets(1);
+            app.peers[0].hang_up();
+        },
+    );
 }
 
 #[test]
 fn who_asks_for_another_connection_loses_nothing() {
     lost("kept, reconnect", 2, roomy, |_| (), App::reconnect);
+    lost(
+        "kept, reconnect, full sockets",
+        2,
+        full,
+        |_| (),
+        |app| {
+            app.reconnect();
+            app.peers[0].make_room(MUCH);
+        },
+    );
 }
 
 #[test]

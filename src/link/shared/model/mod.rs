@@ -21,10 +21,10 @@ use mio::{Events, Token};
 use super::{CallbackScope, Opened, Shared, Wait};
 use crate::error::SendError;
 use crate::link::writer::Wire;
-use crate::link::{LoopWaker, State};
+use crate::link::{LoopWaker, Place, State};
 use crate::message::Outgoing;
 use crate::protocol::handshake::Handshake;
-use crate::sync::model::{Bell, check, pass_time};
+use crate::sync::model::{Bell, check, pass_time_when_waited_for};
 use crate::sync::thread::{Builder, JoinHandle};
 use crate::sync::{Poll, Waker};
 use socket::Peer;
@@ -60,7 +60,7 @@ impl App {
         let waker = Arc::new(LoopWaker::new(Waker::new(poll.registry(), WAKER).unwrap()));
         let shared = Arc::new(Shared::new());
         shared.limit(max_buffer, LONG);
-        shared.attach(&waker, US);
+        shared.attach(&Place { waker: Arc::clone(&waker), token: US });
         let app = App {
             shared,
             waker,

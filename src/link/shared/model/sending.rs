@@ -63,7 +63,8 @@ fn a_stream_is_written_when_the_flusher_has_just_gone() {
         app.stream();
         let theirs = app.clone();
         let other = spawn(move || _ = theirs.send('b', 0..2));
-        pass_time();
+        app.peers[0].gets(1);
+        pass_time_when_waited_for();
         other.join();
         app.peers[0].gets(2);
         app.all_got();
