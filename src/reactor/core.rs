@@ -118,6 +118,12 @@ impl<D: Driver> Core<D> {
         Ok((core, mailbox))
     }
 
+    /// What its poll waits by.
+    #[cfg(all(test, websocket_model))]
+    pub(super) fn bell(&self) -> Arc<crate::sync::model::Bell> {
+        self.poll.registry().bell()
+    }
+
     /// Returns whether there is nothing left to do, ever.
     pub(super) fn is_finished(&self) -> bool {
         self.closed && self.free.len() == self.slots.len()

@@ -14,6 +14,8 @@ mod core;
 mod driver;
 mod handoff;
 mod mailbox;
+#[cfg(all(test, websocket_model))]
+mod model;
 mod timers;
 mod watchdog;
 
