@@ -37,6 +37,28 @@ fn what_was_accepted_goes_out_before_the_close_frame() {
     ends("close, no room", 2, 8, || Peer::new(0, MUCH), close_and_make_room, App::all_got);
 }
 
+/// Who waits for room in the queue of a connection that takes nothing comes back before anything else happens.
+fn comes_back(name: &str, end: fn(&App)) {
+    check(name, 2, move || {
+        let (app, its_loop) = App::open(8, &[Peer::new(0, MUCH)]);
+        let (theirs, its_loop) = (app.clone(), its_loop.spawn());
+        let other = spawn(move || _ = theirs.send('b', 0..2));
+        end(&app);
+        other.join();
+        app.peers[0].make_room(MUCH);
+        app.peers[0].gets_close();
+        app.peers[0].hang_up();
+        its_loop.join();
+        app.first_got();
+    });
+}
+
+#[test]
+fn who_waits_for_room_comes_back_from_a_close() {
+    comes_back("close, waiting", App::close);
+    comes_back("peer closes, waiting", |app| app.peers[0].close());
+}
+
 #[test]
 fn a_stream_goes_out_before_the_close_frame() {
     check("close, stream", 2, || {
