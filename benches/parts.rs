@@ -28,10 +28,10 @@ mod headers;
 mod message;
 #[path = "../src/protocol/mod.rs"]
 mod protocol;
+#[path = "../src/redact.rs"]
+mod redact;
 #[path = "../src/role.rs"]
 mod role;
-#[path = "../src/shown.rs"]
-mod shown;
 // Once more, since it is private within `protocol`.
 #[allow(clippy::duplicate_mod)]
 #[path = "../src/protocol/utf8.rs"]

@@ -14,18 +14,18 @@ use crate::sync::Poll;
 
 /// A read of this many bytes is much: more than most messages, so that questions and answers are no flood, and less than a
 /// read in a flood takes.
-const MUCH: usize = 32 << 10;
+const BULK_READ: usize = 32 << 10;
 
 /// A wait for more that is over by then is no pause: a few times what it takes to wake a thread up.
-const PAUSE: Duration = Duration::from_micros(100);
+const MAX_PAUSE: Duration = Duration::from_micros(100);
 
 /// So many reads of much, without a pause, are a flood. It does not end with one small read, which may be the rest of a
 /// frame, nor with one moment in vain: twice as many count, and each that speaks against it takes some of them away.
-const FLOOD: u32 = 4;
+const MIN_BULK_READS: u32 = 4;
 
 /// How long the next piece of a flood is asked for. From 5 µs on it pays; where the peer's processor sleeps as well, it has to
 /// outlast that one's waking up, which takes 35.
-const MOMENT: Duration = Duration::from_micros(50);
+const SPIN_FOR: Duration = Duration::from_micros(50);
 
 /// How the thread that reads waits.
 #[derive(Debug, Default)]
@@ -38,7 +38,7 @@ pub(crate) struct Waiting {
 
 impl Waiting {
     pub(crate) fn on_read(&mut self, bytes: usize) {
-        self.much |= bytes >= MUCH;
+        self.much |= bytes >= BULK_READ;
     }
 
     /// Polls, up to `timeout` long, the first `busy` of it without sleeping.
@@ -79,15 +79,15 @@ impl Waiting {
 
     /// Returns how long to ask before sleeping.
     fn moment(&self) -> Duration {
-        if self.signs >= FLOOD { MOMENT } else { Duration::ZERO }
+        if self.signs >= MIN_BULK_READS { SPIN_FOR } else { Duration::ZERO }
     }
 
     /// A wait is over, after a read of much or not; `in_vain` says that it came to sleeping though it was asked before.
     fn waited(&mut self, much: bool, time: Duration, in_vain: bool) {
-        self.signs = match time <= PAUSE {
+        self.signs = match time <= MAX_PAUSE {
             false => 0,
             true if in_vain => self.signs.saturating_sub(2),
-            true if much => (self.signs + 1).min(2 * FLOOD),
+            true if much => (self.signs + 1).min(2 * MIN_BULK_READS),
             true => self.signs.saturating_sub(1),
         };
     }
@@ -102,36 +102,36 @@ mod tests {
     fn flooded(reads: u32) -> Waiting {
         let mut waiting = Waiting::default();
         (0..reads).for_each(|_| waiting.waited(true, QUICK, false));
-        assert_eq!(waiting.moment(), MOMENT);
+        assert_eq!(waiting.moment(), SPIN_FOR);
         waiting
     }
 
     #[test]
     fn a_flood_is_several_large_reads_without_a_pause() {
         let mut waiting = Waiting::default();
-        for _ in 1..FLOOD {
+        for _ in 1..MIN_BULK_READS {
             waiting.waited(true, QUICK, false);
             assert_eq!(waiting.moment(), Duration::ZERO);
         }
         waiting.waited(true, QUICK, false);
-        assert_eq!(waiting.moment(), MOMENT);
+        assert_eq!(waiting.moment(), SPIN_FOR);
     }
 
     #[test]
     fn a_pause_ends_it() {
         for (much, in_vain) in [(true, false), (true, true), (false, false)] {
-            let mut waiting = flooded(10 * FLOOD);
-            waiting.waited(much, 2 * PAUSE, in_vain);
+            let mut waiting = flooded(10 * MIN_BULK_READS);
+            waiting.waited(much, 2 * MAX_PAUSE, in_vain);
             assert_eq!(waiting.signs, 0, "{much} {in_vain}");
         }
     }
 
     #[test]
     fn a_small_read_now_and_then_does_not_end_it() {
-        let mut waiting = flooded(2 * FLOOD);
+        let mut waiting = flooded(2 * MIN_BULK_READS);
         for _ in 0..100 {
             waiting.waited(false, QUICK, false);
-            assert_eq!(waiting.moment(), MOMENT);
+            assert_eq!(waiting.moment(), SPIN_FOR);
             waiting.waited(true, QUICK, false);
         }
     }
@@ -139,15 +139,15 @@ mod tests {
     #[test]
     fn small_reads_alone_and_asking_in_vain_end_it_soon() {
         for (much, in_vain) in [(false, false), (true, true), (false, true)] {
-            let mut waiting = flooded(10 * FLOOD);
-            (0..=FLOOD).for_each(|_| waiting.waited(much, QUICK, in_vain));
+            let mut waiting = flooded(10 * MIN_BULK_READS);
+            (0..=MIN_BULK_READS).for_each(|_| waiting.waited(much, QUICK, in_vain));
             assert_eq!(waiting.moment(), Duration::ZERO, "{much} {in_vain}");
         }
     }
 
     #[test]
     fn a_read_is_much_from_32_kib_on() {
-        for (bytes, much) in [(0, false), (MUCH - 1, false), (MUCH, true)] {
+        for (bytes, much) in [(0, false), (BULK_READ - 1, false), (BULK_READ, true)] {
             let mut waiting = Waiting::default();
             waiting.on_read(bytes);
             waiting.on_read(1);

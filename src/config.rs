@@ -31,7 +31,7 @@ pub(crate) struct Config {
     pub(crate) connect_timeout: Duration,
     pub(crate) reconnect: Option<Reconnect>,
     pub(crate) compression: Option<Deflate>,
-    pub(crate) live: Live,
+    pub(crate) live: ConnectionOptions,
 }
 
 /// Which proxy to go through, if any.
@@ -46,7 +46,7 @@ pub(crate) enum ProxyChoice {
 
 /// What counts while a connection is open. Apart from the rest, which may be forgotten once it is known how to connect.
 #[derive(Clone, Copy)]
-pub(crate) struct Live {
+pub(crate) struct ConnectionOptions {
     pub(crate) close_timeout: Duration,
     pub(crate) send_timeout: Duration,
     pub(crate) ping_interval: Option<Duration>,
@@ -59,9 +59,9 @@ pub(crate) struct Live {
     pub(crate) busy_poll: Duration,
 }
 
-impl Default for Live {
+impl Default for ConnectionOptions {
     fn default() -> Self {
-        Live {
+        ConnectionOptions {
             close_timeout: Duration::from_secs(10),
             send_timeout: Duration::from_secs(30),
             ping_interval: Some(Duration::from_secs(30)),
@@ -93,7 +93,7 @@ impl Default for Config {
             connect_timeout: Duration::from_secs(10),
             reconnect: None,
             compression: None,
-            live: Live::default(),
+            live: ConnectionOptions::default(),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! [`Deflate`]: the parameters of permessage-deflate (RFC 7692), how they are offered, and whether the server's answer is
 //! one that may be given. A leaf: text in, numbers out.
 
+use crate::redact::excerpt;
 use crate::role::Role;
-use crate::shown::excerpt;
 
 /// The smallest and the largest window, as powers of two (RFC 7692 §7.1.2).
 const WINDOW_BITS: std::ops::RangeInclusive<u8> = 8..=15;
@@ -138,12 +138,12 @@ impl Deflate {
     }
 
     /// Reads the server's answer, and says what is wrong with it (RFC 7692 §7.1, §7.1.3).
-    pub(crate) fn agree(&self, answer: &str) -> Result<Agreed, String> {
+    pub(crate) fn agree(&self, answer: &str) -> Result<NegotiatedDeflate, String> {
         let mut parts = answer.split(';').map(str::trim);
         if parts.next() != Some("permessage-deflate") {
             return Err(format!("the server chose `{}`, which was not offered", excerpt(answer)));
         }
-        let mut agreed = Agreed {
+        let mut agreed = NegotiatedDeflate {
             server_no_context_takeover: false,
             client_no_context_takeover: self.client_no_context_takeover,
             server_max_window_bits: 15,
@@ -195,7 +195,7 @@ impl Deflate {
 
 /// What both sides do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Agreed {
+pub(crate) struct NegotiatedDeflate {
     pub(crate) server_no_context_takeover: bool,
     pub(crate) client_no_context_takeover: bool,
     pub(crate) server_max_window_bits: u8,
@@ -216,7 +216,7 @@ fn unquoted(value: &str) -> &str {
     value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value)
 }
 
-impl Agreed {
+impl NegotiatedDeflate {
     /// Returns how this side compresses what it sends: the parameters carry the name of who compresses (RFC 7692 §7.1).
     pub(crate) fn of(&self, role: Role) -> OneWay {
         let (max_window_bits, no_context_takeover) = match role {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::close::Close;
 use crate::headers::Headers;
 use crate::message::OwnedMessage;
-use crate::shown::{excerpt, shown_url};
+use crate::redact::{excerpt, shown_url};
 
 /// The error type of the crate.
 ///

@@ -9,7 +9,7 @@ use rand::TryRng;
 
 use crate::close::{Close, ClosedBy};
 use crate::deadline::after;
-use crate::deflate::{Agreed, Deflate};
+use crate::deflate::{Deflate, NegotiatedDeflate};
 pub use crate::dial::fuzzing::{Accepted, Input};
 use crate::dial::fuzzing::{Answer, answer};
 use crate::error::{Error, Rejection};
@@ -35,7 +35,7 @@ pub struct Compression {
 }
 
 impl Compression {
-    fn agreed(self) -> Agreed {
+    fn agreed(self) -> NegotiatedDeflate {
         let Compression { window_bits: bits, no_context_takeover } = self;
         let mut answer = format!("permessage-deflate; server_max_window_bits={bits}; client_max_window_bits={bits}");
         if no_context_takeover {
@@ -82,7 +82,7 @@ impl Connection {
         }
     }
 
-    fn receiving(&self, compression: Option<Agreed>) -> Receiving {
+    fn receiving(&self, compression: Option<NegotiatedDeflate>) -> Receiving {
         let limits = Limits { message_size: self.max_message_size, fragments: self.max_fragments };
         Receiving { role: role(self.is_server), limits, in_pieces: self.in_pieces, compression }
     }

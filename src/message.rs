@@ -290,9 +290,9 @@ impl fmt::Debug for Outgoing<'_> {
 }
 
 /// Lets `Bytes` point into an `Arc<[u8]>` or `Arc<str>` without copying.
-struct Shared<T: ?Sized>(Arc<T>);
+struct SharedBytes<T: ?Sized>(Arc<T>);
 
-impl<T: AsRef<[u8]> + ?Sized> AsRef<[u8]> for Shared<T> {
+impl<T: AsRef<[u8]> + ?Sized> AsRef<[u8]> for SharedBytes<T> {
     fn as_ref(&self) -> &[u8] {
         (*self.0).as_ref()
     }
@@ -333,14 +333,14 @@ outgoing! {
     [] &'a String, true, |text| borrowed text.as_bytes();
     [] String, true, |text| owned text.into_bytes();
     [] Box<str>, true, |text| owned String::from(text).into_bytes();
-    [] Arc<str>, true, |text| owned Bytes::from_owner(Shared(text));
+    [] Arc<str>, true, |text| owned Bytes::from_owner(SharedBytes(text));
     [] &'a [u8], false, |data| borrowed data;
     [const N: usize] &'a [u8; N], false, |data| borrowed data;
     [] &'a Vec<u8>, false, |data| borrowed data;
     [] Vec<u8>, false, |data| owned data;
     [const N: usize] [u8; N], false, |data| owned data.to_vec();
     [] Box<[u8]>, false, |data| owned data;
-    [] Arc<[u8]>, false, |data| owned Bytes::from_owner(Shared(data));
+    [] Arc<[u8]>, false, |data| owned Bytes::from_owner(SharedBytes(data));
     [] Bytes, false, |data| owned data;
 }
 

@@ -7,27 +7,27 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// Makes both ends.
 pub(crate) fn promise<T>() -> (Giver<T>, Promise<T>) {
-    let shared = Arc::new(Shared { state: Mutex::new(State::Open), changed: Condvar::new() });
+    let shared = Arc::new(Common { state: Mutex::new(PromiseState::Open), changed: Condvar::new() });
     (Giver(Arc::clone(&shared)), Promise(shared))
 }
 
 /// The end that gives. Dropped without having given, it breaks the promise.
 #[derive(Debug)]
-pub(crate) struct Giver<T>(Arc<Shared<T>>);
+pub(crate) struct Giver<T>(Arc<Common<T>>);
 
 /// The end that waits.
 #[derive(Debug)]
-pub(crate) struct Promise<T>(Arc<Shared<T>>);
+pub(crate) struct Promise<T>(Arc<Common<T>>);
 
 #[derive(Debug)]
-struct Shared<T> {
-    state: Mutex<State<T>>,
+struct Common<T> {
+    state: Mutex<PromiseState<T>>,
     /// Signalled when the state is no longer open.
     changed: Condvar,
 }
 
 #[derive(Debug)]
-enum State<T> {
+enum PromiseState<T> {
     Open,
     Given(T),
     Broken,
@@ -35,13 +35,13 @@ enum State<T> {
 
 impl<T> Giver<T> {
     pub(crate) fn give(self, value: T) {
-        self.settle(State::Given(value));
+        self.settle(PromiseState::Given(value));
     }
 
     /// Only the first settles it.
-    fn settle(&self, outcome: State<T>) {
+    fn settle(&self, outcome: PromiseState<T>) {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let State::Open = *state {
+        if let PromiseState::Open = *state {
             *state = outcome;
             self.0.changed.notify_one();
         }
@@ -50,7 +50,7 @@ impl<T> Giver<T> {
 
 impl<T> Drop for Giver<T> {
     fn drop(&mut self) {
-        self.settle(State::Broken);
+        self.settle(PromiseState::Broken);
     }
 }
 
@@ -59,10 +59,10 @@ impl<T> Promise<T> {
     pub(crate) fn wait(self) -> Option<T> {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            match std::mem::replace(&mut *state, State::Broken) {
-                State::Given(value) => return Some(value),
-                State::Broken => return None,
-                State::Open => *state = State::Open,
+            match std::mem::replace(&mut *state, PromiseState::Broken) {
+                PromiseState::Given(value) => return Some(value),
+                PromiseState::Broken => return None,
+                PromiseState::Open => *state = PromiseState::Open,
             }
             state = self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }

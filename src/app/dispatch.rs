@@ -35,7 +35,7 @@ pub(super) enum Call {
     /// What is in the reader's batch.
     Batch,
     /// Items that arrived while a callback was busy. Boxed, since every app keeps room for some calls.
-    Backlog(Box<Backlog>),
+    KeptBatch(Box<KeptBatch>),
     Periodic(usize),
     Error(Error),
     Close(Close),
@@ -44,7 +44,7 @@ pub(super) enum Call {
 }
 
 /// What waits for a busy callback.
-pub(super) struct Backlog {
+pub(super) struct KeptBatch {
     pub(super) batch: Batch,
     /// The bytes that the items are in.
     pub(super) bytes: Vec<u8>,
@@ -91,7 +91,7 @@ impl reactor::Job for Job {
             Call::Open => dispatcher.opening(|handler, _, sender| handler.on_open(sender)),
             Call::Reopen => dispatcher.opening(|handler, _, sender| handler.on_reconnect(sender)),
             Call::Batch => reader.map_or(Ok(()), |reader| dispatcher.batch(&reader.batch, &reader.buffer)),
-            Call::Backlog(backlog) => dispatcher.batch(&backlog.batch, &backlog.bytes),
+            Call::KeptBatch(backlog) => dispatcher.batch(&backlog.batch, &backlog.bytes),
             Call::Periodic(i) => dispatcher.call(|_, periodic, sender| (periodic[i].callback)(sender)),
             Call::Error(error) => dispatcher.error(&error),
             Call::Close(close) => dispatcher.close(&close),

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::handler::CallbackError;
-use crate::config::{Config, Live};
+use crate::config::{Config, ConnectionOptions};
 use crate::dial::{Cancel, Connected, Failure, Target, connect};
 use crate::error::Error;
 use crate::panics;
@@ -22,7 +22,7 @@ pub(crate) struct Renewal {
 }
 
 pub(crate) struct ConnectPlan {
-    live: Live,
+    live: ConnectionOptions,
     connect_timeout: Duration,
     reconnect: Option<Reconnect>,
     /// Good for every attempt, where nothing is computed anew.
@@ -53,7 +53,7 @@ impl ConnectPlan {
         })
     }
 
-    pub(crate) fn live(&self) -> &Live {
+    pub(crate) fn live(&self) -> &ConnectionOptions {
         &self.live
     }
 

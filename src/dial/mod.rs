@@ -18,11 +18,11 @@
 //! Logs to the target `websocket_app::connect` what is tried, at debug level: hosts, addresses and paths. Never user info,
 //! queries, headers or bodies, in which credentials travel.
 
-mod advice;
-mod elsewhere;
 #[cfg(fuzzing)]
 #[allow(missing_docs)]
 pub(crate) mod fuzzing;
+mod hints;
+mod offload;
 mod proxy;
 mod race;
 mod reach;

@@ -18,7 +18,7 @@ pub(super) struct Race {
 
 /// What to do now.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum RaceStep {
     /// Start an attempt at this address, and ask again.
     Start(SocketAddr),
     /// Wait for an attempt to succeed or fail, but no longer than this.
@@ -32,17 +32,17 @@ impl Race {
         Race { waiting: interleave(addresses), running: 0, next_start: now }
     }
 
-    pub(super) fn step(&mut self, now: Instant) -> Step {
+    pub(super) fn step(&mut self, now: Instant) -> RaceStep {
         let Some(&address) = self.waiting.front() else {
-            return if self.running == 0 { Step::Lost } else { Step::Wait(None) };
+            return if self.running == 0 { RaceStep::Lost } else { RaceStep::Wait(None) };
         };
         if now < self.next_start {
-            return Step::Wait(Some(self.next_start));
+            return RaceStep::Wait(Some(self.next_start));
         }
         self.waiting.pop_front();
         self.running += 1;
         self.next_start = now + STAGGER;
-        Step::Start(address)
+        RaceStep::Start(address)
     }
 
     /// Takes an attempt out of the race: the next address need not wait its turn.
@@ -96,14 +96,14 @@ mod tests {
         let list = addresses(&["[::1]:1", "1.1.1.1:1", "[::2]:1"]);
         let start = Instant::now();
         let mut race = Race::new(&list, start);
-        assert_eq!(race.step(start), Step::Start(list[0]));
-        assert_eq!(race.step(start), Step::Wait(Some(start + STAGGER)));
-        assert_eq!(race.step(start + STAGGER / 2), Step::Wait(Some(start + STAGGER)));
-        assert_eq!(race.step(start + STAGGER), Step::Start(list[1]));
+        assert_eq!(race.step(start), RaceStep::Start(list[0]));
+        assert_eq!(race.step(start), RaceStep::Wait(Some(start + STAGGER)));
+        assert_eq!(race.step(start + STAGGER / 2), RaceStep::Wait(Some(start + STAGGER)));
+        assert_eq!(race.step(start + STAGGER), RaceStep::Start(list[1]));
         // Late: the third waits its 250 ms from the second's real start.
         let late = start + 5 * STAGGER;
-        assert_eq!(race.step(late), Step::Start(list[2]));
-        assert_eq!(race.step(late), Step::Wait(None));
+        assert_eq!(race.step(late), RaceStep::Start(list[2]));
+        assert_eq!(race.step(late), RaceStep::Wait(None));
     }
 
     #[test]
@@ -111,12 +111,12 @@ mod tests {
         let list = addresses(&["[::1]:1", "1.1.1.1:1"]);
         let start = Instant::now();
         let mut race = Race::new(&list, start);
-        assert_eq!(race.step(start), Step::Start(list[0]));
+        assert_eq!(race.step(start), RaceStep::Start(list[0]));
         race.failed(start);
-        assert_eq!(race.step(start), Step::Start(list[1]));
-        assert_eq!(race.step(start), Step::Wait(None));
+        assert_eq!(race.step(start), RaceStep::Start(list[1]));
+        assert_eq!(race.step(start), RaceStep::Wait(None));
         race.failed(start);
-        assert_eq!(race.step(start), Step::Lost);
+        assert_eq!(race.step(start), RaceStep::Lost);
     }
 
     #[test]
@@ -125,10 +125,10 @@ mod tests {
         let start = Instant::now();
         let mut race = Race::new(&list, start);
         race.step(start);
-        assert_eq!(race.step(start + STAGGER), Step::Start(list[1]));
+        assert_eq!(race.step(start + STAGGER), RaceStep::Start(list[1]));
         race.failed(start + STAGGER);
-        assert_eq!(race.step(start + STAGGER), Step::Wait(None));
+        assert_eq!(race.step(start + STAGGER), RaceStep::Wait(None));
         race.failed(start + STAGGER);
-        assert_eq!(race.step(start + STAGGER), Step::Lost);
+        assert_eq!(race.step(start + STAGGER), RaceStep::Lost);
     }
 }

@@ -4,7 +4,7 @@
 use mio::Interest;
 use url::Host;
 
-use super::elsewhere::ask;
+use super::offload::ask;
 use super::target::{Endpoint, Target};
 use super::waiter::{Failure, SOCKET, Waiter};
 use super::{resolve, tcp};

@@ -5,8 +5,8 @@ use std::net::{SocketAddr, ToSocketAddrs};
 
 use url::Host;
 
-use super::advice::advise;
-use super::elsewhere::ask;
+use super::hints::advise;
+use super::offload::ask;
 use super::waiter::{Failure, Waiter};
 use crate::error::{Error, Phase};
 use crate::route::{Route, Unanswered};

@@ -17,8 +17,8 @@ use super::unix;
 use super::unix_url::{self, UnixUrl};
 use crate::config::{Config, ProxyChoice};
 use crate::error::Error;
+use crate::redact::{is_scheme, shown_url};
 use crate::route::Route;
-use crate::shown::{is_scheme, shown_url};
 
 /// Longer URLs are refused: common servers take no request line beyond 8 KiB.
 const MAX_URL: usize = 8 << 10;

@@ -9,8 +9,8 @@ use mio::Interest;
 use mio::net::TcpStream;
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 
-use super::advice;
-use super::race::{Race, Step};
+use super::hints;
+use super::race::{Race, RaceStep};
 use super::waiter::{Failure, SOCKET, Waiter};
 use crate::error::{Error, Phase};
 use crate::transport::Stream;
@@ -34,18 +34,18 @@ pub(super) fn connect(
     let mut failures: Vec<(SocketAddr, io::Error)> = Vec::new();
     loop {
         match race.step(Instant::now()) {
-            Step::Start(address) => match start(address, options, waiter) {
+            RaceStep::Start(address) => match start(address, options, waiter) {
                 Ok(stream) => attempts.push((address, stream)),
                 Err(error) => {
                     race.failed(Instant::now());
                     failures.push((address, error));
                 }
             },
-            Step::Wait(until) => waiter
+            RaceStep::Wait(until) => waiter
                 .wait(Phase::Connect, until)
                 .map_err(|failure| silent(failure, attempts.iter().map(|(address, _)| address)))?,
-            Step::Lost => {
-                let problem = advice::unreachable(waiter.peer(), failures);
+            RaceStep::Lost => {
+                let problem = hints::unreachable(waiter.peer(), failures);
                 return Err(Error::network(Phase::Connect, waiter.peer(), problem).into());
             }
         }
@@ -112,7 +112,7 @@ fn silent<'a>(failure: Failure, addresses: impl Iterator<Item = &'a SocketAddr>)
     let addresses: Vec<_> = addresses.filter(|address| !peer.ends_with(&address.to_string())).collect();
     let peer = match addresses.is_empty() {
         true => peer,
-        false => format!("{peer} at {}", advice::list(&addresses)).into(),
+        false => format!("{peer} at {}", hints::list(&addresses)).into(),
     };
     Error::Timeout { phase, peer, after }.into()
 }

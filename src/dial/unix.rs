@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket as Raw, Type};
 
-use super::advice::advise;
-use super::elsewhere::ask;
+use super::hints::advise;
+use super::offload::ask;
 use super::waiter::{Failure, Waiter};
 use crate::error::{Error, Phase};
 use crate::route::Route;

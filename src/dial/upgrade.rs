@@ -14,7 +14,7 @@ use super::target::Target;
 use super::waiter::{Failure, Waiter};
 use crate::error::{Error, Phase, Rejection};
 use crate::protocol::handshake::body::Body;
-use crate::protocol::handshake::response::{Accepted, Arriving, Head};
+use crate::protocol::handshake::response::{Accepted, Arriving, ResponseHead};
 use crate::transport::Stream;
 
 /// How long the body of a refusal may take: the refusal is the news, and a server that keeps the connection open must not
@@ -26,7 +26,7 @@ const CHUNK: usize = 16 << 10;
 
 /// The server's consent.
 pub(super) struct Upgraded {
-    pub(super) head: Head,
+    pub(super) head: ResponseHead,
     pub(super) accepted: Accepted,
     /// What the server sent right behind its head: the first frames.
     pub(super) leftover: Vec<u8>,
@@ -42,7 +42,7 @@ pub(super) fn upgrade(target: &Target, stream: &Stream, waiter: &mut Waiter<'_>)
             Some(redirects) if redirects.wants(head.status, &head.headers) => Vec::new(),
             _ => read_body(&head, &leftover, stream, waiter)?,
         };
-        let Head { status, headers, .. } = head;
+        let ResponseHead { status, headers, .. } = head;
         let rejection = Rejection { url: target.url().into(), status, headers, body, not_followed: None };
         return Err(Error::Rejected(Box::new(rejection)).into());
     }
@@ -53,7 +53,7 @@ pub(super) fn upgrade(target: &Target, stream: &Stream, waiter: &mut Waiter<'_>)
 }
 
 /// Reads up to the end of the final response's head, and gives what was read beyond.
-fn read_head(stream: &Stream, waiter: &mut Waiter<'_>) -> Result<(Head, Vec<u8>), Failure> {
+fn read_head(stream: &Stream, waiter: &mut Waiter<'_>) -> Result<(ResponseHead, Vec<u8>), Failure> {
     let mut arriving = Arriving::default();
     loop {
         if let Some((head, rest)) = arriving.take_head().map_err(|problem| refused(problem, waiter))? {
@@ -86,7 +86,12 @@ fn hung_up(received: &Arriving) -> &'static str {
 }
 
 /// Reads what can be had quickly of a refusal's body. Only a cancellation is an error: the refusal itself is known.
-fn read_body(head: &Head, beginning: &[u8], stream: &Stream, waiter: &mut Waiter<'_>) -> Result<Vec<u8>, Failure> {
+fn read_body(
+    head: &ResponseHead,
+    beginning: &[u8],
+    stream: &Stream,
+    waiter: &mut Waiter<'_>,
+) -> Result<Vec<u8>, Failure> {
     let until = Instant::now() + BODY_TIME;
     let mut body = Body::new(head.status, &head.headers);
     body.push(beginning);

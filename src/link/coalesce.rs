@@ -15,12 +15,12 @@ use crate::sync::now;
 /// how many of them make a sustained stream. A reply to something that was received is none. At a slower pace there is less
 /// to gain than the system call's time, some microseconds, and more to lose: until the flusher is awake, ten times that.
 /// Eight are more than a request and its followers.
-const GAP: Duration = Duration::from_nanos(1500);
-const RUN: u32 = 8;
+const MAX_GAP: Duration = Duration::from_nanos(1500);
+const MIN_RUN: u32 = 8;
 
 /// How many sends of a stream in a row do without the clock, which would take a third of their time. So one that comes within
 /// 12 µs behind a stream may still be taken for a part of it.
-const UNTIMED: u32 = 7;
+const MAX_UNTIMED: u32 = 7;
 
 #[derive(Debug, Default)]
 pub(super) struct Coalescer {
@@ -48,16 +48,16 @@ impl Coalescer {
             self.run = 0;
             return false;
         }
-        if others_wait && self.run >= RUN && self.untimed < UNTIMED {
+        if others_wait && self.run >= MIN_RUN && self.untimed < MAX_UNTIMED {
             self.untimed += 1;
             return true;
         }
         let began = began();
         let gap = self.timed.map(|timed| began.saturating_duration_since(timed));
-        let follows = gap.is_some_and(|gap| gap < GAP * (self.untimed + 1));
+        let follows = gap.is_some_and(|gap| gap < MAX_GAP * (self.untimed + 1));
         self.run = if follows { self.run.saturating_add(1) } else { 0 };
         self.is_over(began);
-        self.run >= RUN
+        self.run >= MIN_RUN
     }
 
     /// It took until now to make the message ready, or to write it: that time is no pause of the sender's.
@@ -94,8 +94,8 @@ mod tests {
     fn sends_in_a_row_are_a_stream_from_the_ninth_on() {
         for others_wait in [false, true] {
             assert_eq!(streamed(Duration::from_nanos(200), |_| 0, others_wait), 92);
-            assert_eq!(streamed(GAP - Duration::from_nanos(1), |_| 0, others_wait), 92);
-            assert_eq!(streamed(GAP, |_| 0, others_wait), 0);
+            assert_eq!(streamed(MAX_GAP - Duration::from_nanos(1), |_| 0, others_wait), 92);
+            assert_eq!(streamed(MAX_GAP, |_| 0, others_wait), 0);
         }
     }
 
@@ -110,13 +110,13 @@ mod tests {
     fn a_stream_is_timed_now_and_then_and_always_where_nothing_waits() {
         for (others_wait, timed) in [(true, 10), (false, 80)] {
             let (mut coalescer, mut now, mut looks) = (Coalescer::default(), Instant::now(), 0);
-            for i in 0..80 + RUN {
+            for i in 0..80 + MIN_RUN {
                 now += Duration::from_nanos(200);
                 let streams = coalescer.is_stream_at(0, others_wait, || {
-                    looks += u32::from(i >= RUN);
+                    looks += u32::from(i >= MIN_RUN);
                     now
                 });
-                assert_eq!(streams, i >= RUN);
+                assert_eq!(streams, i >= MIN_RUN);
             }
             assert_eq!(looks, timed);
         }
@@ -126,9 +126,9 @@ mod tests {
     fn the_time_to_write_is_no_pause() {
         let (mut coalescer, mut now) = (Coalescer::default(), Instant::now());
         for i in 0..20 {
-            assert_eq!(coalescer.is_stream_at(0, false, || now), i >= RUN, "send {i}");
-            coalescer.is_over(now + GAP * 4);
-            now += GAP * 4 + Duration::from_nanos(200);
+            assert_eq!(coalescer.is_stream_at(0, false, || now), i >= MIN_RUN, "send {i}");
+            coalescer.is_over(now + MAX_GAP * 4);
+            now += MAX_GAP * 4 + Duration::from_nanos(200);
         }
     }
 
@@ -138,7 +138,7 @@ mod tests {
             let (mut coalescer, now) = (Coalescer::default(), Instant::now());
             (0..50).for_each(|_| _ = coalescer.is_stream_at(0, others_wait, || now));
             // What is sent first after the pause may still go with what waits, but not alone.
-            let later = now + GAP * (UNTIMED + 1);
+            let later = now + MAX_GAP * (MAX_UNTIMED + 1);
             assert!(!coalescer.is_stream_at(0, false, || later));
             assert!(!coalescer.is_stream_at(0, others_wait, || later));
         }

@@ -15,20 +15,20 @@ use crate::sync::{Condvar, Mutex, MutexGuard, process_wide, thread};
 
 /// How long the thread waits for another stream: to start it takes some tens of microseconds, which the first stream after a
 /// pause pays.
-const IDLE: Duration = Duration::from_secs(5);
+const STAY_IDLE: Duration = Duration::from_secs(5);
 
 process_wide! {
     static FLUSHER: Flusher =
-        Flusher { state: Mutex::new(State { streams: Vec::new(), running: false }), woken: Condvar::new() };
+        Flusher { state: Mutex::new(FlusherState { streams: Vec::new(), running: false }), woken: Condvar::new() };
 }
 
 struct Flusher {
-    state: Mutex<State>,
+    state: Mutex<FlusherState>,
     woken: Condvar,
 }
 
 /// The lock is held for a few instructions, and to start the thread. It comes after that of `Shared`.
-struct State {
+struct FlusherState {
     /// Who has begun a stream since the thread last looked.
     streams: Vec<Arc<Shared>>,
     running: bool,
@@ -52,7 +52,7 @@ pub(super) fn write_soon(shared: &Arc<Shared>) -> bool {
 }
 
 impl Flusher {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, FlusherState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -72,7 +72,7 @@ impl Flusher {
     fn wait(&self, into: &mut Vec<Arc<Shared>>) -> bool {
         let mut state = self.lock();
         if state.streams.is_empty() {
-            let waited = self.woken.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+            let waited = self.woken.wait_timeout(state, STAY_IDLE).unwrap_or_else(PoisonError::into_inner);
             state = waited.0;
         }
         state.running = !state.streams.is_empty();

@@ -17,7 +17,7 @@ use super::shared::{Opened, Requests, Shared};
 use super::waker::Place;
 use super::writer::Wire;
 use crate::close::{Close, close_code};
-use crate::config::Live;
+use crate::config::ConnectionOptions;
 use crate::dial::Connected;
 use crate::error::Error;
 use crate::protocol::close::close_answer;
@@ -59,7 +59,7 @@ impl Link {
     pub(crate) fn open(
         connected: Connected,
         shared: &Arc<Shared>,
-        live: &Live,
+        live: &ConnectionOptions,
         in_pieces: bool,
         opened: Opened,
         (registry, place): (&Registry, &Place),

@@ -5,7 +5,7 @@
 use std::io;
 
 use super::supplies::contexts;
-use crate::deflate::Agreed;
+use crate::deflate::NegotiatedDeflate;
 use crate::protocol::{Batch, Inbound, Lend, Limits};
 use crate::role::Role;
 
@@ -62,7 +62,12 @@ pub(super) enum Received {
 
 impl Receiver {
     /// Begins with what came together with the response head. `in_pieces` says that messages are handed out piece by piece.
-    pub(super) fn new(limits: Limits, in_pieces: bool, compression: Option<Agreed>, leftover: Vec<u8>) -> Self {
+    pub(super) fn new(
+        limits: Limits,
+        in_pieces: bool,
+        compression: Option<NegotiatedDeflate>,
+        leftover: Vec<u8>,
+    ) -> Self {
         let compression = compression.map(|agreed| (agreed, contexts as Lend));
         let inbound = Inbound::new(Role::Client, limits, in_pieces, compression);
         Receiver { inbound, overfull: !leftover.is_empty(), tail: leftover }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// How long memory is kept that nothing needs: long enough that a conversation of large messages, with pauses, goes on in the
 /// same.
-const KEEP: Duration = Duration::from_secs(1);
+const KEEP_FOR: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub(crate) struct Shrink {
@@ -24,7 +24,7 @@ impl Shrink {
     /// The thread is about to wait, with a reader that has grown or not. Returns when to look again.
     pub(crate) fn on_wait(&mut self, is_large: bool) -> Option<Instant> {
         match is_large {
-            true => self.at = self.at.or_else(|| Some(Instant::now() + KEEP)),
+            true => self.at = self.at.or_else(|| Some(Instant::now() + KEEP_FOR)),
             false => self.at = None,
         }
         self.at
@@ -47,11 +47,11 @@ mod tests {
         let at = shrink.on_wait(true).unwrap();
         shrink.on_read(false);
         assert_eq!(shrink.on_wait(true), Some(at));
-        assert!(!shrink.is_due(at - KEEP) && shrink.is_due(at));
+        assert!(!shrink.is_due(at - KEEP_FOR) && shrink.is_due(at));
         shrink.on_read(true);
         assert!(!shrink.is_due(at));
         assert!(shrink.on_wait(true) >= Some(at));
         assert_eq!(shrink.on_wait(false), None);
-        assert!(!shrink.is_due(at + KEEP));
+        assert!(!shrink.is_due(at + KEEP_FOR));
     }
 }

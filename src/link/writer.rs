@@ -21,7 +21,7 @@ use super::supplies::Queue;
 use crate::message::{Outgoing, Payload};
 use crate::protocol::Deflater;
 use crate::protocol::frame::{self, Head, Mask};
-use crate::protocol::send::{Piece, SMALL, Supplies};
+use crate::protocol::send::{MAX_COPIED, Piece, Supplies};
 use crate::sync::Mutex;
 use crate::sync::atomic::AtomicBool;
 use crate::transport::buffers::{self, PIECE};
@@ -147,13 +147,17 @@ impl Tail<'_> {
     }
 
     /// Copies what is left, for the queue.
-    pub(super) fn to_rest(&self) -> Rest {
-        Rest { payload: Bytes::copy_from_slice(&self.payload[self.offset..]), mask: self.mask, offset: self.offset }
+    pub(super) fn to_rest(&self) -> PayloadRest {
+        PayloadRest {
+            payload: Bytes::copy_from_slice(&self.payload[self.offset..]),
+            mask: self.mask,
+            offset: self.offset,
+        }
     }
 }
 
 /// What is left of a payload whose frame has begun to go out.
-pub(super) struct Rest {
+pub(super) struct PayloadRest {
     payload: Bytes,
     mask: Mask,
     offset: usize,
@@ -235,7 +239,7 @@ impl Writer {
         prepared_from: Option<Instant>,
         heard: u64,
     ) -> Queued<'a> {
-        let (idle, small) = (self.is_idle(), payload.bytes().len() <= SMALL);
+        let (idle, small) = (self.is_idle(), payload.bytes().len() <= MAX_COPIED);
         let will_be_written = self.coalescer.is_flushing() || !matches!(self.writing, Writing::Idle);
         let streaming =
             self.coalescer.is_stream(heard, will_be_written, prepared_from) && small && !self.is_driven_by_caller;
@@ -332,8 +336,8 @@ impl Writer {
         tail: &mut Tail<'_>,
         written: io::Result<usize>,
         messages: &mut usize,
-    ) -> Option<Stopped> {
-        let Writing::Active { again, was_full, stop } = &mut self.writing else { return Some(Stopped::Ended) };
+    ) -> Option<WriteEnd> {
+        let Writing::Active { again, was_full, stop } = &mut self.writing else { return Some(WriteEnd::Ended) };
         let again = mem::take(again);
         match written {
             Ok(0) => {}
@@ -349,10 +353,10 @@ impl Writer {
                     io::ErrorKind::Interrupted => None,
                     io::ErrorKind::WouldBlock => {
                         *was_full = true;
-                        Some(Stopped::Full)
+                        Some(WriteEnd::Full)
                     }
-                    WAITS_FOR_PEER => Some(Stopped::WaitsForPeer),
-                    _ => return Some(Stopped::Failed(error)),
+                    WAITS_FOR_PEER => Some(WriteEnd::WaitsForPeer),
+                    _ => return Some(WriteEnd::Failed(error)),
                 };
                 if !again && stopped.is_some() {
                     return stopped;
@@ -360,7 +364,7 @@ impl Writer {
             }
         }
         if *stop {
-            return Some(Stopped::Ended);
+            return Some(WriteEnd::Ended);
         }
         if !chunk.is_done() {
             return None;
@@ -373,29 +377,29 @@ impl Writer {
         }
         let some = self.queue.next_piece(piece);
         self.in_flight = piece.bytes.len();
-        (!some).then_some(Stopped::Done)
+        (!some).then_some(WriteEnd::Done)
     }
 
     /// Queues what its own thread did not write of a payload, before everything else.
-    pub(super) fn take_over(&mut self, rest: &Rest) {
+    pub(super) fn take_over(&mut self, rest: &PayloadRest) {
         self.in_flight -= rest.payload.len();
         self.queue.push_front_rest(rest.payload.clone(), rest.mask, rest.offset);
     }
 
     /// Brings the chunk back when a thread has written. Returns whether it is to go on all the same: what it waited for may
     /// be there by now.
-    pub(super) fn end(&mut self, chunk: &mut Chunk, stopped: Stopped) -> bool {
-        let waits = matches!(stopped, Stopped::Full | Stopped::WaitsForPeer);
+    pub(super) fn end(&mut self, chunk: &mut Chunk, stopped: WriteEnd) -> bool {
+        let waits = matches!(stopped, WriteEnd::Full | WriteEnd::WaitsForPeer);
         if let (true, Writing::Active { again: true, stop: false, .. }) = (waits, &self.writing) {
             return true;
         }
         self.chunk = mem::take(chunk);
-        self.wire.pending.store(!matches!(stopped, Stopped::Done), Ordering::Release);
+        self.wire.pending.store(!matches!(stopped, WriteEnd::Done), Ordering::Release);
         self.writing = match stopped {
-            Stopped::Done | Stopped::Turn | Stopped::Ended => Writing::Idle,
-            Stopped::Full => Writing::Full,
-            Stopped::WaitsForPeer => Writing::WaitsForPeer,
-            Stopped::Failed(error) => Writing::Failed(Some(error)),
+            WriteEnd::Done | WriteEnd::Turn | WriteEnd::Ended => Writing::Idle,
+            WriteEnd::Full => Writing::Full,
+            WriteEnd::WaitsForPeer => Writing::WaitsForPeer,
+            WriteEnd::Failed(error) => Writing::Failed(Some(error)),
         };
         false
     }
@@ -425,7 +429,7 @@ impl Writer {
 
 /// Why a thread stops writing.
 #[derive(Debug)]
-pub(super) enum Stopped {
+pub(super) enum WriteEnd {
     /// Nothing is left.
     Done,
     /// It has written enough for others; the flusher goes on.

@@ -5,10 +5,10 @@
 
 /// How far ahead of what has arrived the arena grows: a peer that announces a huge frame and sends nothing costs this
 /// much and no more.
-const AHEAD: usize = 1 << 20;
+const MAX_AHEAD: usize = 1 << 20;
 
 /// What an arena may keep for good, in bytes; its owner drops a larger one that is not needed for long.
-const KEPT: usize = 64 << 10;
+const MAX_KEPT: usize = 64 << 10;
 
 #[derive(Debug, Default)]
 pub(crate) struct Arena {
@@ -33,7 +33,7 @@ impl Arena {
 
     /// A place for up to `wanted` more bytes to be read into; [`advance`](Self::advance) then tells how many came.
     pub(crate) fn space(&mut self, wanted: usize) -> &mut [u8] {
-        let size = wanted.min(AHEAD);
+        let size = wanted.min(MAX_AHEAD);
         self.reserve(size);
         &mut self.bytes[self.used..self.used + size]
     }
@@ -50,7 +50,7 @@ impl Arena {
 
     /// Returns whether it has grown beyond what may be kept for good.
     pub(crate) fn is_large(&self) -> bool {
-        self.bytes.len() > KEPT
+        self.bytes.len() > MAX_KEPT
     }
 
     pub(crate) fn is_allocated(&self) -> bool {
@@ -59,7 +59,7 @@ impl Arena {
 
     /// Returns whether what is in it needs more than that.
     pub(crate) fn needs_much(&self) -> bool {
-        self.used > KEPT
+        self.used > MAX_KEPT
     }
 
     /// Forgets the contents.
@@ -90,10 +90,10 @@ mod tests {
     #[test]
     fn an_announced_frame_costs_no_more_than_what_has_come() {
         let mut arena = Arena::default();
-        assert_eq!(arena.space(1 << 30).len(), AHEAD);
-        arena.advance(AHEAD);
-        assert_eq!(arena.space(1 << 30).len(), AHEAD);
-        assert!(arena.bytes.len() <= 2 * AHEAD, "{}", arena.bytes.len());
+        assert_eq!(arena.space(1 << 30).len(), MAX_AHEAD);
+        arena.advance(MAX_AHEAD);
+        assert_eq!(arena.space(1 << 30).len(), MAX_AHEAD);
+        assert!(arena.bytes.len() <= 2 * MAX_AHEAD, "{}", arena.bytes.len());
     }
 
     #[test]

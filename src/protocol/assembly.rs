@@ -7,7 +7,7 @@ use super::arena::Arena;
 use super::batch::{Batch, End, Kind};
 use super::compress::{Inflater, Lend};
 use super::utf8::Utf8;
-use crate::deflate::Agreed;
+use crate::deflate::NegotiatedDeflate;
 use crate::error::LimitError;
 use crate::role::Role;
 
@@ -46,7 +46,12 @@ struct Arriving {
 }
 
 impl Assembly {
-    pub(super) fn new(role: Role, limits: Limits, in_pieces: bool, compression: Option<(Agreed, Lend)>) -> Self {
+    pub(super) fn new(
+        role: Role,
+        limits: Limits,
+        in_pieces: bool,
+        compression: Option<(NegotiatedDeflate, Lend)>,
+    ) -> Self {
         Assembly {
             limits,
             in_pieces,

@@ -85,14 +85,14 @@ const LINGER: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(crate) struct Closing {
     role: Role,
-    state: State,
+    state: ClosingState,
     began: Option<ClosedBy>,
     received: Option<(u16, String)>,
     deadline: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
+enum ClosingState {
     #[default]
     Open,
     /// We sent a Close frame, or have queued one.
@@ -125,12 +125,12 @@ impl Closing {
     // There is no server yet.
     #[cfg_attr(not(test), allow(dead_code))]
     pub(crate) fn ends_first(&self, told: bool) -> bool {
-        self.role == Role::Server && told && matches!(self.state, State::Both | State::Failed)
+        self.role == Role::Server && told && matches!(self.state, ClosingState::Both | ClosingState::Failed)
     }
 
     /// Returns whether anything that arrives is still wanted.
     pub(crate) fn is_receiving(&self) -> bool {
-        matches!(self.state, State::Open | State::Ours)
+        matches!(self.state, ClosingState::Open | ClosingState::Ours)
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
@@ -139,8 +139,8 @@ impl Closing {
 
     /// `close()` was called.
     pub(crate) fn on_local_close(&mut self, now: Instant, timeout: Duration) {
-        if self.state == State::Open {
-            self.state = State::Ours;
+        if self.state == ClosingState::Open {
+            self.state = ClosingState::Ours;
             self.began = Some(ClosedBy::Us);
             self.deadline = Some(after(now, timeout));
         }
@@ -148,7 +148,7 @@ impl Closing {
 
     /// A Close frame was received; it is answered unless ours was sent before.
     pub(crate) fn on_peer_close(&mut self, code: u16, reason: String, now: Instant, timeout: Duration) {
-        self.state = State::Both;
+        self.state = ClosingState::Both;
         self.began.get_or_insert(ClosedBy::Peer);
         self.received = Some((code, reason));
         self.shorten(now, timeout);
@@ -156,7 +156,7 @@ impl Closing {
 
     /// The peer did something wrong, or a callback panicked: a Close frame tells it.
     pub(crate) fn on_failure(&mut self, now: Instant, timeout: Duration) {
-        self.state = State::Failed;
+        self.state = ClosingState::Failed;
         self.began.get_or_insert(ClosedBy::Us);
         self.shorten(now, timeout);
     }
@@ -164,9 +164,9 @@ impl Closing {
     /// The stream ended, or the deadline passed.
     pub(crate) fn outcome(&self) -> Outcome {
         match self.state {
-            State::Open => Outcome::Lost,
-            State::Ours => Outcome::Unanswered,
-            State::Both | State::Failed => Outcome::Over,
+            ClosingState::Open => Outcome::Lost,
+            ClosingState::Ours => Outcome::Unanswered,
+            ClosingState::Both | ClosingState::Failed => Outcome::Over,
         }
     }
 

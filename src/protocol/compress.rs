@@ -7,7 +7,7 @@
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 use super::arena::Arena;
-use crate::deflate::{Agreed, MIN_COMPRESSING_BITS, OneWay};
+use crate::deflate::{MIN_COMPRESSING_BITS, NegotiatedDeflate, OneWay};
 use crate::error::ProtocolError;
 use crate::role::Role;
 
@@ -18,7 +18,7 @@ const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 const STEP: usize = 16 << 10;
 
 /// How many contexts without a past are kept of each direction: enough for threads that compress at the same time.
-const SPARES: usize = 4;
+const MAX_CONTEXTS: usize = 4;
 
 /// Contexts without a past, for whoever needs one next, by what they were made with: level and window. Plain data: whoever
 /// has it sees to it that one uses it at a time.
@@ -43,7 +43,7 @@ fn take<K: PartialEq, T>(spares: &mut Vec<(K, T)>, key: &K) -> Option<T> {
 }
 
 fn put<K, T>(spares: &mut Vec<(K, T)>, key: K, context: T) {
-    if spares.len() >= SPARES {
+    if spares.len() >= MAX_CONTEXTS {
         // One of another kind may be in the way for ever.
         spares.remove(0);
     }
@@ -61,7 +61,7 @@ pub(crate) struct Deflater {
 
 impl Deflater {
     /// Makes one for what this side sends.
-    pub(crate) fn new(agreed: Agreed, role: Role, contexts: Lend) -> Option<Self> {
+    pub(crate) fn new(agreed: NegotiatedDeflate, role: Role, contexts: Lend) -> Option<Self> {
         Some(Deflater { level: agreed.level, way: agreed.of(role), contexts, context: None })
     }
 
@@ -221,7 +221,7 @@ mod tests {
     const ROLES: [Role; 2] = [Role::Client, Role::Server];
 
     /// Every combination of both takeover flags and some windows.
-    fn every_agreement() -> Vec<Agreed> {
+    fn every_agreement() -> Vec<NegotiatedDeflate> {
         let mut all = Vec::new();
         for flags in 0..4 {
             for bits in [9, 10, 12, 15] {
@@ -281,8 +281,8 @@ mod tests {
     #[test]
     fn few_contexts_are_kept_and_each_for_its_own_kind() {
         let mut spares = Vec::new();
-        (0..=SPARES).for_each(|kind| put(&mut spares, kind, kind));
-        assert_eq!(spares.len(), SPARES);
+        (0..=MAX_CONTEXTS).for_each(|kind| put(&mut spares, kind, kind));
+        assert_eq!(spares.len(), MAX_CONTEXTS);
         assert_eq!([take(&mut spares, &0), take(&mut spares, &2), take(&mut spares, &2)], [None, Some(2), None]);
     }
 

@@ -1,7 +1,7 @@
 //! Stands in for compression where the feature `deflate` is off: there is none, and so nothing here is ever made.
 
 use super::arena::Arena;
-use crate::deflate::{Agreed, OneWay};
+use crate::deflate::{NegotiatedDeflate, OneWay};
 use crate::error::ProtocolError;
 use crate::role::Role;
 
@@ -20,7 +20,7 @@ impl Contexts {
 pub(crate) enum Deflater {}
 
 impl Deflater {
-    pub(crate) fn new(_: Agreed, _: Role, _: Lend) -> Option<Self> {
+    pub(crate) fn new(_: NegotiatedDeflate, _: Role, _: Lend) -> Option<Self> {
         None
     }
 

@@ -14,13 +14,13 @@ use super::close::read_close;
 use super::compress::Lend;
 use super::frame::{self, MAX_CONTROL_PAYLOAD, MaskingKey};
 use super::utf8::Utf8;
-use crate::deflate::Agreed;
+use crate::deflate::NegotiatedDeflate;
 use crate::error::{LimitError, ProtocolError};
 use crate::role::Role;
 
 /// A data frame longer than this is not waited for in the read buffer but read straight into the arena: its second half is
 /// then not copied.
-const LARGE: usize = 64 << 10;
+const MIN_DIRECT: usize = 64 << 10;
 
 /// The first byte of the one frame of a message, the length from which on a header is longer than two bytes, and the bit of
 /// the second that says that there is a mask (RFC 6455 §5.2).
@@ -40,14 +40,14 @@ pub(crate) struct Inbound {
     compressed: bool,
     assembly: Assembly,
     /// How much of the current frame's payload is still to come, once it goes to the assembly.
-    frame: Option<Rest>,
+    frame: Option<FrameRest>,
     /// How much has been unmasked and checked of a text frame that is waited for in the read buffer, and its check.
     ahead: usize,
     utf8: Utf8,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Rest {
+struct FrameRest {
     left: usize,
     last: bool,
     mask: Option<Unmasking>,
@@ -74,7 +74,12 @@ struct Frame {
 }
 
 impl Inbound {
-    pub(crate) fn new(role: Role, limits: Limits, in_pieces: bool, compression: Option<(Agreed, Lend)>) -> Self {
+    pub(crate) fn new(
+        role: Role,
+        limits: Limits,
+        in_pieces: bool,
+        compression: Option<(NegotiatedDeflate, Lend)>,
+    ) -> Self {
         Inbound {
             role,
             limits,
@@ -256,7 +261,7 @@ impl Inbound {
                 batch.push(kind, payload, frame.len);
                 return Ok(Some(payload + frame.len));
             }
-            if frame.len <= LARGE {
+            if frame.len <= MIN_DIRECT {
                 if text {
                     if self.ahead == 0 {
                         self.utf8 = Utf8::default();
@@ -277,7 +282,7 @@ impl Inbound {
         }
         self.assembly.begin_frame(frame.len)?;
         let mask = frame.mask.map(|key| Unmasking { key, ahead: 0 });
-        let rest = Rest { left: frame.len, last: frame.last, mask };
+        let rest = FrameRest { left: frame.len, last: frame.last, mask };
         self.frame = Some(rest);
         // The header is done with, even if nothing of the payload has come.
         Ok(Some(self.continue_frame(rest, read, payload, batch)?.unwrap_or(payload)))
@@ -286,7 +291,7 @@ impl Inbound {
     /// Takes what has come of the current frame's payload.
     fn continue_frame(
         &mut self,
-        mut rest: Rest,
+        mut rest: FrameRest,
         read: &mut [u8],
         at: usize,
         batch: &mut Batch,
@@ -309,10 +314,10 @@ impl Inbound {
     }
 
     /// So many bytes of the frame are done with. Returns whether the message ends there.
-    fn advance(&mut self, rest: Rest, taken: usize) -> bool {
+    fn advance(&mut self, rest: FrameRest, taken: usize) -> bool {
         let left = rest.left - taken;
         // What was compressed into the last byte may be more than fits into a batch.
-        self.frame = (left > 0 || self.assembly.has_more()).then_some(Rest { left, ..rest });
+        self.frame = (left > 0 || self.assembly.has_more()).then_some(FrameRest { left, ..rest });
         left == 0 && rest.last
     }
 }

@@ -13,7 +13,7 @@ use crate::role::Role;
 
 /// A payload up to this is copied, masked, behind what waits already. A longer one waits as it is. In a model few bytes are to
 /// go every way.
-pub(crate) const SMALL: usize = if cfg!(all(test, websocket_model)) { 16 } else { 32 << 10 };
+pub(crate) const MAX_COPIED: usize = if cfg!(all(test, websocket_model)) { 16 } else { 32 << 10 };
 
 /// What sending needs and has not itself: it is handed in, for the protocol has no lock and no source of chance of its own.
 pub(crate) trait Supplies: Copy {
@@ -157,7 +157,7 @@ impl<S: Supplies> Queue<S> {
 
     /// Adds a frame whose payload may be kept.
     pub(crate) fn push_owned(&mut self, head: Head, payload: Bytes) {
-        if payload.len() <= SMALL { self.push(head, &payload) } else { self.push_large(head, payload) }
+        if payload.len() <= MAX_COPIED { self.push(head, &payload) } else { self.push_large(head, payload) }
     }
 
     /// Puts the rest of a frame, whose beginning has gone out, before everything else.

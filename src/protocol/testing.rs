@@ -5,7 +5,7 @@ use super::frame::Mask;
 #[cfg(test)]
 use super::send::Supplies;
 use super::{Batch, Contexts, End, Inbound, Kind, Lend, Limits, message};
-use crate::deflate::Agreed;
+use crate::deflate::NegotiatedDeflate;
 use crate::error::{LimitError, ProtocolError};
 use crate::role::Role;
 
@@ -93,7 +93,7 @@ pub(crate) struct Receiving {
     pub(crate) role: Role,
     pub(crate) limits: Limits,
     pub(crate) in_pieces: bool,
-    pub(crate) compression: Option<Agreed>,
+    pub(crate) compression: Option<NegotiatedDeflate>,
 }
 
 /// Longer than the longest frame that is waited for in the read buffer.

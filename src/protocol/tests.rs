@@ -10,14 +10,14 @@ use super::send::{Piece, Queue};
 use super::testing::frame_of;
 use super::testing::{Event, Plain, Receiving, lend};
 use super::{Deflater, Limits};
-use crate::deflate::{Agreed, Deflate};
+use crate::deflate::{Deflate, NegotiatedDeflate};
 use crate::role::Role;
 
 const ROLES: [Role; 2] = [Role::Client, Role::Server];
 const LIMITS: Limits = Limits { message_size: 1 << 20, fragments: 100 };
 
 /// No compression, and with the feature some kinds of it: what the client and the server do is different.
-fn agreements() -> Vec<Option<Agreed>> {
+fn agreements() -> Vec<Option<NegotiatedDeflate>> {
     let answers = [
         "permessage-deflate",
         "permessage-deflate; server_no_context_takeover; client_max_window_bits=10",

@@ -70,23 +70,23 @@ struct Slot<D> {
 }
 
 /// A job on its way, with what it reads from.
-pub(super) struct Call<D: Driver> {
+pub(super) struct TakenJob<D: Driver> {
     token: Token,
     job: D::Job,
     reader: Option<Box<Reader>>,
 }
 
 /// A call that has returned.
-pub(super) struct Done<D: Driver> {
+pub(super) struct DoneJob<D: Driver> {
     token: Token,
     done: <D::Job as Job>::Done,
     reader: Option<Box<Reader>>,
 }
 
-impl<D: Driver> Call<D> {
-    pub(super) fn run(self) -> Done<D> {
-        let Call { token, job, reader } = self;
-        Done { token, done: job.run(reader.as_deref()), reader }
+impl<D: Driver> TakenJob<D> {
+    pub(super) fn run(self) -> DoneJob<D> {
+        let TakenJob { token, job, reader } = self;
+        DoneJob { token, done: job.run(reader.as_deref()), reader }
     }
 }
 
@@ -130,7 +130,7 @@ impl<D: Driver> Core<D> {
     }
 
     /// Does what there is to do, up to the next call. `None` when there is nothing to do but wait.
-    pub(super) fn step(&mut self) -> Option<Call<D>> {
+    pub(super) fn step(&mut self) -> Option<TakenJob<D>> {
         loop {
             if self.turns > 0 {
                 self.turns -= 1;
@@ -152,7 +152,7 @@ impl<D: Driver> Core<D> {
 
     /// Gives a driver its turn: one read, also while calls wait, so that one that works off what has waited for it still hears
     /// pings; and one call. What was read is in the reader, so the call is taken before anything else is read.
-    fn turn(&mut self, token: Token) -> Option<Call<D>> {
+    fn turn(&mut self, token: Token) -> Option<TakenJob<D>> {
         let slot = self.slots.get_mut(token.0)?.as_mut()?;
         slot.queued = false;
         if std::mem::take(&mut slot.woken) {
@@ -169,12 +169,12 @@ impl<D: Driver> Core<D> {
         self.touched(token);
         let job = job?;
         let reader = if job.needs_reader() { self.reader.take() } else { None };
-        Some(Call { token, job, reader })
+        Some(TakenJob { token, job, reader })
     }
 
     /// Takes a call back that has returned.
-    pub(super) fn done(&mut self, done: Done<D>) {
-        let Done { token, done, reader } = done;
+    pub(super) fn done(&mut self, done: DoneJob<D>) {
+        let DoneJob { token, done, reader } = done;
         if let Some(reader) = reader {
             self.reader = Some(reader);
         }

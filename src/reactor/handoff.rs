@@ -24,13 +24,13 @@ use crate::panics;
 use crate::sync::{Condvar, Mutex, MutexGuard, thread};
 
 pub(super) struct Handoff<D: Driver> {
-    state: Mutex<State<D>>,
+    state: Mutex<HandoffState<D>>,
     /// Signalled when the core lies here and the owner waits for it.
     given: Condvar,
     mailbox: Arc<Mailbox<D>>,
 }
 
-struct State<D: Driver> {
+struct HandoffState<D: Driver> {
     core: Option<Box<Core<D>>>,
     /// Counts how often the core was laid down, so that the watchdog knows one stay from the next.
     stays: u64,
@@ -44,7 +44,7 @@ struct State<D: Driver> {
 
 /// Runs the loop to its end on this thread, its owner.
 pub(super) fn run<D: Driver>(core: Box<Core<D>>, mailbox: &Arc<Mailbox<D>>) -> Result<(), Error> {
-    let state = State { core: None, stays: 0, wanted: false, stood_in: false, failed: None };
+    let state = HandoffState { core: None, stays: 0, wanted: false, stood_in: false, failed: None };
     let handoff = Arc::new(Handoff { state: Mutex::new(state), given: Condvar::new(), mailbox: Arc::clone(mailbox) });
     let mut core = Some(core);
     let watched: Arc<dyn Watched> = Arc::clone(&handoff) as _;
@@ -61,7 +61,7 @@ fn guarded<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
 }
 
 impl<D: Driver> Handoff<D> {
-    fn lock(&self) -> MutexGuard<'_, State<D>> {
+    fn lock(&self) -> MutexGuard<'_, HandoffState<D>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

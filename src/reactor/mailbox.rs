@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use mio::Token;
 
-use super::core::Done;
+use super::core::DoneJob;
 use super::driver::Driver;
 use crate::error::Error;
 use crate::link::LoopWaker;
@@ -22,7 +22,7 @@ pub(crate) struct Mailbox<D: Driver> {
 pub(super) struct Commands<D: Driver> {
     pub(super) starts: Vec<D::Start>,
     /// Calls that have returned to a thread that no longer runs the loop.
-    pub(super) done: Vec<Done<D>>,
+    pub(super) done: Vec<DoneJob<D>>,
     /// Nothing more will be added: when the last is over, so is the loop.
     pub(super) closed: bool,
     /// Why the loop is over before its time: nobody looks in here any more.
@@ -55,7 +55,7 @@ impl<D: Driver> Mailbox<D> {
         self.wake();
     }
 
-    pub(super) fn bring_back(&self, done: Done<D>) {
+    pub(super) fn bring_back(&self, done: DoneJob<D>) {
         let mut commands = self.lock();
         if commands.failed.is_none() {
             commands.done.push(done);

@@ -1,6 +1,6 @@
 //! Notices callbacks that take long: one thread for the process, asleep while no callback runs, gone when no loop is left.
 //!
-//! It looks every [`LOOK`]; a core that it finds laid down twice in the same stay is handed to a stand-in. So the loops
+//! It looks every [`LOOK_EVERY`]; a core that it finds laid down twice in the same stay is handed to a stand-in. So the loops
 //! themselves need no clock.
 
 use std::sync::{Arc, PoisonError, Weak};
@@ -11,25 +11,25 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, process_wide, thread};
 
 /// A slow callback is noticed within two of these: soon enough that pings are answered within 100 ms.
-const LOOK: Duration = Duration::from_millis(20);
-const _: () = assert!(2 * LOOK.as_millis() <= 50, "half of the time is for waking the threads up");
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+const _: () = assert!(2 * LOOK_EVERY.as_millis() <= 50, "half of the time is for waking the threads up");
 
 process_wide! {
     static WATCHDOG: Watchdog = Watchdog {
-        state: Mutex::new(State { loops: Vec::new(), running: false }),
+        state: Mutex::new(WatchdogState { loops: Vec::new(), running: false }),
         woken: Condvar::new(),
         asleep: AtomicBool::new(false),
     };
 }
 
 struct Watchdog {
-    state: Mutex<State>,
+    state: Mutex<WatchdogState>,
     woken: Condvar,
     /// Set and cleared under the lock; looked at without it after a core was laid down.
     asleep: AtomicBool,
 }
 
-struct State {
+struct WatchdogState {
     loops: Vec<Looked>,
     running: bool,
 }
@@ -81,7 +81,7 @@ pub(super) fn wake_if_asleep() {
 }
 
 impl Watchdog {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, WatchdogState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -106,7 +106,7 @@ impl Watchdog {
             while self.asleep.load(Ordering::SeqCst) {
                 state = self.woken.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
-            let (guard, _) = self.woken.wait_timeout(state, LOOK).unwrap_or_else(PoisonError::into_inner);
+            let (guard, _) = self.woken.wait_timeout(state, LOOK_EVERY).unwrap_or_else(PoisonError::into_inner);
             state = guard;
         }
     }

@@ -15,30 +15,30 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub(crate) const PIECE: usize = if cfg!(all(test, websocket_model)) { 64 } else { 192 << 10 };
 
 /// The smallest buffer, in bytes: most messages that are sent one by one fit.
-const LEAST: usize = 1 << 10;
+const SMALLEST: usize = 1 << 10;
 
 /// The largest buffer that a thread keeps for itself, in bytes: a message that is copied to be sent fits, with what it is
 /// grown by.
-const OWN: usize = 144 << 10;
+const MAX_OWN: usize = 144 << 10;
 
 /// The largest that is kept at all, in bytes: a piece, and what its last frame goes beyond it or TLS adds.
-const LARGEST: usize = PIECE + PIECE / 2;
+const MAX_KEPT: usize = PIECE + PIECE / 2;
 
 /// How much larger the next one is where a buffer turns out to be too small. What a stream has to copy until it fills pieces
 /// is then a third of one, and a connection that is held up with little holds little.
 const GROWTH: usize = 4;
 
 /// How many are on the shelf: what one stream works with over TLS, where one is filled, one encrypted, and one written.
-const SHELVED: usize = 3;
+const MAX_SHELVED: usize = 3;
 
 /// How many bytes of ciphertext one read of the socket takes at most: four records of the greatest length, the point from
 /// which more does not pay.
 #[cfg(feature = "__tls")]
-pub(super) const READ: usize = 64 << 10;
+pub(super) const READ_SIZE: usize = 64 << 10;
 
 /// How many buffers to read into a thread keeps: one, and another for TLS within TLS.
 #[cfg(feature = "__tls")]
-const READ_BUFFERS: usize = 2;
+const MAX_READ_BUFFERS: usize = 2;
 
 thread_local! {
     /// What this thread gave back last.
@@ -67,7 +67,7 @@ pub(crate) fn reserve(buffer: &mut Vec<u8>, more: usize) {
 pub(crate) fn release(buffer: &mut Vec<u8>) {
     buffer.clear();
     let mut buffer = mem::take(buffer);
-    if buffer.capacity() <= OWN {
+    if buffer.capacity() <= MAX_OWN {
         // The smaller of the two goes on; a thread that ends keeps none.
         let last = LAST.try_with(Cell::take).unwrap_or_default();
         if last.capacity() > buffer.capacity() {
@@ -76,7 +76,7 @@ pub(crate) fn release(buffer: &mut Vec<u8>) {
             keep(mem::replace(&mut buffer, last));
         }
     }
-    if (LEAST..=LARGEST).contains(&buffer.capacity()) {
+    if (SMALLEST..=MAX_KEPT).contains(&buffer.capacity()) {
         // One that is not kept is freed when the lock no longer is held.
         let _surplus = put(&mut shelf(), buffer);
     }
@@ -91,7 +91,7 @@ fn take(needed: usize) -> Option<Vec<u8>> {
     }
     keep(last);
     // What the shelf has is for those who need much.
-    if needed <= LEAST { None } else { shelf().pop_if(|largest| largest.capacity() >= needed) }
+    if needed <= SMALLEST { None } else { shelf().pop_if(|largest| largest.capacity() >= needed) }
 }
 
 fn keep(buffer: Vec<u8>) {
@@ -103,7 +103,7 @@ fn keep(buffer: Vec<u8>) {
 fn put(shelf: &mut Vec<Vec<u8>>, buffer: Vec<u8>) -> Option<Vec<u8>> {
     let at = shelf.partition_point(|other| other.capacity() <= buffer.capacity());
     shelf.insert(at, buffer);
-    (shelf.len() > SHELVED).then(|| shelf.remove(0))
+    (shelf.len() > MAX_SHELVED).then(|| shelf.remove(0))
 }
 
 fn shelf() -> MutexGuard<'static, Vec<Vec<u8>>> {
@@ -112,20 +112,20 @@ fn shelf() -> MutexGuard<'static, Vec<Vec<u8>>> {
 
 /// Returns how large a new buffer is.
 fn size_for(needed: usize) -> usize {
-    if needed <= LEAST { LEAST } else { needed.max(LARGEST.min(needed.saturating_mul(GROWTH))) }
+    if needed <= SMALLEST { SMALLEST } else { needed.max(MAX_KEPT.min(needed.saturating_mul(GROWTH))) }
 }
 
-/// Returns a buffer of [`READ`] bytes, all of them initialised.
+/// Returns a buffer of [`READ_SIZE`] bytes, all of them initialised.
 #[cfg(feature = "__tls")]
 pub(super) fn borrow_for_reading() -> Vec<u8> {
-    FOR_READING.with_borrow_mut(Vec::pop).unwrap_or_else(|| vec![0; READ])
+    FOR_READING.with_borrow_mut(Vec::pop).unwrap_or_else(|| vec![0; READ_SIZE])
 }
 
 /// Takes back what [`borrow_for_reading`] gave, unless it has grown.
 #[cfg(feature = "__tls")]
 pub(super) fn return_from_reading(buffer: Vec<u8>) {
     FOR_READING.with_borrow_mut(|buffers| {
-        if buffers.len() < READ_BUFFERS && buffer.len() == READ {
+        if buffers.len() < MAX_READ_BUFFERS && buffer.len() == READ_SIZE {
             buffers.push(buffer);
         }
     });
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_buffer_keeps_what_is_in_it_and_has_the_room() {
-        for (before, more) in [(0, 1), (10, LEAST - 10), (10, LEAST), (LEAST, PIECE), (PIECE, 3 * PIECE)] {
+        for (before, more) in [(0, 1), (10, SMALLEST - 10), (10, SMALLEST), (SMALLEST, PIECE), (PIECE, 3 * PIECE)] {
             let content: Vec<u8> = (0..before).map(|i| i as u8).collect();
             let mut buffer = content.clone();
             reserve(&mut buffer, more);
@@ -154,11 +154,11 @@ mod tests {
             len += 70;
             if len > capacity {
                 (copied, capacity) = (copied + len, size_for(len));
-                assert!(capacity <= LEAST.max(GROWTH * len).min(LARGEST), "{capacity} bytes for {len}");
+                assert!(capacity <= SMALLEST.max(GROWTH * len).min(MAX_KEPT), "{capacity} bytes for {len}");
             }
         }
         assert!(copied < PIECE / 2, "{copied} bytes were copied");
-        assert_eq!(size_for(2 * LARGEST), 2 * LARGEST);
+        assert_eq!(size_for(2 * MAX_KEPT), 2 * MAX_KEPT);
     }
 
     #[test]
@@ -179,9 +179,11 @@ mod tests {
         let mut shelf = Vec::new();
         let left_over: Vec<_> = [5, 3, 1, 4, 2]
             .into_iter()
-            .filter_map(|i| put(&mut shelf, Vec::with_capacity(i * LEAST)).map(|buffer| buffer.capacity() / LEAST))
+            .filter_map(|i| {
+                put(&mut shelf, Vec::with_capacity(i * SMALLEST)).map(|buffer| buffer.capacity() / SMALLEST)
+            })
             .collect();
-        let kept: Vec<_> = shelf.iter().map(|buffer| buffer.capacity() / LEAST).collect();
+        let kept: Vec<_> = shelf.iter().map(|buffer| buffer.capacity() / SMALLEST).collect();
         assert_eq!((kept, left_over), (vec![3, 4, 5], vec![1, 2]));
     }
 }

@@ -17,9 +17,9 @@ use crate::transport::Socket;
 ///
 /// mio's registration is edge-triggered: after an event, write until the call would block. Read until then or until it
 /// comes back short, but go on where the poll has announced the stream's end, or [`has_more`](Self::has_more) says so.
-pub(crate) struct Stream(Kind);
+pub(crate) struct Stream(StreamKind);
 
-enum Kind {
+enum StreamKind {
     Plain(Socket),
     Tls(Box<Layer>),
 }
@@ -29,13 +29,13 @@ pub(crate) const WAITS_FOR_PEER: io::ErrorKind = io::ErrorKind::ResourceBusy;
 
 impl Stream {
     pub(crate) fn plain(socket: Socket) -> Self {
-        Stream(Kind::Plain(socket))
+        Stream(StreamKind::Plain(socket))
     }
 
     // Where no TLS feature is on, there is no layer.
     #[cfg_attr(not(feature = "__tls"), allow(dead_code))]
     pub(crate) fn tls(layer: Layer) -> Self {
-        Stream(Kind::Tls(Box::new(layer)))
+        Stream(StreamKind::Tls(Box::new(layer)))
     }
 
     /// Reads what is there. Zero is the end of the stream; nothing there is an error of kind `WouldBlock`; `Interrupted` is to
@@ -45,8 +45,8 @@ impl Stream {
     /// next read.
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         match &self.0 {
-            Kind::Plain(socket) => socket.read(buf),
-            Kind::Tls(layer) => layer.read(buf),
+            StreamKind::Plain(socket) => socket.read(buf),
+            StreamKind::Tls(layer) => layer.read(buf),
         }
     }
 
@@ -54,8 +54,8 @@ impl Stream {
     /// not given yet, or an end or an error was met behind those that were.
     pub(crate) fn has_more(&self) -> bool {
         match &self.0 {
-            Kind::Plain(socket) => socket.has_more(),
-            Kind::Tls(layer) => layer.has_more(),
+            StreamKind::Plain(socket) => socket.has_more(),
+            StreamKind::Tls(layer) => layer.has_more(),
         }
     }
 
@@ -66,14 +66,14 @@ impl Stream {
     /// many bytes, before anything else is.
     pub(crate) fn write(&self, buf: &[u8]) -> io::Result<usize> {
         match &self.0 {
-            Kind::Plain(socket) => socket.write(buf),
-            Kind::Tls(layer) => layer.write(buf),
+            StreamKind::Plain(socket) => socket.write(buf),
+            StreamKind::Tls(layer) => layer.write(buf),
         }
     }
 
     /// Returns whether a read may be what a write waits for.
     pub(crate) fn is_tls(&self) -> bool {
-        matches!(self.0, Kind::Tls(_))
+        matches!(self.0, StreamKind::Tls(_))
     }
 
     pub(crate) fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
@@ -87,8 +87,8 @@ impl Stream {
     /// Ends our direction, as well as can be done without waiting: close_notify (RFC 8446 §6.1), then the socket's end.
     pub(crate) fn shutdown(&self) {
         match &self.0 {
-            Kind::Plain(socket) => socket.shutdown(Shutdown::Write),
-            Kind::Tls(layer) => layer.shutdown(),
+            StreamKind::Plain(socket) => socket.shutdown(Shutdown::Write),
+            StreamKind::Tls(layer) => layer.shutdown(),
         }
     }
 
@@ -112,23 +112,23 @@ impl Stream {
     #[cfg(all(test, feature = "__tls"))]
     pub(crate) fn layer(&self) -> Option<&Layer> {
         match &self.0 {
-            Kind::Plain(_) => None,
-            Kind::Tls(layer) => Some(layer),
+            StreamKind::Plain(_) => None,
+            StreamKind::Tls(layer) => Some(layer),
         }
     }
 
     /// The socket below all layers.
     fn socket(&self) -> &Socket {
         match &self.0 {
-            Kind::Plain(socket) => socket,
-            Kind::Tls(layer) => layer.below().socket(),
+            StreamKind::Plain(socket) => socket,
+            StreamKind::Tls(layer) => layer.below().socket(),
         }
     }
 
     fn socket_mut(&mut self) -> &mut Socket {
         match &mut self.0 {
-            Kind::Plain(socket) => socket,
-            Kind::Tls(layer) => layer.below_mut().socket_mut(),
+            StreamKind::Plain(socket) => socket,
+            StreamKind::Tls(layer) => layer.below_mut().socket_mut(),
         }
     }
 }

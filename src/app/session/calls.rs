@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use crate::app::dispatch::{Backlog, Call};
+use crate::app::dispatch::{Call, KeptBatch};
 use crate::error::{Error, SendError};
 use crate::link::{Kept, Reader};
 use crate::message::OwnedMessage;
@@ -60,9 +60,9 @@ impl Calls {
             + batch.arena.len()
             + batch.items.len() * size_of::<Item>()
             + size_of::<Call>()
-            + size_of::<Backlog>();
+            + size_of::<KeptBatch>();
         self.size += size;
-        self.push(Call::Backlog(Box::new(Backlog { batch, bytes, size })));
+        self.push(Call::KeptBatch(Box::new(KeptBatch { batch, bytes, size })));
     }
 
     /// Gives messages back that were not sent. Returns how many nobody can be told of.
@@ -113,7 +113,7 @@ impl Calls {
 
     /// Forgets the messages of a connection.
     pub(super) fn drop_messages(&mut self, of: u64) {
-        self.retain(|connection, call| connection != of || !matches!(call, Call::Batch | Call::Backlog(_)));
+        self.retain(|connection, call| connection != of || !matches!(call, Call::Batch | Call::KeptBatch(_)));
     }
 
     /// Forgets all but what is told after a callback has ended the run.
@@ -143,7 +143,7 @@ impl Calls {
 
 fn size_of_backlog(call: &Call) -> usize {
     match call {
-        Call::Backlog(backlog) => backlog.size,
+        Call::KeptBatch(backlog) => backlog.size,
         _ => 0,
     }
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use mio::Registry;
 
-use super::{Phase, Session};
+use super::{Session, SessionPhase};
 use crate::app::dispatch::Call;
 use crate::close::{Close, ClosedBy};
 use crate::deadline::after;
@@ -21,14 +21,14 @@ use crate::reconnect::{Cause, Retry};
 pub(super) struct Attempt {
     number: u32,
     cancel: Cancel,
-    outcome: Arc<Mutex<Option<Outcome>>>,
+    outcome: Arc<Mutex<Option<AttemptOutcome>>>,
 }
 
-pub(super) type Outcome = Result<Connected, Failure>;
+pub(super) type AttemptOutcome = Result<Connected, Failure>;
 
 impl Attempt {
     /// Returns what came of it, once.
-    pub(super) fn take_outcome(&self) -> Option<Outcome> {
+    pub(super) fn take_outcome(&self) -> Option<AttemptOutcome> {
         self.outcome.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -50,13 +50,13 @@ impl Session {
             *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(connected);
             place.wake();
         });
-        self.phase = Phase::Connecting(attempt);
+        self.phase = SessionPhase::Connecting(attempt);
         if let Err(source) = thread {
             self.attempt_failed(Error::system("a thread to connect on", source));
         }
     }
 
-    pub(super) fn attempted(&mut self, outcome: Outcome, registry: &Registry) {
+    pub(super) fn attempted(&mut self, outcome: AttemptOutcome, registry: &Registry) {
         match outcome {
             Ok(connected) => {
                 if let Err(source) = self.opened(connected, registry) {
@@ -80,7 +80,7 @@ impl Session {
         let now = Instant::now();
         self.report_expired(now);
         self.calls.next_connection();
-        self.phase = Phase::Open(Box::new(link));
+        self.phase = SessionPhase::Open(Box::new(link));
         // Of what came together with the response, no event tells.
         self.wants_read = true;
         self.backoff.on_open(now);
@@ -93,7 +93,7 @@ impl Session {
     }
 
     fn attempt_failed(&mut self, error: Error) {
-        let Phase::Connecting(Attempt { number, .. }) = self.phase else { return };
+        let SessionPhase::Connecting(Attempt { number, .. }) = self.phase else { return };
         self.shared.disconnected(State::Waiting);
         let retry = self.retry(Cause::Error(&error));
         let error = match self.backoff.is_on() {
@@ -103,7 +103,7 @@ impl Session {
         match retry {
             Some(retry) => {
                 self.calls.push(Call::Error(error));
-                self.phase = Phase::Waiting { until: after(Instant::now(), retry.delay) };
+                self.phase = SessionPhase::Waiting { until: after(Instant::now(), retry.delay) };
             }
             None => self.over(Some(error), Close::without_frame(ClosedBy::Lost)),
         }
@@ -111,7 +111,7 @@ impl Session {
 
     /// The program asked for another connection.
     pub(super) fn redial(&mut self) {
-        let Phase::Open(link) = &mut self.phase else { return };
+        let SessionPhase::Open(link) = &mut self.phase else { return };
         let close = link.leave();
         self.shared.disconnected(State::Waiting);
         let retry = self.backoff.on_asked();
@@ -122,7 +122,7 @@ impl Session {
 
     /// The connection is gone.
     pub(super) fn ended(&mut self, error: Option<Error>) {
-        let Phase::Open(link) = &mut self.phase else { return };
+        let SessionPhase::Open(link) = &mut self.phase else { return };
         let (mut close, violation) = (link.close(), link.violation().cloned());
         // Asked once: it may change at any time.
         let closed = self.shared.is_closed_for_good();
@@ -143,7 +143,7 @@ impl Session {
             self.calls.push(Call::Error(error));
         }
         self.calls.push(Call::Close(Close { reconnect_in: Some(retry.delay), attempt: retry.attempt, ..close }));
-        self.phase = Phase::Waiting { until: after(Instant::now(), retry.delay) };
+        self.phase = SessionPhase::Waiting { until: after(Instant::now(), retry.delay) };
     }
 
     /// Returns when to try again after a loss, if at all. A policy that panics ends the run, as a callback does.
@@ -162,7 +162,7 @@ impl Session {
 
     /// The end of the run, where `on_error` has heard of a violation before.
     fn over_with(&mut self, violation: Option<Error>, error: Option<Error>, close: Close) {
-        if let Phase::Connecting(attempt) = &self.phase {
+        if let SessionPhase::Connecting(attempt) = &self.phase {
             attempt.cancel.cancel();
         }
         self.shared.disconnected(State::Closed);
@@ -176,6 +176,6 @@ impl Session {
         log::debug!(target: "websocket_app", "{}: over: {close}", self.plan.peer());
         self.calls.push(Call::Close(close.clone()));
         let gave_up = violation.or(error.filter(|_| close.by == ClosedBy::Lost));
-        self.phase = Phase::Over(Some(gave_up.map_or(Ok(close), Err)));
+        self.phase = SessionPhase::Over(Some(gave_up.map_or(Ok(close), Err)));
     }
 }

@@ -46,7 +46,7 @@ pub(crate) struct Session {
     place: Place,
     plan: Arc<ConnectPlan>,
     shared: Arc<Shared>,
-    phase: Phase,
+    phase: SessionPhase,
     backoff: Backoff,
     has_been_open: bool,
     /// Away while a job runs.
@@ -71,7 +71,7 @@ struct Tick {
     called: bool,
 }
 
-enum Phase {
+enum SessionPhase {
     /// A thread of its own is at it; it leaves what came of it in the attempt, and wakes the loop.
     Connecting(Attempt),
     Open(Box<Link>),
@@ -95,7 +95,7 @@ impl Driver for Session {
             backoff: Backoff::new(plan.reconnect()),
             plan: Arc::new(plan),
             shared: Arc::clone(dispatcher.sender().shared()),
-            phase: Phase::Waiting { until: Instant::now() },
+            phase: SessionPhase::Waiting { until: Instant::now() },
             has_been_open: false,
             in_pieces: dispatcher.wants_fragments(),
             periodic: dispatcher.periods().map(|period| Tick { period, next: None, called: false }).collect(),
@@ -113,14 +113,14 @@ impl Driver for Session {
 
     fn on_event(&mut self, event: &Event) -> bool {
         match &mut self.phase {
-            Phase::Open(link) => link.on_event(event),
+            SessionPhase::Open(link) => link.on_event(event),
             _ => false,
         }
     }
 
     /// A thread wants something, or an attempt to connect has come to its end.
     fn on_wake(&mut self, registry: &Registry) {
-        if let Phase::Connecting(attempt) = &self.phase
+        if let SessionPhase::Connecting(attempt) = &self.phase
             && let Some(outcome) = attempt.take_outcome()
         {
             self.attempted(outcome, registry);
@@ -128,14 +128,14 @@ impl Driver for Session {
         self.report_expired(Instant::now());
         let requests = self.shared.take_requests();
         match &mut self.phase {
-            Phase::Connecting(_) | Phase::Waiting { .. } if requests.close => {
+            SessionPhase::Connecting(_) | SessionPhase::Waiting { .. } if requests.close => {
                 self.over(None, Close::without_frame(ClosedBy::Us));
             }
-            Phase::Waiting { until } if requests.reconnect => {
+            SessionPhase::Waiting { until } if requests.reconnect => {
                 *until = Instant::now();
                 self.backoff.on_asked();
             }
-            Phase::Open(link) => match link.on_requests(requests, Instant::now()) {
+            SessionPhase::Open(link) => match link.on_requests(requests, Instant::now()) {
                 Requested::Abort => self.ended(None),
                 Requested::Reconnect if self.fatal.is_none() => self.redial(),
                 Requested::Read => self.wants_read = true,
@@ -150,7 +150,7 @@ impl Driver for Session {
             self.paused = true;
             return false;
         }
-        let Phase::Open(link) = &mut self.phase else { return false };
+        let SessionPhase::Open(link) = &mut self.phase else { return false };
         match link.receive(reader) {
             Step::Received { more } => {
                 let end = reader.batch.end.take();
@@ -174,12 +174,12 @@ impl Driver for Session {
         if self.paused {
             self.on_paused();
         }
-        if !matches!(self.phase, Phase::Open(_)) {
+        if !matches!(self.phase, SessionPhase::Open(_)) {
             self.report_expired(now);
         }
         match &mut self.phase {
-            Phase::Waiting { until } if *until <= now => self.dial(),
-            Phase::Open(link) => {
+            SessionPhase::Waiting { until } if *until <= now => self.dial(),
+            SessionPhase::Open(link) => {
                 if let Some(error) = link.on_deadline(now) {
                     self.ended(error);
                     return;
@@ -203,13 +203,15 @@ impl Driver for Session {
 
     fn next_deadline(&self) -> Option<Instant> {
         match &self.phase {
-            Phase::Open(link) => {
+            SessionPhase::Open(link) => {
                 let ticks = self.periodic.iter().filter(|tick| !tick.called).filter_map(|tick| tick.next);
                 ticks.chain(link.next_deadline()).min()
             }
-            Phase::Waiting { until } => Some(self.shared.next_expiry().map_or(*until, |expiry| expiry.min(*until))),
-            Phase::Connecting(_) => self.shared.next_expiry(),
-            Phase::Over(_) => None,
+            SessionPhase::Waiting { until } => {
+                Some(self.shared.next_expiry().map_or(*until, |expiry| expiry.min(*until)))
+            }
+            SessionPhase::Connecting(_) => self.shared.next_expiry(),
+            SessionPhase::Over(_) => None,
         }
     }
 
@@ -260,13 +262,13 @@ impl Driver for Session {
 
     /// Returns whether everything has been told: then the app can be forgotten, and whoever waits gets the result.
     fn is_finished(&self) -> bool {
-        matches!(self.phase, Phase::Over(_)) && self.calls.is_empty() && self.dispatcher.is_some()
+        matches!(self.phase, SessionPhase::Over(_)) && self.calls.is_empty() && self.dispatcher.is_some()
     }
 
     /// Forgets the app, and tells whoever waits for it. What the callbacks hold is dropped before that.
     fn finish(self) {
         let Session { phase, fatal, dispatcher, plan, backoff, result: giver, .. } = self;
-        let Phase::Over(Some(result)) = phase else { return };
+        let SessionPhase::Over(Some(result)) = phase else { return };
         if catch_unwind(AssertUnwindSafe(|| drop((dispatcher, plan, backoff)))).is_err() {
             log::error!(target: "websocket_app", "what a callback holds panicked while it was dropped");
         }
@@ -286,7 +288,7 @@ impl Session {
     /// `on_error` is. While a callback was busy the connection may have gone, and another come.
     fn fail_now(&mut self, of: u64, end: End) {
         match &mut self.phase {
-            Phase::Open(link) if of == self.calls.connection() => {
+            SessionPhase::Open(link) if of == self.calls.connection() => {
                 if let Some(error) = link.fail(end).filter(|_| self.fatal.is_none()) {
                     self.calls.push(Call::Error(error));
                 }
@@ -305,14 +307,14 @@ impl Session {
             return;
         }
         self.calls.insert_before_close(of, error.clone());
-        if let (true, Phase::Over(Some(result @ Ok(_)))) = (of == self.calls.connection(), &mut self.phase) {
+        if let (true, SessionPhase::Over(Some(result @ Ok(_)))) = (of == self.calls.connection(), &mut self.phase) {
             *result = Err(error);
         }
     }
 
     /// What is not read cannot be heard: the peer is not dead because we are slow.
     fn on_paused(&mut self) {
-        if let Phase::Open(link) = &mut self.phase {
+        if let SessionPhase::Open(link) = &mut self.phase {
             link.on_pause();
         }
     }
@@ -347,10 +349,12 @@ impl Session {
         self.fatal = Some(error);
         self.stop_ticks();
         match &mut self.phase {
-            Phase::Open(link) => link.fail_by_callback(),
+            SessionPhase::Open(link) => link.fail_by_callback(),
             // The callback was `on_close` or `on_error` of a connection that is gone.
-            Phase::Connecting(_) | Phase::Waiting { .. } => self.over(None, Close::without_frame(ClosedBy::Us)),
-            Phase::Over(_) => {}
+            SessionPhase::Connecting(_) | SessionPhase::Waiting { .. } => {
+                self.over(None, Close::without_frame(ClosedBy::Us))
+            }
+            SessionPhase::Over(_) => {}
         }
     }
 

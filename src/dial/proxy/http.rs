@@ -5,8 +5,8 @@ use tungstenite::http::StatusCode;
 use super::Destination;
 use super::line::{Line, Refusal, Stop};
 use crate::error::is_temporary;
-use crate::protocol::handshake::response::{Arriving, Head};
-use crate::shown::excerpt;
+use crate::protocol::handshake::response::{Arriving, ResponseHead};
+use crate::redact::excerpt;
 
 /// Asks for a tunnel. `authorization` is the value of a `Proxy-Authorization` header.
 pub(super) fn connect(
@@ -36,7 +36,7 @@ fn request(destination: &Destination<'_>, authorization: Option<&str>) -> String
 }
 
 /// Byte by byte, so that nothing behind the head is taken from whom it is for. It is a few hundred bytes, once.
-fn read_head(line: &mut dyn Line) -> Result<Head, Stop> {
+fn read_head(line: &mut dyn Line) -> Result<ResponseHead, Stop> {
     let mut arriving = Arriving::default();
     loop {
         let mut byte = [0];
@@ -57,7 +57,7 @@ fn read_head(line: &mut dyn Line) -> Result<Head, Stop> {
 }
 
 /// Says what a status means, and what to try.
-fn problem(head: &Head, authorized: bool) -> String {
+fn problem(head: &ResponseHead, authorized: bool) -> String {
     let status = head.status;
     let name = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     let meaning = match status {
@@ -71,7 +71,7 @@ fn problem(head: &Head, authorized: bool) -> String {
 }
 
 /// Returns what the proxy wants to be told first (RFC 9110 §11.7.1).
-fn wanted(head: &Head, authorized: bool) -> String {
+fn wanted(head: &ResponseHead, authorized: bool) -> String {
     let offered: Vec<&str> = head.headers.get_all("Proxy-Authenticate").collect();
     let basic = |offer: &&str| {
         offer

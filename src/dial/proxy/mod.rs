@@ -25,7 +25,7 @@ use url::Host;
 
 use self::address::{Address, Scheme};
 use self::line::{ProxyStream, Refusal, Stop};
-use super::advice::list;
+use super::hints::list;
 use super::race::interleave;
 use super::resolve::resolve;
 use super::tcp;
@@ -33,8 +33,8 @@ use super::tls::Connector;
 use super::waiter::{Failure, Waiter};
 use crate::config::{Config, ProxyChoice};
 use crate::error::{Error, Phase, ProxyRefusal};
+use crate::redact::shown_url;
 use crate::route::Route;
-use crate::shown::shown_url;
 use crate::transport::SocketOptions;
 use crate::transport::Stream;
 

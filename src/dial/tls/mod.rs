@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   TlsConfig ── native_options / rustls_options ──► Connector ── handshake ──► Layer, a Stream over a Stream
-//!                (material, verify, pins)                         (an Attempt of transport::tls)
+//!                (material, verify, pins)                         (an TlsAttempt of transport::tls)
 //! ```
 //!
 //! Only `native_options`, `rustls_options` and what they make know which library it is.
@@ -39,7 +39,7 @@ use crate::transport::Stream;
 use crate::transport::tls::native;
 #[cfg(feature = "rustls")]
 use crate::transport::tls::rustls_session;
-use crate::transport::tls::{Ahead, Attempt, Explained, Layer, Outgoing, Step};
+use crate::transport::tls::{CiphertextIn, CiphertextOut, HandshakeStep, Layer, TlsAttempt, TlsFailure};
 use pins::Pins;
 
 /// What to trust, who to be, and whose certificate to expect. Made once for all connects to a target: loading the
@@ -50,7 +50,7 @@ pub(super) struct Connector {
 }
 
 /// Begins a handshake with whatever library was chosen.
-type Begin = Box<dyn Fn() -> Result<Box<dyn Attempt>, Explained> + Send + Sync>;
+type Begin = Box<dyn Fn() -> Result<Box<dyn TlsAttempt>, TlsFailure> + Send + Sync>;
 
 impl Connector {
     /// Reads the files and parses the certificates that `config` names.
@@ -62,8 +62,8 @@ impl Connector {
 
     /// Takes a connected stream that is registered with the waiter.
     pub(super) fn handshake(&self, below: Stream, waiter: &mut Waiter<'_>) -> Result<Stream, Failure> {
-        let refused = |error: Explained, waiter: &Waiter<'_>| error.of(waiter.peer().into());
-        let (mut incoming, mut outgoing) = (Ahead::default(), Outgoing::default());
+        let refused = |error: TlsFailure, waiter: &Waiter<'_>| error.of(waiter.peer().into());
+        let (mut incoming, mut outgoing) = (CiphertextIn::default(), CiphertextOut::default());
         incoming.borrow_buffer();
         let mut first_byte = None;
         let mut attempt = (self.begin)().map_err(|error| refused(error, waiter))?;
@@ -74,8 +74,8 @@ impl Connector {
                 let _ = outgoing.flush(|bytes| below.write(bytes));
             }
             match step.map_err(|error| refused(judge(error, first_byte), waiter))? {
-                Step::Done(session) => break session,
-                Step::Wants(halfway) => attempt = halfway,
+                HandshakeStep::Done(session) => break session,
+                HandshakeStep::Wants(halfway) => attempt = halfway,
             }
             waiter.retry(Phase::Tls, || outgoing.flush(|bytes| below.write(bytes)))?;
             let n = waiter.retry(Phase::Tls, || below.read(incoming.room()?))?;
@@ -96,13 +96,13 @@ fn begin_with(config: &TlsConfig, server_name: String) -> Result<Begin, Error> {
         #[cfg(feature = "native-tls")]
         TlsBackend::NativeTls => {
             let connector = native_options::connector(config)?;
-            Ok(Box::new(move || Ok(Box::new(native::Attempt::new(connector.as_ref().clone(), &server_name)))))
+            Ok(Box::new(move || Ok(Box::new(native::NativeAttempt::new(connector.as_ref().clone(), &server_name)))))
         }
         #[cfg(feature = "rustls")]
         TlsBackend::Rustls => {
             let name: ServerName<'static> = server_name.clone().try_into().map_err(|_| not_a_name(&server_name))?;
             let config = rustls_options::connector(config)?;
-            Ok(Box::new(move || Ok(Box::new(rustls_session::Attempt::new(Arc::clone(&config), name.clone())?))))
+            Ok(Box::new(move || Ok(Box::new(rustls_session::RustlsAttempt::new(Arc::clone(&config), name.clone())?))))
         }
         #[allow(unreachable_patterns)]
         other => Err(Error::invalid(
@@ -136,12 +136,12 @@ fn not_a_name(name: &str) -> Error {
 }
 
 /// Puts first what the libraries cannot know: that the server does not speak TLS at all.
-fn judge(error: Explained, first_byte: Option<u8>) -> Explained {
+fn judge(error: TlsFailure, first_byte: Option<u8>) -> TlsFailure {
     // RFC 8446 §5.1: whatever TLS answers with has one of these content types.
     if first_byte.is_some_and(|byte| !(20..=23).contains(&byte)) {
         let text = "it does not speak TLS on this port: is the URL's scheme meant to be ws:// (for a proxy, http://)?"
             .to_owned();
-        return Explained { lasting: false, text, source: error.into() };
+        return TlsFailure { lasting: false, text, source: error.into() };
     }
     error
 }

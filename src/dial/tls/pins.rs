@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 use crate::protocol::handshake::credentials::base64;
-use crate::transport::tls::Explained;
+use crate::transport::tls::TlsFailure;
 
 const PREFIX: &str = "sha256/";
 
@@ -27,7 +27,7 @@ impl Pins {
     }
 
     /// Judges the certificate that the server has shown.
-    pub(super) fn check(&self, certificate: Option<Vec<u8>>) -> Result<(), Explained> {
+    pub(super) fn check(&self, certificate: Option<Vec<u8>>) -> Result<(), TlsFailure> {
         if self.0.is_empty() {
             return Ok(());
         }
@@ -40,9 +40,9 @@ impl Pins {
     }
 }
 
-fn refused(problem: String) -> Explained {
+fn refused(problem: String) -> TlsFailure {
     let text = format!("its certificate is not accepted: {problem}");
-    Explained { lasting: true, source: text.as_str().into(), text }
+    TlsFailure { lasting: true, source: text.as_str().into(), text }
 }
 
 fn is_pin(text: &str) -> bool {

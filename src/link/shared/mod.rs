@@ -31,7 +31,7 @@ use crate::message::{Outgoing, Payload};
 use crate::protocol::close::close_payload;
 use crate::protocol::frame::{self, Head, MAX_CONTROL_PAYLOAD};
 use crate::protocol::handshake::Handshake;
-use crate::protocol::send::SMALL;
+use crate::protocol::send::MAX_COPIED;
 use crate::role::Role;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, now};
@@ -59,12 +59,12 @@ pub(crate) struct Shared {
     progress: Condvar,
     /// Set by `abort`, for good: then nothing more is handed out. Set under the lock.
     aborted: AtomicBool,
-    received: Received,
+    received: ReceivedCounts,
 }
 
 /// Counted by the thread that reads.
 #[derive(Debug, Default)]
-struct Received {
+struct ReceivedCounts {
     messages: AtomicU64,
     bytes: AtomicU64,
     pongs: AtomicU64,
@@ -80,7 +80,7 @@ impl Shared {
             inner: Mutex::default(),
             progress: Condvar::new(),
             aborted: AtomicBool::new(false),
-            received: Received::default(),
+            received: ReceivedCounts::default(),
         }
     }
 
@@ -94,7 +94,7 @@ impl Shared {
                 Err(no_room) => return Err(no_room.into_error(message)),
             };
             let Some(compressor) = guard.compressor_for(&message) else {
-                if len > SMALL && message.payload.is_borrowed() && copy.is_none() && guard.would_copy() {
+                if len > MAX_COPIED && message.payload.is_borrowed() && copy.is_none() && guard.would_copy() {
                     // That takes time, in which nobody is to wait for the lock. It is ours: an error does not hand it back.
                     drop(guard);
                     copy = Some(Outgoing { payload: Payload::Owned(message.payload.to_owned()), ..message });

@@ -60,7 +60,7 @@ impl Wait {
 
 /// How long a caller that may not wait lets another thread get on with writing, which does not block and makes room if the
 /// socket has any: many times what a piece takes, for that thread may have to wait for a processor.
-const MOMENT: Duration = Duration::from_millis(10);
+const WAIT_FOR_WRITER: Duration = Duration::from_millis(10);
 
 impl Shared {
     /// Waits until a frame of this length may be queued, up to the deadline, which it sets where there is none yet.
@@ -93,11 +93,11 @@ impl Shared {
             }
             let timeout = wait.limit(&guard);
             if CallbackScope::is_entered() || timeout.is_zero() {
-                let moment = *moment.get_or_insert_with(|| after(now(), MOMENT));
+                let moment = *moment.get_or_insert_with(|| after(now(), WAIT_FOR_WRITER));
                 if !guard.writer.as_ref().is_some_and(Writer::is_active) || moment <= now() {
                     return Err(NoRoom::Full { limit: guard.max_buffer });
                 }
-                guard = self.wait_for_progress(guard, MOMENT);
+                guard = self.wait_for_progress(guard, WAIT_FOR_WRITER);
                 continue;
             }
             let deadline = *deadline.get_or_insert_with(|| after(now(), timeout));

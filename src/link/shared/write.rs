@@ -10,7 +10,7 @@ use super::inner::Inner;
 use super::{Lock, NoRoom, Shared, Wait, wake};
 use crate::deadline::after;
 use crate::link::flusher;
-use crate::link::writer::{Chunk, Queued, Stopped, Tail, Wire, Writer, Writing};
+use crate::link::writer::{Chunk, Queued, Tail, Wire, WriteEnd, Writer, Writing};
 use crate::message::Payload;
 use crate::protocol::frame::Head;
 use crate::sync::atomic::Ordering;
@@ -130,9 +130,9 @@ impl Shared {
         tail: &mut Tail<'_>,
         written: io::Result<usize>,
         pieces: &mut usize,
-    ) -> Option<Stopped> {
+    ) -> Option<WriteEnd> {
         self.notify(guard);
-        let Inner { writer: Some(writer), backlog, .. } = &mut **guard else { return Some(Stopped::Ended) };
+        let Inner { writer: Some(writer), backlog, .. } = &mut **guard else { return Some(WriteEnd::Ended) };
         let mut messages = 0;
         let stopped = writer.advance(chunk, tail, written, &mut messages);
         if let Some(backlog) = backlog {
@@ -145,7 +145,7 @@ impl Shared {
         if *pieces >= PIECES_IN_A_TURN && tail.is_done() && !writer.is_driven_by_caller {
             if writer.coalescer.is_flushing() || flusher::write_soon(self) {
                 writer.coalescer.set_flushing(true);
-                return Some(Stopped::Turn);
+                return Some(WriteEnd::Turn);
             }
             // There is no thread to be had.
             *pieces = 0;

@@ -9,12 +9,12 @@ const MAX_BODY: usize = 64 << 10;
 /// A body that is arriving.
 pub(crate) struct Body {
     bytes: Vec<u8>,
-    rest: Rest,
+    rest: BodyRest,
 }
 
 /// What is still to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rest {
+enum BodyRest {
     /// This many bytes.
     Length(u64),
     /// Whatever comes until the server hangs up.
@@ -34,10 +34,10 @@ impl Body {
         let chunked = headers.get_all("Transfer-Encoding").any(|value| value.to_ascii_lowercase().contains("chunked"));
         let length = headers.get("Content-Length").and_then(|value| value.parse().ok());
         let rest = match (status, chunked, length) {
-            (204 | 304, ..) => Rest::Length(0),
-            (_, true, _) => Rest::ChunkSize(0),
-            (_, false, Some(length)) => Rest::Length(length),
-            (_, false, None) => Rest::UntilEnd,
+            (204 | 304, ..) => BodyRest::Length(0),
+            (_, true, _) => BodyRest::ChunkSize(0),
+            (_, false, Some(length)) => BodyRest::Length(length),
+            (_, false, None) => BodyRest::UntilEnd,
         };
         Body { bytes: Vec::new(), rest }
     }
@@ -46,10 +46,10 @@ impl Body {
     pub(crate) fn push(&mut self, mut data: &[u8]) {
         while !data.is_empty() && !self.is_complete() {
             data = match self.rest {
-                Rest::UntilEnd => self.keep(data, u64::MAX),
-                Rest::Length(length) => self.keep(data, length),
-                Rest::Chunk(length) => self.keep(data, length),
-                Rest::ChunkSize(_) | Rest::ChunkExtension(_) | Rest::ChunkEnd => {
+                BodyRest::UntilEnd => self.keep(data, u64::MAX),
+                BodyRest::Length(length) => self.keep(data, length),
+                BodyRest::Chunk(length) => self.keep(data, length),
+                BodyRest::ChunkSize(_) | BodyRest::ChunkExtension(_) | BodyRest::ChunkEnd => {
                     self.rest = framing(self.rest, data[0]);
                     &data[1..]
                 }
@@ -59,7 +59,7 @@ impl Body {
 
     /// Returns whether there is nothing more to wait for.
     pub(crate) fn is_complete(&self) -> bool {
-        self.rest == Rest::Length(0) || self.bytes.len() >= MAX_BODY
+        self.rest == BodyRest::Length(0) || self.bytes.len() >= MAX_BODY
     }
 
     /// Returns what came of it.
@@ -74,9 +74,9 @@ impl Body {
         self.bytes.extend_from_slice(&data[..n]);
         let left = length - n as u64;
         self.rest = match self.rest {
-            Rest::Length(_) => Rest::Length(left),
-            Rest::Chunk(_) if left == 0 => Rest::ChunkEnd,
-            Rest::Chunk(_) => Rest::Chunk(left),
+            BodyRest::Length(_) => BodyRest::Length(left),
+            BodyRest::Chunk(_) if left == 0 => BodyRest::ChunkEnd,
+            BodyRest::Chunk(_) => BodyRest::Chunk(left),
             other => other,
         };
         &data[n..]
@@ -85,19 +85,19 @@ impl Body {
 
 /// Takes one byte of the chunked transfer coding (RFC 7230 §4.1). What is malformed ends the body where it is: it is shown
 /// to people, nothing depends on it.
-fn framing(rest: Rest, byte: u8) -> Rest {
-    const END: Rest = Rest::Length(0);
-    let sized = |size| if size == 0 { END } else { Rest::Chunk(size) };
+fn framing(rest: BodyRest, byte: u8) -> BodyRest {
+    const END: BodyRest = BodyRest::Length(0);
+    let sized = |size| if size == 0 { END } else { BodyRest::Chunk(size) };
     match (rest, byte) {
-        (Rest::ChunkSize(size), b'\n') => sized(size),
-        (Rest::ChunkSize(size), b';' | b' ' | b'\t' | b'\r') => Rest::ChunkExtension(size),
-        (Rest::ChunkSize(size), digit) => match (char::from(digit).to_digit(16), size.checked_mul(16)) {
-            (Some(digit), Some(size)) => Rest::ChunkSize(size + u64::from(digit)),
+        (BodyRest::ChunkSize(size), b'\n') => sized(size),
+        (BodyRest::ChunkSize(size), b';' | b' ' | b'\t' | b'\r') => BodyRest::ChunkExtension(size),
+        (BodyRest::ChunkSize(size), digit) => match (char::from(digit).to_digit(16), size.checked_mul(16)) {
+            (Some(digit), Some(size)) => BodyRest::ChunkSize(size + u64::from(digit)),
             _ => END,
         },
-        (Rest::ChunkExtension(size), b'\n') => sized(size),
-        (Rest::ChunkEnd, b'\n') => Rest::ChunkSize(0),
-        (Rest::ChunkEnd, b'\r') | (Rest::ChunkExtension(_), _) => rest,
+        (BodyRest::ChunkExtension(size), b'\n') => sized(size),
+        (BodyRest::ChunkEnd, b'\n') => BodyRest::ChunkSize(0),
+        (BodyRest::ChunkEnd, b'\r') | (BodyRest::ChunkExtension(_), _) => rest,
         _ => END,
     }
 }

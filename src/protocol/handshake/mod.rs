@@ -12,7 +12,7 @@ pub(crate) mod response;
 use std::fmt;
 use std::net::SocketAddr;
 
-use crate::deflate::Agreed;
+use crate::deflate::NegotiatedDeflate;
 use crate::headers::Headers;
 
 /// The server's answer to the opening request (RFC 6455 §4.2.2), and the two ends of the connection.
@@ -39,13 +39,13 @@ pub struct Handshake {
     pub(crate) headers: Headers,
     pub(crate) subprotocol: Option<String>,
     pub(crate) extensions: Option<String>,
-    pub(crate) compression: Option<Agreed>,
+    pub(crate) compression: Option<NegotiatedDeflate>,
     pub(crate) local_addr: Option<SocketAddr>,
     pub(crate) peer_addr: Option<SocketAddr>,
 }
 
 impl Handshake {
-    pub(crate) fn compression(&self) -> Option<Agreed> {
+    pub(crate) fn compression(&self) -> Option<NegotiatedDeflate> {
         self.compression
     }
 

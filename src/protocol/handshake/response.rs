@@ -4,9 +4,9 @@
 use tungstenite::handshake::client::Response;
 use tungstenite::handshake::machine::TryParse;
 
-use crate::deflate::{Agreed, Deflate};
+use crate::deflate::{Deflate, NegotiatedDeflate};
 use crate::headers::Headers;
-use crate::shown::excerpt;
+use crate::redact::excerpt;
 
 /// Beyond this, a head is no answer to an upgrade but an attempt to fill our memory.
 const MAX_HEAD: usize = 64 << 10;
@@ -38,10 +38,10 @@ impl Arriving {
     }
 
     /// Returns the final response's head, and what came behind it, once the head is whole; says early what is wrong.
-    pub(crate) fn take_head(&mut self) -> Result<Option<(Head, Vec<u8>)>, String> {
+    pub(crate) fn take_head(&mut self) -> Result<Option<(ResponseHead, Vec<u8>)>, String> {
         loop {
-            Head::check_start(&self.bytes)?;
-            let end = Head::find_end(&self.bytes, self.searched);
+            ResponseHead::check_start(&self.bytes)?;
+            let end = ResponseHead::find_end(&self.bytes, self.searched);
             if end.unwrap_or(self.bytes.len()) + self.interim > MAX_HEAD {
                 return Err(format!("the response head is over {} KiB long", MAX_HEAD >> 10));
             }
@@ -49,7 +49,7 @@ impl Arriving {
                 self.searched = self.bytes.len();
                 return Ok(None);
             };
-            let head = Head::parse(&self.bytes[..end])?;
+            let head = ResponseHead::parse(&self.bytes[..end])?;
             self.bytes.drain(..end);
             // RFC 7231 §6.2: a client must be able to take any number of interim responses (100, 103) before the final one.
             if head.status >= 200 || head.status == 101 {
@@ -64,14 +64,14 @@ impl Arriving {
 
 /// The status line and headers of a response.
 #[derive(Debug)]
-pub(crate) struct Head {
+pub(crate) struct ResponseHead {
     pub(crate) status: u16,
     pub(crate) headers: Headers,
     /// HTTP/1.0: a server, or a proxy on the way, that cannot know of the upgrade (RFC 6455 §4.2.2).
     is_http_1_0: bool,
 }
 
-impl Head {
+impl ResponseHead {
     /// Finds the end of the head: just behind the first empty line. `searched` bytes were searched before in vain, so that
     /// a head that comes byte by byte is searched once.
     fn find_end(bytes: &[u8], searched: usize) -> Option<usize> {
@@ -117,7 +117,7 @@ impl Head {
                 let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
                 let fields = response.headers().iter().map(|(name, value)| (name.to_string(), text(value.as_bytes())));
                 let headers = Headers::new(fields.collect());
-                Ok(Head { status: response.status().as_u16(), headers, is_http_1_0 })
+                Ok(ResponseHead { status: response.status().as_u16(), headers, is_http_1_0 })
             }
             Ok(None) => Err("the response head is not valid HTTP".into()),
             Err(error) => Err(format!("the response head is not valid HTTP: {error}")),
@@ -193,7 +193,7 @@ impl Head {
 pub(crate) struct Accepted {
     pub(crate) subprotocol: Option<String>,
     pub(crate) extensions: Option<String>,
-    pub(crate) compression: Option<Agreed>,
+    pub(crate) compression: Option<NegotiatedDeflate>,
 }
 
 /// The part of an extension before its parameters (RFC 6455 §9.1).
@@ -219,7 +219,7 @@ mod tests {
         let kept = correct.iter().map(String::as_str).filter(|line| !changed.iter().any(|c| name(c) == name(line)));
         let lines: Vec<&str> = kept.chain(changed.iter().copied().filter(|line| !line.ends_with('-'))).collect();
         let head = format!("HTTP/1.1 101 Switching Protocols\r\n{}\r\n\r\n", lines.join("\r\n"));
-        Head::parse(head.as_bytes())?.accept(KEY, &offer())
+        ResponseHead::parse(head.as_bytes())?.accept(KEY, &offer())
     }
 
     #[test]
@@ -272,8 +272,9 @@ mod tests {
 
     #[test]
     fn names_are_in_lower_case_and_the_values_of_each_in_order() {
-        let head =
-            Head::parse(b"HTTP/1.1 200 x\r\nSet-Cookie: 2\r\nServer: x\r\nSET-COOKIE: 1\r\nset-cookie: 3\r\n\r\n");
+        let head = ResponseHead::parse(
+            b"HTTP/1.1 200 x\r\nSet-Cookie: 2\r\nServer: x\r\nSET-COOKIE: 1\r\nset-cookie: 3\r\n\r\n",
+        );
         let headers = head.unwrap().headers;
         assert_eq!(headers.get_all("Set-Cookie").collect::<Vec<_>>(), ["2", "1", "3"]);
         let names: Vec<_> = headers.iter().map(|(name, _)| name).collect();
@@ -287,7 +288,7 @@ mod tests {
             let head = format!(
                 "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {KEY}\r\n{line}\r\n\r\n"
             );
-            Head::parse(head.as_bytes()).unwrap().accept(KEY, &Offer::default())
+            ResponseHead::parse(head.as_bytes()).unwrap().accept(KEY, &Offer::default())
         };
         assert!(head("Sec-WebSocket-Protocol: v1").is_err_and(|problem| problem.contains("not offered")));
         assert!(head("Sec-WebSocket-Extensions: permessage-deflate").is_err_and(|p| p.contains("not offered")));
@@ -303,9 +304,9 @@ mod tests {
             (b"HTTP/1.1 101 x\r\nA: b\r\n\r", None),
             (b"", None),
         ] {
-            assert_eq!(Head::find_end(bytes, 0), end, "{bytes:?}");
+            assert_eq!(ResponseHead::find_end(bytes, 0), end, "{bytes:?}");
             // Byte by byte it is found with the last one that it needs, and each byte is looked at a few times only.
-            let found = (0..bytes.len()).find_map(|had| Head::find_end(&bytes[..=had], had));
+            let found = (0..bytes.len()).find_map(|had| ResponseHead::find_end(&bytes[..=had], had));
             assert_eq!(found, end, "{bytes:?}");
         }
     }
@@ -313,7 +314,7 @@ mod tests {
     #[test]
     fn what_is_not_http_is_told_from_its_first_bytes() {
         for start in ["", "H", "HTTP/1.", "HTTP/1.1 101"] {
-            assert_eq!(Head::check_start(start.as_bytes()), Ok(()));
+            assert_eq!(ResponseHead::check_start(start.as_bytes()), Ok(()));
         }
         for (start, says) in [
             (&b"\x15\x03\x01"[..], "wss://"),
@@ -322,15 +323,15 @@ mod tests {
             (b"HTTP/2 101", "not HTTP/1.1"),
             (b"\x00\x00\x12\x04", "\\x00\\x00\\x12\\x04"),
         ] {
-            let problem = Head::check_start(start).unwrap_err();
+            let problem = ResponseHead::check_start(start).unwrap_err();
             assert!(problem.contains(says), "{start:?}: {problem}");
         }
     }
 
     #[test]
     fn an_old_servers_refusal_is_read_and_its_upgrade_is_not() {
-        assert_eq!(Head::parse(b"HTTP/1.0 404 Not Found\r\n\r\n").unwrap().status, 404);
-        let upgraded = Head::parse(b"HTTP/1.0 101 x\r\nUpgrade: websocket\r\n\r\n").unwrap();
+        assert_eq!(ResponseHead::parse(b"HTTP/1.0 404 Not Found\r\n\r\n").unwrap().status, 404);
+        let upgraded = ResponseHead::parse(b"HTTP/1.0 101 x\r\nUpgrade: websocket\r\n\r\n").unwrap();
         assert!(upgraded.accept(KEY, &offer()).is_err_and(|problem| problem.contains("HTTP/1.0")));
     }
 
@@ -338,7 +339,7 @@ mod tests {
     fn a_malformed_head_is_an_error() {
         let many = format!("HTTP/1.1 101 x\r\n{}\r\n", "A: b\r\n".repeat(200));
         for head in ["HTTP/1.1 abc x\r\n\r\n", "HTTP/1.1 101 x\r\nno colon\r\n\r\n", "HTTP/1.9 101\r\n\r\n", &many] {
-            let parsed = Head::parse(head.as_bytes());
+            let parsed = ResponseHead::parse(head.as_bytes());
             assert!(parsed.as_ref().is_err_and(|problem| problem.contains("not valid HTTP")), "{parsed:?}");
         }
     }

@@ -29,13 +29,13 @@ use read_write::ReadWrite;
 /// ([`from_stream`](Self::from_stream)).
 ///
 /// Whatever it is made from becomes non-blocking when it is used, and its clones with it.
-pub struct Socket(Kind);
+pub struct Socket(SocketKind);
 
 /// Whether a read that came back short may be the last until there is an event. On Windows there is none before a read
 /// that would block: only that makes mio wait for the socket again.
 const SHORT_IS_ALL: bool = cfg!(not(windows));
 
-enum Kind {
+enum SocketKind {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
@@ -51,13 +51,13 @@ impl From<std::net::TcpStream> for Socket {
 #[cfg(unix)]
 impl From<std::os::unix::net::UnixStream> for Socket {
     fn from(unix: std::os::unix::net::UnixStream) -> Self {
-        Socket(Kind::Unix(UnixStream::from_std(unix)))
+        Socket(SocketKind::Unix(UnixStream::from_std(unix)))
     }
 }
 
 impl<T: Transport> From<T> for Socket {
     fn from(transport: T) -> Self {
-        Socket(Kind::Custom(Custom::new(transport)))
+        Socket(SocketKind::Custom(Custom::new(transport)))
     }
 }
 
@@ -95,16 +95,16 @@ impl Socket {
     }
 
     pub(crate) fn tcp(tcp: TcpStream) -> Self {
-        Socket(Kind::Tcp(tcp))
+        Socket(SocketKind::Tcp(tcp))
     }
 
     /// Makes a socket that came from the program fit for an event loop: one that blocks would hold up all of the loop's apps.
     pub(crate) fn prepare(&self) -> io::Result<()> {
         match &self.0 {
-            Kind::Tcp(tcp) => SockRef::from(tcp).set_nonblocking(true),
+            SocketKind::Tcp(tcp) => SockRef::from(tcp).set_nonblocking(true),
             #[cfg(unix)]
-            Kind::Unix(unix) => SockRef::from(unix).set_nonblocking(true),
-            Kind::Custom(custom) => custom.prepare(),
+            SocketKind::Unix(unix) => SockRef::from(unix).set_nonblocking(true),
+            SocketKind::Custom(custom) => custom.prepare(),
         }
     }
 
@@ -112,17 +112,17 @@ impl Socket {
     /// [`has_more`](Self::has_more) says so.
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         match &self.0 {
-            Kind::Tcp(tcp) => (&mut &*tcp).read(buf),
+            SocketKind::Tcp(tcp) => (&mut &*tcp).read(buf),
             #[cfg(unix)]
-            Kind::Unix(unix) => (&mut &*unix).read(buf),
-            Kind::Custom(custom) => custom.read(buf),
+            SocketKind::Unix(unix) => (&mut &*unix).read(buf),
+            SocketKind::Custom(custom) => custom.read(buf),
         }
     }
 
     /// Returns, after a short read, whether to read again although no event will say so.
     pub(crate) fn has_more(&self) -> bool {
         match &self.0 {
-            Kind::Custom(custom) => custom.has_more(),
+            SocketKind::Custom(custom) => custom.has_more(),
             _ => !SHORT_IS_ALL,
         }
     }
@@ -130,10 +130,10 @@ impl Socket {
     /// Writes what there is room for. Only `WouldBlock` means that the socket is full: an event follows nothing else.
     pub(crate) fn write(&self, buf: &[u8]) -> io::Result<usize> {
         match &self.0 {
-            Kind::Tcp(tcp) => (&mut &*tcp).write(buf),
+            SocketKind::Tcp(tcp) => (&mut &*tcp).write(buf),
             #[cfg(unix)]
-            Kind::Unix(unix) => (&mut &*unix).write(buf),
-            Kind::Custom(custom) => custom.write(buf),
+            SocketKind::Unix(unix) => (&mut &*unix).write(buf),
+            SocketKind::Custom(custom) => custom.write(buf),
         }
     }
 
@@ -141,17 +141,17 @@ impl Socket {
     pub(crate) fn shutdown(&self, how: Shutdown) {
         // An error means that the other side was quicker.
         let _ = match &self.0 {
-            Kind::Tcp(tcp) => tcp.shutdown(how),
+            SocketKind::Tcp(tcp) => tcp.shutdown(how),
             #[cfg(unix)]
-            Kind::Unix(unix) => unix.shutdown(how),
-            Kind::Custom(custom) => custom.shutdown(how),
+            SocketKind::Unix(unix) => unix.shutdown(how),
+            SocketKind::Custom(custom) => custom.shutdown(how),
         };
     }
 
     /// Returns the local and the peer's address, where it is TCP and the operating system still knows them.
     pub(crate) fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
         match &self.0 {
-            Kind::Tcp(tcp) => (tcp.local_addr().ok(), tcp.peer_addr().ok()),
+            SocketKind::Tcp(tcp) => (tcp.local_addr().ok(), tcp.peer_addr().ok()),
             _ => (None, None),
         }
     }
@@ -159,19 +159,19 @@ impl Socket {
     /// Returns what another poll can wait for: the socket is registered with one already.
     pub(crate) fn handle(&self) -> io::Result<Handle> {
         match &self.0 {
-            Kind::Tcp(tcp) => Handle::of(tcp),
+            SocketKind::Tcp(tcp) => Handle::of(tcp),
             #[cfg(unix)]
-            Kind::Unix(unix) => Handle::of(unix),
-            Kind::Custom(custom) => custom.handle(),
+            SocketKind::Unix(unix) => Handle::of(unix),
+            SocketKind::Custom(custom) => custom.handle(),
         }
     }
 
     fn source(&mut self) -> &mut dyn Source {
         match &mut self.0 {
-            Kind::Tcp(tcp) => tcp,
+            SocketKind::Tcp(tcp) => tcp,
             #[cfg(unix)]
-            Kind::Unix(unix) => unix,
-            Kind::Custom(custom) => custom,
+            SocketKind::Unix(unix) => unix,
+            SocketKind::Custom(custom) => custom,
         }
     }
 }
@@ -193,10 +193,10 @@ impl Source for Socket {
 impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.0 {
-            Kind::Tcp(_) => "Socket(TCP)",
+            SocketKind::Tcp(_) => "Socket(TCP)",
             #[cfg(unix)]
-            Kind::Unix(_) => "Socket(Unix)",
-            Kind::Custom(_) => "Socket(Transport)",
+            SocketKind::Unix(_) => "Socket(Unix)",
+            SocketKind::Custom(_) => "Socket(Transport)",
         })
     }
 }

@@ -9,29 +9,29 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::ahead::Ahead;
-use super::outgoing::Outgoing;
-use super::session::{Broken, Session};
+use super::ciphertext_in::CiphertextIn;
+use super::ciphertext_out::CiphertextOut;
+use super::session::{BrokenSession, TlsSession};
 use crate::transport::{Stream, WAITS_FOR_PEER};
 
 /// How often one call reads the socket at most: as much as fills the callers' buffers. Records may be empty, and a peer that
 /// sends nothing else must not keep a thread to itself.
-const MOST_READS: usize = 8;
+const MAX_READS: usize = 8;
 
 pub(crate) struct Layer {
     below: Stream,
     /// Whom the session is with: the server, or a proxy before it. What goes wrong in it says so.
     peer: Box<str>,
     /// Its lock comes before the other.
-    outgoing: Mutex<Outgoing>,
-    state: Mutex<State>,
+    outgoing: Mutex<CiphertextOut>,
+    state: Mutex<LayerState>,
     /// What the last read left behind, no event will tell of. Only the reader asks and sets.
     more: AtomicBool,
 }
 
-struct State {
-    session: Box<dyn Session>,
-    incoming: Ahead,
+struct LayerState {
+    session: Box<dyn TlsSession>,
+    incoming: CiphertextIn,
     /// What the TLS library says for itself, an alert or new keys: goes out before what is encrypted after it.
     said: Vec<u8>,
     /// Nothing more will come.
@@ -45,12 +45,12 @@ impl Layer {
     pub(crate) fn new(
         below: Stream,
         peer: &str,
-        session: Box<dyn Session>,
-        mut incoming: Ahead,
-        outgoing: Outgoing,
+        session: Box<dyn TlsSession>,
+        mut incoming: CiphertextIn,
+        outgoing: CiphertextOut,
     ) -> Self {
         incoming.return_buffer();
-        let state = Mutex::new(State { session, incoming, said: Vec::new(), ended: false, failed: None });
+        let state = Mutex::new(LayerState { session, incoming, said: Vec::new(), ended: false, failed: None });
         let (outgoing, more) = (Mutex::new(outgoing), AtomicBool::new(true));
         Layer { below, peer: peer.into(), outgoing, state, more }
     }
@@ -99,7 +99,7 @@ impl Layer {
         let encrypt = |bytes: &[u8], out: &mut Vec<u8>| {
             let mut state = lock(&self.state);
             state.say(out);
-            let State { session, incoming, .. } = &mut *state;
+            let LayerState { session, incoming, .. } = &mut *state;
             session.encrypt(bytes, incoming, out).map_err(|error| match error.kind() {
                 io::ErrorKind::WouldBlock => WAITS_FOR_PEER.into(),
                 _ => error,
@@ -113,7 +113,7 @@ impl Layer {
         let mut outgoing = lock(&self.outgoing);
         let mut state = lock(&self.state);
         state.say(outgoing.bytes());
-        let State { session, incoming, .. } = &mut *state;
+        let LayerState { session, incoming, .. } = &mut *state;
         session.close_notify(incoming, outgoing.bytes());
         drop(state);
         // As well as can be done without waiting.
@@ -130,7 +130,7 @@ impl Layer {
     /// Adds to an error of this session whom it is with. One from below has been there already.
     fn named(&self, error: io::Error) -> io::Error {
         match error.downcast() {
-            Ok(source) => io::Error::other(Broken { peer: self.peer.clone(), source }),
+            Ok(source) => io::Error::other(BrokenSession { peer: self.peer.clone(), source }),
             Err(error) => error,
         }
     }
@@ -141,7 +141,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl State {
+impl LayerState {
     /// Adds what the TLS library has said to what goes out.
     fn say(&mut self, out: &mut Vec<u8>) {
         if !self.said.is_empty() {
@@ -158,7 +158,7 @@ impl State {
         if left && self.decrypt(buf, length)? {
             return Ok(true);
         }
-        for _ in 0..MOST_READS {
+        for _ in 0..MAX_READS {
             let room = self.incoming.room()?;
             let (size, n) = (room.len(), below.read(room)?);
             self.incoming.filled(n);

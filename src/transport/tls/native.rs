@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use native_tls::{HandshakeError, MidHandshakeTlsStream, TlsConnector, TlsStream};
 
-use super::ahead::Ahead;
-use super::session::{self, Decrypted, Explained, Step};
+use super::ciphertext_in::CiphertextIn;
+use super::session::{self, Decrypted, HandshakeStep, TlsFailure};
 
 /// OpenSSL takes from its socket what the next record needs; the other libraries may take whole records that they hold back.
 const HOLDS_RECORDS_BACK: bool = cfg!(any(windows, target_vendor = "apple"));
@@ -16,7 +16,7 @@ const HOLDS_RECORDS_BACK: bool = cfg!(any(windows, target_vendor = "apple"));
 /// What the TLS library takes for a socket. During a call, it has what came and what is to go.
 #[derive(Default)]
 struct Pipe {
-    incoming: Ahead,
+    incoming: CiphertextIn,
     outgoing: Vec<u8>,
     last_words: LastWords,
 }
@@ -26,7 +26,7 @@ type LastWords = Arc<Mutex<Vec<u8>>>;
 
 impl Pipe {
     /// Lends both to the pipe, or takes both back.
-    fn swap(&mut self, incoming: &mut Ahead, outgoing: &mut Vec<u8>) {
+    fn swap(&mut self, incoming: &mut CiphertextIn, outgoing: &mut Vec<u8>) {
         mem::swap(&mut self.incoming, incoming);
         mem::swap(&mut self.outgoing, outgoing);
     }
@@ -58,7 +58,7 @@ impl Drop for Pipe {
     }
 }
 
-pub(crate) struct Attempt {
+pub(crate) struct NativeAttempt {
     server_name: Box<str>,
     last_words: LastWords,
     progress: Progress,
@@ -69,9 +69,9 @@ enum Progress {
     Halfway(MidHandshakeTlsStream<Pipe>),
 }
 
-impl Attempt {
+impl NativeAttempt {
     pub(crate) fn new(connector: TlsConnector, server_name: &str) -> Self {
-        Attempt {
+        NativeAttempt {
             server_name: server_name.into(),
             last_words: LastWords::default(),
             progress: Progress::Begins(connector),
@@ -79,9 +79,9 @@ impl Attempt {
     }
 }
 
-impl session::Attempt for Attempt {
-    fn step(self: Box<Self>, incoming: &mut Ahead, outgoing: &mut Vec<u8>) -> Result<Step, Explained> {
-        let Attempt { server_name, last_words, progress } = *self;
+impl session::TlsAttempt for NativeAttempt {
+    fn step(self: Box<Self>, incoming: &mut CiphertextIn, outgoing: &mut Vec<u8>) -> Result<HandshakeStep, TlsFailure> {
+        let NativeAttempt { server_name, last_words, progress } = *self;
         let attempt = match progress {
             Progress::Begins(connector) => {
                 let mut pipe = Pipe::default();
@@ -97,26 +97,26 @@ impl session::Attempt for Attempt {
         match attempt {
             Ok(mut stream) => {
                 stream.get_mut().swap(incoming, outgoing);
-                Ok(Step::Done(Box::new(Session(stream))))
+                Ok(HandshakeStep::Done(Box::new(NativeSession(stream))))
             }
             Err(HandshakeError::WouldBlock(mut halfway)) => {
                 halfway.get_mut().swap(incoming, outgoing);
-                let attempt = Attempt { server_name, last_words, progress: Progress::Halfway(halfway) };
-                Ok(Step::Wants(Box::new(attempt)))
+                let attempt = NativeAttempt { server_name, last_words, progress: Progress::Halfway(halfway) };
+                Ok(HandshakeStep::Wants(Box::new(attempt)))
             }
             Err(HandshakeError::Failure(error)) => {
                 outgoing.append(&mut last_words.lock().unwrap_or_else(PoisonError::into_inner));
                 let text = error.to_string();
-                Err(Explained { lasting: is_lasting(&text), text: reason(&text, &server_name), source: error.into() })
+                Err(TlsFailure { lasting: is_lasting(&text), text: reason(&text, &server_name), source: error.into() })
             }
         }
     }
 }
 
-struct Session(TlsStream<Pipe>);
+struct NativeSession(TlsStream<Pipe>);
 
-impl session::Session for Session {
-    fn decrypt(&mut self, incoming: &mut Ahead, outgoing: &mut Vec<u8>, buf: &mut [u8]) -> Decrypted {
+impl session::TlsSession for NativeSession {
+    fn decrypt(&mut self, incoming: &mut CiphertextIn, outgoing: &mut Vec<u8>, buf: &mut [u8]) -> Decrypted {
         self.0.get_mut().swap(incoming, outgoing);
         let mut decrypted = Decrypted::default();
         while decrypted.length < buf.len() {
@@ -143,7 +143,7 @@ impl session::Session for Session {
         decrypted
     }
 
-    fn encrypt(&mut self, bytes: &[u8], incoming: &mut Ahead, outgoing: &mut Vec<u8>) -> io::Result<usize> {
+    fn encrypt(&mut self, bytes: &[u8], incoming: &mut CiphertextIn, outgoing: &mut Vec<u8>) -> io::Result<usize> {
         self.0.get_mut().swap(incoming, outgoing);
         let written = self.0.write(bytes);
         self.0.get_mut().swap(incoming, outgoing);
@@ -155,7 +155,7 @@ impl session::Session for Session {
         }
     }
 
-    fn close_notify(&mut self, incoming: &mut Ahead, outgoing: &mut Vec<u8>) {
+    fn close_notify(&mut self, incoming: &mut CiphertextIn, outgoing: &mut Vec<u8>) {
         self.0.get_mut().swap(incoming, outgoing);
         // An error means that the session is past saying anything.
         let _ = self.0.shutdown();
@@ -172,7 +172,7 @@ impl session::Session for Session {
 fn explain(error: io::Error) -> io::Error {
     let text = error.get_ref().map_or_else(|| error.to_string(), ToString::to_string);
     let (lasting, source) = (is_lasting(&text), Box::<dyn StdError + Send + Sync>::from(error));
-    io::Error::other(Explained { lasting, text: reason(&text, ""), source })
+    io::Error::other(TlsFailure { lasting, text: reason(&text, ""), source })
 }
 
 /// Returns whether the next attempt will meet the same, as far as the words of the libraries tell: a server that is restarting, or

@@ -8,12 +8,12 @@ use ::rustls::pki_types::ServerName;
 use ::rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, InsufficientSizeError};
 use ::rustls::{AlertDescription, CertificateError, ClientConfig, Error as TlsError};
 
-use super::ahead::Ahead;
-use super::outgoing::OVERHEAD;
-use super::session::{self, Decrypted, Explained, Step};
+use super::ciphertext_in::CiphertextIn;
+use super::ciphertext_out::OVERHEAD;
+use super::session::{self, Decrypted, HandshakeStep, TlsFailure};
 
 /// The library, and what it said before anybody asked.
-struct Connection {
+struct RustlsConnection {
     tls: UnbufferedClientConnection,
     server_name: ServerName<'static>,
     /// Decrypted and not handed out yet, from `given` on.
@@ -34,14 +34,14 @@ enum Turn {
     Closed,
 }
 
-impl Connection {
+impl RustlsConnection {
     /// Goes on until there is something to tell: decrypts into `buf`, and encrypts `bytes` as soon as it may.
     ///
     /// `incoming` always is all that came and was not consumed, also where there is only something to send: the library
     /// remembers places in it, and panics if they are gone.
     fn turn(
         &mut self,
-        incoming: &mut Ahead,
+        incoming: &mut CiphertextIn,
         outgoing: &mut Vec<u8>,
         buf: &mut [u8],
         bytes: &[u8],
@@ -95,7 +95,7 @@ impl Connection {
     }
 
     /// After an error, what is left to say is the alert that tells the peer.
-    fn alert(&mut self, incoming: &mut Ahead, outgoing: &mut Vec<u8>) {
+    fn alert(&mut self, incoming: &mut CiphertextIn, outgoing: &mut Vec<u8>) {
         let status = self.tls.process_tls_records(incoming.waiting_mut());
         let consumed = status.discard;
         if let Ok(ConnectionState::EncodeTlsData(mut data)) = status.state {
@@ -105,8 +105,8 @@ impl Connection {
         incoming.consume(consumed);
     }
 
-    fn explain(&self, error: TlsError) -> Explained {
-        Explained { lasting: is_lasting(&error), text: reason(&error, &self.server_name), source: error.into() }
+    fn explain(&self, error: TlsError) -> TlsFailure {
+        TlsFailure { lasting: is_lasting(&error), text: reason(&error, &self.server_name), source: error.into() }
     }
 }
 
@@ -155,22 +155,28 @@ fn append<E: NeedsRoom>(
     }
 }
 
-pub(crate) struct Attempt(Connection);
+pub(crate) struct RustlsAttempt(RustlsConnection);
 
-impl Attempt {
-    pub(crate) fn new(config: Arc<ClientConfig>, server_name: ServerName<'static>) -> Result<Self, Explained> {
+impl RustlsAttempt {
+    pub(crate) fn new(config: Arc<ClientConfig>, server_name: ServerName<'static>) -> Result<Self, TlsFailure> {
         match UnbufferedClientConnection::new(config, server_name.clone()) {
-            Ok(tls) => Ok(Attempt(Connection { tls, server_name, plaintext: Vec::new(), given: 0, closed: false })),
-            Err(error) => Err(Explained { lasting: true, text: error.to_string(), source: error.into() }),
+            Ok(tls) => {
+                Ok(RustlsAttempt(RustlsConnection { tls, server_name, plaintext: Vec::new(), given: 0, closed: false }))
+            }
+            Err(error) => Err(TlsFailure { lasting: true, text: error.to_string(), source: error.into() }),
         }
     }
 }
 
-impl session::Attempt for Attempt {
-    fn step(mut self: Box<Self>, incoming: &mut Ahead, outgoing: &mut Vec<u8>) -> Result<Step, Explained> {
+impl session::TlsAttempt for RustlsAttempt {
+    fn step(
+        mut self: Box<Self>,
+        incoming: &mut CiphertextIn,
+        outgoing: &mut Vec<u8>,
+    ) -> Result<HandshakeStep, TlsFailure> {
         match self.0.turn(incoming, outgoing, &mut [], &[]) {
-            Ok(Turn::Blocked) => Ok(Step::Wants(self)),
-            Ok(_) => Ok(Step::Done(Box::new(Session(self.0)))),
+            Ok(Turn::Blocked) => Ok(HandshakeStep::Wants(self)),
+            Ok(_) => Ok(HandshakeStep::Done(Box::new(RustlsSession(self.0)))),
             Err(error) => {
                 self.0.alert(incoming, outgoing);
                 Err(self.0.explain(error))
@@ -179,10 +185,10 @@ impl session::Attempt for Attempt {
     }
 }
 
-struct Session(Connection);
+struct RustlsSession(RustlsConnection);
 
-impl session::Session for Session {
-    fn decrypt(&mut self, incoming: &mut Ahead, outgoing: &mut Vec<u8>, buf: &mut [u8]) -> Decrypted {
+impl session::TlsSession for RustlsSession {
+    fn decrypt(&mut self, incoming: &mut CiphertextIn, outgoing: &mut Vec<u8>, buf: &mut [u8]) -> Decrypted {
         let mut decrypted = Decrypted { length: self.give(buf), ..Decrypted::default() };
         while decrypted.length < buf.len() {
             match self.0.turn(incoming, outgoing, &mut buf[decrypted.length..], &[]) {
@@ -201,7 +207,7 @@ impl session::Session for Session {
         decrypted
     }
 
-    fn encrypt(&mut self, bytes: &[u8], incoming: &mut Ahead, outgoing: &mut Vec<u8>) -> io::Result<usize> {
+    fn encrypt(&mut self, bytes: &[u8], incoming: &mut CiphertextIn, outgoing: &mut Vec<u8>) -> io::Result<usize> {
         loop {
             match self.0.turn(incoming, outgoing, &mut [], bytes) {
                 Ok(Turn::Open) => return Ok(bytes.len()),
@@ -213,7 +219,7 @@ impl session::Session for Session {
         }
     }
 
-    fn close_notify(&mut self, incoming: &mut Ahead, outgoing: &mut Vec<u8>) {
+    fn close_notify(&mut self, incoming: &mut CiphertextIn, outgoing: &mut Vec<u8>) {
         while let Ok(Turn::Received(_)) = self.0.turn(incoming, outgoing, &mut [], &[]) {}
         let status = self.0.tls.process_tls_records(incoming.waiting_mut());
         let consumed = status.discard;
@@ -229,10 +235,10 @@ impl session::Session for Session {
     }
 }
 
-impl Session {
+impl RustlsSession {
     /// Hands out what there was no room for.
     fn give(&mut self, buf: &mut [u8]) -> usize {
-        let Connection { plaintext, given, .. } = &mut self.0;
+        let RustlsConnection { plaintext, given, .. } = &mut self.0;
         let n = buf.len().min(plaintext.len() - *given);
         buf[..n].copy_from_slice(&plaintext[*given..*given + n]);
         *given += n;

@@ -1,9 +1,9 @@
-//! [`Attempt`] and [`Session`]: TLS as bytes in, bytes out, whatever library does it: one that is added implements these.
+//! [`TlsAttempt`] and [`TlsSession`]: TLS as bytes in, bytes out, whatever library does it: one that is added implements these.
 //! It knows no socket: [`Layer`](super::Layer) moves the bytes, and has the lock.
 //!
 //! ```text
-//!    Attempt ── step ──► Step::Wants(Attempt)      the server has to answer first
-//!                    └─► Step::Done(Session) ── decrypt, encrypt, close_notify
+//!    TlsAttempt ── step ──► HandshakeStep::Wants(TlsAttempt)      the server has to answer first
+//!                    └─► HandshakeStep::Done(TlsSession) ── decrypt, encrypt, close_notify
 //! ```
 
 use std::error::Error as StdError;
@@ -11,38 +11,38 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use super::ahead::Ahead;
+use super::ciphertext_in::CiphertextIn;
 use crate::error::Error;
 
 /// A handshake under way.
-pub(crate) trait Attempt: Send {
+pub(crate) trait TlsAttempt: Send {
     /// Takes what has come from `incoming`, and adds to `outgoing` what is to be sent, an alert in case of an error too.
-    fn step(self: Box<Self>, incoming: &mut Ahead, outgoing: &mut Vec<u8>) -> Result<Step, Explained>;
+    fn step(self: Box<Self>, incoming: &mut CiphertextIn, outgoing: &mut Vec<u8>) -> Result<HandshakeStep, TlsFailure>;
 }
 
-pub(crate) enum Step {
+pub(crate) enum HandshakeStep {
     /// The peer has to answer first.
-    Wants(Box<dyn Attempt>),
-    Done(Box<dyn Session>),
+    Wants(Box<dyn TlsAttempt>),
+    Done(Box<dyn TlsSession>),
 }
 
 /// An open session.
-pub(crate) trait Session: Send {
+pub(crate) trait TlsSession: Send {
     /// Decrypts into `buf` until it is full or no whole record is left: zero means that more must come first.
-    fn decrypt(&mut self, incoming: &mut Ahead, outgoing: &mut Vec<u8>, buf: &mut [u8]) -> Decrypted;
+    fn decrypt(&mut self, incoming: &mut CiphertextIn, outgoing: &mut Vec<u8>, buf: &mut [u8]) -> Decrypted;
 
     /// Encrypts the beginning of `bytes`, a record's worth at most, and tells how much that is. `WouldBlock` means that the
     /// peer has to say something first, which `decrypt` takes.
-    fn encrypt(&mut self, bytes: &[u8], incoming: &mut Ahead, outgoing: &mut Vec<u8>) -> io::Result<usize>;
+    fn encrypt(&mut self, bytes: &[u8], incoming: &mut CiphertextIn, outgoing: &mut Vec<u8>) -> io::Result<usize>;
 
     /// Says that nothing more will come (RFC 8446 §6.1), if that can be said.
-    fn close_notify(&mut self, incoming: &mut Ahead, outgoing: &mut Vec<u8>);
+    fn close_notify(&mut self, incoming: &mut CiphertextIn, outgoing: &mut Vec<u8>);
 
     /// Returns the peer's own certificate in DER.
     fn peer_certificate(&self) -> Option<Vec<u8>>;
 }
 
-/// What a call of [`Session::decrypt`] came to.
+/// What a call of [`TlsSession::decrypt`] came to.
 #[derive(Debug, Default)]
 pub(crate) struct Decrypted {
     pub(crate) length: usize,
@@ -54,27 +54,27 @@ pub(crate) struct Decrypted {
 
 /// A TLS error with a text for people; the library's own error is its source.
 #[derive(Debug)]
-pub(crate) struct Explained {
+pub(crate) struct TlsFailure {
     /// It will be so the next time too: a certificate that is not trusted, one that is wanted from us, no version in common.
     pub(crate) lasting: bool,
     pub(crate) text: String,
     pub(crate) source: Box<dyn StdError + Send + Sync>,
 }
 
-impl Explained {
+impl TlsFailure {
     /// Names whom the session is with.
     pub(crate) fn of(self, peer: Box<str>) -> Error {
         Error::Tls { peer, temporary: !self.lasting, source: Arc::new(self) }
     }
 }
 
-impl fmt::Display for Explained {
+impl fmt::Display for TlsFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-impl StdError for Explained {
+impl StdError for TlsFailure {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         Some(self.source.as_ref())
     }
@@ -82,24 +82,24 @@ impl StdError for Explained {
 
 /// Takes out what an open session has made itself, and names whom it is with; gives back what the socket below it has.
 pub(crate) fn own_error(error: io::Error) -> Result<Error, io::Error> {
-    let Broken { peer, source } = error.downcast()?;
+    let BrokenSession { peer, source } = error.downcast()?;
     Ok(source.of(peer))
 }
 
 /// What went wrong in an open session, and with whom it is.
 #[derive(Debug)]
-pub(crate) struct Broken {
+pub(crate) struct BrokenSession {
     pub(crate) peer: Box<str>,
-    pub(crate) source: Explained,
+    pub(crate) source: TlsFailure,
 }
 
-impl fmt::Display for Broken {
+impl fmt::Display for BrokenSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TLS with {}: {}", self.peer, self.source)
     }
 }
 
-impl StdError for Broken {
+impl StdError for BrokenSession {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         Some(&self.source)
     }

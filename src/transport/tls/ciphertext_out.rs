@@ -1,4 +1,4 @@
-//! [`Outgoing`]: what is encrypted and not on the socket yet, and how much of what the caller gave that is.
+//! [`CiphertextOut`]: what is encrypted and not on the socket yet, and how much of what the caller gave that is.
 //!
 //! A record that has been encrypted must go out as it is, before anything else. So bytes count as written when the record
 //! that has them is on the socket, and until then the caller must offer them again.
@@ -9,17 +9,17 @@ use std::io;
 use crate::transport::buffers::{self as spare, PIECE};
 
 /// The greatest length of a record (RFC 8446 §5.1).
-const RECORD: usize = 16 << 10;
+const MAX_RECORD: usize = 16 << 10;
 
 /// How much is encrypted at a time: a piece and the frame that it ends with, which then go out in one write. It is all that
 /// a connection ever holds.
-const BATCH: usize = PIECE + (48 << 10);
+const MAX_BATCH: usize = PIECE + (48 << 10);
 
 /// How much longer a record is than what is in it, with the common suites: 29 and 22 (RFC 5246 §6.2.3, RFC 8446 §5.2).
 pub(super) const OVERHEAD: usize = 64;
 
 #[derive(Default)]
-pub(crate) struct Outgoing {
+pub(crate) struct CiphertextOut {
     bytes: Vec<u8>,
     sent: usize,
     /// Of `bytes`, in order: records of the caller's. What the TLS library says for itself is in none.
@@ -33,7 +33,7 @@ struct Record {
     length: usize,
 }
 
-impl Outgoing {
+impl CiphertextOut {
     /// Returns where the TLS library adds what it has to say.
     pub(crate) fn bytes(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
@@ -63,11 +63,11 @@ impl Outgoing {
                 Err(_) if written > 0 => return Ok(written),
                 Err(error) => return Err(error),
             }
-            let batch = &buf[written..buf.len().min(written + BATCH)];
-            spare::reserve(&mut self.bytes, batch.len() + batch.len().div_ceil(RECORD) * OVERHEAD);
+            let batch = &buf[written..buf.len().min(written + MAX_BATCH)];
+            spare::reserve(&mut self.bytes, batch.len() + batch.len().div_ceil(MAX_RECORD) * OVERHEAD);
             let mut encrypted = 0;
             while encrypted < batch.len() {
-                let piece = &batch[encrypted..batch.len().min(encrypted + RECORD)];
+                let piece = &batch[encrypted..batch.len().min(encrypted + MAX_RECORD)];
                 match encrypt(piece, &mut self.bytes) {
                     Ok(length) => {
                         self.records.push_back(Record { end: self.bytes.len(), length });
@@ -150,10 +150,10 @@ mod tests {
 
     #[test]
     fn bytes_count_as_written_when_their_record_is_on_the_socket() {
-        let message: Vec<u8> = (0..3 * RECORD + 5).map(|i| (i % 251) as u8).collect();
+        let message: Vec<u8> = (0..3 * MAX_RECORD + 5).map(|i| (i % 251) as u8).collect();
         let mut expected = Vec::new();
-        message.chunks(RECORD).for_each(|piece| drop(encrypt(piece, &mut expected)));
-        let (mut outgoing, socket) = (Outgoing::default(), Socket::new(0));
+        message.chunks(MAX_RECORD).for_each(|piece| drop(encrypt(piece, &mut expected)));
+        let (mut outgoing, socket) = (CiphertextOut::default(), Socket::new(0));
         let (mut written, mut turns) = (0, 0);
         while written < message.len() {
             let before = socket.got.borrow().len();
@@ -161,8 +161,8 @@ mod tests {
                 Ok(n) => written += n,
                 Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
             }
-            let whole = socket.got.borrow().len() / (RECORD + 2) * RECORD;
-            assert_eq!(written.min(3 * RECORD), whole, "after {before} bytes");
+            let whole = socket.got.borrow().len() / (MAX_RECORD + 2) * MAX_RECORD;
+            assert_eq!(written.min(3 * MAX_RECORD), whole, "after {before} bytes");
             assert_eq!(written == message.len(), outgoing.len() == 0);
             socket.room.set(1);
             turns += 1;
@@ -173,21 +173,21 @@ mod tests {
 
     #[test]
     fn an_error_behind_what_was_written_is_told_the_next_time() {
-        let mut outgoing = Outgoing::default();
-        let socket = Socket::new(RECORD + 10);
+        let mut outgoing = CiphertextOut::default();
+        let socket = Socket::new(MAX_RECORD + 10);
         let broken = |bytes: &[u8]| match socket.take(bytes) {
             Err(_) => Err(io::ErrorKind::BrokenPipe.into()),
             some => some,
         };
-        let message = vec![1; 2 * RECORD];
-        assert_eq!(outgoing.write(&message, broken, encrypt).unwrap(), RECORD);
-        let error = outgoing.write(&message[RECORD..], broken, encrypt).unwrap_err();
+        let message = vec![1; 2 * MAX_RECORD];
+        assert_eq!(outgoing.write(&message, broken, encrypt).unwrap(), MAX_RECORD);
+        let error = outgoing.write(&message[MAX_RECORD..], broken, encrypt).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 
     #[test]
     fn what_the_library_says_instead_of_encrypting_goes_out() {
-        let (mut outgoing, socket) = (Outgoing::default(), Socket::new(100));
+        let (mut outgoing, socket) = (CiphertextOut::default(), Socket::new(100));
         let mut words = Some(b"new keys first");
         let encrypt = |_: &[u8], out: &mut Vec<u8>| {
             out.extend_from_slice(words.take().map_or(&[], |words| words));
@@ -199,9 +199,12 @@ mod tests {
 
     #[test]
     fn little_is_encrypted_ahead_of_a_full_socket() {
-        let mut outgoing = Outgoing::default();
+        let mut outgoing = CiphertextOut::default();
         let full = |_: &[u8]| Err(io::ErrorKind::WouldBlock.into());
         let error = outgoing.write(&vec![0; 1 << 20], full, encrypt).unwrap_err();
-        assert_eq!((error.kind(), outgoing.len()), (io::ErrorKind::WouldBlock, BATCH + 2 * BATCH.div_ceil(RECORD)));
+        assert_eq!(
+            (error.kind(), outgoing.len()),
+            (io::ErrorKind::WouldBlock, MAX_BATCH + 2 * MAX_BATCH.div_ceil(MAX_RECORD))
+        );
     }
 }

@@ -7,13 +7,13 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
 /// How many addresses a text names: some hosts have dozens, and the first ones tell enough.
-const NAMED: usize = 4;
+const MAX_NAMED: usize = 4;
 
 /// Names the addresses that were tried, in order.
 pub(super) fn list(addresses: &[impl Display]) -> String {
-    let mut named: Vec<_> = addresses.iter().take(NAMED).map(ToString::to_string).collect();
-    if addresses.len() > NAMED {
-        named.push(format!("{} more", addresses.len() - NAMED));
+    let mut named: Vec<_> = addresses.iter().take(MAX_NAMED).map(ToString::to_string).collect();
+    if addresses.len() > MAX_NAMED {
+        named.push(format!("{} more", addresses.len() - MAX_NAMED));
     }
     match named.split_last() {
         Some((last, others)) if !others.is_empty() => format!("{} and {last}", others.join(", ")),

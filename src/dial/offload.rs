@@ -17,7 +17,7 @@ use crate::route::Unanswered;
 
 /// How many questions of an app may be without an answer: more than slow name servers ever leave behind, few enough to be no
 /// burden.
-const MOST_UNANSWERED: usize = 8;
+const MAX_UNANSWERED: usize = 8;
 
 pub(super) fn ask<T: Send + 'static>(
     waiter: &mut Waiter<'_>,
@@ -26,7 +26,7 @@ pub(super) fn ask<T: Send + 'static>(
     ask: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Failure> {
     let before = unanswered.count();
-    if before >= MOST_UNANSWERED {
+    if before >= MAX_UNANSWERED {
         return Err(Error::network(phase, waiter.peer(), hanging(phase, before)).into());
     }
     let question = unanswered.another();
