@@ -8,6 +8,7 @@ mod event_loop;
 mod events;
 mod handle;
 mod handler;
+mod options;
 mod plan;
 mod session;
 mod websocket_app;

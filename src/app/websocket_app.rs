@@ -13,7 +13,7 @@ use super::handler::Handler;
 use super::plan::{ConnectPlan, Renewal};
 use super::session::{Session, Start};
 use crate::close::Close;
-use crate::config::{Config, option_methods};
+use crate::config::Config;
 use crate::error::Error;
 use crate::link::{Sender, Shared};
 use crate::message::{Fragment, Message};
@@ -46,7 +46,7 @@ use crate::reconnect::Reconnect;
 #[must_use = "nothing happens before the app is run"]
 pub struct WebSocketApp<H = Callbacks> {
     url: String,
-    config: Config,
+    pub(super) config: Config,
     renewal: Renewal,
     handler: H,
     periodic: Vec<Periodic>,
@@ -168,7 +168,38 @@ impl<H: Handler> WebSocketApp<H> {
         }
     }
 
-    option_methods!();
+    /// Returns the handle to send and close with, before the app runs; callbacks get it anyway.
+    pub fn sender(&self) -> Sender {
+        self.sender.clone()
+    }
+
+    /// Runs the app on the calling thread until it is over.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a bad URL or option, before any socket is opened and without a callback. Otherwise what made
+    /// the app give up, after `on_error` and `on_close`: the connection failed or was lost, or a callback panicked. A close
+    /// by either side is no error.
+    pub fn run_forever(self) -> Result<Close, Error> {
+        let (start, result) = self.prepare()?;
+        reactor::run::<Session>(start)?;
+        handle::take(result)
+    }
+
+    /// Runs the app on a thread of its own, named `websocket-app`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a bad URL or option, before any socket is opened. What goes wrong later is the result of
+    /// [`AppHandle::join`].
+    pub fn spawn(self) -> Result<AppHandle, Error> {
+        let sender = self.sender();
+        let (start, result) = self.prepare()?;
+        let running = Running::<Session>::start("websocket-app")?;
+        running.add(start)?;
+        running.close();
+        Ok(AppHandle::new(sender, result))
+    }
 
     /// Connects again when the connection is lost, as the policy says. Defaults to off, as in Python's `WebSocketApp`: the
     /// run ends with the connection.
@@ -241,39 +272,6 @@ impl<H: Handler> WebSocketApp<H> {
         let callback = Box::new(move |ws: &Sender| callback(ws).into_result());
         self.periodic.push(Periodic::new(period, callback));
         self
-    }
-
-    /// Returns the handle to send and close with, before the app runs; callbacks get it anyway.
-    pub fn sender(&self) -> Sender {
-        self.sender.clone()
-    }
-
-    /// Runs the app on the calling thread until it is over.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Invalid`] for a bad URL or option, before any socket is opened and without a callback. Otherwise what made
-    /// the app give up, after `on_error` and `on_close`: the connection failed or was lost, or a callback panicked. A close
-    /// by either side is no error.
-    pub fn run_forever(self) -> Result<Close, Error> {
-        let (start, result) = self.prepare()?;
-        reactor::run::<Session>(start)?;
-        handle::take(result)
-    }
-
-    /// Runs the app on a thread of its own, named `websocket-app`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Invalid`] for a bad URL or option, before any socket is opened. What goes wrong later is the result of
-    /// [`AppHandle::join`].
-    pub fn spawn(self) -> Result<AppHandle, Error> {
-        let sender = self.sender();
-        let (start, result) = self.prepare()?;
-        let running = Running::<Session>::start("websocket-app")?;
-        running.add(start)?;
-        running.close();
-        Ok(AppHandle::new(sender, result))
     }
 
     /// Checks everything that can be checked before a socket is opened.

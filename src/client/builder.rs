@@ -1,7 +1,7 @@
 //! [`WebSocketBuilder`]: a URL and options for a blocking connection.
 
 use super::websocket::WebSocket;
-use crate::config::{Config, option_methods};
+use crate::config::Config;
 use crate::error::Error;
 
 /// A URL and options for a blocking connection: from [`WebSocket::builder`].
@@ -18,15 +18,13 @@ use crate::error::Error;
 #[must_use = "nothing happens before `connect`"]
 pub struct WebSocketBuilder {
     url: String,
-    config: Config,
+    pub(super) config: Config,
 }
 
 impl WebSocketBuilder {
     pub(super) fn new(url: String) -> Self {
         WebSocketBuilder { url, config: Config::default() }
     }
-
-    option_methods!();
 
     /// Connects. Blocks up to `connect_timeout`.
     ///

@@ -3,6 +3,7 @@
 //! There is no event loop: whoever calls `recv` reads the socket, answers pings and keeps the deadlines meanwhile.
 
 mod builder;
+mod options;
 mod websocket;
 
 pub use builder::WebSocketBuilder;
