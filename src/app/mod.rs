@@ -8,10 +8,12 @@ mod event_loop;
 mod events;
 mod handle;
 mod handler;
-mod options;
 mod plan;
 mod session;
 mod websocket_app;
+
+// Behind the others, so that rustdoc shows the options behind callbacks and ways to run.
+mod options;
 
 pub use callbacks::{CallbackResult, Callbacks, RenewalResult};
 pub use event_loop::EventLoop;
