@@ -114,3 +114,34 @@ fn a_thread_writes_a_mebibyte_and_somebody_else_the_rest() {
     shared.flush(Duration::from_secs(20)).unwrap();
     assert_eq!(connection.who_rang(), []);
 }
+
+#[test]
+fn flush_does_not_wait_for_what_is_sent_after_it() {
+    const LARGE: usize = 8 << 20;
+    let mut connection = Connection::new(usize::MAX);
+    let (shared, wire) = (Arc::clone(&connection.shared), Arc::clone(&connection.wire));
+    shared.send(Outgoing::from(vec![7; LARGE]), Wait::Never).unwrap();
+    let flushing = {
+        let shared = Arc::clone(&shared);
+        std::thread::spawn(move || shared.flush(Duration::from_secs(20)))
+    };
+    while shared.lock().waiting_threads == 0 {
+        assert!(!flushing.is_finished(), "the socket has taken {LARGE} bytes that nobody read");
+        std::thread::yield_now();
+    }
+    // More than the sockets of both ends hold.
+    shared.send(Outgoing::from(vec![8; 8 * LARGE]), Wait::Never).unwrap();
+    connection.peer.set_nonblocking(true).unwrap();
+    let (mut left, mut buffer) = (LARGE + 14, vec![0; 64 << 10]);
+    while left > 0 {
+        shared.on_writable(&wire);
+        let most = left.min(buffer.len());
+        left -= connection.peer.read(&mut buffer[..most]).unwrap_or(0);
+    }
+    while !flushing.is_finished() {
+        shared.on_writable(&wire);
+        std::thread::yield_now();
+    }
+    flushing.join().unwrap().unwrap();
+    assert!(shared.buffered() > 0);
+}
