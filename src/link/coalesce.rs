@@ -22,6 +22,10 @@ const MIN_RUN: u32 = 8;
 /// 12 µs behind a stream may still be taken for a part of it.
 const MAX_UNTIMED: u32 = 7;
 
+/// How often in a row the flusher looks in vain before a stream is over: while a sender writes a full piece itself, there is
+/// nothing for the flusher, and to wake it up for what follows costs as much as some tens of looks.
+const MAX_IN_VAIN: u32 = if cfg!(all(test, websocket_model)) { 1 } else { 32 };
+
 #[derive(Debug, Default)]
 pub(super) struct Coalescer {
     /// How many sends have followed another without a pause.
@@ -31,8 +35,10 @@ pub(super) struct Coalescer {
     untimed: u32,
     /// How many messages had been received by then.
     heard: u64,
-    /// The flusher writes what is appended, until it finds nothing.
+    /// The flusher writes what is appended, until it has found nothing for a while.
     flushing: bool,
+    /// How often in a row it has found nothing.
+    in_vain: u32,
 }
 
 impl Coalescer {
@@ -70,7 +76,14 @@ impl Coalescer {
     }
 
     pub(super) fn set_flushing(&mut self, flushing: bool) {
-        self.flushing = flushing;
+        (self.flushing, self.in_vain) = (flushing, 0);
+    }
+
+    /// The flusher has looked, and found nothing that it could write. Returns whether it is to look again.
+    pub(super) fn looked_in_vain(&mut self) -> bool {
+        self.in_vain += 1;
+        self.flushing = self.in_vain < MAX_IN_VAIN;
+        self.flushing
     }
 
     /// Has had many sends, the last of which is not over.

@@ -71,7 +71,8 @@ impl Sender {
         self.send(data.as_ref())
     }
 
-    /// Sends a message if there is room for it now; never blocks.
+    /// Sends a message if there is room for it now; never waits for the peer. Where the queue is full and another thread is
+    /// just writing, it lets that one get on with it, for 10 ms at most.
     ///
     /// # Errors
     ///

@@ -68,6 +68,8 @@ pub(super) struct Writer {
     /// Counts the bytes of frames that were queued, and not thrown away since: a position in the stream.
     accepted: u64,
     pub(super) writing: Writing,
+    /// The connection ends: nothing more is written.
+    ended: bool,
     pub(super) coalescer: Coalescer,
     /// The connection's owner waits in its own calls for the socket: there is no loop that would go on writing.
     pub(super) is_driven_by_caller: bool,
@@ -84,8 +86,6 @@ pub(super) enum Writing {
         again: bool,
         /// The socket was full, and has not taken anything since.
         was_full: bool,
-        /// The connection ends, and the thread that ends it waits for this one.
-        stop: bool,
     },
     /// Nobody before an event tells that the socket has room again.
     Full,
@@ -186,6 +186,7 @@ impl Writer {
             in_flight: 0,
             accepted: 0,
             writing: Writing::Idle,
+            ended: false,
             coalescer: Coalescer::default(),
             is_driven_by_caller,
         }
@@ -313,6 +314,9 @@ impl Writer {
 
     /// Begins to write: takes the chunk away. `None` where nobody may write now; a thread that is at it is told.
     pub(super) fn begin(&mut self) -> Option<(Arc<Wire>, Chunk)> {
+        if self.ended {
+            return None;
+        }
         let was_full = match &mut self.writing {
             Writing::Idle | Writing::WaitsForPeer => false,
             Writing::Full => true,
@@ -322,7 +326,7 @@ impl Writer {
             }
             Writing::Failed(_) => return None,
         };
-        self.writing = Writing::Active { again: false, was_full, stop: false };
+        self.writing = Writing::Active { again: false, was_full };
         self.wire.pending.store(true, Ordering::Release);
         Some((Arc::clone(&self.wire), mem::take(&mut self.chunk)))
     }
@@ -337,7 +341,7 @@ impl Writer {
         written: io::Result<usize>,
         messages: &mut usize,
     ) -> Option<WriteEnd> {
-        let Writing::Active { again, was_full, stop } = &mut self.writing else { return Some(WriteEnd::Ended) };
+        let Writing::Active { again, was_full } = &mut self.writing else { return Some(WriteEnd::Ended) };
         let again = mem::take(again);
         match written {
             Ok(0) => {}
@@ -363,7 +367,7 @@ impl Writer {
                 }
             }
         }
-        if *stop {
+        if self.ended {
             return Some(WriteEnd::Ended);
         }
         if !chunk.is_done() {
@@ -390,7 +394,7 @@ impl Writer {
     /// be there by now.
     pub(super) fn end(&mut self, chunk: &mut Chunk, stopped: WriteEnd) -> bool {
         let waits = matches!(stopped, WriteEnd::Full | WriteEnd::WaitsForPeer);
-        if let (true, Writing::Active { again: true, stop: false, .. }) = (waits, &self.writing) {
+        if let (true, false, Writing::Active { again: true, .. }) = (waits, self.ended, &self.writing) {
             return true;
         }
         self.chunk = mem::take(chunk);
@@ -412,11 +416,9 @@ impl Writer {
         }
     }
 
-    /// The connection ends: a thread that is writing is to stop. Then [`finish`](Self::finish).
+    /// The connection ends: a thread that is writing is to stop, and none is to begin. Then [`finish`](Self::finish).
     pub(super) fn stop(&mut self) {
-        if let Writing::Active { stop, .. } = &mut self.writing {
-            *stop = true;
-        }
+        self.ended = true;
     }
 
     /// Says for good how much was written. Returns how many messages were that nobody was told of yet.

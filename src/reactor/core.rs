@@ -165,7 +165,7 @@ impl<D: Driver> Core<D> {
             self.waiting.on_read(reader.taken);
             self.shrink.on_read(reader.needs_much());
         }
-        let job = slot.driver.take_job();
+        let job = if slot.driver.has_job() { slot.driver.take_job() } else { None };
         self.touched(token);
         let job = job?;
         let reader = if job.needs_reader() { self.reader.take() } else { None };

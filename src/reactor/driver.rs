@@ -38,6 +38,7 @@ pub(crate) trait Driver: Send + Sized + 'static {
     /// Returns whether there is something to call, and nothing being called.
     fn has_job(&self) -> bool;
 
+    /// Takes what is to be called, if [there is anything](Self::has_job).
     fn take_job(&mut self) -> Option<Self::Job>;
 
     /// A job has come back.

@@ -240,7 +240,13 @@ impl Shared {
 
     /// Returns whether our Close frame has been handed to the operating system. A thread that is just writing it is waited for.
     pub(crate) fn close_is_written(&self) -> bool {
-        self.wait_for_writing(self.lock()).writer.as_ref().is_some_and(Writer::close_is_written)
+        let mut guard = self.lock();
+        if guard.state == State::Open {
+            // Nobody has begun to close. Senders could go on for ever; what they send now is lost with the connection.
+            guard.writer.iter_mut().for_each(Writer::stop);
+            return false;
+        }
+        self.wait_for_writing(guard).writer.as_ref().is_some_and(Writer::close_is_written)
     }
 }
 

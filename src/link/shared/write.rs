@@ -159,17 +159,17 @@ impl Shared {
     pub(crate) fn write_stream(self: &Arc<Self>) -> bool {
         let mut guard = self.lock();
         let Some(writer) = guard.writer.as_mut().filter(|writer| writer.coalescer.is_flushing()) else { return false };
-        // A full socket calls by itself when it has room.
-        let goes_on = writer.buffered() > 0 && matches!(writer.writing, Writing::Idle | Writing::Active { .. });
-        if !goes_on {
-            writer.coalescer.set_flushing(false);
-            return false;
+        match writer.writing {
+            Writing::Idle if writer.buffered() > 0 => writer.coalescer.set_flushing(true),
+            // A thread that writes takes what is appended meanwhile.
+            Writing::Idle | Writing::Active { .. } => return writer.coalescer.looked_in_vain(),
+            // A full socket calls by itself when it has room.
+            Writing::Full | Writing::WaitsForPeer | Writing::Failed(_) => {
+                writer.coalescer.set_flushing(false);
+                return false;
+            }
         }
-        guard = self.write(guard, Tail::NONE);
-        let Some(writer) = &mut guard.writer else { return false };
-        let goes_on = matches!(writer.writing, Writing::Idle | Writing::Active { .. });
-        writer.coalescer.set_flushing(goes_on);
-        goes_on
+        self.write(guard, Tail::NONE).writer.is_some()
     }
 
     /// Tells those who wait that bytes have left, or the connection.
