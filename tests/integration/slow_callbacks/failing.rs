@@ -127,3 +127,33 @@ fn a_violation_that_is_told_late_is_the_only_error() {
     app.expect_close(unanswered());
     app.end_given_up();
 }
+
+/// What the messages before a violation are answered with goes before the Close frame that tells of it, however slow the
+/// callback is.
+#[test]
+fn the_reply_of_a_slow_callback_goes_before_what_tells_of_a_violation() {
+    // Long enough for another thread to run the loop, and to meet the violation.
+    let work = Work::lasting(Duration::from_millis(300));
+    let for_peer = work.clone();
+    let peer = Peer::start(move |listener| {
+        let mut client = listener.open();
+        for_peer.begin(&mut client);
+        client.send(Frame::text("bad").rsv(0b010));
+        for_peer.may_end.open();
+        assert_eq!(client.read_frame().payload, b"reply");
+        assert_eq!(client.read_frame().payload, 1002_u16.to_be_bytes());
+    });
+    let mut slow = work.hook();
+    let app = run_with(peer.app(), move |ws, call| {
+        slow(ws, call)?;
+        if *call == Call::text(WORK) {
+            ws.send("reply")?;
+        }
+        Ok(())
+    });
+    app.expect_open();
+    app.expect_text(WORK);
+    app.expect_failure(Failure::Protocol(ProtocolError::ReservedBits));
+    app.expect_close(unanswered());
+    app.end_given_up();
+}
