@@ -18,7 +18,7 @@ use super::mailbox::Mailbox;
 use crate::error::Error;
 use crate::link::{Place, Reader};
 use crate::sync::model::{Bell, check, happened, pass_time_until};
-use crate::sync::thread::{Builder, JoinHandle};
+use crate::sync::thread::{Builder, JoinHandle, yield_now};
 use crate::sync::{Condvar, Mutex};
 
 /// What the program is to be called with.
@@ -32,6 +32,7 @@ struct App {
     place: Mutex<Option<Place>>,
     is_called: AtomicBool,
     calls: AtomicUsize,
+    started: Gate,
     ended: Gate,
 }
 
@@ -121,6 +122,7 @@ impl Driver for Played {
 
     fn start(app: Ending, place: Place) -> Self {
         *app.0.place.lock().unwrap() = Some(place);
+        app.0.started.open();
         let mut played = Played { app, calls: VecDeque::new(), closed: false, is_called: false };
         played.look();
         played
@@ -257,6 +259,9 @@ fn slow_and_other() -> (Running, [Arc<App>; 2], [Arc<Gate>; 2]) {
     let (apps, gates): ([Arc<App>; 2], [Arc<Gate>; 2]) = Default::default();
     let running = Running::start(&apps.each_ref());
     let [slow, other] = gates.clone();
+    // The loop and the watchdog have nothing to do yet, and sleep.
+    apps[1].started.wait();
+    yield_now();
     apps[0].call(move || slow.wait());
     apps[1].call(move || other.open());
     (running, apps, gates)

@@ -118,6 +118,17 @@ impl World {
     }
 }
 
+/// Has time pass once, when a thread waits for that.
+pub(crate) fn pass_time_when_waited_for() {
+    let world = World::current();
+    let mut waits = world.waits();
+    while waits.waiting.is_empty() {
+        waits = world.begun.wait(waits).unwrap();
+    }
+    drop(waits);
+    pass_time();
+}
+
 /// Has time pass: ends the waits that have a time-out and have begun.
 fn pass_time() {
     let world = World::current();
@@ -136,17 +147,6 @@ fn pass_time() {
         late.iter().for_each(|condvar| condvar.notify_all());
         loom::thread::yield_now();
     }
-}
-
-/// Has time pass once, when a thread waits for that.
-pub(crate) fn pass_time_when_waited_for() {
-    let world = World::current();
-    let mut waits = world.waits();
-    while waits.waiting.is_empty() {
-        waits = world.begun.wait(waits).unwrap();
-    }
-    drop(waits);
-    pass_time();
 }
 
 /// Has time pass whenever a thread waits for that, until something has happened that [`happened`] tells of.
