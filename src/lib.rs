@@ -196,7 +196,7 @@
 //! | `websocket_app::connection` | debug | the peer's Close frame |
 //! | `websocket_app::event_loop` | error | why an event loop ended before its time |
 //! | `websocket_app::event_loop` | debug | a slow callback, for which another thread stands in |
-//! | `websocket_app::connect`, `websocket_app::connection`, `websocket_app::event_loop` | warn | the operating system did not do what it should, or a key log cannot be written; never the peer's doing |
+//! | `websocket_app::connect`, `websocket_app::event_loop` | warn | the operating system did not do what it should, or a key log cannot be written; never the peer's doing |
 //!
 //! # Features
 //!

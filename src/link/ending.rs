@@ -16,7 +16,7 @@ pub(super) struct Ending {
     /// The peer did something wrong: nothing that it sends is looked at any more. It is told when the messages before that
     /// have been handed out.
     violated: bool,
-    /// What it did, once it has been told.
+    /// What it did, once callbacks hear of it.
     violation: Option<Error>,
     /// The poll has announced the end of the stream, or an error: then reading goes on until it is met.
     announced: bool,
@@ -76,9 +76,13 @@ impl Ending {
     }
 
     /// We fail the connection, and have told the peer: for what it did wrong, or for what a callback did.
-    pub(super) fn on_failed(&mut self, violation: Option<Error>, now: Instant) {
+    pub(super) fn on_failed(&mut self, now: Instant) {
         self.closing.on_failure(now, self.close_timeout);
-        self.violation = self.violation.take().or(violation);
+    }
+
+    /// Keeps what the peer did wrong, which callbacks hear of now.
+    pub(super) fn note_violation(&mut self, violation: Error) {
+        self.violation.get_or_insert(violation);
     }
 
     /// Returns whether we may still tell the peer that something is wrong.
@@ -86,7 +90,7 @@ impl Ending {
         self.closing.is_receiving()
     }
 
-    /// Returns what the peer did wrong, once it has been told.
+    /// Returns what the peer did wrong, once callbacks hear of it.
     pub(super) fn violation(&self) -> Option<&Error> {
         self.violation.as_ref()
     }

@@ -171,25 +171,26 @@ impl Link {
     /// first time.
     pub(crate) fn fail(&mut self, end: End) -> Option<Error> {
         let code = end.close_code();
-        let first = self.ending.violation().is_none();
-        let violation = end.into_error();
-        self.close_with_failure(code, violation.clone());
-        violation.filter(|_| first)
+        let violation = end.into_error().filter(|_| self.ending.violation().is_none());
+        // Also where the peer has closed meanwhile: it is why the connection is over.
+        violation.iter().for_each(|violation| self.ending.note_violation(violation.clone()));
+        self.close_with_failure(code);
+        violation
     }
 
     /// Fails the connection for what a callback did.
     pub(crate) fn fail_by_callback(&mut self) {
-        self.close_with_failure(close_code::INTERNAL_ERROR, None);
+        self.close_with_failure(close_code::INTERNAL_ERROR);
     }
 
-    fn close_with_failure(&mut self, code: u16, violation: Option<Error>) {
+    fn close_with_failure(&mut self, code: u16) {
         if self.ending.can_fail() {
             self.shared.finish(close_answer(code).into());
-            self.ending.on_failed(violation, Instant::now());
+            self.ending.on_failed(Instant::now());
         }
     }
 
-    /// Returns what the peer did wrong, once it has been told.
+    /// Returns what the peer did wrong, once callbacks hear of it.
     pub(crate) fn violation(&self) -> Option<&Error> {
         self.ending.violation()
     }

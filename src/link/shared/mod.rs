@@ -237,20 +237,18 @@ impl Shared {
             let driven = self.drive(guard, Wait::UpTo(timeout)).map(drop);
             return driven.map_err(|no_room| no_room.into_error(Outgoing::from(&[][..])));
         }
-        let target = guard.flush_target();
+        let (target, mut moment) = (guard.flush_target(), None);
         loop {
             match guard.flushed(&target) {
                 Flushed::Yes => return Ok(()),
                 Flushed::Never => return Err(SendError::NotConnected { message: None }),
                 Flushed::NotYet => {}
             }
-            let limit = guard.max_buffer;
-            guard = match self.wait(guard, deadline) {
-                Ok(guard) => guard,
-                Err(_) if CallbackScope::is_entered() => {
-                    return Err(SendError::QueueFull { message: None, limit });
-                }
-                Err(_) => return Err(SendError::Timeout { message: None, after: timeout }),
+            guard = if CallbackScope::is_entered() {
+                let full = SendError::QueueFull { message: None, limit: guard.max_buffer };
+                self.wait_for_writer(guard, &mut moment).ok_or(full)?
+            } else {
+                self.wait(guard, deadline).map_err(|()| SendError::Timeout { message: None, after: timeout })?
             };
         }
     }

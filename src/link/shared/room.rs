@@ -93,11 +93,8 @@ impl Shared {
             }
             let timeout = wait.limit(&guard);
             if CallbackScope::is_entered() || timeout.is_zero() {
-                let moment = *moment.get_or_insert_with(|| after(now(), WAIT_FOR_WRITER));
-                if !guard.writer.as_ref().is_some_and(Writer::is_active) || moment <= now() {
-                    return Err(NoRoom::Full { limit: guard.max_buffer });
-                }
-                guard = self.wait_for_progress(guard, WAIT_FOR_WRITER);
+                let limit = guard.max_buffer;
+                guard = self.wait_for_writer(guard, &mut moment).ok_or(NoRoom::Full { limit })?;
                 continue;
             }
             let deadline = *deadline.get_or_insert_with(|| after(now(), timeout));
@@ -112,6 +109,14 @@ impl Shared {
             return Err(());
         }
         Ok(self.wait_for_progress(guard, left))
+    }
+
+    /// Lets a thread that is writing get on with it, for a caller that may not wait: up to the moment, which this sets where
+    /// there is none yet. `None` where no thread writes, or not for longer.
+    pub(super) fn wait_for_writer<'a>(&'a self, guard: Lock<'a>, moment: &mut Option<Instant>) -> Option<Lock<'a>> {
+        let moment = *moment.get_or_insert_with(|| after(now(), WAIT_FOR_WRITER));
+        let is_written = guard.writer.as_ref().is_some_and(Writer::is_active) && moment > now();
+        is_written.then(|| self.wait_for_progress(guard, WAIT_FOR_WRITER))
     }
 
     fn wait_for_progress<'a>(&'a self, mut guard: Lock<'a>, timeout: Duration) -> Lock<'a> {

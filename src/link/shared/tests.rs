@@ -145,3 +145,14 @@ fn flush_does_not_wait_for_what_is_sent_after_it() {
     flushing.join().unwrap().unwrap();
     assert!(shared.buffered() > 0);
 }
+
+#[test]
+fn flush_in_a_callback_lets_the_thread_that_writes_get_on_with_it() {
+    let mut connection = Connection::new(1 << 20);
+    let _in_callback = CallbackScope::enter();
+    for _ in 0..200 {
+        (0..60).for_each(|_| connection.send_in_a_stream().unwrap());
+        connection.shared.flush(Duration::ZERO).unwrap();
+        connection.is_read(60 * 106);
+    }
+}

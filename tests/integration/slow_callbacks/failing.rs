@@ -157,3 +157,24 @@ fn the_reply_of_a_slow_callback_goes_before_what_tells_of_a_violation() {
     app.expect_close(unanswered());
     app.end_given_up();
 }
+
+/// Text is looked at when it is handed out. What is wrong with it is why the run fails, though the peer has closed meanwhile.
+#[test]
+fn bad_text_that_is_found_after_the_peer_has_closed_is_the_result() {
+    let work = Work::default();
+    let for_peer = work.clone();
+    let peer = Peer::start(move |listener| {
+        let mut client = listener.open();
+        client.write([Frame::text(WORK).encode(), Frame::text(*b"\xff").encode()].concat());
+        for_peer.begun.wait();
+        client.send(Frame::close(1000, ""));
+        assert_eq!(client.expect_close_code(), 1000);
+        for_peer.may_end.open();
+    });
+    let app = run_with(peer.app(), work.hook());
+    app.expect_open();
+    app.expect_text(WORK);
+    app.expect_failure(Failure::Protocol(ProtocolError::InvalidUtf8));
+    app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+    app.end_given_up();
+}
