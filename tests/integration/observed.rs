@@ -27,6 +27,13 @@ impl Observed {
         Observed(fs::canonicalize("/proc/thread-self").unwrap())
     }
 
+    /// All threads of this process but the calling one.
+    pub(crate) fn others() -> Vec<Self> {
+        let (current, tasks) =
+            (Observed::current(), fs::read_dir(format!("/proc/{}/task", std::process::id())).unwrap());
+        tasks.map(|task| Observed(task.unwrap().path())).filter(|thread| thread.0 != current.0).collect()
+    }
+
     /// Waits until the thread has used the processor for a while.
     pub(crate) fn spins(&self) {
         let until = self.processor_time() + MUCH;

@@ -8,7 +8,11 @@ use crossbeam_channel::{Sender as Channel, bounded};
 use websocket_app::{ClosedBy, EventLoop, WebSocketApp};
 
 use crate::failure::{clean, unanswered};
+#[cfg(target_os = "linux")]
+use crate::faults::census;
 use crate::many::{EchoServer, add, add_with, echo_peer, join};
+#[cfg(target_os = "linux")]
+use crate::observed::Observed;
 use crate::peer::Bystander;
 use crate::recorder::Call;
 use crate::watchdog::{PATIENCE, Task, wait_until};
@@ -90,6 +94,22 @@ fn an_app_that_was_closed_before_never_connects() {
 #[test]
 fn join_needs_no_app() {
     join(EventLoop::new().unwrap());
+}
+
+/// Nor does it leave anything, the thread that looks after slow callbacks included, though that sleeps and no callback wakes
+/// it up.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_loop_that_had_no_app_leaves_no_thread() {
+    census::alone("event_loop::coming_and_going::a_loop_that_had_no_app_leaves_no_thread", |census| {
+        let event_loop = EventLoop::new().unwrap();
+        // When the loop's thread sleeps, those that it starts are there.
+        for _each_of_them_too in 0..2 {
+            Observed::others().iter().for_each(Observed::sleeps);
+        }
+        join(event_loop);
+        census.nothing_is_left("a loop without an app");
+    });
 }
 
 #[test]
