@@ -34,6 +34,16 @@ impl Observed {
         tasks.map(|task| Observed(task.unwrap().path())).filter(|thread| thread.0 != current.0).collect()
     }
 
+    /// Waits for a moment in which no other thread of this process wakes up.
+    pub(crate) fn nobody_wakes_up() {
+        let switches = || Observed::others().iter().map(Observed::switches).collect::<Vec<_>>();
+        wait_until("all threads sleep on", || {
+            let before = switches();
+            thread::sleep(MUCH);
+            switches() == before
+        });
+    }
+
     /// Waits until the thread has used the processor for a while.
     pub(crate) fn spins(&self) {
         let until = self.processor_time() + MUCH;
@@ -59,6 +69,12 @@ impl Observed {
             timeout.is_some_and(|timeout| timeout.is_some() == with_timeout)
         });
         found.get()
+    }
+
+    /// How often it has gone to sleep. Nothing is told of a thread that has ended meanwhile.
+    fn switches(&self) -> Option<u64> {
+        let status = fs::read_to_string(self.0.join("status")).ok()?;
+        status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")?.trim().parse().ok())
     }
 
     fn is_asleep(&self) -> bool {

@@ -91,3 +91,33 @@ fn see_all(calls: &Recorder) {
     }
     assert_eq!(works, ROUNDS * CODES.len());
 }
+
+/// An idle connection wakes up for its timers alone, of which it has none here; those who look after slow callbacks sleep too.
+#[cfg(target_os = "linux")]
+#[test]
+fn when_all_is_done_no_thread_wakes_up_any_more() {
+    use super::Work;
+    use crate::faults::census;
+    use crate::observed::Observed;
+    use crate::running::run_with;
+
+    census::alone("slow_callbacks::threads::when_all_is_done_no_thread_wakes_up_any_more", |_| {
+        let work = Work::default();
+        let for_peer = work.clone();
+        let peer = Peer::start(move |listener| {
+            let mut client = listener.open();
+            for_peer.begin(&mut client);
+            is_alive(&mut client, "alive");
+            for_peer.may_end.open();
+            client.answer_close();
+        });
+        let app = run_with(peer.app().ping_interval(None), work.hook());
+        app.expect_open();
+        app.expect_text(WORK);
+        app.expect(Call::Ping("alive".into()));
+        Observed::nobody_wakes_up();
+        app.sender.close();
+        assert!(app.close().clean);
+        app.end_in_order();
+    });
+}
