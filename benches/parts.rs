@@ -1,12 +1,13 @@
-//! The parts of the protocol without a socket, beside tungstenite's: decode, encode, mask; and UTF-8, beside what it uses.
+//! The parts of the protocol without a socket, beside tungstenite's: decode, encode, mask; and
+//! UTF-8, beside what it uses.
 //!
 //! ```text
 //! cargo bench --bench parts              # all of it, some ten seconds
 //! cargo bench --bench parts -- decode    # what has this in its name
 //! ```
 //!
-//! These parts are no API. `src/protocol` needs nothing of the crate but a few leaves, so it is compiled into this program
-//! once more, from the same files, instead of being shown to the world.
+//! These parts are no API. `src/protocol` needs nothing of the crate but a few leaves, so it is
+//! compiled into this program once more, from the same files, instead of being shown to the world.
 
 // Most of what these files have is not for here.
 #![allow(dead_code, unreachable_pub, unused_imports)]
@@ -58,9 +59,14 @@ const READ_BUFFER: usize = 256 << 10;
 
 fn main() {
     let bench = Bench::from_args();
-    for (text, bytes) in
-        [(false, 64), (true, 64), (false, 1 << 10), (true, 1 << 10), (false, 16 << 10), (false, 1 << 20)]
-    {
+    for (text, bytes) in [
+        (false, 64),
+        (true, 64),
+        (false, 1 << 10),
+        (true, 1 << 10),
+        (false, 16 << 10),
+        (false, 1 << 20),
+    ] {
         decode(&bench, text, bytes);
     }
     for bytes in [64, 1 << 10, 16 << 10] {
@@ -73,7 +79,8 @@ fn main() {
     utf8(&bench, "mixed", "τιμή 42 €, цена 17 ₽, 価格 5 円; ");
 }
 
-/// Bytes in, messages out, looked at as a callback would. Both copy what they read into a buffer of theirs, as from a socket.
+/// Bytes in, messages out, looked at as a callback would. Both copy what they read into a buffer of
+/// theirs, as from a socket.
 fn decode(bench: &Bench, text: bool, bytes: usize) {
     let wire = wire(text, bytes);
     let kind = if text { "text" } else { "binary" };
@@ -81,7 +88,8 @@ fn decode(bench: &Bench, text: bool, bytes: usize) {
         .case(format!("decode {} {kind}", size(bytes)), bytes)
         .way("tungstenite", |count| {
             let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
-            let mut ws = WebSocket::from_raw_socket(Wire::new(&wire), theirs::Role::Client, Some(config));
+            let mut ws =
+                WebSocket::from_raw_socket(Wire::new(&wire), theirs::Role::Client, Some(config));
             timed(|| {
                 for _ in 0..count {
                     assert_eq!(black_box(ws.read().unwrap()).len(), bytes);
@@ -98,8 +106,12 @@ fn decode(bench: &Bench, text: bool, bytes: usize) {
 
 /// Reads and decodes as a connection does, until at least so many messages have come.
 fn receive(wire: &mut Wire<'_>, count: usize, bytes: usize) -> usize {
-    let mut inbound =
-        Inbound::new(Role::Client, Limits { message_size: usize::MAX, fragments: usize::MAX }, false, None);
+    let mut inbound = Inbound::new(
+        Role::Client,
+        Limits { message_size: usize::MAX, fragments: usize::MAX },
+        false,
+        None,
+    );
     let (mut batch, mut buffer) = (Batch::default(), vec![0; READ_BUFFER]);
     // Up to where the buffer is decoded, and up to where it is filled.
     let (mut decoded, mut filled) = (0, 0);
@@ -123,7 +135,8 @@ fn receive(wire: &mut Wire<'_>, count: usize, bytes: usize) -> usize {
             read
         };
         for item in &batch.items {
-            let message = protocol::message(item.kind == Kind::Text, batch.payload(item, read)).unwrap();
+            let message =
+                protocol::message(item.kind == Kind::Text, batch.payload(item, read)).unwrap();
             assert_eq!(black_box(message).len(), bytes);
         }
         messages += batch.items.len();
@@ -171,8 +184,11 @@ fn mask(bench: &Bench, bytes: usize) {
             timed(|| {
                 for _ in 0..count {
                     out.clear();
-                    let header =
-                        FrameHeader { mask: Some(key), opcode: OpCode::Data(Data::Binary), ..Default::default() };
+                    let header = FrameHeader {
+                        mask: Some(key),
+                        opcode: OpCode::Data(Data::Binary),
+                        ..Default::default()
+                    };
                     Frame::from_payload(header, payload.clone()).format(&mut out).unwrap();
                     black_box(&out);
                 }
@@ -200,7 +216,9 @@ fn utf8(bench: &Bench, kind: &str, words: &str) {
         timed(|| {
             for _ in 0..count {
                 let mut utf8 = utf8::Utf8::default();
-                black_box(text.as_bytes()).chunks(piece).for_each(|piece| utf8.push(piece).unwrap());
+                black_box(text.as_bytes())
+                    .chunks(piece)
+                    .for_each(|piece| utf8.push(piece).unwrap());
                 utf8.finish().unwrap();
             }
             count

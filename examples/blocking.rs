@@ -1,4 +1,5 @@
-//! No callbacks: connect, send and receive in a straight line, as with `create_connection` in Python.
+//! No callbacks: connect, send and receive in a straight line, as with `create_connection` in
+//! Python.
 //!
 //! ```text
 //! cargo run --example blocking                            # with an echo server that it starts itself
@@ -46,7 +47,8 @@ fn run() -> Result<(), Box<dyn Error>> {
 
     // Another thread sends while this one waits in the iterator.
     let sender = ws.sender();
-    let counting = thread::spawn(move || (1..=3).try_for_each(|i| sender.send(format!("message {i}"))));
+    let counting =
+        thread::spawn(move || (1..=3).try_for_each(|i| sender.send(format!("message {i}"))));
     for message in ws.by_ref().take(3) {
         println!("received: {}", message?);
     }

@@ -33,7 +33,8 @@ fn run() -> Result<(), Box<dyn Error>> {
 fn whole_messages(url: &str) -> Result<(), Box<dyn Error>> {
     let mut ticks = 0;
     WebSocketApp::new(url)
-        // A callback returns nothing or a `Result`: an `Err` goes to `on_error`, and the connection goes on.
+        // A callback returns nothing or a `Result`: an `Err` goes to `on_error`, and the connection
+        // goes on.
         .on_open(|ws| -> Result<(), CallbackError> {
             println!("on_open       connected");
             ws.ping("hello?")?;
@@ -42,7 +43,8 @@ fn whole_messages(url: &str) -> Result<(), Box<dyn Error>> {
             ws.send(vec![4, 2])?;
             Ok(())
         })
-        // Called instead of `on_open` for every connection but the first, where reconnecting was asked for.
+        // Called instead of `on_open` for every connection but the first, where reconnecting was
+        // asked for.
         .on_reconnect(|_ws| println!("on_reconnect  connected again"))
         .on_message(|_ws, message| -> Result<(), CallbackError> {
             println!("on_message    {message}");
@@ -69,7 +71,8 @@ fn whole_messages(url: &str) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// With `on_fragment` set, messages come piece by piece as they arrive, and `on_message` is not called.
+/// With `on_fragment` set, messages come piece by piece as they arrive, and `on_message` is not
+/// called.
 fn message_in_pieces(url: &str) -> Result<(), Box<dyn Error>> {
     println!();
     let (mut pieces, mut bytes) = (0, 0);

@@ -1,4 +1,5 @@
-//! Sends a file as binary messages, gets it back, and compares. A file of any size: it is never held in memory whole.
+//! Sends a file as binary messages, gets it back, and compares. A file of any size: it is never
+//! held in memory whole.
 //!
 //! ```text
 //! cargo run --example file_transfer                               # a file that it makes, a server that it starts
@@ -50,7 +51,8 @@ fn run() -> Result<(), AnyError> {
 /// Makes a file in which no two pieces are the same.
 fn make_file() -> io::Result<PathBuf> {
     let path = env::temp_dir().join(format!("websocket-app-file-transfer-{}", process::id()));
-    let data: Vec<u8> = (0..1_u32 << 20).flat_map(|i| i.wrapping_mul(0x9e37_79b9).to_le_bytes()).collect();
+    let data: Vec<u8> =
+        (0..1_u32 << 20).flat_map(|i| i.wrapping_mul(0x9e37_79b9).to_le_bytes()).collect();
     fs::write(&path, data)?;
     Ok(path)
 }
@@ -60,8 +62,8 @@ fn transfer(path: &Path, url: Option<String>) -> Result<(), AnyError> {
     let mut ws = WebSocket::connect(local_echo::url(url)?)?;
     let start = Instant::now();
 
-    // One thread sends while this one receives, so the server is never kept from sending back. Whichever fails closes the
-    // connection, which ends the other too.
+    // One thread sends while this one receives, so the server is never kept from sending back.
+    // Whichever fails closes the connection, which ends the other too.
     let sender = ws.sender();
     let sending = thread::spawn(move || send(sent_from, &sender).inspect_err(|_| sender.close()));
     let compared = compare(&mut ws, &mut compared_with);
@@ -69,7 +71,11 @@ fn transfer(path: &Path, url: Option<String>) -> Result<(), AnyError> {
     sending.join().map_err(|_| "the sending thread panicked")??;
 
     let bytes = compared?;
-    println!("{}: {bytes} bytes sent, received and equal, in {:.2?}", path.display(), start.elapsed());
+    println!(
+        "{}: {bytes} bytes sent, received and equal, in {:.2?}",
+        path.display(),
+        start.elapsed()
+    );
     println!("closed: {}", closed?);
     Ok(())
 }
@@ -78,7 +84,8 @@ fn open(path: &Path) -> Result<File, AnyError> {
     File::open(path).map_err(|error| format!("{}: {error}", path.display()).into())
 }
 
-/// Sends piece by piece. `send` waits while too much is on its way, so a fast disk does not fill the memory.
+/// Sends piece by piece. `send` waits while too much is on its way, so a fast disk does not fill
+/// the memory.
 fn send(mut file: File, ws: &Sender) -> Result<(), AnyError> {
     let mut piece = vec![0; PIECE];
     loop {
@@ -101,7 +108,11 @@ fn compare(ws: &mut WebSocket, file: &mut File) -> Result<u64, AnyError> {
                 expected.resize(piece.len(), 0);
                 file.read_exact(&mut expected)?;
                 if piece != expected {
-                    return Err(format!("the {} bytes from byte {total} on came back changed", piece.len()).into());
+                    return Err(format!(
+                        "the {} bytes from byte {total} on came back changed",
+                        piece.len()
+                    )
+                    .into());
                 }
                 total += piece.len() as u64;
             }

@@ -1,18 +1,20 @@
-//! Measures the library against a load server on this machine and prints one line of JSON: for comparing it with other
-//! WebSocket libraries on the same work. Linux only: it reads `/proc`.
+//! Measures the library against a load server on this machine and prints one line of JSON: for
+//! comparing it with other WebSocket libraries on the same work. Linux only: it reads `/proc`.
 //!
 //! ```text
 //! cargo run --release --example load_client -- LIB WORKLOAD N SIZE PORT
 //! ```
 //!
-//! LIB is `ours` (`ws://127.0.0.1:PORT`), or `ours-native-tls` or `ours-rustls`, if that feature is on (`wss://localhost:PORT`,
-//! any certificate). SIZE is a message's length in bytes, N their number. The server has `/echo`,
-//! `/flood?n=N&size=SIZE`, which waits for a message and then sends N, and `/sink?n=N`, which answers the last of N
-//! messages with one of its own. WORKLOAD is one of:
+//! LIB is `ours` (`ws://127.0.0.1:PORT`), or `ours-native-tls` or `ours-rustls`, if that feature is
+//! on (`wss://localhost:PORT`, any certificate). SIZE is a message's length in bytes, N their
+//! number. The server has `/echo`, `/flood?n=N&size=SIZE`, which waits for a message and then sends
+//! N, and `/sink?n=N`, which answers the last of N messages with one of its own. WORKLOAD is one
+//! of:
 //!
 //! * `rtt`: echo round trips, the next message sent in `on_message`.
 //! * `brtt`: echo round trips with the blocking [`WebSocket`].
-//! * `xrtt`: echo round trips, sent by another thread, which waits for `on_message` through a channel.
+//! * `xrtt`: echo round trips, sent by another thread, which waits for `on_message` through a
+//!   channel.
 //! * `recv`: messages counted in `on_message`.
 //! * `send`, `xsend`: another thread sends one by one.
 
@@ -27,15 +29,19 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use crossbeam_channel as channel;
 use websocket_app::{
-    AppHandle, CallbackError, Handler, Message, Sender, TlsBackend, TlsConfig, WebSocket, WebSocketApp,
+    AppHandle, CallbackError, Handler, Message, Sender, TlsBackend, TlsConfig, WebSocket,
+    WebSocketApp,
 };
 
-const USAGE: &str = "usage: load_client ours|ours-native-tls|ours-rustls rtt|brtt|xrtt|recv|send|xsend N SIZE PORT";
+const USAGE: &str =
+    "usage: load_client ours|ours-native-tls|ours-rustls rtt|brtt|xrtt|recv|send|xsend N SIZE PORT";
 
 type Outcome = Result<Report, Box<dyn Error>>;
 
 fn main() -> ExitCode {
-    match Job::from_args(env::args().skip(1).collect()).and_then(|job| job.run().map(|report| report.json(&job))) {
+    match Job::from_args(env::args().skip(1).collect())
+        .and_then(|job| job.run().map(|report| report.json(&job)))
+    {
         Ok(line) => {
             println!("{line}");
             ExitCode::SUCCESS
@@ -87,7 +93,9 @@ impl Job {
                 sent_at: Instant::now(),
                 report,
             }),
-            "recv" => self.in_callbacks(|report| Flood { left: self.n, meter: Meter::start(), report }),
+            "recv" => {
+                self.in_callbacks(|report| Flood { left: self.n, meter: Meter::start(), report })
+            }
             "brtt" => self.blocking(),
             "xrtt" => self.on_another_thread(|ws, arrived| self.round_trips(ws, arrived)),
             _ => self.on_another_thread(|ws, arrived| self.stream(ws, arrived)),
@@ -99,12 +107,16 @@ impl Job {
     }
 
     fn tls(&self) -> TlsConfig {
-        let backend = if self.lib == "ours-rustls" { TlsBackend::Rustls } else { TlsBackend::NativeTls };
+        let backend =
+            if self.lib == "ours-rustls" { TlsBackend::Rustls } else { TlsBackend::NativeTls };
         TlsConfig::new().backend(backend).danger_accept_invalid_certs(true)
     }
 
     /// Runs a handler that measures and reports by itself.
-    fn in_callbacks<H: Handler>(&self, handler: impl FnOnce(channel::Sender<Report>) -> H) -> Outcome {
+    fn in_callbacks<H: Handler>(
+        &self,
+        handler: impl FnOnce(channel::Sender<Report>) -> H,
+    ) -> Outcome {
         let (report, reported) = channel::bounded(1);
         WebSocketApp::with_handler(&self.url, handler(report))
             .tls(self.tls())
@@ -115,7 +127,10 @@ impl Job {
     }
 
     /// Runs an app that tells of every message through a channel, and the work on this thread.
-    fn on_another_thread(&self, work: impl FnOnce(&Sender, &channel::Receiver<()>) -> Outcome) -> Outcome {
+    fn on_another_thread(
+        &self,
+        work: impl FnOnce(&Sender, &channel::Receiver<()>) -> Outcome,
+    ) -> Outcome {
         let (opened, open) = channel::bounded(1);
         let (arrival, arrived) = channel::bounded(1);
         let app = WebSocketApp::new(&self.url)
@@ -161,8 +176,11 @@ impl Job {
     }
 
     fn blocking(&self) -> Outcome {
-        let mut ws =
-            WebSocket::builder(&self.url).tls(self.tls()).ping_interval(None).max_message_size(usize::MAX).connect()?;
+        let mut ws = WebSocket::builder(&self.url)
+            .tls(self.tls())
+            .ping_interval(None)
+            .max_message_size(usize::MAX)
+            .connect()?;
         let payload = self.payload();
         let mut latencies = Vec::with_capacity(self.n);
         let meter = Meter::start();
@@ -178,7 +196,8 @@ impl Job {
     }
 }
 
-/// Ends the app. What ended it early, if anything did, explains the result better than the result itself.
+/// Ends the app. What ended it early, if anything did, explains the result better than the result
+/// itself.
 fn finish(app: AppHandle, result: Outcome) -> Outcome {
     app.close();
     app.join()?;
@@ -252,7 +271,9 @@ impl Meter {
 
     fn stop(&self, latencies: Vec<Duration>) -> Report {
         let elapsed = self.began.elapsed();
-        let used = |(thread, now): (String, u64)| now.saturating_sub(self.cpu.get(&thread).copied().unwrap_or(0));
+        let used = |(thread, now): (String, u64)| {
+            now.saturating_sub(self.cpu.get(&thread).copied().unwrap_or(0))
+        };
         let cpu = Duration::from_nanos(cpu_by_thread().into_iter().map(used).sum());
         Report { elapsed, cpu, peak_rss_kb: peak_rss_kb(), latencies }
     }
@@ -283,15 +304,17 @@ impl Report {
         );
         if let Some(last) = self.latencies.len().checked_sub(1) {
             self.latencies.sort_unstable();
-            let micros = |share: f64| self.latencies[(last as f64 * share) as usize].as_nanos() as f64 / 1e3;
+            let micros =
+                |share: f64| self.latencies[(last as f64 * share) as usize].as_nanos() as f64 / 1e3;
             line += &format!(r#","p50":{:.1},"p99":{:.1}"#, micros(0.5), micros(0.99));
         }
         line + "}"
     }
 }
 
-/// The CPU time of every live thread in nanoseconds, or that of the process in clock ticks where the kernel does not say.
-/// The threads that do the work live from before the measurement until after it.
+/// The CPU time of every live thread in nanoseconds, or that of the process in clock ticks where
+/// the kernel does not say. The threads that do the work live from before the measurement until
+/// after it.
 fn cpu_by_thread() -> HashMap<String, u64> {
     // The kernel brings a running thread's figure up to date when the thread gives way.
     thread::yield_now();
@@ -305,7 +328,11 @@ fn cpu_by_thread() -> HashMap<String, u64> {
             Some((task.file_name().to_string_lossy().into_owned(), nanos))
         })
         .collect();
-    if by_thread.is_empty() { HashMap::from([(String::new(), cpu_of_process().unwrap_or(0))]) } else { by_thread }
+    if by_thread.is_empty() {
+        HashMap::from([(String::new(), cpu_of_process().unwrap_or(0))])
+    } else {
+        by_thread
+    }
 }
 
 /// From `/proc/self/stat`: fields 14 and 15, user and system time, in ticks of 10 ms.
@@ -320,6 +347,8 @@ fn cpu_of_process() -> Option<u64> {
 
 fn peak_rss_kb() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
     peak.unwrap_or(0)
 }

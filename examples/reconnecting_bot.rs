@@ -1,5 +1,5 @@
-//! A bot that runs for months: subscribes when connected, again when connected again, sends a heartbeat, and ends cleanly
-//! on Ctrl-C.
+//! A bot that runs for months: subscribes when connected, again when connected again, sends a
+//! heartbeat, and ends cleanly on Ctrl-C.
 //!
 //! ```text
 //! cargo run --example reconnecting_bot                              # with a ticker of its own that breaks down twice
@@ -58,8 +58,8 @@ fn bot(url: &str, meanwhile: impl FnOnce(Sender)) -> Result<(), Box<dyn Error>> 
     let (on_reconnect, on_message) = (Arc::clone(&last_tick), Arc::clone(&last_tick));
 
     let app = WebSocketApp::new(url)
-        // Full jitter: the clients of a server that comes back do not come back all at once. For a real server, from one
-        // second to a minute rather.
+        // Full jitter: the clients of a server that comes back do not come back all at once. For a
+        // real server, from one second to a minute rather.
         .reconnect(Reconnect::exponential(Duration::from_millis(100), Duration::from_secs(1)))
         .on_open(|ws| {
             println!("connected: subscribing");
@@ -77,7 +77,8 @@ fn bot(url: &str, meanwhile: impl FnOnce(Sender)) -> Result<(), Box<dyn Error>> 
             }
             Ok(())
         })
-        // Only while connected. The WebSocket's own pings are sent anyway; this is what some servers ask for besides.
+        // Only while connected. The WebSocket's own pings are sent anyway; this is what some
+        // servers ask for besides.
         .every(Duration::from_millis(700), |ws| ws.send("heartbeat"))
         .on_error(|_ws, error| println!("trouble: {error}"))
         .on_close(|_ws, close| println!("closed: {close}"));
@@ -92,7 +93,10 @@ fn bot(url: &str, meanwhile: impl FnOnce(Sender)) -> Result<(), Box<dyn Error>> 
     meanwhile(ws.clone());
     app.run_forever()?;
     let stats = ws.stats();
-    println!("{} messages received, connected again {} times", stats.messages_received, stats.reconnects);
+    println!(
+        "{} messages received, connected again {} times",
+        stats.messages_received, stats.reconnects
+    );
     Ok(())
 }
 

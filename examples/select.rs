@@ -1,5 +1,5 @@
-//! Messages in a channel instead of callbacks, so that one loop waits for them, for a clock and for a stop signal.
-//! Needs `crossbeam-channel` in your own Cargo.toml for its `select!`.
+//! Messages in a channel instead of callbacks, so that one loop waits for them, for a clock and for
+//! a stop signal. Needs `crossbeam-channel` in your own Cargo.toml for its `select!`.
 //!
 //! ```text
 //! cargo run --example select                          # with an echo server that it starts itself
@@ -52,7 +52,8 @@ fn run() -> Result<(), Box<dyn Error>> {
             },
             recv(ticker) -> _ => {
                 ticks += 1;
-                // Also before the connection is open and after it ended: this is then an error, and no more than that.
+                // Also before the connection is open and after it ended: this is then an error, and
+                // no more than that.
                 if let Err(error) = ws.send(format!("tick {ticks}")) {
                     println!("tick {ticks} was {error}");
                 }

@@ -48,7 +48,8 @@ fn run() -> Result<(), Box<dyn Error>> {
         .on_error(|_ws, error| eprintln!("on_error: {error}"))
         .spawn()?;
 
-    // Before the connection is open, a send is an error. Where it never opens, the callbacks are dropped, so this ends too.
+    // Before the connection is open, a send is an error. Where it never opens, the callbacks are
+    // dropped, so this ends too.
     let mut threads = Vec::new();
     if open.recv().is_ok() {
         for number in 1..=THREADS {
@@ -63,13 +64,17 @@ fn run() -> Result<(), Box<dyn Error>> {
     }
     println!("closed: {close}");
     let stats = ws.stats();
-    println!("{THREADS} threads sent {} messages, {} came back", stats.messages_sent, stats.messages_received);
+    println!(
+        "{THREADS} threads sent {} messages, {} came back",
+        stats.messages_sent, stats.messages_received
+    );
     Ok(())
 }
 
 /// Sends as any thread may, at any time. One thread's messages stay in their order.
 fn count(thread: usize, ws: &Sender) -> Result<(), SendError> {
-    let result = (1..=MESSAGES).try_for_each(|i| ws.send(format!("message {i} of thread {thread}")));
+    let result =
+        (1..=MESSAGES).try_for_each(|i| ws.send(format!("message {i} of thread {thread}")));
     if result.is_err() {
         ws.close();
     }

@@ -1,8 +1,9 @@
-//! Waits for sockets: asleep, or, for a while before that, by asking again and again. Runs on the thread that reads, which
-//! owns the poll. A leaf.
+//! Waits for sockets: asleep, or, for a while before that, by asking again and again. Runs on the
+//! thread that reads, which owns the poll. A leaf.
 //!
-//! Who asked for it with `busy_poll` always polls so long. Beside that, a loop that much comes in for without a pause does
-//! for a moment: the next piece is on its way, and to sleep and to be woken up costs both sides more than the moment.
+//! Who asked for it with `busy_poll` always polls so long. Beside that, a loop that much comes in
+//! for without a pause does for a moment: the next piece is on its way, and to sleep and to be
+//! woken up costs both sides more than the moment.
 
 use std::hint;
 use std::io;
@@ -12,19 +13,20 @@ use mio::Events;
 
 use crate::sync::Poll;
 
-/// A read of this many bytes is much: more than most messages, so that questions and answers are no flood, and less than a
-/// read in a flood takes.
+/// A read of this many bytes is much: more than most messages, so that questions and answers are no
+/// flood, and less than a read in a flood takes.
 const BULK_READ: usize = 32 << 10;
 
 /// A wait for more that is over by then is no pause: a few times what it takes to wake a thread up.
 const MAX_PAUSE: Duration = Duration::from_micros(100);
 
-/// So many reads of much, without a pause, are a flood. It does not end with one small read, which may be the rest of a
-/// frame, nor with one moment in vain: twice as many count, and each that speaks against it takes some of them away.
+/// So many reads of much, without a pause, are a flood. It does not end with one small read, which
+/// may be the rest of a frame, nor with one moment in vain: twice as many count, and each that
+/// speaks against it takes some of them away.
 const MIN_BULK_READS: u32 = 4;
 
-/// How long the next piece of a flood is asked for. From 5 µs on it pays; where the peer's processor sleeps as well, it has to
-/// outlast that one's waking up, which takes 35.
+/// How long the next piece of a flood is asked for. From 5 µs on it pays; where the peer's
+/// processor sleeps as well, it has to outlast that one's waking up, which takes 35.
 const SPIN_FOR: Duration = Duration::from_micros(50);
 
 /// How the thread that reads waits.
@@ -82,7 +84,8 @@ impl Waiting {
         if self.signs >= MIN_BULK_READS { SPIN_FOR } else { Duration::ZERO }
     }
 
-    /// A wait is over, after a read of much or not; `in_vain` says that it came to sleeping though it was asked before.
+    /// A wait is over, after a read of much or not; `in_vain` says that it came to sleeping though
+    /// it was asked before.
     fn waited(&mut self, much: bool, time: Duration, in_vain: bool) {
         self.signs = match time <= MAX_PAUSE {
             false => 0,

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 /// Close codes of RFC 6455 §7.4.1 that a program is likely to compare with or send.
 ///
-/// An endpoint may send 1000–1003, 1007–1014 and 3000–4999; the others are reserved and only ever reported.
+/// An endpoint may send 1000–1003, 1007–1014 and 3000–4999; the others are reserved and only ever
+/// reported.
 pub mod close_code {
     /// The purpose of the connection is fulfilled. What `close()` sends.
     pub const NORMAL: u16 = 1000;
@@ -35,12 +36,13 @@ pub mod close_code {
     pub const TRY_AGAIN: u16 = 1013;
 }
 
-/// How a connection, or a run that never had one, ended. `on_close` gets it, and `run_forever` returns it.
+/// How a connection, or a run that never had one, ended. `on_close` gets it, and `run_forever`
+/// returns it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Close {
-    /// The close code of the peer's Close frame; 1005 where it had none, 1006 where no Close frame was received
-    /// (RFC 6455 §7.1.5).
+    /// The close code of the peer's Close frame; 1005 where it had none, 1006 where no Close frame
+    /// was received (RFC 6455 §7.1.5).
     pub code: u16,
     /// The reason in the peer's Close frame, often empty.
     pub reason: String,
@@ -50,7 +52,8 @@ pub struct Close {
     pub by: ClosedBy,
     /// How long until the next attempt to connect; `None` when the run is over.
     pub reconnect_in: Option<Duration>,
-    /// The number of the attempt that comes next, counted from 1 since the last lasting connection; 0 when none comes.
+    /// The number of the attempt that comes next, counted from 1 since the last lasting connection;
+    /// 0 when none comes.
     pub attempt: u32,
 }
 
@@ -69,7 +72,14 @@ pub enum ClosedBy {
 impl Close {
     /// No Close frame was received.
     pub(crate) fn without_frame(by: ClosedBy) -> Self {
-        Close { code: close_code::ABNORMAL, reason: String::new(), clean: false, by, reconnect_in: None, attempt: 0 }
+        Close {
+            code: close_code::ABNORMAL,
+            reason: String::new(),
+            clean: false,
+            by,
+            reconnect_in: None,
+            attempt: 0,
+        }
     }
 }
 

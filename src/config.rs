@@ -1,5 +1,5 @@
-//! Every option in one place, with its default: plain data, checked when a run begins. The methods that set them, and the
-//! reasons, are in `app/options.rs`, and in `client/options.rs` in short.
+//! Every option in one place, with its default: plain data, checked when a run begins. The methods
+//! that set them, and the reasons, are in `app/options.rs`, and in `client/options.rs` in short.
 
 use std::time::Duration;
 
@@ -42,7 +42,8 @@ pub(crate) enum ProxyChoice {
     Url(String),
 }
 
-/// What counts while a connection is open. Apart from the rest, which may be forgotten once it is known how to connect.
+/// What counts while a connection is open. Apart from the rest, which may be forgotten once it is
+/// known how to connect.
 #[derive(Clone, Copy)]
 pub(crate) struct ConnectionOptions {
     pub(crate) close_timeout: Duration,
@@ -97,8 +98,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Checks what no type can: called before any socket is opened. Headers, subprotocols and TLS are checked where they
-    /// are turned into what goes over the wire.
+    /// Checks what no type can: called before any socket is opened. Headers, subprotocols and TLS
+    /// are checked where they are turned into what goes over the wire.
     pub(crate) fn check(&self) -> Result<(), Error> {
         for (name, duration) in [
             ("connect_timeout", Some(self.connect_timeout)),

@@ -16,19 +16,21 @@ use crate::headers::Headers;
 /// As much as RFC 6265 §6.1 asks a client to take of one cookie.
 const MAX_COOKIE: usize = 4096;
 
-/// More than any server sets, and not so many that a bad one could fill our memory. For all servers of the network together,
-/// and for each Unix socket.
+/// More than any server sets, and not so many that a bad one could fill our memory. For all servers
+/// of the network together, and for each Unix socket.
 const MAX_COOKIES: usize = 200;
 
-/// Apps have one Unix socket, or one for each of a few servers; one that has a new one each time is not to grow for ever.
+/// Apps have one Unix socket, or one for each of a few servers; one that has a new one each time is
+/// not to grow for ever.
 const MAX_SOCKETS: usize = 8;
 
-/// The cookies of one app. Clones share them, and so do all attempts to connect; the lock is held for a moment.
+/// The cookies of one app. Clones share them, and so do all attempts to connect; the lock is held
+/// for a moment.
 #[derive(Clone, Default)]
 pub(crate) struct Cookies(Arc<Mutex<Stores>>);
 
-/// Hosts and paths tell the network's servers apart. Those behind Unix sockets are all asked for `localhost`, so each has a
-/// store of its own.
+/// Hosts and paths tell the network's servers apart. Those behind Unix sockets are all asked for
+/// `localhost`, so each has a store of its own.
 #[derive(Default)]
 struct Stores {
     network: CookieStore,
@@ -56,8 +58,8 @@ impl Cookies {
         Ok(())
     }
 
-    /// Takes the cookies that a response sets, of a server behind a Unix socket if there is one. Those that RFC 6265 does
-    /// not allow this server are ignored, as it asks.
+    /// Takes the cookies that a response sets, of a server behind a Unix socket if there is one.
+    /// Those that RFC 6265 does not allow this server are ignored, as it asks.
     pub(crate) fn store(&self, url: &Url, socket: Option<&Path>, headers: &Headers) {
         let url = http(url);
         let mut stores = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -75,17 +77,27 @@ impl Cookies {
         }
     }
 
-    /// Returns the value of a `Cookie` header (§5.4): those that go to this URL, and those `given` by the program that the
-    /// server has not set anew.
-    pub(crate) fn header(&self, url: &Url, socket: Option<&Path>, given: Option<&str>) -> Option<String> {
+    /// Returns the value of a `Cookie` header (§5.4): those that go to this URL, and those `given`
+    /// by the program that the server has not set anew.
+    pub(crate) fn header(
+        &self,
+        url: &Url,
+        socket: Option<&Path>,
+        given: Option<&str>,
+    ) -> Option<String> {
         let url = http(url);
         let mut stores = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut kept = stores.of(socket).matches(&url);
         // Those with longer paths first; the names are for an order that is always the same.
         kept.sort_by_key(|cookie| (Reverse(cookie.path.len()), cookie.name().to_owned()));
-        let given = given.into_iter().flat_map(|given| given.split(';')).map(str::trim).filter(|pair| !pair.is_empty());
-        let set_anew =
-            |pair: &str| kept.iter().any(|cookie| cookie.name() == pair.split('=').next().unwrap_or_default());
+        let given = given
+            .into_iter()
+            .flat_map(|given| given.split(';'))
+            .map(str::trim)
+            .filter(|pair| !pair.is_empty());
+        let set_anew = |pair: &str| {
+            kept.iter().any(|cookie| cookie.name() == pair.split('=').next().unwrap_or_default())
+        };
         let pairs: Vec<String> = given
             .filter(|pair| !set_anew(pair))
             .map(str::to_owned)
@@ -95,11 +107,13 @@ impl Cookies {
     }
 }
 
-/// §5.3 step 5, as far as the name alone tells a public suffix: one without a dot within is a top-level domain, under which
-/// anybody may have a host. A host of such a name, like `localhost`, gets the cookie for itself.
+/// §5.3 step 5, as far as the name alone tells a public suffix: one without a dot within is a
+/// top-level domain, under which anybody may have a host. A host of such a name, like `localhost`,
+/// gets the cookie for itself.
 ///
-/// Not from the list of public suffixes, which `cookie_store` could look into: that is 200 KiB of data which are out of date
-/// in every program that is not rebuilt, so as to keep apart the few servers that one program goes to.
+/// Not from the list of public suffixes, which `cookie_store` could look into: that is 200 KiB of
+/// data which are out of date in every program that is not rebuilt, so as to keep apart the few
+/// servers that one program goes to.
 fn for_no_top_level_domain<'a>(mut cookie: Cookie<'a>, url: &Url) -> Option<Cookie<'a>> {
     if let CookieDomain::Suffix(domain) = &cookie.domain
         && !domain.trim_matches('.').contains('.')
@@ -114,8 +128,9 @@ fn for_no_top_level_domain<'a>(mut cookie: Cookie<'a>, url: &Url) -> Option<Cook
 
 /// There always is for one that replaces another, or takes it away.
 fn has_room(store: &mut CookieStore, cookie: &Cookie<'_>) -> bool {
-    let same =
-        |kept: &Cookie<'_>| kept.name() == cookie.name() && kept.domain == cookie.domain && kept.path == cookie.path;
+    let same = |kept: &Cookie<'_>| {
+        kept.name() == cookie.name() && kept.domain == cookie.domain && kept.path == cookie.path
+    };
     if store.iter_any().count() < MAX_COOKIES || store.iter_any().any(same) {
         return true;
     }
@@ -146,7 +161,8 @@ mod tests {
     }
 
     fn set(cookies: &Cookies, from: &str, values: &[&str]) {
-        let fields = values.iter().map(|value| ("set-cookie".to_owned(), (*value).to_owned())).collect();
+        let fields =
+            values.iter().map(|value| ("set-cookie".to_owned(), (*value).to_owned())).collect();
         cookies.store(&url(from), None, &Headers::new(fields));
     }
 
@@ -188,7 +204,11 @@ mod tests {
         assert_eq!(header(&cookies, "ws://a.example/").as_deref(), Some("wide=1"));
         assert_eq!(header(&cookies, "wss://x.a.example/").as_deref(), Some("wide=1"));
         assert_eq!(header(&cookies, "wss://b.example/"), None);
-        set(&cookies, "wss://a.example/", &["secure=2; Secure", "wide=; Domain=a.example; Max-Age=0"]);
+        set(
+            &cookies,
+            "wss://a.example/",
+            &["secure=2; Secure", "wide=; Domain=a.example; Max-Age=0"],
+        );
         assert_eq!(header(&cookies, "wss://a.example/").as_deref(), Some("secure=2"));
     }
 
@@ -218,7 +238,8 @@ mod tests {
         let cookies = Cookies::default();
         let localhost = url("ws://localhost/");
         let sets = Headers::new(vec![("Set-Cookie".into(), "a=1; Domain=localhost".into())]);
-        let kept = |path: Option<&str>| cookies.header(&localhost, path.map(Path::new), None).is_some();
+        let kept =
+            |path: Option<&str>| cookies.header(&localhost, path.map(Path::new), None).is_some();
         cookies.store(&localhost, Some(Path::new("/0.sock")), &sets);
         assert_eq!(["/0.sock", "/1.sock"].map(|path| kept(Some(path))), [true, false]);
         assert!(!kept(None));
@@ -228,7 +249,11 @@ mod tests {
         for i in 0..2 * MAX_SOCKETS {
             cookies.store(&localhost, Some(Path::new(&format!("/{i}.sock"))), &sets);
         }
-        assert!(!kept(Some("/0.sock")) && kept(Some(&format!("/{}.sock", 2 * MAX_SOCKETS - 1))) && kept(None));
+        assert!(
+            !kept(Some("/0.sock"))
+                && kept(Some(&format!("/{}.sock", 2 * MAX_SOCKETS - 1)))
+                && kept(None)
+        );
         assert_eq!(cookies.0.lock().unwrap().sockets.len(), MAX_SOCKETS);
     }
 
@@ -255,7 +280,11 @@ mod tests {
         assert!(header(&cookies, "ws://a.example/").unwrap().contains("late=1"));
 
         let cookies = Cookies::default();
-        set(&cookies, "ws://a.example/", &[&format!("long={}", "x".repeat(MAX_COOKIE)), "odd=\u{7f}", "", "="]);
+        set(
+            &cookies,
+            "ws://a.example/",
+            &[&format!("long={}", "x".repeat(MAX_COOKIE)), "odd=\u{7f}", "", "="],
+        );
         assert_eq!(header(&cookies, "ws://a.example/"), None);
     }
 }

@@ -12,14 +12,15 @@ pub(crate) const MIN_COMPRESSING_BITS: u8 = 9;
 
 /// Compression of messages (RFC 7692), for `compression`.
 ///
-/// What is chosen here is offered; [`Handshake::extensions`](crate::Handshake::extensions) tells what the server agreed to,
-/// and it may agree to none. Messages that are not compressed are received all the same. What `queue_while_disconnected` kept
-/// goes out uncompressed.
+/// What is chosen here is offered; [`Handshake::extensions`](crate::Handshake::extensions) tells
+/// what the server agreed to, and it may agree to none. Messages that are not compressed are
+/// received all the same. What `queue_while_disconnected` kept goes out uncompressed.
 ///
-/// Memory is allocated with the first compressed message of its direction and kept for the life of the connection: for
-/// receiving 47 KiB, for sending 370 KiB with a window of 15 bits, 260 with one of 12 and 245 with one of 9. Where
-/// `no_context_takeover` was agreed to for a direction, a connection has it only while a message is being compressed or
-/// arrives, and the process keeps up to four for whichever connection is next.
+/// Memory is allocated with the first compressed message of its direction and kept for the life of
+/// the connection: for receiving 47 KiB, for sending 370 KiB with a window of 15 bits, 260 with one
+/// of 12 and 245 with one of 9. Where `no_context_takeover` was agreed to for a direction, a
+/// connection has it only while a message is being compressed or arrives, and the process keeps up
+/// to four for whichever connection is next.
 ///
 /// ```no_run
 /// use websocket_app::{Deflate, WebSocketApp};
@@ -47,7 +48,8 @@ impl Default for Deflate {
             client_no_context_takeover: false,
             server_max_window_bits: None,
             client_max_window_bits: None,
-            // Most of the gain for a fraction of the time: what a stream of similar messages has in common is in the window.
+            // Most of the gain for a fraction of the time: what a stream of similar messages has in
+            // common is in the window.
             level: 1,
             min_size: 1 << 10,
         }
@@ -55,29 +57,29 @@ impl Default for Deflate {
 }
 
 impl Deflate {
-    /// Asks the server to forget each message after it was compressed, which costs it less memory and compresses worse.
-    /// Defaults to `false`.
+    /// Asks the server to forget each message after it was compressed, which costs it less memory
+    /// and compresses worse. Defaults to `false`.
     pub fn server_no_context_takeover(mut self, no_takeover: bool) -> Self {
         self.server_no_context_takeover = no_takeover;
         self
     }
 
-    /// Forgets each message after it was compressed, so that the server need not remember it. Done as well when the server
-    /// asks for it. Defaults to `false`.
+    /// Forgets each message after it was compressed, so that the server need not remember it. Done
+    /// as well when the server asks for it. Defaults to `false`.
     pub fn client_no_context_takeover(mut self, no_takeover: bool) -> Self {
         self.client_no_context_takeover = no_takeover;
         self
     }
 
-    /// Asks the server to compress with a window of at most 2^`bits` bytes, 8 to 15. A server that cannot do that must not
-    /// agree to compression at all. Defaults to `None`: any, up to 15.
+    /// Asks the server to compress with a window of at most 2^`bits` bytes, 8 to 15. A server that
+    /// cannot do that must not agree to compression at all. Defaults to `None`: any, up to 15.
     pub fn server_max_window_bits(mut self, bits: impl Into<Option<u8>>) -> Self {
         self.server_max_window_bits = bits.into();
         self
     }
 
-    /// Compresses with a window of at most 2^`bits` bytes, 8 to 15. The server may ask for less. With 8, which zlib cannot
-    /// do, messages are sent uncompressed. Defaults to `None`: 15.
+    /// Compresses with a window of at most 2^`bits` bytes, 8 to 15. The server may ask for less.
+    /// With 8, which zlib cannot do, messages are sent uncompressed. Defaults to `None`: 15.
     pub fn client_max_window_bits(mut self, bits: impl Into<Option<u8>>) -> Self {
         self.client_max_window_bits = bits.into();
         self
@@ -89,8 +91,8 @@ impl Deflate {
         self
     }
 
-    /// Sends messages shorter than this uncompressed. Defaults to 1 KiB: below that the time to compress is seldom worth
-    /// the bytes, which fit into one packet anyway.
+    /// Sends messages shorter than this uncompressed. Defaults to 1 KiB: below that the time to
+    /// compress is seldom worth the bytes, which fit into one packet anyway.
     pub fn min_size(mut self, bytes: usize) -> Self {
         self.min_size = bytes;
         self
@@ -112,7 +114,10 @@ impl Deflate {
             return Err((format!("compression: level({})", self.level), "must be from 1 to 9"));
         }
         if cfg!(not(feature = "deflate")) {
-            return Err(("compression".into(), "needs the crate's feature \"deflate\", which is off"));
+            return Err((
+                "compression".into(),
+                "needs the crate's feature \"deflate\", which is off",
+            ));
         }
         Ok(())
     }
@@ -157,7 +162,9 @@ impl Deflate {
                 Some((name, value)) => (name.trim(), Some(unquoted(value.trim()))),
                 None => (parameter, None),
             };
-            let wrong = |what: &str| format!("permessage-deflate: {what} in the server's `{}`", excerpt(answer));
+            let wrong = |what: &str| {
+                format!("permessage-deflate: {what} in the server's `{}`", excerpt(answer))
+            };
             if seen.contains(&name) {
                 return Err(wrong("a repeated parameter"));
             }
@@ -184,10 +191,14 @@ impl Deflate {
         }
         // What was asked of the server it must have said yes to (§7.1.1.1, §7.1.2.1).
         if self.server_no_context_takeover && !agreed.server_no_context_takeover {
-            return Err("permessage-deflate: the server did not agree to server_no_context_takeover".into());
+            return Err(
+                "permessage-deflate: the server did not agree to server_no_context_takeover".into(),
+            );
         }
         if self.server_max_window_bits.is_some() && !seen.contains(&"server_max_window_bits") {
-            return Err("permessage-deflate: the server did not agree to server_max_window_bits".into());
+            return Err(
+                "permessage-deflate: the server did not agree to server_max_window_bits".into()
+            );
         }
         Ok(agreed)
     }
@@ -217,7 +228,8 @@ fn unquoted(value: &str) -> &str {
 }
 
 impl NegotiatedDeflate {
-    /// Returns how this side compresses what it sends: the parameters carry the name of who compresses (RFC 7692 §7.1).
+    /// Returns how this side compresses what it sends: the parameters carry the name of who
+    /// compresses (RFC 7692 §7.1).
     pub(crate) fn of(&self, role: Role) -> OneWay {
         let (max_window_bits, no_context_takeover) = match role {
             Role::Client => (self.client_max_window_bits, self.client_no_context_takeover),
@@ -228,7 +240,11 @@ impl NegotiatedDeflate {
 
     /// Returns the length from which on this side compresses messages.
     pub(crate) fn compress_from(&self, role: Role) -> usize {
-        if self.of(role).max_window_bits < MIN_COMPRESSING_BITS { usize::MAX } else { self.min_size }
+        if self.of(role).max_window_bits < MIN_COMPRESSING_BITS {
+            usize::MAX
+        } else {
+            self.min_size
+        }
     }
 }
 
@@ -269,7 +285,13 @@ mod tests {
         let agreed = any.agree(all).unwrap();
         assert!(agreed.server_no_context_takeover && agreed.client_no_context_takeover);
         assert_eq!((agreed.server_max_window_bits, agreed.client_max_window_bits), (10, 9));
-        assert_eq!(any.client_max_window_bits(9).agree("permessage-deflate").unwrap().client_max_window_bits, 9);
+        assert_eq!(
+            any.client_max_window_bits(9)
+                .agree("permessage-deflate")
+                .unwrap()
+                .client_max_window_bits,
+            9
+        );
     }
 
     #[test]
@@ -278,7 +300,10 @@ mod tests {
         for (deflate, answer) in [
             (Deflate::default(), "permessage-bzip2"),
             (Deflate::default(), "permessage-deflate; unknown"),
-            (Deflate::default(), "permessage-deflate; server_no_context_takeover; server_no_context_takeover"),
+            (
+                Deflate::default(),
+                "permessage-deflate; server_no_context_takeover; server_no_context_takeover",
+            ),
             (Deflate::default(), "permessage-deflate; server_no_context_takeover=1"),
             (Deflate::default(), "permessage-deflate; server_max_window_bits"),
             (Deflate::default(), "permessage-deflate; client_max_window_bits"),
@@ -287,7 +312,10 @@ mod tests {
             (Deflate::default(), "permessage-deflate; server_max_window_bits=010"),
             (Deflate::default(), "permessage-deflate; client_max_window_bits=+9"),
             (Deflate::default(), "permessage-deflate; client_max_window_bits=\"9"),
-            (Deflate::default().client_max_window_bits(9), "permessage-deflate; client_max_window_bits=10"),
+            (
+                Deflate::default().client_max_window_bits(9),
+                "permessage-deflate; client_max_window_bits=10",
+            ),
             (strict.clone(), "permessage-deflate; server_no_context_takeover"),
             (strict.clone(), "permessage-deflate; server_max_window_bits=10"),
             (strict, "permessage-deflate; server_no_context_takeover; server_max_window_bits=11"),

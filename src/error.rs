@@ -1,5 +1,6 @@
-//! What can go wrong, sorted by whose fault it is: the caller's input, the network, the server's refusal, the peer's
-//! protocol violation, our own limits, the caller's callbacks. A leaf: no I/O, no locks.
+//! What can go wrong, sorted by whose fault it is: the caller's input, the network, the server's
+//! refusal, the peer's protocol violation, our own limits, the caller's callbacks. A leaf: no I/O,
+//! no locks.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -14,16 +15,17 @@ use crate::redact::{excerpt, shown_url};
 
 /// The error type of the crate.
 ///
-/// The variants say whose fault it is, so that a program can decide whether to try again: [`Invalid`](Self::Invalid)
-/// never gets better by itself, [`Network`](Self::Network) and [`Timeout`](Self::Timeout) often do. The text names the
-/// URL or option, the phase, and what to do. [`source`](StdError::source) is set where there is an underlying error.
+/// The variants say whose fault it is, so that a program can decide whether to try again:
+/// [`Invalid`](Self::Invalid) never gets better by itself, [`Network`](Self::Network) and
+/// [`Timeout`](Self::Timeout) often do. The text names the URL or option, the phase, and what to
+/// do. [`source`](StdError::source) is set where there is an underlying error.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// A URL, option, header or certificate that cannot be used. Found before any socket is opened.
     Invalid(Box<InvalidInput>),
-    /// The network failed: a name that does not resolve, a refused or reset connection, an end of stream without a Close
-    /// frame.
+    /// The network failed: a name that does not resolve, a refused or reset connection, an end of
+    /// stream without a Close frame.
     Network {
         /// What the connection was doing.
         phase: Phase,
@@ -36,23 +38,25 @@ pub enum Error {
     Timeout {
         /// What took too long.
         phase: Phase,
-        /// The host and port, or the address; where a TCP connection was waited for, with the addresses that did not answer.
+        /// The host and port, or the address; where a TCP connection was waited for, with the
+        /// addresses that did not answer.
         peer: Box<str>,
         /// The limit that was exceeded.
         after: Duration,
     },
-    /// TLS could not be agreed: most often a certificate that is not trusted, expired, or for another name.
+    /// TLS could not be agreed: most often a certificate that is not trusted, expired, or for
+    /// another name.
     Tls {
         /// The host and port.
         peer: Box<str>,
         /// What the TLS library said.
         source: Arc<dyn StdError + Send + Sync>,
-        /// Whether it may go well the next time, as far as the TLS library tells: false where a certificate, a name or a
-        /// version is what is wrong.
+        /// Whether it may go well the next time, as far as the TLS library tells: false where a
+        /// certificate, a name or a version is what is wrong.
         temporary: bool,
     },
-    /// The proxy opened no way to the server: it wants a password, does not allow the server, cannot reach it, or is no
-    /// proxy.
+    /// The proxy opened no way to the server: it wants a password, does not allow the server,
+    /// cannot reach it, or is no proxy.
     Proxy(Box<ProxyRefusal>),
     /// The server answered the upgrade with another status than 101: 403, 404, a redirect.
     Rejected(Box<Rejection>),
@@ -78,14 +82,15 @@ pub enum Error {
     },
     /// A callback returned this error. The connection goes on.
     Callback(Arc<dyn StdError + Send + Sync>),
-    /// A callback panicked with this message, or what else of the program's is called on the event loop, such as its logger.
-    /// The run is over.
+    /// A callback panicked with this message, or what else of the program's is called on the event
+    /// loop, such as its logger. The run is over.
     Panicked(Box<str>),
     /// The connection was closed while, or before, something was asked of it.
     Closed(Box<Close>),
     /// A message could not be sent.
     Send(SendError),
-    /// The operating system did not give what running needs: a thread, or something to wait on sockets with.
+    /// The operating system did not give what running needs: a thread, or something to wait on
+    /// sockets with.
     System {
         /// What was asked for.
         what: &'static str,
@@ -112,22 +117,34 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Invalid(input) => input.fmt(f),
-            Error::Network { phase: Phase::Open, peer, source } => write!(f, "connection to {peer} lost: {source}"),
+            Error::Network { phase: Phase::Open, peer, source } => {
+                write!(f, "connection to {peer} lost: {source}")
+            }
             Error::Network { phase, peer, source } => write!(f, "{phase} {peer}: {source}"),
             Error::Timeout { phase: Phase::Open, peer, after } => {
                 write!(f, "connection to {peer} lost: nothing heard for {after:?}")
             }
             Error::Timeout { phase: Phase::Closing, peer, after } => {
-                write!(f, "{} {peer}: not done within the close_timeout of {after:?}", Phase::Closing)
+                write!(
+                    f,
+                    "{} {peer}: not done within the close_timeout of {after:?}",
+                    Phase::Closing
+                )
             }
             Error::Timeout { phase, peer, after } => {
-                write!(f, "{phase} {peer}: not done within the connect_timeout of {after:?} ({})", phase.when_slow())
+                write!(
+                    f,
+                    "{phase} {peer}: not done within the connect_timeout of {after:?} ({})",
+                    phase.when_slow()
+                )
             }
             Error::Tls { peer, source, .. } => write!(f, "TLS handshake with {peer}: {source}"),
             Error::Proxy(refusal) => refusal.fmt(f),
             Error::Rejected(rejection) => rejection.fmt(f),
             Error::Upgrade { peer, problem } => write!(f, "WebSocket upgrade by {peer}: {problem}"),
-            Error::Protocol(violation) => write!(f, "the peer broke the WebSocket protocol: {violation}"),
+            Error::Protocol(violation) => {
+                write!(f, "the peer broke the WebSocket protocol: {violation}")
+            }
             Error::Limit(limit) => limit.fmt(f),
             Error::Attempt { attempt, retry_in: Some(delay), source } => {
                 write!(f, "attempt {attempt} failed, the next is in {delay:.1?}: {source}")
@@ -139,7 +156,9 @@ impl fmt::Display for Error {
             Error::Panicked(message) => write!(f, "a callback panicked: {message}"),
             Error::Closed(close) => write!(f, "the connection is closed: {close}"),
             Error::Send(error) => error.fmt(f),
-            Error::System { what, source } => write!(f, "the operating system did not give {what}: {source}"),
+            Error::System { what, source } => {
+                write!(f, "the operating system did not give {what}: {source}")
+            }
         }
     }
 }
@@ -208,7 +227,9 @@ impl Phase {
             Phase::Connect => "is the address right, and does a firewall let us through?",
             Phase::Proxy => "is the proxy overloaded, or the server out of its reach?",
             Phase::Tls => "does it speak TLS on this port?",
-            Phase::Upgrade | Phase::Open | Phase::Closing => "is this its WebSocket port, and ws:// or wss:// right?",
+            Phase::Upgrade | Phase::Open | Phase::Closing => {
+                "is this its WebSocket port, and ws:// or wss:// right?"
+            }
         }
     }
 }
@@ -235,8 +256,8 @@ pub struct ProxyRefusal {
     pub proxy: String,
     /// The host and port that it was asked for.
     pub destination: String,
-    /// The HTTP status, or the code of the SOCKS reply. `None` where there was no such: the answer was something else, or no
-    /// way to authenticate suits both sides.
+    /// The HTTP status, or the code of the SOCKS reply. `None` where there was no such: the answer
+    /// was something else, or no way to authenticate suits both sides.
     pub reply: Option<u16>,
     /// What that means, and what to try.
     pub problem: String,
@@ -246,11 +267,16 @@ pub struct ProxyRefusal {
 
 impl fmt::Display for ProxyRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the proxy {} opened no way to {}: {}", self.proxy, self.destination, self.problem)
+        write!(
+            f,
+            "the proxy {} opened no way to {}: {}",
+            self.proxy, self.destination, self.problem
+        )
     }
 }
 
-/// The HTTP statuses among 4xx that get better by themselves: timeout, too early, too many requests.
+/// The HTTP statuses among 4xx that get better by themselves: timeout, too early, too many
+/// requests.
 const TEMPORARY: [u16; 3] = [408, 425, 429];
 
 /// Returns whether what an HTTP status says may get better by itself.
@@ -287,14 +313,17 @@ impl fmt::Display for Rejection {
         }
         match excerpt(&String::from_utf8_lossy(&self.body)).as_str() {
             "" => Ok(()),
-            _ if self.repeats_the_request() => f.write_str(": (its text repeats the request, and is not shown)"),
+            _ if self.repeats_the_request() => {
+                f.write_str(": (its text repeats the request, and is not shown)")
+            }
             text => write!(f, ": {text}"),
         }
     }
 }
 
 impl Rejection {
-    /// Returns whether the body has headers of ours in it, as pages for debugging do: one of them may be a credential.
+    /// Returns whether the body has headers of ours in it, as pages for debugging do: one of them
+    /// may be a credential.
     fn repeats_the_request(&self) -> bool {
         let body = String::from_utf8_lossy(&self.body).to_lowercase();
         ["authorization", "cookie", "sec-websocket-key"].iter().any(|name| body.contains(name))
@@ -355,19 +384,31 @@ pub enum ProtocolError {
 impl fmt::Display for ProtocolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ProtocolError::ReservedBits => f.write_str("a reserved bit is set, without an extension that uses it"),
+            ProtocolError::ReservedBits => {
+                f.write_str("a reserved bit is set, without an extension that uses it")
+            }
             ProtocolError::ReservedOpcode(opcode) => write!(f, "opcode {opcode:#x} is reserved"),
             ProtocolError::MaskedFrame => f.write_str("a frame from the server is masked"),
             ProtocolError::UnmaskedFrame => f.write_str("a frame from the client is not masked"),
             ProtocolError::InvalidLength => f.write_str("a payload length has its highest bit set"),
             ProtocolError::FragmentedControlFrame => f.write_str("a control frame is fragmented"),
-            ProtocolError::OversizedControlFrame => f.write_str("a control frame has a payload of over 125 bytes"),
-            ProtocolError::UnexpectedContinuation => f.write_str("a continuation frame continues nothing"),
-            ProtocolError::UnfinishedMessage => f.write_str("a message begins before the last one has ended"),
+            ProtocolError::OversizedControlFrame => {
+                f.write_str("a control frame has a payload of over 125 bytes")
+            }
+            ProtocolError::UnexpectedContinuation => {
+                f.write_str("a continuation frame continues nothing")
+            }
+            ProtocolError::UnfinishedMessage => {
+                f.write_str("a message begins before the last one has ended")
+            }
             ProtocolError::InvalidUtf8 => f.write_str("text is not valid UTF-8"),
             ProtocolError::InvalidDeflate => f.write_str("a compressed message cannot be inflated"),
-            ProtocolError::InvalidClosePayload => f.write_str("a Close frame has half a close code"),
-            ProtocolError::InvalidCloseCode(code) => write!(f, "close code {code} must not be sent"),
+            ProtocolError::InvalidClosePayload => {
+                f.write_str("a Close frame has half a close code")
+            }
+            ProtocolError::InvalidCloseCode(code) => {
+                write!(f, "close code {code} must not be sent")
+            }
         }
     }
 }
@@ -397,14 +438,17 @@ impl fmt::Display for LimitError {
                 f,
                 "a message is longer than max_message_size, {limit} bytes: raise it, or take messages in pieces with on_fragment"
             ),
-            LimitError::Fragments { limit } => write!(f, "a message has more than max_fragments, {limit}, fragments"),
+            LimitError::Fragments { limit } => {
+                write!(f, "a message has more than max_fragments, {limit}, fragments")
+            }
         }
     }
 }
 
 impl StdError for LimitError {}
 
-/// Why a message was not sent. An owned message comes back with [`into_message`](Self::into_message).
+/// Why a message was not sent. An owned message comes back with
+/// [`into_message`](Self::into_message).
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
@@ -413,7 +457,8 @@ pub enum SendError {
         /// The message, where the caller gave it away.
         message: Option<OwnedMessage>,
     },
-    /// The queue has no room, and waiting is not allowed: `try_send`, or any send within a callback.
+    /// The queue has no room, and waiting is not allowed: `try_send`, or any send within a
+    /// callback.
     QueueFull {
         /// The message, where the caller gave it away.
         message: Option<OwnedMessage>,
@@ -427,8 +472,8 @@ pub enum SendError {
         /// How long that was.
         after: Duration,
     },
-    /// A blocking connection's message was queued, but the operating system did not take all of it in time. It may still go
-    /// out: sending it again may double it.
+    /// A blocking connection's message was queued, but the operating system did not take all of it
+    /// in time. It may still go out: sending it again may double it.
     Unwritten {
         /// How long that was.
         after: Duration,
@@ -448,7 +493,8 @@ pub enum SendError {
 }
 
 impl SendError {
-    /// Returns the message back, where it was given away as a `String`, `Vec<u8>`, `Bytes` or the like.
+    /// Returns the message back, where it was given away as a `String`, `Vec<u8>`, `Bytes` or the
+    /// like.
     pub fn into_message(self) -> Option<OwnedMessage> {
         match self {
             SendError::NotConnected { message }
@@ -471,12 +517,20 @@ impl fmt::Display for SendError {
                 )
             }
             SendError::Timeout { after, .. } => {
-                write!(f, "not sent: the send queue had no room for {after:?}, the peer reads too slowly")
+                write!(
+                    f,
+                    "not sent: the send queue had no room for {after:?}, the peer reads too slowly"
+                )
             }
             SendError::Unwritten { after } => {
-                write!(f, "queued, but not yet sent: the peer took less in {after:?}; do not send it again")
+                write!(
+                    f,
+                    "queued, but not yet sent: the peer took less in {after:?}; do not send it again"
+                )
             }
-            SendError::Expired { age, .. } => write!(f, "not sent: there was no connection for {age:.1?}"),
+            SendError::Expired { age, .. } => {
+                write!(f, "not sent: there was no connection for {age:.1?}")
+            }
             SendError::InvalidControl { problem } => write!(f, "not sent: {problem}"),
         }
     }
@@ -484,7 +538,8 @@ impl fmt::Display for SendError {
 
 impl StdError for SendError {}
 
-/// Shows of the message no more than its kind and length: errors are logged, and it may be a secret, or megabytes.
+/// Shows of the message no more than its kind and length: errors are logged, and it may be a
+/// secret, or megabytes.
 impl fmt::Debug for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let outline = |message: &Option<OwnedMessage>| message.as_ref().map(OwnedMessage::outline);
@@ -492,16 +547,24 @@ impl fmt::Debug for SendError {
             SendError::NotConnected { message } => {
                 f.debug_struct("NotConnected").field("message", &outline(message)).finish()
             }
-            SendError::QueueFull { message, limit } => {
-                f.debug_struct("QueueFull").field("message", &outline(message)).field("limit", limit).finish()
+            SendError::QueueFull { message, limit } => f
+                .debug_struct("QueueFull")
+                .field("message", &outline(message))
+                .field("limit", limit)
+                .finish(),
+            SendError::Timeout { message, after } => f
+                .debug_struct("Timeout")
+                .field("message", &outline(message))
+                .field("after", after)
+                .finish(),
+            SendError::Unwritten { after } => {
+                f.debug_struct("Unwritten").field("after", after).finish()
             }
-            SendError::Timeout { message, after } => {
-                f.debug_struct("Timeout").field("message", &outline(message)).field("after", after).finish()
-            }
-            SendError::Unwritten { after } => f.debug_struct("Unwritten").field("after", after).finish(),
-            SendError::Expired { message, age } => {
-                f.debug_struct("Expired").field("message", &outline(message)).field("age", age).finish()
-            }
+            SendError::Expired { message, age } => f
+                .debug_struct("Expired")
+                .field("message", &outline(message))
+                .field("age", age)
+                .finish(),
             SendError::InvalidControl { problem } => {
                 f.debug_struct("InvalidControl").field("problem", problem).finish()
             }
@@ -536,7 +599,10 @@ mod tests {
             let shown = format!("{error:?} {error:#?} {:?}", Error::Send(error.clone()));
             assert!(shown.contains("Text(6 bytes)") && !shown.contains("secret"), "{shown}");
         }
-        assert_eq!(format!("{:?}", SendError::NotConnected { message: None }), "NotConnected { message: None }");
+        assert_eq!(
+            format!("{:?}", SendError::NotConnected { message: None }),
+            "NotConnected { message: None }"
+        );
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! What the fuzz targets in `fuzz/` need of the inside. Exists under `cfg(fuzzing)` only, which cargo-fuzz sets; no part of
-//! the API. The properties themselves are in the targets.
+//! What the fuzz targets in `fuzz/` need of the inside. Exists under `cfg(fuzzing)` only, which
+//! cargo-fuzz sets; no part of the API. The properties themselves are in the targets.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -37,7 +37,9 @@ pub struct Compression {
 impl Compression {
     fn agreed(self) -> NegotiatedDeflate {
         let Compression { window_bits: bits, no_context_takeover } = self;
-        let mut answer = format!("permessage-deflate; server_max_window_bits={bits}; client_max_window_bits={bits}");
+        let mut answer = format!(
+            "permessage-deflate; server_max_window_bits={bits}; client_max_window_bits={bits}"
+        );
         if no_context_takeover {
             answer += "; server_no_context_takeover; client_no_context_takeover";
         }
@@ -58,15 +60,20 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Receives what the peer sends after the handshake, in reads of so many bytes as `size` says. Panics where a limit does
-    /// not hold.
+    /// Receives what the peer sends after the handshake, in reads of so many bytes as `size` says.
+    /// Panics where a limit does not hold.
     pub fn receive(&self, wire: &[u8], size: impl FnMut() -> usize) -> Vec<Event> {
         self.receiving(self.compression.map(Compression::agreed)).receive(&[], wire, size)
     }
 
-    /// Receives what a server sends from its response head on. The subprotocols `v1` and `v2` were offered, and compression
-    /// with this window where this connection has it. `None` is a head that is not whole.
-    pub fn open(&self, wire: &[u8], mut size: impl FnMut() -> usize) -> (Option<Result<Handshake, Error>>, Vec<Event>) {
+    /// Receives what a server sends from its response head on. The subprotocols `v1` and `v2` were
+    /// offered, and compression with this window where this connection has it. `None` is a head
+    /// that is not whole.
+    pub fn open(
+        &self,
+        wire: &[u8],
+        mut size: impl FnMut() -> usize,
+    ) -> (Option<Result<Handshake, Error>>, Vec<Event>) {
         let deflate = self.compression.map(|compression| {
             Deflate::default()
                 .client_max_window_bits(compression.window_bits)
@@ -137,9 +144,15 @@ impl Sending {
         payload.len()
     }
 
-    /// Sends a message of which the socket takes the first bytes of the payload only: gives what it took, header included;
-    /// the rest is queued. Only when nothing is queued, as in `Shared`.
-    pub fn send_begun(&mut self, text: bool, payload: &[u8], taken: usize, key: MaskingKey) -> Vec<u8> {
+    /// Sends a message of which the socket takes the first bytes of the payload only: gives what it
+    /// took, header included; the rest is queued. Only when nothing is queued, as in `Shared`.
+    pub fn send_begun(
+        &mut self,
+        text: bool,
+        payload: &[u8],
+        taken: usize,
+        key: MaskingKey,
+    ) -> Vec<u8> {
         assert!(self.queue.is_empty() && taken < payload.len(), "it would not be begun");
         let (mut wire, mask) = (Vec::new(), (self.role == Role::Client).then_some(key));
         frame::encode_header(&mut wire, Head::of(text), payload.len(), mask);
@@ -219,8 +232,14 @@ impl Backoff {
         self.course.on_open(after(self.start, at));
     }
 
-    /// Gives the delay and the number of the next attempt. `chance` is what the source of chance says.
-    pub fn on_end(&mut self, cause: Cause<'_>, at: Duration, chance: u64) -> Result<Option<(Duration, u32)>, Error> {
+    /// Gives the delay and the number of the next attempt. `chance` is what the source of chance
+    /// says.
+    pub fn on_end(
+        &mut self,
+        cause: Cause<'_>,
+        at: Duration,
+        chance: u64,
+    ) -> Result<Option<(Duration, u32)>, Error> {
         let retry = self.course.on_end(cause, after(self.start, at), &mut Chance(chance))?;
         Ok(retry.map(|retry| (retry.delay, retry.attempt)))
     }
@@ -233,7 +252,8 @@ impl Backoff {
 
 /// A server's refusal, with these values of `Retry-After`.
 pub fn rejection(status: u16, retry_after: &[String]) -> Error {
-    let headers = retry_after.iter().map(|value| ("Retry-After".to_owned(), value.clone())).collect();
+    let headers =
+        retry_after.iter().map(|value| ("Retry-After".to_owned(), value.clone())).collect();
     Error::Rejected(Box::new(Rejection {
         url: "ws://peer:1/".into(),
         status,

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
-/// The headers of an HTTP response: names in lower case, in no particular order; the values of each in that of the response.
+/// The headers of an HTTP response: names in lower case, in no particular order; the values of each
+/// in that of the response.
 ///
-/// `Debug` shows all names, but values only of headers that HTTP or RFC 6455 has for other things than credentials: of any other,
-/// such as `Set-Cookie`, it shows `…`. [`get`](Self::get) and [`iter`](Self::iter) give them all.
+/// `Debug` shows all names, but values only of headers that HTTP or RFC 6455 has for other things
+/// than credentials: of any other, such as `Set-Cookie`, it shows `…`. [`get`](Self::get) and
+/// [`iter`](Self::iter) give them all.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers(Vec<(String, String)>);
 
@@ -24,14 +26,16 @@ impl Headers {
         self.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// Returns every name and value; a name with several values comes as often, one after the other.
+    /// Returns every name and value; a name with several values comes as often, one after the
+    /// other.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 
-/// Headers whose values may be shown. Not those that are known to be secret, since any other may be: `X-Api-Key` for one. Neither
-/// `Location` is among them, nor `Sec-WebSocket-Protocol`: some hand over a token there.
+/// Headers whose values may be shown. Not those that are known to be secret, since any other may
+/// be: `X-Api-Key` for one. Neither `Location` is among them, nor `Sec-WebSocket-Protocol`: some
+/// hand over a token there.
 const HARMLESS: [&str; 14] = [
     "Allow",
     "Connection",
@@ -51,9 +55,13 @@ const HARMLESS: [&str; 14] = [
 
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let may_be_shown = |name: &str| HARMLESS.iter().any(|harmless| harmless.eq_ignore_ascii_case(name));
+        let may_be_shown =
+            |name: &str| HARMLESS.iter().any(|harmless| harmless.eq_ignore_ascii_case(name));
         f.debug_map()
-            .entries(self.iter().map(|(name, value)| (name, if may_be_shown(name) { value } else { "…" })))
+            .entries(
+                self.iter()
+                    .map(|(name, value)| (name, if may_be_shown(name) { value } else { "…" })),
+            )
             .finish()
     }
 }
@@ -64,10 +72,20 @@ mod tests {
 
     #[test]
     fn debug_shows_all_names_and_no_value_that_may_be_a_credential() {
-        let fields = [("SERVER", "nginx"), ("upgrade", "websocket"), ("Set-Cookie", "a=secret"), ("X-Token", "secret")];
-        let headers = Headers::new(fields.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
-        let shown = r#"{"SERVER": "nginx", "upgrade": "websocket", "Set-Cookie": "…", "X-Token": "…"}"#;
+        let fields = [
+            ("SERVER", "nginx"),
+            ("upgrade", "websocket"),
+            ("Set-Cookie", "a=secret"),
+            ("X-Token", "secret"),
+        ];
+        let headers =
+            Headers::new(fields.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+        let shown =
+            r#"{"SERVER": "nginx", "upgrade": "websocket", "Set-Cookie": "…", "X-Token": "…"}"#;
         assert_eq!(format!("{headers:?}"), shown);
-        assert_eq!((headers.get("set-cookie"), headers.get("x-token")), (Some("a=secret"), Some("secret")));
+        assert_eq!(
+            (headers.get("set-cookie"), headers.get("x-token")),
+            (Some("a=secret"), Some("secret"))
+        );
     }
 }

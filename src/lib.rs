@@ -1,5 +1,6 @@
-//! A blocking, callback-style WebSocket client (RFC 6455) in the manner of Python's `websocket.WebSocketApp`: no async
-//! runtime, a read loop on its own thread, closures, and a [`Sender`] that any thread may clone and use, over TLS too.
+//! A blocking, callback-style WebSocket client (RFC 6455) in the manner of Python's
+//! `websocket.WebSocketApp`: no async runtime, a read loop on its own thread, closures, and a
+//! [`Sender`] that any thread may clone and use, over TLS too.
 //!
 //! # Quick start
 //!
@@ -15,8 +16,9 @@
 //! # Ok::<(), websocket_app::Error>(())
 //! ```
 //!
-//! Every callback is optional, and every option is a chained method whose documentation ends with what it defaults to.
-//! [`new`](WebSocketApp::new) never fails: a URL or option that is wrong is the error of the run, before any socket is opened.
+//! Every callback is optional, and every option is a chained method whose documentation ends with
+//! what it defaults to. [`new`](WebSocketApp::new) never fails: a URL or option that is wrong is
+//! the error of the run, before any socket is opened.
 //!
 //! There are five ways to run:
 //!
@@ -28,7 +30,8 @@
 //! | [`EventLoop::add`] | on the loop's thread, which may have many apps | at once, with an [`AppHandle`] |
 //! | [`WebSocket::connect`] | there are none: [`recv`](WebSocket::recv) waits for a message | when connected |
 //!
-//! A callback returns nothing or a `Result`. Where it uses `?`, the closure needs to be told the error type:
+//! A callback returns nothing or a `Result`. Where it uses `?`, the closure needs to be told the
+//! error type:
 //!
 //! ```no_run
 //! use websocket_app::{CallbackError, WebSocketApp};
@@ -44,7 +47,8 @@
 //! # Ok::<(), websocket_app::Error>(())
 //! ```
 //!
-//! Closures that share state need an `Arc` or a channel. A [`Handler`] does not: its methods take `&mut self`.
+//! Closures that share state need an `Arc` or a channel. A [`Handler`] does not: its methods take
+//! `&mut self`.
 //!
 //! ```no_run
 //! use websocket_app::{CallbackError, Handler, Message, Sender, WebSocketApp};
@@ -70,22 +74,26 @@
 //!
 //! # Threads
 //!
-//! An app has one thread that reads and calls back: the caller's in `run_forever`, that of its `EventLoop`, or one of its
-//! own. Connecting (looking up, TCP, proxy, TLS, upgrade) is done on a short-lived thread beside it, so that `close()` ends
-//! that too. An idle connection wakes up for its timers alone.
+//! An app has one thread that reads and calls back: the caller's in `run_forever`, that of its
+//! `EventLoop`, or one of its own. Connecting (looking up, TCP, proxy, TLS, upgrade) is done on a
+//! short-lived thread beside it, so that `close()` ends that too. An idle connection wakes up for
+//! its timers alone.
 //!
-//! Beside these the process has two threads at most, whatever the number of apps: `websocket-watchdog` notices callbacks that
-//! take long, and sleeps while none runs; `websocket-flusher` writes the end of streams of small messages, and is there only
-//! while there are some.
+//! Beside these the process has two threads at most, whatever the number of apps:
+//! `websocket-watchdog` notices callbacks that take long, and sleeps while none runs;
+//! `websocket-flusher` writes the end of streams of small messages, and is there only while there
+//! are some.
 //!
-//! A [`Sender`] is a handle to the connection: cheap to clone, `Send + Sync`, with methods that take `&self`. Every callback gets
-//! one, and [`WebSocketApp::sender`] and [`AppHandle::sender`] give it to any other thread. It works from before the run,
-//! when sending is [`SendError::NotConnected`], to after its end.
+//! A [`Sender`] is a handle to the connection: cheap to clone, `Send + Sync`, with methods that
+//! take `&self`. Every callback gets one, and [`WebSocketApp::sender`] and [`AppHandle::sender`]
+//! give it to any other thread. It works from before the run, when sending is
+//! [`SendError::NotConnected`], to after its end.
 //!
-//! While a callback takes long, another thread stands in for reading and for answering pings, so the connection and the other
-//! apps of an [`EventLoop`] do not suffer; the app's own next message waits until the callback returns. The callbacks of
-//! `run_forever` stay on the caller's thread. The blocking [`WebSocket`] has no thread of its own: it answers pings, and keeps the
-//! connection alive, while a thread waits in [`recv`](WebSocket::recv).
+//! While a callback takes long, another thread stands in for reading and for answering pings, so
+//! the connection and the other apps of an [`EventLoop`] do not suffer; the app's own next message
+//! waits until the callback returns. The callbacks of `run_forever` stay on the caller's thread.
+//! The blocking [`WebSocket`] has no thread of its own: it answers pings, and keeps the connection
+//! alive, while a thread waits in [`recv`](WebSocket::recv).
 //!
 //! # What is promised to callbacks
 //!
@@ -103,11 +111,13 @@
 //!
 //! # Sending
 //!
-//! [`Sender::send`] takes anything that is text or binary by its type: `&str`, `String`, `&[u8]`, `Vec<u8>`, `Bytes`, `Arc<[u8]>`,
-//! [`Message`], [`OwnedMessage`]. One thread's messages stay in their order. `Ok` means that the message is written or queued, not
-//! that it has arrived; [`flush`](Sender::flush) waits until the operating system has all of it.
+//! [`Sender::send`] takes anything that is text or binary by its type: `&str`, `String`, `&[u8]`,
+//! `Vec<u8>`, `Bytes`, `Arc<[u8]>`, [`Message`], [`OwnedMessage`]. One thread's messages stay in
+//! their order. `Ok` means that the message is written or queued, not that it has arrived;
+//! [`flush`](Sender::flush) waits until the operating system has all of it.
 //!
-//! The queue is bounded in bytes ([`max_send_buffer`](WebSocketApp::max_send_buffer)). Where the peer reads too slowly:
+//! The queue is bounded in bytes ([`max_send_buffer`](WebSocketApp::max_send_buffer)). Where the
+//! peer reads too slowly:
 //!
 //! | call | waits for room | then |
 //! |---|---|---|
@@ -115,40 +125,48 @@
 //! | `send_timeout(message, d)`, on an ordinary thread | for `d` | [`SendError::Timeout`] |
 //! | `try_send`; any send within a callback | never | [`SendError::QueueFull`] |
 //!
-//! Without an open connection it is [`SendError::NotConnected`]. The error hands back a message that was given away
-//! ([`SendError::into_message`]). Within a callback, `?` passes it to `on_error`.
+//! Without an open connection it is [`SendError::NotConnected`]. The error hands back a message
+//! that was given away ([`SendError::into_message`]). Within a callback, `?` passes it to
+//! `on_error`.
 //!
 //! # Closing
 //!
-//! [`Sender::close`] begins the closing handshake (RFC 6455 §7.1.2) with code 1000, [`close_with`](Sender::close_with) with
-//! your code and reason; both return at once, and `on_close` tells how it ended. Sends from then on are
-//! [`SendError::NotConnected`]. [`abort`](Sender::abort) drops the connection without a word. The peer's Close frame is
-//! answered by itself.
+//! [`Sender::close`] begins the closing handshake (RFC 6455 §7.1.2) with code 1000,
+//! [`close_with`](Sender::close_with) with your code and reason; both return at once, and
+//! `on_close` tells how it ended. Sends from then on are [`SendError::NotConnected`].
+//! [`abort`](Sender::abort) drops the connection without a word. The peer's Close frame is answered
+//! by itself.
 //!
-//! A peer that vanishes without a word is noticed by the keepalive: a ping every [`ping_interval`](WebSocketApp::ping_interval),
-//! and the connection is given up [`ping_timeout`](WebSocketApp::ping_timeout) later unless any byte came in since. Both are on
-//! by default.
+//! A peer that vanishes without a word is noticed by the keepalive: a ping every
+//! [`ping_interval`](WebSocketApp::ping_interval), and the connection is given up
+//! [`ping_timeout`](WebSocketApp::ping_timeout) later unless any byte came in since. Both are on by
+//! default.
 //!
 //! # Reconnecting
 //!
-//! Off unless asked for. [`reconnect`](WebSocketApp::reconnect) takes a [`Reconnect`]: after a fixed time, or one that doubles, of
-//! which a random part is waited. A connection that was lost or closed by the peer gives its `on_error` and `on_close` as
-//! always, the latter with [`reconnect_in`](Close::reconnect_in); the next one begins with `on_reconnect`. What cannot get better
-//! by itself (a bad URL, a certificate that is not trusted, most HTTP statuses 4xx) is not tried again. Where tokens expire,
-//! [`headers_with`](WebSocketApp::headers_with) and [`url_with`](WebSocketApp::url_with) are asked before each attempt.
+//! Off unless asked for. [`reconnect`](WebSocketApp::reconnect) takes a [`Reconnect`]: after a
+//! fixed time, or one that doubles, of which a random part is waited. A connection that was lost or
+//! closed by the peer gives its `on_error` and `on_close` as always, the latter with
+//! [`reconnect_in`](Close::reconnect_in); the next one begins with `on_reconnect`. What cannot get
+//! better by itself (a bad URL, a certificate that is not trusted, most HTTP statuses 4xx) is not
+//! tried again. Where tokens expire, [`headers_with`](WebSocketApp::headers_with) and
+//! [`url_with`](WebSocketApp::url_with) are asked before each attempt.
 //!
 //! What is sent meanwhile is [`SendError::NotConnected`], unless
-//! [`queue_while_disconnected`](WebSocketApp::queue_while_disconnected) keeps it for the next connection.
+//! [`queue_while_disconnected`](WebSocketApp::queue_while_disconnected) keeps it for the next
+//! connection.
 //!
 //! # Connecting
 //!
-//! A URL is `ws://`, `wss://`, or that of a Unix socket: `ws+unix:/path/to.sock:/uri` (`wss+unix:` with TLS), where the
-//! server is asked for `localhost`. A host with several addresses is tried at all of them, IPv6 and IPv4 in turns, each a
-//! quarter of a second after the one before, until one connects (RFC 8305).
+//! A URL is `ws://`, `wss://`, or that of a Unix socket: `ws+unix:/path/to.sock:/uri` (`wss+unix:`
+//! with TLS), where the server is asked for `localhost`. A host with several addresses is tried at
+//! all of them, IPv6 and IPv4 in turns, each a quarter of a second after the one before, until one
+//! connects (RFC 8305).
 //!
-//! A connection goes through the proxy that [`proxy`](WebSocketApp::proxy) names, HTTP or SOCKS, or else the environment
-//! (`http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`), which [`no_proxy`](WebSocketApp::no_proxy) ignores. TLS goes through it
-//! to the server: a proxy sees no more than the server's name. Redirects are followed where
+//! A connection goes through the proxy that [`proxy`](WebSocketApp::proxy) names, HTTP or SOCKS, or
+//! else the environment (`http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`), which
+//! [`no_proxy`](WebSocketApp::no_proxy) ignores. TLS goes through it to the server: a proxy sees no
+//! more than the server's name. Redirects are followed where
 //! [`max_redirects`](WebSocketApp::max_redirects) says so.
 //!
 //! | to | there is |
@@ -160,9 +178,10 @@
 //! | ask for another host than the URL's | [`host`](WebSocketApp::host) |
 //! | send back the cookies that the server sets | [`keep_cookies`](WebSocketApp::keep_cookies) |
 //!
-//! Whatever it is, it ends with [`connect_timeout`](WebSocketApp::connect_timeout), and `close()` ends it at once: a resolver
-//! or connector that hangs is left alone, on a thread of its own; with eight of an app's left so, its next attempt fails without
-//! asking, until one of them returns. Unix sockets, connectors and sockets of your own have no proxy.
+//! Whatever it is, it ends with [`connect_timeout`](WebSocketApp::connect_timeout), and `close()`
+//! ends it at once: a resolver or connector that hangs is left alone, on a thread of its own; with
+//! eight of an app's left so, its next attempt fails without asking, until one of them returns.
+//! Unix sockets, connectors and sockets of your own have no proxy.
 //!
 //! # Errors
 //!
@@ -179,13 +198,13 @@
 //! | your callbacks' | [`Callback`](Error::Callback), [`Panicked`](Error::Panicked) | that is yours to say |
 //! | the machine's | [`System`](Error::System) | when it has threads and files to spare |
 //!
-//! A send has an error type of its own, [`SendError`], which turns into [`Error::Send`] with `?`. [`Error::Closed`] is what
-//! [`WebSocket::recv`] gives once the connection was closed in order.
+//! A send has an error type of its own, [`SendError`], which turns into [`Error::Send`] with `?`.
+//! [`Error::Closed`] is what [`WebSocket::recv`] gives once the connection was closed in order.
 //!
 //! # Logging
 //!
-//! Through the [`log`] facade. Nothing is logged that is a credential: no `Authorization`, no cookie, no user info, no query of a
-//! URL.
+//! Through the [`log`] facade. Nothing is logged that is a credential: no `Authorization`, no
+//! cookie, no user info, no query of a URL.
 //!
 //! | target | level | what |
 //! |---|---|---|
@@ -209,9 +228,10 @@
 //! | `cookies` | no | [`keep_cookies`](WebSocketApp::keep_cookies): cookies that outlast a connection | ten more dependencies |
 //! | `deflate` | yes | compression of messages ([`Deflate`], RFC 7692), for apps that ask for it | zlib in Rust, two crates |
 //!
-//! Both TLS libraries may be compiled in; [`TlsConfig::backend`] chooses between them. Without a TLS feature a `wss://` URL is
-//! an [`Error::Invalid`] that names the feature. A feature never changes what code that does not use it does, but for the
-//! choice of the TLS library where [`TlsConfig::backend`] leaves it open. The crate has no `unsafe` code.
+//! Both TLS libraries may be compiled in; [`TlsConfig::backend`] chooses between them. Without a
+//! TLS feature a `wss://` URL is an [`Error::Invalid`] that names the feature. A feature never
+//! changes what code that does not use it does, but for the choice of the TLS library where
+//! [`TlsConfig::backend`] leaves it open. The crate has no `unsafe` code.
 
 #![forbid(unsafe_code)]
 
@@ -220,7 +240,8 @@ mod busy_poll;
 mod client;
 mod close;
 mod config;
-// What a feature brings that is off has a stand-in of the same name, here and below: nothing else asks for the feature.
+// What a feature brings that is off has a stand-in of the same name, here and below: nothing else
+// asks for the feature.
 #[cfg_attr(not(feature = "cookies"), path = "cookies_none.rs")]
 mod cookies;
 mod deadline;
@@ -247,12 +268,15 @@ mod tls;
 mod transport;
 
 pub use app::{
-    AppHandle, CallbackError, CallbackResult, Callbacks, Event, EventLoop, Handler, RenewalResult, WebSocketApp,
+    AppHandle, CallbackError, CallbackResult, Callbacks, Event, EventLoop, Handler, RenewalResult,
+    WebSocketApp,
 };
 pub use client::{WebSocket, WebSocketBuilder};
 pub use close::{Close, ClosedBy, close_code};
 pub use deflate::Deflate;
-pub use error::{Error, InvalidInput, LimitError, Phase, ProtocolError, ProxyRefusal, Rejection, SendError};
+pub use error::{
+    Error, InvalidInput, LimitError, Phase, ProtocolError, ProxyRefusal, Rejection, SendError,
+};
 pub use headers::Headers;
 pub use link::{Sender, State, Stats};
 pub use message::{Fragment, Message, Outgoing, OwnedMessage};

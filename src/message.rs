@@ -1,5 +1,5 @@
-//! What is sent and received: borrowed [`Message`], kept [`OwnedMessage`], a [`Fragment`] of one that is still arriving,
-//! and [`Outgoing`], anything `send` takes. A leaf: no I/O, no locks.
+//! What is sent and received: borrowed [`Message`], kept [`OwnedMessage`], a [`Fragment`] of one
+//! that is still arriving, and [`Outgoing`], anything `send` takes. A leaf: no I/O, no locks.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,8 +9,9 @@ use bytes::Bytes;
 
 /// A data message as a callback sees it, borrowed from the read buffer.
 ///
-/// RFC 6455 §5.6 knows two kinds. Text is always valid UTF-8: anything else ends the connection with close code 1007
-/// before a callback sees it. [`into_owned`](Self::into_owned) keeps a message beyond the callback.
+/// RFC 6455 §5.6 knows two kinds. Text is always valid UTF-8: anything else ends the connection
+/// with close code 1007 before a callback sees it. [`into_owned`](Self::into_owned) keeps a message
+/// beyond the callback.
 ///
 /// ```
 /// use websocket_app::Message;
@@ -85,8 +86,8 @@ impl fmt::Display for Message<'_> {
     }
 }
 
-/// Shows a short message whole, such as `Text("hello")`; of one that is longer than 64 characters, or 16 bytes of binary data,
-/// these and the length.
+/// Shows a short message whole, such as `Text("hello")`; of one that is longer than 64 characters,
+/// or 16 bytes of binary data, these and the length.
 impl fmt::Debug for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -95,7 +96,9 @@ impl fmt::Debug for Message<'_> {
                 Some((end, _)) => write!(f, "Text({:?}…, {} bytes)", &text[..end], text.len()),
             },
             Message::Binary(data) => match data.get(..SHOWN_BYTES) {
-                Some(start) if start.len() < data.len() => write!(f, "Binary({start:?}…, {} bytes)", data.len()),
+                Some(start) if start.len() < data.len() => {
+                    write!(f, "Binary({start:?}…, {} bytes)", data.len())
+                }
                 _ => write!(f, "Binary({data:?})"),
             },
         }
@@ -138,8 +141,10 @@ impl OwnedMessage {
         if !is_text {
             return OwnedMessage::Binary(data);
         }
-        // What is sent as text only ever comes from `str` or `String`, so this cannot fail; binary is the honest fallback.
-        String::from_utf8(data).map_or_else(|e| OwnedMessage::Binary(e.into_bytes()), OwnedMessage::Text)
+        // What is sent as text only ever comes from `str` or `String`, so this cannot fail; binary
+        // is the honest fallback.
+        String::from_utf8(data)
+            .map_or_else(|e| OwnedMessage::Binary(e.into_bytes()), OwnedMessage::Text)
     }
 
     pub(crate) fn outline(&self) -> Outline {
@@ -192,8 +197,9 @@ impl PartialEq<Message<'_>> for OwnedMessage {
 
 /// A piece of a message that may still be arriving, as `on_fragment` gets it.
 ///
-/// The pieces of a message come in order, with no piece of another in between. Where they are cut is up to the network
-/// and the peer's framing and means nothing; text is cut between characters only. An empty message is one empty piece.
+/// The pieces of a message come in order, with no piece of another in between. Where they are cut
+/// is up to the network and the peer's framing and means nothing; text is cut between characters
+/// only. An empty message is one empty piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Fragment<'a> {
@@ -211,11 +217,12 @@ impl<'a> Fragment<'a> {
     }
 }
 
-/// Anything that can be sent: what [`Sender::send`](crate::Sender::send) converts its argument into.
+/// Anything that can be sent: what [`Sender::send`](crate::Sender::send) converts its argument
+/// into.
 ///
-/// Borrowed payloads (`&str`, `&[u8]`, arrays, [`Message`]) are copied once, masked, on their way out. Owned and shared
-/// ones (`String`, `Vec<u8>`, `Arc<[u8]>`, `Bytes`, [`OwnedMessage`]) are kept as they are while they wait, and an error
-/// hands them back.
+/// Borrowed payloads (`&str`, `&[u8]`, arrays, [`Message`]) are copied once, masked, on their way
+/// out. Owned and shared ones (`String`, `Vec<u8>`, `Arc<[u8]>`, `Bytes`, [`OwnedMessage`]) are
+/// kept as they are while they wait, and an error hands them back.
 #[derive(Clone)]
 pub struct Outgoing<'a> {
     pub(crate) is_text: bool,
@@ -252,7 +259,8 @@ impl Payload<'_> {
 }
 
 impl Outgoing<'_> {
-    /// Has this message sent uncompressed on a connection that compresses: for what is compressed already, or secret.
+    /// Has this message sent uncompressed on a connection that compresses: for what is compressed
+    /// already, or secret.
     ///
     /// ```no_run
     /// # let ws = websocket_app::WebSocketApp::new("wss://echo.example/").sender();
@@ -285,7 +293,10 @@ impl Outgoing<'_> {
 impl fmt::Debug for Outgoing<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let outline = Outline { is_text: self.is_text, length: self.payload.bytes().len() };
-        f.debug_struct("Outgoing").field("message", &outline).field("compress", &self.compress).finish()
+        f.debug_struct("Outgoing")
+            .field("message", &outline)
+            .field("compress", &self.compress)
+            .finish()
     }
 }
 
@@ -316,7 +327,8 @@ impl<'a> From<&'a OwnedMessage> for Outgoing<'a> {
     }
 }
 
-/// `From<T> for Outgoing`: which kind of message each payload type is, and whether it is borrowed or owned.
+/// `From<T> for Outgoing`: which kind of message each payload type is, and whether it is borrowed
+/// or owned.
 macro_rules! outgoing {
     ($($(#[$meta:meta])* [$($generics:tt)*] $type:ty, $text:literal, |$value:ident| $how:ident $data:expr;)*) => {$(
         $(#[$meta])*
@@ -370,9 +382,15 @@ mod tests {
         assert_eq!(format!("{:?}", OwnedMessage::Binary(vec![1, 2])), "Binary([1, 2])");
         let (longest, longer) = ("é".repeat(64), "é".repeat(65));
         assert_eq!(format!("{:?}", Message::Text(&longest)), format!("Text(\"{longest}\")"));
-        assert_eq!(format!("{:?}", OwnedMessage::Text(longer)), format!("Text(\"{longest}\"…, 130 bytes)"));
+        assert_eq!(
+            format!("{:?}", OwnedMessage::Text(longer)),
+            format!("Text(\"{longest}\"…, 130 bytes)")
+        );
         assert_eq!(format!("{:?}", Message::Binary(&[7; 16])), format!("Binary({:?})", [7; 16]));
-        assert_eq!(format!("{:?}", Message::Binary(&[7; 17])), format!("Binary({:?}…, 17 bytes)", [7; 16]));
+        assert_eq!(
+            format!("{:?}", Message::Binary(&[7; 17])),
+            format!("Binary({:?}…, 17 bytes)", [7; 16])
+        );
         let sent = format!("{:?}", Outgoing::from("secret"));
         assert_eq!(sent, "Outgoing { message: Text(6 bytes), compress: true }");
     }
@@ -383,8 +401,14 @@ mod tests {
         let back = Outgoing::from(String::from("mine")).into_owned_message();
         assert_eq!(back, Some(OwnedMessage::Text("mine".into())));
         let shared: Arc<[u8]> = vec![7; 3].into();
-        assert_eq!(Outgoing::from(shared).into_owned_message(), Some(OwnedMessage::Binary(vec![7; 3])));
+        assert_eq!(
+            Outgoing::from(shared).into_owned_message(),
+            Some(OwnedMessage::Binary(vec![7; 3]))
+        );
         let text: Arc<str> = "shared".into();
-        assert_eq!(Outgoing::from(text).into_owned_message(), Some(OwnedMessage::Text("shared".into())));
+        assert_eq!(
+            Outgoing::from(text).into_owned_message(),
+            Some(OwnedMessage::Text("shared".into()))
+        );
     }
 }

@@ -1,13 +1,15 @@
-//! One value that one thread gives and another waits for: the loop gives a run's result to whoever joins it. One mutex guards
-//! it, held for a look. A leaf.
+//! One value that one thread gives and another waits for: the loop gives a run's result to whoever
+//! joins it. One mutex guards it, held for a look. A leaf.
 //!
-//! A channel can do this too, and takes half a kibibyte, which each of ten thousand apps would hold all its life.
+//! A channel can do this too, and takes half a kibibyte, which each of ten thousand apps would hold
+//! all its life.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// Makes both ends.
 pub(crate) fn promise<T>() -> (Giver<T>, Promise<T>) {
-    let shared = Arc::new(Common { state: Mutex::new(PromiseState::Open), changed: Condvar::new() });
+    let shared =
+        Arc::new(Common { state: Mutex::new(PromiseState::Open), changed: Condvar::new() });
     (Giver(Arc::clone(&shared)), Promise(shared))
 }
 

@@ -1,5 +1,5 @@
-//! Whether and when to connect again: [`Reconnect`], the policy, and [`Backoff`], its course as a function of time and of a
-//! source of chance. A leaf: knows no clock and no socket.
+//! Whether and when to connect again: [`Reconnect`], the policy, and [`Backoff`], its course as a
+//! function of time and of a source of chance. A leaf: knows no clock and no socket.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,15 +11,18 @@ use rand::{Rng, RngExt};
 use crate::close::Close;
 use crate::error::{Error, is_temporary};
 
-/// The longest that a `Retry-After` is waited for: one wrong line of a proxy is not to silence a program for good.
+/// The longest that a `Retry-After` is waited for: one wrong line of a proxy is not to silence a
+/// program for good.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
-/// When a lost connection is made again, and when not: for [`WebSocketApp::reconnect`](crate::WebSocketApp::reconnect).
+/// When a lost connection is made again, and when not: for
+/// [`WebSocketApp::reconnect`](crate::WebSocketApp::reconnect).
 ///
-/// A connection is made again after it was lost, after the peer closed it, and after an attempt failed; never after
-/// `close()` or a panic in a callback. What cannot get better by itself is not tried again: a bad URL, a certificate that is
-/// not trusted, an HTTP status 4xx other than 408, 425 and 429, a proxy's refusal of the password or of the server;
-/// [`retry_if`](Self::retry_if) decides otherwise. A server's `Retry-After` is waited for, up to an hour.
+/// A connection is made again after it was lost, after the peer closed it, and after an attempt
+/// failed; never after `close()` or a panic in a callback. What cannot get better by itself is not
+/// tried again: a bad URL, a certificate that is not trusted, an HTTP status 4xx other than 408,
+/// 425 and 429, a proxy's refusal of the password or of the server; [`retry_if`](Self::retry_if)
+/// decides otherwise. A server's `Retry-After` is waited for, up to an hour.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -55,14 +58,15 @@ pub enum Cause<'a> {
 }
 
 impl Reconnect {
-    /// Tries again after the same time each time. Many clients that lost the same server come back at once with this:
-    /// [`exponential`](Self::exponential) does not.
+    /// Tries again after the same time each time. Many clients that lost the same server come back
+    /// at once with this: [`exponential`](Self::exponential) does not.
     pub fn fixed(delay: Duration) -> Self {
         Reconnect { jitter: false, ..Self::exponential(delay, delay) }
     }
 
-    /// Tries again after a time that doubles from `first` up to `max`, of which a random part is waited ("full jitter"), so
-    /// that the clients of a server that comes back do not come back all at once.
+    /// Tries again after a time that doubles from `first` up to `max`, of which a random part is
+    /// waited ("full jitter"), so that the clients of a server that comes back do not come back all
+    /// at once.
     pub fn exponential(first: Duration, max: Duration) -> Self {
         Reconnect {
             first,
@@ -74,22 +78,23 @@ impl Reconnect {
         }
     }
 
-    /// Gives up after so many attempts in a row without a lasting connection, the first of the run included.
-    /// Defaults to no limit.
+    /// Gives up after so many attempts in a row without a lasting connection, the first of the run
+    /// included. Defaults to no limit.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = Some(attempts);
         self
     }
 
-    /// Counts a connection as lasting, so that attempts are counted and delays grow from the beginning again, when it was
-    /// open this long. Defaults to 60 s: a server that accepts and closes at once is not stormed.
+    /// Counts a connection as lasting, so that attempts are counted and delays grow from the
+    /// beginning again, when it was open this long. Defaults to 60 s: a server that accepts and
+    /// closes at once is not stormed.
     pub fn reset_after(mut self, uptime: Duration) -> Self {
         self.reset_after = uptime;
         self
     }
 
-    /// Decides for each cause whether to try again, in place of the default list. Called on the app's event loop, so it
-    /// must not block. A panic in it ends the run.
+    /// Decides for each cause whether to try again, in place of the default list. Called on the
+    /// app's event loop, so it must not block. A panic in it ends the run.
     pub fn retry_if(mut self, decide: impl Fn(Cause<'_>) -> bool + Send + Sync + 'static) -> Self {
         self.retry_if = Some(Arc::new(decide));
         self
@@ -98,19 +103,24 @@ impl Reconnect {
     pub(crate) fn check(&self) -> Result<(), Error> {
         // Doubled, zero stays zero, whatever the maximum.
         if self.first.is_zero() {
-            return Err(Error::invalid("reconnect", "the delay must be longer than zero, or a dead server is stormed"));
+            return Err(Error::invalid(
+                "reconnect",
+                "the delay must be longer than zero, or a dead server is stormed",
+            ));
         }
         if self.max_attempts == Some(0) {
-            return Err(Error::invalid("reconnect: max_attempts(0)", "must be at least 1, the first attempt"));
+            return Err(Error::invalid(
+                "reconnect: max_attempts(0)",
+                "must be at least 1, the first attempt",
+            ));
         }
         Ok(())
     }
 
     fn retries(&self, cause: Cause<'_>) -> Result<bool, Error> {
         match (&self.retry_if, cause) {
-            (Some(decide), cause) => {
-                catch_unwind(AssertUnwindSafe(|| decide(cause))).map_err(|_| Error::Panicked("retry_if".into()))
-            }
+            (Some(decide), cause) => catch_unwind(AssertUnwindSafe(|| decide(cause)))
+                .map_err(|_| Error::Panicked("retry_if".into())),
             (None, Cause::Error(error)) => Ok(may_get_better(error)),
             (None, Cause::Close(_)) => Ok(true),
         }
@@ -181,7 +191,8 @@ impl Backoff {
         self.opened = Some(now);
     }
 
-    /// A connection has ended, or an attempt failed. `None` is to give up; an error is the policy's panic.
+    /// A connection has ended, or an attempt failed. `None` is to give up; an error is the policy's
+    /// panic.
     pub(crate) fn on_end(
         &mut self,
         cause: Cause<'_>,
@@ -189,7 +200,11 @@ impl Backoff {
         rng: &mut impl Rng,
     ) -> Result<Option<Retry>, Error> {
         let Some(policy) = &self.policy else { return Ok(None) };
-        if self.opened.take().is_some_and(|opened| now.saturating_duration_since(opened) >= policy.reset_after) {
+        if self
+            .opened
+            .take()
+            .is_some_and(|opened| now.saturating_duration_since(opened) >= policy.reset_after)
+        {
             self.attempts = 0;
         }
         if policy.max_attempts.is_some_and(|max| self.attempts >= max) || !policy.retries(cause)? {
@@ -206,8 +221,9 @@ impl Backoff {
     }
 }
 
-/// Returns what a refusal's `Retry-After` header asks for (RFC 9110 §10.2.3): a number of seconds, or a date. That is counted from
-/// the response's own `Date`, so that it does not matter how wrong either clock is.
+/// Returns what a refusal's `Retry-After` header asks for (RFC 9110 §10.2.3): a number of seconds,
+/// or a date. That is counted from the response's own `Date`, so that it does not matter how wrong
+/// either clock is.
 fn retry_after(cause: Cause<'_>) -> Option<Duration> {
     let Cause::Error(Error::Rejected(rejection)) = cause else { return None };
     let date = |value: &str| httpdate::parse_http_date(value.trim()).ok();
@@ -244,7 +260,13 @@ mod tests {
     fn refused(status: u16, headers: &[(&str, &str)]) -> Error {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let (url, headers) = ("ws://host/".into(), Headers::new(headers.collect()));
-        Error::Rejected(Box::new(Rejection { url, status, headers, body: Vec::new(), not_followed: None }))
+        Error::Rejected(Box::new(Rejection {
+            url,
+            status,
+            headers,
+            body: Vec::new(),
+            not_followed: None,
+        }))
     }
 
     /// The delays of a run whose every attempt fails with this error, up to ten.
@@ -254,7 +276,9 @@ mod tests {
         let mut delays = Vec::new();
         for number in 1..=10 {
             assert_eq!(backoff.on_attempt(), number);
-            let Some(retry) = backoff.on_end(Cause::Error(error), now, &mut rng).unwrap() else { break };
+            let Some(retry) = backoff.on_end(Cause::Error(error), now, &mut rng).unwrap() else {
+                break;
+            };
             assert_eq!(retry.attempt, number + 1);
             delays.push(retry.delay);
         }
@@ -275,12 +299,17 @@ mod tests {
         }
         // Full jitter: neither all at the bound nor all near zero.
         let last = &delays[6..];
-        assert!(last.iter().any(|d| *d > 20 * SECOND) && last.iter().any(|d| *d < 40 * SECOND), "{delays:?}");
+        assert!(
+            last.iter().any(|d| *d > 20 * SECOND) && last.iter().any(|d| *d < 40 * SECOND),
+            "{delays:?}"
+        );
     }
 
     #[test]
     fn a_delay_that_stays_zero_is_refused() {
-        for policy in [Reconnect::fixed(Duration::ZERO), Reconnect::exponential(Duration::ZERO, 60 * SECOND)] {
+        for policy in
+            [Reconnect::fixed(Duration::ZERO), Reconnect::exponential(Duration::ZERO, 60 * SECOND)]
+        {
             assert!(policy.check().is_err(), "{policy:?}");
         }
     }
@@ -291,10 +320,14 @@ mod tests {
             let source = std::sync::Arc::from(Box::from("expired"));
             Error::Tls { peer: "host:443".into(), source, temporary }
         };
-        for error in [Error::invalid("URL", "bad"), tls(false), rejected(403, None), rejected(404, None)] {
+        for error in
+            [Error::invalid("URL", "bad"), tls(false), rejected(403, None), rejected(404, None)]
+        {
             assert!(delays(Reconnect::fixed(SECOND), &error).is_empty(), "{error}");
         }
-        for error in [lost(), tls(true), rejected(408, None), rejected(429, None), rejected(503, None)] {
+        for error in
+            [lost(), tls(true), rejected(408, None), rejected(429, None), rejected(503, None)]
+        {
             assert_eq!(delays(Reconnect::fixed(SECOND), &error).len(), 10, "{error}");
         }
         let always = Reconnect::fixed(SECOND).retry_if(|_| true);
@@ -303,8 +336,14 @@ mod tests {
 
     #[test]
     fn retry_after_is_waited_for() {
-        assert_eq!(delays(Reconnect::fixed(SECOND).max_attempts(2), &rejected(503, Some("2"))), [2 * SECOND]);
-        assert_eq!(delays(Reconnect::fixed(SECOND).max_attempts(2), &rejected(503, Some("soon"))), [SECOND]);
+        assert_eq!(
+            delays(Reconnect::fixed(SECOND).max_attempts(2), &rejected(503, Some("2"))),
+            [2 * SECOND]
+        );
+        assert_eq!(
+            delays(Reconnect::fixed(SECOND).max_attempts(2), &rejected(503, Some("soon"))),
+            [SECOND]
+        );
     }
 
     #[test]
@@ -316,13 +355,22 @@ mod tests {
         // The two forms that are obsolete (RFC 9110 §5.6.7).
         assert_eq!(delays(policy(), &until("Sunday, 06-Nov-94 08:50:07 GMT")), [30 * SECOND]);
         assert_eq!(delays(policy(), &until("Sun Nov  6 08:50:07 1994")), [30 * SECOND]);
-        assert_eq!(delays(policy(), &until("Sat, 06 Nov 2094 08:49:37 GMT")), [LONGEST_RETRY_AFTER]);
-        for past in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:00 GMT", "Sun, 31 Feb 1994 08:50:07 GMT"]
-        {
+        assert_eq!(
+            delays(policy(), &until("Sat, 06 Nov 2094 08:49:37 GMT")),
+            [LONGEST_RETRY_AFTER]
+        );
+        for past in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:00 GMT",
+            "Sun, 31 Feb 1994 08:50:07 GMT",
+        ] {
             assert_eq!(delays(policy(), &until(past)), [SECOND], "{past}");
         }
         // Without the server's time a date says nothing.
-        assert_eq!(delays(policy(), &rejected(503, Some("Sat, 06 Nov 2094 08:49:37 GMT"))), [SECOND]);
+        assert_eq!(
+            delays(policy(), &rejected(503, Some("Sat, 06 Nov 2094 08:49:37 GMT"))),
+            [SECOND]
+        );
     }
 
     #[test]

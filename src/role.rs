@@ -1,7 +1,8 @@
 //! [`Role`]: which side of a connection this is. A leaf.
 
-/// Which side of a connection this is. A client masks what it sends and a server does not (RFC 6455 §5.1), each has parameters
-/// of its own for compression (RFC 7692 §7.1), and a server ends the TCP connection first (RFC 6455 §7.1.1).
+/// Which side of a connection this is. A client masks what it sends and a server does not (RFC 6455
+/// §5.1), each has parameters of its own for compression (RFC 7692 §7.1), and a server ends the TCP
+/// connection first (RFC 6455 §7.1.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Role {
     #[default]

@@ -30,10 +30,16 @@ impl Route {
     pub(crate) fn check(&self, again: bool) -> Result<(), Error> {
         self.options.check()?;
         if self.socket.is_some() && self.connector.is_some() {
-            return Err(Error::invalid("socket(…) and connector(…)", "each decides what to connect with: keep one"));
+            return Err(Error::invalid(
+                "socket(…) and connector(…)",
+                "each decides what to connect with: keep one",
+            ));
         }
         if self.socket.is_some() && again {
-            return Err(Error::invalid("socket(…) with reconnect(…) or max_redirects(…)", ONLY_ONE));
+            return Err(Error::invalid(
+                "socket(…) with reconnect(…) or max_redirects(…)",
+                ONLY_ONE,
+            ));
         }
         self.own().map_or(Ok(()), |own| self.check_beside(own))
     }
@@ -77,8 +83,8 @@ impl ReadyMade {
     }
 }
 
-/// Counts an app's questions to a resolver or connector, whosever it is, that have no answer yet. Used on the threads that
-/// connect, and on those that ask.
+/// Counts an app's questions to a resolver or connector, whosever it is, that have no answer yet.
+/// Used on the threads that connect, and on those that ask.
 #[derive(Clone, Default)]
 pub(crate) struct Unanswered(Arc<AtomicUsize>);
 

@@ -1,9 +1,10 @@
-//! What threads share and wait by, in one place, so that a model checker can stand in for it: locks, threads, the clock, and
-//! mio's poll with its waker. A leaf.
+//! What threads share and wait by, in one place, so that a model checker can stand in for it:
+//! locks, threads, the clock, and mio's poll with its waker. A leaf.
 //!
-//! In the library and in ordinary tests these are std's and mio's own, and cost nothing. With `--cfg websocket_model` in
-//! RUSTFLAGS, unit tests get those of [`model`] instead, and what is built on them (the sending half of a connection, the
-//! hand-over of the event loop) runs in every order in which its threads may be scheduled.
+//! In the library and in ordinary tests these are std's and mio's own, and cost nothing. With
+//! `--cfg websocket_model` in RUSTFLAGS, unit tests get those of [`model`] instead, and what is
+//! built on them (the sending half of a connection, the hand-over of the event loop) runs in every
+//! order in which its threads may be scheduled.
 
 #[cfg(all(test, websocket_model))]
 pub(crate) mod model;
@@ -16,7 +17,8 @@ mod real {
     pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, atomic};
     pub(crate) use std::{thread, thread_local};
 
-    /// Returns the time. Only what decides by it under a lock needs this one: a model has to run the same way twice.
+    /// Returns the time. Only what decides by it under a lock needs this one: a model has to run
+    /// the same way twice.
     pub(crate) fn now() -> Instant {
         Instant::now()
     }
@@ -31,6 +33,8 @@ mod real {
 }
 
 #[cfg(all(test, websocket_model))]
-pub(crate) use model::{Condvar, Mutex, MutexGuard, Poll, Waker, atomic, now, process_wide, thread, thread_local};
+pub(crate) use model::{
+    Condvar, Mutex, MutexGuard, Poll, Waker, atomic, now, process_wide, thread, thread_local,
+};
 #[cfg(not(all(test, websocket_model)))]
 pub(crate) use real::*;

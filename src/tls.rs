@@ -1,4 +1,5 @@
-//! How `wss://` connections are secured: [`TlsConfig`]. A leaf: plain data, turned into a connector when a run begins.
+//! How `wss://` connections are secured: [`TlsConfig`]. A leaf: plain data, turned into a connector
+//! when a run begins.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,9 +10,10 @@ use crate::error::Error;
 
 /// What to trust and who to be in TLS.
 ///
-/// Nothing is read or parsed before the run begins: a file that is missing or a certificate that is none is the error of
-/// the run, before any socket is opened. Every option means the same with either library ([`TlsBackend`]); what one of them
-/// cannot do is an error of that kind too, and says which can.
+/// Nothing is read or parsed before the run begins: a file that is missing or a certificate that is
+/// none is the error of the run, before any socket is opened. Every option means the same with
+/// either library ([`TlsBackend`]); what one of them cannot do is an error of that kind too, and
+/// says which can.
 ///
 /// ```no_run
 /// use websocket_app::{TlsConfig, WebSocketApp};
@@ -42,24 +44,36 @@ pub struct TlsConfig {
 
 /// The library that does TLS.
 ///
-/// Both are always known by name; choosing one that is not compiled in is an error that names the feature.
+/// Both are always known by name; choosing one that is not compiled in is an error that names the
+/// feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TlsBackend {
-    /// `native-tls`: the operating system's library, OpenSSL, Schannel or Security.framework (feature `native-tls`).
+    /// `native-tls`: the operating system's library, OpenSSL, Schannel or Security.framework
+    /// (feature `native-tls`).
     NativeTls,
-    /// rustls, which is written in Rust and the same everywhere, with ring's cryptography (feature `rustls`). It trusts the
-    /// operating system's roots, as the other one does.
+    /// rustls, which is written in Rust and the same everywhere, with ring's cryptography (feature
+    /// `rustls`). It trusts the operating system's roots, as the other one does.
     Rustls,
 }
 
 #[cfg(feature = "native-tls")]
 impl TlsConfig {
-    /// Returns whether it asks nothing of native-tls that it does not do by itself. Pins and the name are checked per connection.
+    /// Returns whether it asks nothing of native-tls that it does not do by itself. Pins and the
+    /// name are checked per connection.
     pub(crate) fn is_plain(&self) -> bool {
-        let TlsConfig { roots, only_these_roots, identity, accept_invalid_certs, accept_invalid_hostnames, .. } = self;
+        let TlsConfig {
+            roots,
+            only_these_roots,
+            identity,
+            accept_invalid_certs,
+            accept_invalid_hostnames,
+            ..
+        } = self;
         let options = *only_these_roots || *accept_invalid_certs || *accept_invalid_hostnames;
-        let others = self.bundled_roots || self.key_log.is_some() || self.min_version != TlsVersion::default();
+        let others = self.bundled_roots
+            || self.key_log.is_some()
+            || self.min_version != TlsVersion::default();
         roots.is_empty() && identity.is_none() && !options && !others
     }
 }
@@ -110,8 +124,8 @@ impl TlsConfig {
         Self::default()
     }
 
-    /// Trusts another root certificate, or several in one PEM text. PEM or DER, told apart by their first bytes.
-    /// Defaults to none.
+    /// Trusts another root certificate, or several in one PEM text. PEM or DER, told apart by their
+    /// first bytes. Defaults to none.
     pub fn root_certificate(mut self, pem_or_der: impl Into<Vec<u8>>) -> Self {
         self.roots.push(Material::Bytes(pem_or_der.into()));
         self
@@ -130,106 +144,131 @@ impl TlsConfig {
     }
 
     /// Presents a client certificate from a PKCS#12 archive. Defaults to none.
-    pub fn identity_pkcs12(mut self, archive: impl Into<Vec<u8>>, password: impl Into<String>) -> Self {
-        self.identity = Some(Identity::Pkcs12 { archive: Material::Bytes(archive.into()), password: password.into() });
+    pub fn identity_pkcs12(
+        mut self,
+        archive: impl Into<Vec<u8>>,
+        password: impl Into<String>,
+    ) -> Self {
+        self.identity = Some(Identity::Pkcs12 {
+            archive: Material::Bytes(archive.into()),
+            password: password.into(),
+        });
         self
     }
 
-    /// Presents a client certificate from PEM texts: the certificate with its chain, and its PKCS#8 key.
-    /// Defaults to none.
-    pub fn identity_pem(mut self, certificates: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
-        let (certificates, key) = (Material::Bytes(certificates.into()), Material::Bytes(key.into()));
+    /// Presents a client certificate from PEM texts: the certificate with its chain, and its PKCS#8
+    /// key. Defaults to none.
+    pub fn identity_pem(
+        mut self,
+        certificates: impl Into<Vec<u8>>,
+        key: impl Into<Vec<u8>>,
+    ) -> Self {
+        let (certificates, key) =
+            (Material::Bytes(certificates.into()), Material::Bytes(key.into()));
         self.identity = Some(Identity::Pem { certificates, key });
         self
     }
 
-    /// Presents a client certificate from PEM files: the certificate with its chain, and its PKCS#8 key.
-    /// Defaults to none.
-    pub fn identity_pem_files(mut self, certificates: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+    /// Presents a client certificate from PEM files: the certificate with its chain, and its PKCS#8
+    /// key. Defaults to none.
+    pub fn identity_pem_files(
+        mut self,
+        certificates: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+    ) -> Self {
         let (certificates, key) = (Material::File(certificates.into()), Material::File(key.into()));
         self.identity = Some(Identity::Pem { certificates, key });
         self
     }
 
-    /// Expects the certificate to be for this name, and asks for it by SNI, instead of the URL's host. Defaults to the
-    /// URL's host.
+    /// Expects the certificate to be for this name, and asks for it by SNI, instead of the URL's
+    /// host. Defaults to the URL's host.
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.server_name = Some(name.into());
         self
     }
 
-    /// Accepts any certificate at all: anyone on the way can then read and change everything. For tests only. A redirect does
-    /// not take it along to another origin. Defaults to `false`.
+    /// Accepts any certificate at all: anyone on the way can then read and change everything. For
+    /// tests only. A redirect does not take it along to another origin. Defaults to `false`.
     pub fn danger_accept_invalid_certs(mut self, accept: bool) -> Self {
         self.accept_invalid_certs = accept;
         self
     }
 
-    /// Accepts a trusted certificate for any name: any of its holders can then pose as the server. For tests only. A redirect
-    /// does not take it along to another origin. Defaults to `false`.
+    /// Accepts a trusted certificate for any name: any of its holders can then pose as the server.
+    /// For tests only. A redirect does not take it along to another origin. Defaults to `false`.
     pub fn danger_accept_invalid_hostnames(mut self, accept: bool) -> Self {
         self.accept_invalid_hostnames = accept;
         self
     }
 
-    /// Accepts only servers whose certificate has this key, or one of several: call it again for each. Everything else about
-    /// the certificate must be right as well, unless a `danger_` switch says otherwise.
+    /// Accepts only servers whose certificate has this key, or one of several: call it again for
+    /// each. Everything else about the certificate must be right as well, unless a `danger_` switch
+    /// says otherwise.
     ///
-    /// A pin is `sha256/` and the Base64 of the SHA-256 of the certificate's SubjectPublicKeyInfo, as curl and RFC 7469 have
-    /// it. It is the server's own certificate that counts, not one further up. Checked at the end of the handshake, before the
-    /// request is sent, and with TLS 1.3 before a client certificate is. TLS 1.2 has that sent within the handshake: where
-    /// only this server may see it, set [`min_version`](Self::min_version). A server that a redirect leads to is checked
-    /// too: pin its key as well. Defaults to none: any trusted certificate will do.
+    /// A pin is `sha256/` and the Base64 of the SHA-256 of the certificate's SubjectPublicKeyInfo,
+    /// as curl and RFC 7469 have it. It is the server's own certificate that counts, not one
+    /// further up. Checked at the end of the handshake, before the request is sent, and with TLS
+    /// 1.3 before a client certificate is. TLS 1.2 has that sent within the handshake: where only
+    /// this server may see it, set [`min_version`](Self::min_version). A server that a redirect
+    /// leads to is checked too: pin its key as well. Defaults to none: any trusted certificate will
+    /// do.
     pub fn pin(mut self, pin: impl Into<String>) -> Self {
         self.pins.push(pin.into());
         self
     }
 
-    /// Refuses servers that speak only older versions. Defaults to TLS 1.2: those before it are retired (RFC 8996).
+    /// Refuses servers that speak only older versions. Defaults to TLS 1.2: those before it are
+    /// retired (RFC 8996).
     pub fn min_version(mut self, version: TlsVersion) -> Self {
         self.min_version = version;
         self
     }
 
-    /// Trusts Mozilla's root certificates, as they were when this program was built, instead of the operating system's: for
-    /// systems that have none. Those given here are trusted as well. Needs rustls and the feature `rustls-webpki-roots`.
-    /// Defaults to `false`: an operating system takes roots back that prove bad, and a program does not.
+    /// Trusts Mozilla's root certificates, as they were when this program was built, instead of the
+    /// operating system's: for systems that have none. Those given here are trusted as well. Needs
+    /// rustls and the feature `rustls-webpki-roots`. Defaults to `false`: an operating system takes
+    /// roots back that prove bad, and a program does not.
     pub fn bundled_roots(mut self, bundled: bool) -> Self {
         self.bundled_roots = bundled;
         self
     }
 
-    /// Appends the keys of every session to this file, in the NSS key log format that Wireshark reads (`SSLKEYLOGFILE` in
-    /// other programs; the environment is never asked here). Whoever has the file can read what was said. Needs rustls.
-    /// Defaults to none.
+    /// Appends the keys of every session to this file, in the NSS key log format that Wireshark
+    /// reads (`SSLKEYLOGFILE` in other programs; the environment is never asked here). Whoever has
+    /// the file can read what was said. Needs rustls. Defaults to none.
     pub fn key_log_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.key_log = Some(path.into());
         self
     }
 
-    /// Chooses the library that does TLS. Defaults to that of a ready-made configuration where there is one; else to rustls
-    /// where that is compiled in and only it has what is asked for, [`bundled_roots`](Self::bundled_roots) or
-    /// [`key_log_file`](Self::key_log_file); else to `native-tls` where that is compiled in; else to rustls.
+    /// Chooses the library that does TLS. Defaults to that of a ready-made configuration where
+    /// there is one; else to rustls where that is compiled in and only it has what is asked for,
+    /// [`bundled_roots`](Self::bundled_roots) or [`key_log_file`](Self::key_log_file); else to
+    /// `native-tls` where that is compiled in; else to rustls.
     ///
-    /// So another crate's wish for rustls changes nothing. Its wish for `native-tls` changes one thing: a program that has rustls
-    /// alone, asks for nothing that only rustls has and does not choose, then gets `native-tls`. Choose where it matters.
+    /// So another crate's wish for rustls changes nothing. Its wish for `native-tls` changes one
+    /// thing: a program that has rustls alone, asks for nothing that only rustls has and does not
+    /// choose, then gets `native-tls`. Choose where it matters.
     pub fn backend(mut self, backend: TlsBackend) -> Self {
         self.backend = Some(backend);
         self
     }
 
-    /// Uses a ready-made connector of `native-tls`, which then decides everything but the server's name and the pins.
-    /// Setting anything else here as well is an error. As nobody can tell what it holds for the first server alone, no redirect to
-    /// TLS at another origin is followed with it. Defaults to one made from the other options.
+    /// Uses a ready-made connector of `native-tls`, which then decides everything but the server's
+    /// name and the pins. Setting anything else here as well is an error. As nobody can tell what
+    /// it holds for the first server alone, no redirect to TLS at another origin is followed with
+    /// it. Defaults to one made from the other options.
     #[cfg(feature = "native-tls")]
     pub fn native_tls(mut self, connector: native_tls::TlsConnector) -> Self {
         self.native_tls = Some(connector);
         self
     }
 
-    /// Uses a ready-made configuration of rustls, which then decides everything but the server's name and the pins.
-    /// Setting anything else here as well is an error. As nobody can tell what it holds for the first server alone, no redirect to
-    /// TLS at another origin is followed with it. Defaults to one made from the other options.
+    /// Uses a ready-made configuration of rustls, which then decides everything but the server's
+    /// name and the pins. Setting anything else here as well is an error. As nobody can tell what
+    /// it holds for the first server alone, no redirect to TLS at another origin is followed with
+    /// it. Defaults to one made from the other options.
     #[cfg(feature = "rustls")]
     pub fn rustls(mut self, config: impl Into<Arc<rustls::ClientConfig>>) -> Self {
         self.rustls = Some(config.into());
@@ -255,7 +294,10 @@ impl TlsConfig {
             return Ok(self.backend.unwrap_or_else(|| self.capable_backend()));
         };
         if self.backend.is_some_and(|backend| backend != ready_made) {
-            return Err(Error::invalid(option, "is for the other library than TlsConfig::backend chooses"));
+            return Err(Error::invalid(
+                option,
+                "is for the other library than TlsConfig::backend chooses",
+            ));
         }
         let others = !self.roots.is_empty()
             || self.only_these_roots
@@ -274,8 +316,8 @@ impl TlsConfig {
         }
     }
 
-    /// Picks the library that has what is asked for where only one has it: which others are compiled in, by the wish of
-    /// another crate perhaps, is then all the same.
+    /// Picks the library that has what is asked for where only one has it: which others are
+    /// compiled in, by the wish of another crate perhaps, is then all the same.
     #[cfg(feature = "__tls")]
     fn capable_backend(&self) -> TlsBackend {
         let only_rustls_has_it = self.bundled_roots || self.key_log.is_some();

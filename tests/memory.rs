@@ -1,5 +1,6 @@
-//! What the library allocates, counted: nothing per message once it runs, little per connection, no compression context
-//! before it is needed. A binary of its own, since the counting allocator counts for all threads.
+//! What the library allocates, counted: nothing per message once it runs, little per connection, no
+//! compression context before it is needed. A binary of its own, since the counting allocator
+//! counts for all threads.
 
 // In a test, what cannot go wrong may say so by failing.
 #![allow(clippy::unwrap_used)]
@@ -27,13 +28,14 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Allocations are not exactly repeatable: a buffer may find its size earlier or later, the test harness prints. What is done
-/// per message is found by far more messages than this.
+/// Allocations are not exactly repeatable: a buffer may find its size earlier or later, the test
+/// harness prints. What is done per message is found by far more messages than this.
 const NOISE: usize = 200;
 const MESSAGES: usize = 50_000;
 
-/// Fails if many messages take more allocations than few. A callback that the scheduler holds up has another thread stand in
-/// for the loop, which costs some; so it is what it takes undisturbed that counts, in one of three tries.
+/// Fails if many messages take more allocations than few. A callback that the scheduler holds up
+/// has another thread stand in for the loop, which costs some; so it is what it takes undisturbed
+/// that counts, in one of three tries.
 fn none_per_message(what: &str, few_and_many: impl Fn() -> (usize, usize)) {
     let is_none = (0..3).any(|_| {
         let (few, many) = few_and_many();
@@ -56,7 +58,8 @@ fn receiving_allocates_nothing_per_message() {
                 (0..messages / 100).for_each(|_| client.write_all(&many).unwrap());
                 client.close();
             });
-            let app = WebSocketApp::new(&server.url).on_message(move |_, message| assert_eq!(message.len(), size));
+            let app = WebSocketApp::new(&server.url)
+                .on_message(move |_, message| assert_eq!(message.len(), size));
             let sender = app.sender();
             let counted = Region::new(ALLOCATOR);
             app.run_forever().unwrap();
@@ -66,7 +69,9 @@ fn receiving_allocates_nothing_per_message() {
             allocations(change)
         };
         let messages = MESSAGES * 64 / size.clamp(64, 2_000) / 100 * 100;
-        none_per_message(&format!("{name} of {size} bytes"), || (count(1_000), count(1_000 + messages)));
+        none_per_message(&format!("{name} of {size} bytes"), || {
+            (count(1_000), count(1_000 + messages))
+        });
     }
 }
 
@@ -95,15 +100,16 @@ fn echoing_allocates_nothing_per_message() {
 #[test]
 fn sending_allocates_nothing_per_message() {
     let _alone = alone();
-    for (size, messages) in [(64, MESSAGES), (1_000, MESSAGES / 10), (40_000, 500), (300_000, 500)] {
+    for (size, messages) in [(64, MESSAGES), (1_000, MESSAGES / 10), (40_000, 500), (300_000, 500)]
+    {
         let server = Server::start(Client::swallow);
         let app = WebSocketApp::new(&server.url);
         let (opened, open) = mpsc::channel();
         let running = app.on_open(move |_| opened.send(())).spawn().unwrap();
         open.recv_timeout(PATIENCE).unwrap();
         let (sender, data) = (running.sender(), vec![7; size]);
-        // Small ones as a stream that is not faster than the network, else it is the queue that grows. Large ones one by
-        // one: a borrowed payload that has to wait is copied.
+        // Small ones as a stream that is not faster than the network, else it is the queue that
+        // grows. Large ones one by one: a borrowed payload that has to wait is copied.
         let most = if size > 32 << 10 { 0 } else { 1 << 20 };
         let count = |messages: usize| {
             let counted = Region::new(ALLOCATOR);
@@ -116,7 +122,9 @@ fn sending_allocates_nothing_per_message() {
             sender.flush(PATIENCE).unwrap();
             allocations(counted.change())
         };
-        none_per_message(&format!("sending {size} bytes"), || (count(messages / 10), count(messages)));
+        none_per_message(&format!("sending {size} bytes"), || {
+            (count(messages / 10), count(messages))
+        });
         running.close();
         running.join().unwrap();
         server.end();
@@ -135,7 +143,11 @@ fn an_idle_connection_on_a_shared_loop_takes_less_than_four_kibibytes() {
         ("it has received a message", &[], (|_| (), 0)),
         ("it has answered a ping", &ping, (|_| (), 6 + 4)),
         ("it has sent a message", &[], (|ws| ws.send(&[7; 64][..]).unwrap(), 6 + 64)),
-        ("it has sent many", &[], (|ws| (0..300).for_each(|_| ws.send(&[7; 1000][..]).unwrap()), 300 * (8 + 1000))),
+        (
+            "it has sent many",
+            &[],
+            (|ws| (0..300).for_each(|_| ws.send(&[7; 1000][..]).unwrap()), 300 * (8 + 1000)),
+        ),
         ("it has sent a large one", &[], (|ws| ws.send(vec![7; 300_000]).unwrap(), 14 + 300_000)),
     ];
     for (what, first, (act, sent)) in cases {
@@ -151,9 +163,11 @@ fn an_idle_connection_on_a_shared_loop_takes_less_than_four_kibibytes() {
         let (done, is_done) = mpsc::channel();
         let mut add = || {
             let done = done.clone();
-            let app = WebSocketApp::new(&server.url).on_message(move |ws, message| match message.as_text() {
-                Some("done") => done.send(()).unwrap(),
-                _ => act(ws),
+            let app = WebSocketApp::new(&server.url).on_message(move |ws, message| {
+                match message.as_text() {
+                    Some("done") => done.send(()).unwrap(),
+                    _ => act(ws),
+                }
             });
             apps.push(event_loop.add(app).unwrap());
             is_done.recv_timeout(PATIENCE).unwrap();
@@ -165,7 +179,8 @@ fn an_idle_connection_on_a_shared_loop_takes_less_than_four_kibibytes() {
             (0..BLOCK).for_each(|_| add());
             held(counted.change()) / BLOCK as isize
         });
-        // The middle one: meanwhile a list of the loop's grows, or a buffer that all connections share.
+        // The middle one: meanwhile a list of the loop's grows, or a buffer that all connections
+        // share.
         blocks.sort_unstable();
         let each = blocks[BLOCKS / 2];
         println!("{each} bytes each when {what}");
@@ -181,13 +196,16 @@ fn a_connection_whose_peer_does_not_read_holds_little_more_than_what_waits() {
     // More than there are spare buffers, which others before may have left.
     const CONNECTIONS: usize = 8;
     let _alone = alone();
-    let server = Server::start_many(CONNECTIONS, |client| client.write_all(&frame(0x81, b"hello")).unwrap());
+    let server =
+        Server::start_many(CONNECTIONS, |client| client.write_all(&frame(0x81, b"hello")).unwrap());
     let event_loop = EventLoop::new().unwrap();
     let mut apps = Vec::with_capacity(CONNECTIONS);
     let mut each = [0; CONNECTIONS];
     for held_by_it in &mut each {
         let (received, message) = mpsc::channel();
-        let app = WebSocketApp::new(&server.url).ping_interval(None).on_message(move |_, _| received.send(()));
+        let app = WebSocketApp::new(&server.url)
+            .ping_interval(None)
+            .on_message(move |_, _| received.send(()));
         apps.push(event_loop.add(app).unwrap());
         // By then the loop has what it reads with.
         message.recv_timeout(PATIENCE).unwrap();
@@ -231,8 +249,8 @@ fn a_blocking_connection_gives_the_memory_of_a_large_message_back_while_it_waits
     server.end();
 }
 
-/// What `Deflate`'s documentation says of memory. The first connection's contexts serve the second where they are not taken
-/// over from message to message.
+/// What `Deflate`'s documentation says of memory. The first connection's contexts serve the second
+/// where they are not taken over from message to message.
 #[cfg(feature = "deflate")]
 #[test]
 fn a_compression_context_is_allocated_when_it_is_needed() {
@@ -240,23 +258,40 @@ fn a_compression_context_is_allocated_when_it_is_needed() {
     let forgetful = "permessage-deflate; client_no_context_takeover; server_no_context_takeover";
     for (answer, send, receive) in [
         ("permessage-deflate", [370, 370], [47, 47]),
-        ("permessage-deflate; client_max_window_bits=12; server_max_window_bits=12", [260, 260], [47, 47]),
-        ("permessage-deflate; client_max_window_bits=9; server_max_window_bits=9", [245, 245], [47, 47]),
+        (
+            "permessage-deflate; client_max_window_bits=12; server_max_window_bits=12",
+            [260, 260],
+            [47, 47],
+        ),
+        (
+            "permessage-deflate; client_max_window_bits=9; server_max_window_bits=9",
+            [245, 245],
+            [47, 47],
+        ),
         (forgetful, [370, 0], [47, 0]),
     ] {
         for connection in 0..2 {
             let (to_send, to_receive) = compression_contexts(answer);
-            println!("{answer}, connection {connection}: {to_send} bytes to send, {to_receive} to receive");
-            for (bytes, kibibytes) in [(to_send, send[connection]), (to_receive, receive[connection])] {
-                // About: what it is made of is the compression library's business, and may change with each of its releases.
+            println!(
+                "{answer}, connection {connection}: {to_send} bytes to send, {to_receive} to receive"
+            );
+            for (bytes, kibibytes) in
+                [(to_send, send[connection]), (to_receive, receive[connection])]
+            {
+                // About: what it is made of is the compression library's business, and may change
+                // with each of its releases.
                 let documented = (kibibytes * 9 / 10 - 5) << 10..(kibibytes * 11 / 10 + 5) << 10;
-                assert!(documented.contains(&bytes), "{bytes} bytes with {answer}, connection {connection}");
+                assert!(
+                    documented.contains(&bytes),
+                    "{bytes} bytes with {answer}, connection {connection}"
+                );
             }
         }
     }
 }
 
-/// What a connection holds more when it has sent its first compressed message, and when it has received it.
+/// What a connection holds more when it has sent its first compressed message, and when it has
+/// received it.
 #[cfg(feature = "deflate")]
 fn compression_contexts(answer: &str) -> (isize, isize) {
     const TICK: &[u8] = b"{\"symbol\":\"BTC-EUR\",\"price\":12345.67,\"side\":\"buy\"}";
@@ -269,14 +304,18 @@ fn compression_contexts(answer: &str) -> (isize, isize) {
     compressed.truncate(compressed.len() - 4);
     let (plain, compressed) = (frame(0x81, TICK), frame(0xc1, &compressed));
     let (go, may_go) = mpsc::channel();
-    let server = Server::start_with(&format!("Sec-WebSocket-Extensions: {answer}\r\n"), move |mut client| {
-        client.write_all(&plain).unwrap();
-        may_go.recv_timeout(PATIENCE).unwrap();
-        client.write_all(&compressed).unwrap();
-        client.swallow();
-    });
+    let server = Server::start_with(
+        &format!("Sec-WebSocket-Extensions: {answer}\r\n"),
+        move |mut client| {
+            client.write_all(&plain).unwrap();
+            may_go.recv_timeout(PATIENCE).unwrap();
+            client.write_all(&compressed).unwrap();
+            client.swallow();
+        },
+    );
     let (received, messages) = mpsc::channel();
-    let app = WebSocketApp::new(&server.url).compression(websocket_app::Deflate::default().min_size(TICK.len()));
+    let app = WebSocketApp::new(&server.url)
+        .compression(websocket_app::Deflate::default().min_size(TICK.len()));
     let app = app.on_message(move |_, message| received.send(message.as_bytes() == TICK));
     let running = app.spawn().unwrap();
     let sender = running.sender();
@@ -346,7 +385,8 @@ impl Server {
         Server { url, thread: thread::spawn(move || script(Client::accept(&listener, &headers))) }
     }
 
-    /// Serves many, one after the other as far as the script goes; after that they say nothing but Close.
+    /// Serves many, one after the other as far as the script goes; after that they say nothing but
+    /// Close.
     fn start_many(clients: usize, script: impl Fn(&mut Client) + Send + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let url = format!("ws://{}/", listener.local_addr().unwrap());

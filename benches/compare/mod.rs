@@ -1,8 +1,9 @@
-//! Compares ways to do the same work: each in turn, round after round, so that whatever else the machine does meanwhile
-//! meets all of them. Prints medians: the time of a message, messages and bytes a second, processor time of a message.
+//! Compares ways to do the same work: each in turn, round after round, so that whatever else the
+//! machine does meanwhile meets all of them. Prints medians: the time of a message, messages and
+//! bytes a second, processor time of a message.
 //!
-//! The ratio is taken within each round; its median says more than the figures beside it, which are those of this machine
-//! at this time. The lowest and the highest tell how quiet it was.
+//! The ratio is taken within each round; its median says more than the figures beside it, which are
+//! those of this machine at this time. The lowest and the highest tell how quiet it was.
 
 mod took;
 
@@ -15,8 +16,9 @@ use std::time::{Duration, Instant};
 
 pub(crate) use self::took::{Meter, Took};
 
-/// How many rounds at most, how long one measurement is to take, and after how much time for each way there is no
-/// further round. Together they keep the whole under two minutes, on a slow machine too.
+/// How many rounds at most, how long one measurement is to take, and after how much time for each
+/// way there is no further round. Together they keep the whole under two minutes, on a slow machine
+/// too.
 const ROUNDS: usize = 7;
 const MEASUREMENT: Duration = Duration::from_millis(80);
 const BUDGET: Duration = Duration::from_secs(1);
@@ -42,7 +44,8 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn from_args() -> Self {
         // `cargo bench` says `--bench`; `cargo test` does not, and wants to know whether it works.
-        let (options, names): (Vec<_>, Vec<_>) = env::args().skip(1).partition(|argument| argument.starts_with('-'));
+        let (options, names): (Vec<_>, Vec<_>) =
+            env::args().skip(1).partition(|argument| argument.starts_with('-'));
         if options.iter().any(|option| option != "--bench" && option != "--test") {
             eprintln!("{USAGE}");
             process::exit(2);
@@ -143,7 +146,9 @@ fn measure(ways: &mut [Way<'_>]) -> Vec<Vec<Took>> {
     let counts: Vec<usize> = ways.iter_mut().map(calibrate).collect();
     let mut rounds = Vec::new();
     let began = Instant::now();
-    while rounds.len() < ROUNDS && (rounds.is_empty() || began.elapsed() < BUDGET * ways.len() as u32) {
+    while rounds.len() < ROUNDS
+        && (rounds.is_empty() || began.elapsed() < BUDGET * ways.len() as u32)
+    {
         rounds.push(ways.iter_mut().zip(&counts).map(|(way, count)| (way.run)(*count)).collect());
     }
     rounds
@@ -164,9 +169,12 @@ fn calibrate(way: &mut Way<'_>) -> usize {
 fn print(name: &str, bytes: usize, ways: &[Way<'_>], rounds: &[Vec<Took>]) {
     println!("{name} ({} rounds)", rounds.len());
     for (i, way) in ways.iter().enumerate() {
-        let median_of = |figure: &dyn Fn(&[Took]) -> f64| median(rounds.iter().map(|round| figure(round)).collect());
+        let median_of = |figure: &dyn Fn(&[Took]) -> f64| {
+            median(rounds.iter().map(|round| figure(round)).collect())
+        };
         let each = median_of(&|round| round[i].each());
-        let mut line = format!("  {:<32} {:>10} {:>9}/s", way.name, seconds(each), amount(1.0 / each, ""));
+        let mut line =
+            format!("  {:<32} {:>10} {:>9}/s", way.name, seconds(each), amount(1.0 / each, ""));
         if bytes > 0 {
             line += &format!(" {:>9}/s", amount(bytes as f64 / each, "B"));
         }
@@ -175,7 +183,8 @@ fn print(name: &str, bytes: usize, ways: &[Way<'_>], rounds: &[Vec<Took>]) {
             line += &format!("   CPU {:>9}", seconds(cpu));
         }
         if i > 0 {
-            let ratios = sorted(rounds.iter().map(|round| round[0].each() / round[i].each()).collect());
+            let ratios =
+                sorted(rounds.iter().map(|round| round[0].each() / round[i].each()).collect());
             let (least, most) = (ratios[0], ratios[ratios.len() - 1]);
             line += &format!("   {:>6.2} times as fast ({least:.2} to {most:.2})", median(ratios));
         }
@@ -217,8 +226,12 @@ fn amount(number: f64, unit: &str) -> String {
 /// Names a size as people do: 64 B, 16 KiB, 1 MiB.
 pub(crate) fn size(bytes: usize) -> String {
     match bytes {
-        bytes if bytes >= 1 << 20 && bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
-        bytes if bytes >= 1 << 10 && bytes.is_multiple_of(1 << 10) => format!("{} KiB", bytes >> 10),
+        bytes if bytes >= 1 << 20 && bytes.is_multiple_of(1 << 20) => {
+            format!("{} MiB", bytes >> 20)
+        }
+        bytes if bytes >= 1 << 10 && bytes.is_multiple_of(1 << 10) => {
+            format!("{} KiB", bytes >> 10)
+        }
         bytes => format!("{bytes} B"),
     }
 }

@@ -40,7 +40,9 @@ impl Meter {
     /// Ends it. Only threads that are still there count.
     pub(crate) fn stop(&self, count: usize) -> Took {
         let time = self.began.elapsed();
-        let used = |(thread, now): (String, u64)| now.saturating_sub(self.cpu.get(&thread).copied().unwrap_or(0));
+        let used = |(thread, now): (String, u64)| {
+            now.saturating_sub(self.cpu.get(&thread).copied().unwrap_or(0))
+        };
         let cpu: u64 = cpu_by_thread().into_iter().map(used).sum();
         Took { count, time, cpu: (cpu > 0).then_some(Duration::from_nanos(cpu)) }
     }

@@ -1,6 +1,7 @@
-//! How long a burst of small messages takes until its end is at the peer: sent within a callback that then is busy, and by
-//! another thread that then does nothing. Each burst comes after a pause, so that nothing is under way. Nobody else sends,
-//! and the callback does not return before the end is there: whoever writes the end, it is not the loop.
+//! How long a burst of small messages takes until its end is at the peer: sent within a callback
+//! that then is busy, and by another thread that then does nothing. Each burst comes after a pause,
+//! so that nothing is under way. Nobody else sends, and the callback does not return before the end
+//! is there: whoever writes the end, it is not the loop.
 
 use std::net::TcpListener;
 use std::sync::mpsc;
@@ -24,7 +25,8 @@ pub(crate) fn run(bench: &Bench) {
     }
 }
 
-/// The time from the first send of a burst until its last message is at the peer, for so many bursts.
+/// The time from the first send of a burst until its last message is at the peer, for so many
+/// bursts.
 fn bursts(messages: usize, count: usize, in_callback: bool) -> Took {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());

@@ -1,4 +1,5 @@
-//! The same round trip with a loop that sleeps and one that spins, each side on a processor of its own.
+//! The same round trip with a loop that sleeps and one that spins, each side on a processor of its
+//! own.
 
 use std::time::Duration;
 
@@ -17,7 +18,9 @@ pub(crate) fn run(bench: &Bench, server: &Server) {
         bench
             .case(format!("busy_poll round trip {}", size(bytes)), bytes)
             .way("websocket-app, asleep", |count| round_trip(bytes, Duration::ZERO, count))
-            .way(format!("websocket-app, busy_poll {SPIN:?}"), |count| round_trip(bytes, SPIN, count))
+            .way(format!("websocket-app, busy_poll {SPIN:?}"), |count| {
+                round_trip(bytes, SPIN, count)
+            })
             .run();
     }
 }

@@ -25,7 +25,9 @@ pub(crate) fn tungstenite(server: &Server, path: &str) -> WebSocket<TcpStream> {
 
 /// An app that sends, and then counts what comes until it has its number.
 pub(crate) fn counting(server: &Server, path: &str, counting: Counting) -> WebSocketApp<Counting> {
-    WebSocketApp::with_handler(server.url(path), counting).ping_interval(None).max_message_size(usize::MAX)
+    WebSocketApp::with_handler(server.url(path), counting)
+        .ping_interval(None)
+        .max_message_size(usize::MAX)
 }
 
 pub(crate) struct Counting {

@@ -1,5 +1,6 @@
-//! From one to a thousand connections on one loop, all of them echoing: a message is to cost the same among many.
-//! tungstenite has no loop; beside it is the floor, which is what the system takes.
+//! From one to a thousand connections on one loop, all of them echoing: a message is to cost the
+//! same among many. tungstenite has no loop; beside it is the floor, which is what the system
+//! takes.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -13,7 +14,8 @@ use crate::server::Server;
 
 const BYTES: usize = 1 << 10;
 
-/// A connection that is being made has a thread and two more open files for as long as that takes. So not all at once.
+/// A connection that is being made has a thread and two more open files for as long as that takes.
+/// So not all at once.
 const AT_ONCE: usize = 50;
 
 /// So many messages each at least, that starting and ending are little beside them.
@@ -25,13 +27,18 @@ pub(crate) fn run(bench: &Bench, server: &Server) {
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(0) as usize;
     for connections in [1, 10, 100, 1_000] {
         if connections + 4 * AT_ONCE > files {
-            println!("{connections} connections: left out, as {files} open files are all that the system allows");
+            println!(
+                "{connections} connections: left out, as {files} open files are all that the system allows"
+            );
             continue;
         }
         let plural = if connections == 1 { "" } else { "s" };
         let least = LEAST * connections;
         bench
-            .case(format!("connections echo 1 KiB: {connections} connection{plural} on one loop"), BYTES)
+            .case(
+                format!("connections echo 1 KiB: {connections} connection{plural} on one loop"),
+                BYTES,
+            )
             .way_of_many("system calls alone", least, |count| {
                 floor::echo(server, connections, count / connections, BYTES)
             })

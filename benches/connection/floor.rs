@@ -1,5 +1,6 @@
-//! The least that many echoing connections on one thread can cost: the system calls, with frames that are ready and nothing
-//! looked at. It tells what grows with their number anyway, in the system and its caches.
+//! The least that many echoing connections on one thread can cost: the system calls, with frames
+//! that are ready and nothing looked at. It tells what grows with their number anyway, in the
+//! system and its caches.
 
 use std::io::{self, Read, Write};
 
@@ -34,7 +35,9 @@ pub(crate) fn echo(server: &Server, connections: usize, each: usize, bytes: usiz
             let stream = clients::tungstenite(server, "/echo").get_ref().try_clone().unwrap();
             stream.set_nonblocking(true).unwrap();
             let mut stream = TcpStream::from_std(stream);
-            poll.registry().register(&mut stream, Token(place), Interest::READABLE | Interest::WRITABLE).unwrap();
+            poll.registry()
+                .register(&mut stream, Token(place), Interest::READABLE | Interest::WRITABLE)
+                .unwrap();
             Connection { stream, come: 0, left: each }
         })
         .collect();

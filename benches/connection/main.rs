@@ -1,14 +1,14 @@
-//! The library from outside, over loopback, beside tungstenite: round trips, receiving, sending from several threads, many
-//! connections, bursts, `busy_poll`.
+//! The library from outside, over loopback, beside tungstenite: round trips, receiving, sending
+//! from several threads, many connections, bursts, `busy_poll`.
 //!
 //! ```text
 //! cargo bench --bench connection                  # all of it, about a minute
 //! cargo bench --bench connection -- send receive  # what has one of these in its name
 //! ```
 //!
-//! The server is none of the libraries, and a process of its own, so that what it costs is not counted. Each side is on a
-//! processor of its own where `taskset` is there, but for sending, which is about several threads. A measurement is a new
-//! connection; opening it does not count.
+//! The server is none of the libraries, and a process of its own, so that what it costs is not
+//! counted. Each side is on a processor of its own where `taskset` is there, but for sending, which
+//! is about several threads. A measurement is a new connection; opening it does not count.
 
 // In a benchmark, what cannot go wrong may say so by failing.
 #![allow(clippy::unwrap_used)]

@@ -1,5 +1,5 @@
-//! Puts this process and the server on a processor each, so that it is not the scheduler's choice which is measured. With
-//! `taskset`: there is no way to do it without unsafe code.
+//! Puts this process and the server on a processor each, so that it is not the scheduler's choice
+//! which is measured. With `taskset`: there is no way to do it without unsafe code.
 
 use std::fs;
 use std::process::{self, Command, Stdio};
@@ -14,13 +14,16 @@ pub(crate) struct Apart {
 impl Apart {
     pub(crate) fn put(server: u32) -> Self {
         let allowed = allowed().filter(|allowed| {
-            let bounds = |end: fn(char) -> bool| (allowed.split(end).next(), allowed.rsplit(end).next());
+            let bounds =
+                |end: fn(char) -> bool| (allowed.split(end).next(), allowed.rsplit(end).next());
             let (Some(first), Some(last)) = bounds(|c| !c.is_ascii_digit()) else { return false };
             first != last && pin(process::id(), first) && pin(server, last)
         });
         match &allowed {
             Some(allowed) => println!("client and server each on one of the processors {allowed}"),
-            None => println!("client and server on the same processors: there is one only, or no taskset"),
+            None => println!(
+                "client and server on the same processors: there is one only, or no taskset"
+            ),
         }
         Apart { server, allowed }
     }
@@ -37,7 +40,10 @@ impl Drop for Apart {
 
 fn allowed() -> Option<String> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).map(|list| list.trim().to_owned())
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
+        .map(|list| list.trim().to_owned())
 }
 
 /// All threads of the process; those to come inherit it.

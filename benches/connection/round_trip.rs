@@ -1,5 +1,5 @@
-//! A message there and back, one at a time, from 64 B to 64 MiB: what a message costs, and that a large one costs no more
-//! than its size.
+//! A message there and back, one at a time, from 64 B to 64 MiB: what a message costs, and that a
+//! large one costs no more than its size.
 
 use std::sync::mpsc;
 
@@ -36,8 +36,11 @@ fn tungstenite(server: &Server, bytes: usize, count: usize) -> Took {
 }
 
 fn blocking(server: &Server, bytes: usize, count: usize) -> Took {
-    let mut ws =
-        WebSocket::builder(server.url("/echo")).ping_interval(None).max_message_size(usize::MAX).connect().unwrap();
+    let mut ws = WebSocket::builder(server.url("/echo"))
+        .ping_interval(None)
+        .max_message_size(usize::MAX)
+        .connect()
+        .unwrap();
     let payload = payload(bytes);
     let meter = Meter::start();
     for _ in 0..count {

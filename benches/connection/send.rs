@@ -1,5 +1,5 @@
-//! One by one, from several threads at once, until the server has the last. tungstenite's connection is behind a lock then:
-//! that is how threads share it.
+//! One by one, from several threads at once, until the server has the last. tungstenite's
+//! connection is behind a lock then: that is how threads share it.
 
 use std::sync::{Barrier, Mutex, mpsc};
 use std::thread;
@@ -35,7 +35,8 @@ impl Load {
     fn tungstenite(&self, server: &Server, count: usize) -> Took {
         let each = count / self.threads;
         let ws = Mutex::new(clients::tungstenite(server, &self.sink(each)));
-        let send = |payload: &Bytes| ws.lock().unwrap().send(Message::Binary(payload.clone())).unwrap();
+        let send =
+            |payload: &Bytes| ws.lock().unwrap().send(Message::Binary(payload.clone())).unwrap();
         self.measure(each, send, || drop(ws.lock().unwrap().read().unwrap()))
     }
 
@@ -51,7 +52,11 @@ impl Load {
             .unwrap();
         open.recv().unwrap();
         let ws = app.sender();
-        let took = self.measure(each, |payload| ws.send(payload.clone()).unwrap(), || arrived.recv().unwrap());
+        let took = self.measure(
+            each,
+            |payload| ws.send(payload.clone()).unwrap(),
+            || arrived.recv().unwrap(),
+        );
         ws.abort();
         let _aborted = app.join();
         took

@@ -1,4 +1,5 @@
-//! A small echo server for the examples, so that each of them runs with no argument. Not part of the library.
+//! A small echo server for the examples, so that each of them runs with no argument. Not part of
+//! the library.
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -7,7 +8,8 @@ use std::thread;
 use tungstenite::Message;
 use tungstenite::protocol::WebSocketConfig;
 
-/// Gives the URL to talk to: the one that was asked for, or else that of an echo server started here.
+/// Gives the URL to talk to: the one that was asked for, or else that of an echo server started
+/// here.
 pub(crate) fn url(wanted: Option<String>) -> io::Result<String> {
     if let Some(url) = wanted {
         return Ok(url);
@@ -24,7 +26,8 @@ pub(crate) fn url(wanted: Option<String>) -> io::Result<String> {
     Ok(url)
 }
 
-/// Greets the client with a ping, then sends every message back until the connection ends, in whatever way.
+/// Greets the client with a ping, then sends every message back until the connection ends, in
+/// whatever way.
 fn serve(stream: TcpStream) -> Option<()> {
     stream.set_nodelay(true).ok()?;
     let no_limits = WebSocketConfig::default().max_message_size(None).max_frame_size(None);

@@ -1,5 +1,5 @@
-//! A server for the examples that sends a tick every so often, and that can be stopped and started again on its port. Not
-//! part of the library.
+//! A server for the examples that sends a tick every so often, and that can be stopped and started
+//! again on its port. Not part of the library.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -57,7 +57,8 @@ impl Ticker {
 
 impl Running {
     fn start(listener: TcpListener, started: Instant) -> Self {
-        let (is_over, clients) = (Arc::new(AtomicBool::new(false)), Arc::<Mutex<Vec<TcpStream>>>::default());
+        let (is_over, clients) =
+            (Arc::new(AtomicBool::new(false)), Arc::<Mutex<Vec<TcpStream>>>::default());
         let (stop, accepted) = (Arc::clone(&is_over), Arc::clone(&clients));
         let accepting = thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -77,8 +78,8 @@ impl Running {
     }
 }
 
-/// Waits for a subscription, then sends the ticks that come after the one it names, until the connection ends, in whatever
-/// way.
+/// Waits for a subscription, then sends the ticks that come after the one it names, until the
+/// connection ends, in whatever way.
 fn serve(client: TcpStream, started: Instant) -> Option<()> {
     client.set_nodelay(true).ok()?;
     let mut client = tungstenite::accept(client).ok()?;
@@ -108,7 +109,11 @@ fn read_until(client: &mut WebSocket<TcpStream>, until: Instant) -> Result<Optio
     client.get_ref().set_read_timeout(Some(patience))?;
     match client.read() {
         Ok(message) => Ok(Some(message)),
-        Err(Error::Io(e)) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Ok(None),
+        Err(Error::Io(e))
+            if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
+        {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }

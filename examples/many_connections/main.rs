@@ -1,13 +1,14 @@
-//! Many connections on one thread: what one of them costs in memory, what they cost while nothing happens, and how long an
-//! echo takes among them.
+//! Many connections on one thread: what one of them costs in memory, what they cost while nothing
+//! happens, and how long an echo takes among them.
 //!
 //! ```text
 //! cargo run --release --example many_connections              # 10,000 connections
 //! cargo run --release --example many_connections -- 500
 //! ```
 //!
-//! The server is a process of its own, so that only the client is measured: this program starts itself a second time. The
-//! limit of open files is raised as far as the system allows. Memory and wake-ups are read from /proc, which is Linux's.
+//! The server is a process of its own, so that only the client is measured: this program starts
+//! itself a second time. The limit of open files is raised as far as the system allows. Memory and
+//! wake-ups are read from /proc, which is Linux's.
 
 mod measure;
 mod server;
@@ -25,7 +26,8 @@ use self::measure::{Percentiles, wake_ups};
 use self::server::Server;
 
 const CONNECTIONS: usize = 10_000;
-/// A connection that is being made has a thread and two more open files for as long as that takes. So not all at once.
+/// A connection that is being made has a thread and two more open files for as long as that takes.
+/// So not all at once.
 const AT_ONCE: usize = 100;
 const IDLE: Duration = Duration::from_secs(5);
 const ECHOES: usize = 2_000;
@@ -70,7 +72,11 @@ fn run(wanted: usize) -> Result<(), Box<dyn Error>> {
     println!("open: {connections} connections on one thread, in {:.1?}", started.elapsed());
     if let (Some(before), Some(now)) = (before, measure::resident_memory()) {
         let each = now.saturating_sub(before) as f64 / connections as f64;
-        println!("memory: {:.1} MiB, {:.1} KiB for each connection", now as f64 / 1048576.0, each / 1024.0);
+        println!(
+            "memory: {:.1} MiB, {:.1} KiB for each connection",
+            now as f64 / 1048576.0,
+            each / 1024.0
+        );
     }
     idle();
     echo(&apps, &received)?;
@@ -101,7 +107,9 @@ fn open(
         match received.recv_timeout(PATIENCE)? {
             News::Open => {}
             News::Closed(number, why) => return Err(format!("connection {number}: {why}").into()),
-            News::Echo(number) => return Err(format!("connection {number} received what nobody sent").into()),
+            News::Echo(number) => {
+                return Err(format!("connection {number} received what nobody sent").into());
+            }
         }
     }
     Ok(apps)
@@ -121,16 +129,20 @@ fn app(url: &str, number: usize, news: &Channel<News>) -> WebSocketApp {
 fn idle() {
     // The last of those that connected may still be on their way to sleep.
     thread::sleep(IDLE / 10);
-    let Some(before) = wake_ups() else { return println!("idle: wake-ups are not counted on this system") };
+    let Some(before) = wake_ups() else {
+        return println!("idle: wake-ups are not counted on this system");
+    };
     thread::sleep(IDLE);
     let Some(after) = wake_ups() else { return };
     let per_second = |thread: &str| {
-        let count = after.get(thread).unwrap_or(&0).saturating_sub(*before.get(thread).unwrap_or(&0));
+        let count =
+            after.get(thread).unwrap_or(&0).saturating_sub(*before.get(thread).unwrap_or(&0));
         count as f64 / IDLE.as_secs_f64()
     };
     // This one slept, and reads /proc.
     let others: Vec<_> = after.keys().filter(|thread| !measure::is_main(thread)).collect();
-    let each: Vec<_> = others.iter().map(|thread| format!("{thread}: {:.1}", per_second(thread))).collect();
+    let each: Vec<_> =
+        others.iter().map(|thread| format!("{thread}: {:.1}", per_second(thread))).collect();
     let sum: f64 = others.iter().map(|thread| per_second(thread)).sum();
     println!("idle: {sum:.1} wake-ups per second during {IDLE:?} ({})", each.join(", "));
     println!("      (the keepalive pings each connection every 30 s; none is due yet)");
@@ -146,7 +158,8 @@ fn echo(apps: &[AppHandle], received: &Receiver<News>) -> Result<(), Box<dyn Err
     };
     let mut times = Vec::with_capacity(ECHOES);
     for i in 0..ECHOES {
-        // Steps of a size that has no factor in common with most numbers, so that neighbours do not follow each other.
+        // Steps of a size that has no factor in common with most numbers, so that neighbours do not
+        // follow each other.
         let number = i * 7919 % apps.len();
         let sent = Instant::now();
         apps[number].sender().send("hello")?;
@@ -162,6 +175,10 @@ fn echo(apps: &[AppHandle], received: &Receiver<News>) -> Result<(), Box<dyn Err
     for _ in apps {
         wait_for(None)?;
     }
-    println!("echo: one on each of {} connections at once, all back after {:.1?}", apps.len(), started.elapsed());
+    println!(
+        "echo: one on each of {} connections at once, all back after {:.1?}",
+        apps.len(),
+        started.elapsed()
+    );
     Ok(())
 }

@@ -26,9 +26,11 @@ impl Server {
     pub(crate) fn start() -> Result<Self, Box<dyn Error>> {
         let program = env::current_exe()?;
         let mut command = Command::new(program);
-        let mut process = command.arg(ARGUMENT).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut process =
+            command.arg(ARGUMENT).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut url = String::new();
-        BufReader::new(process.stdout.take().ok_or("no output of the server")?).read_line(&mut url)?;
+        BufReader::new(process.stdout.take().ok_or("no output of the server")?)
+            .read_line(&mut url)?;
         Ok(Server { process, url: url.trim().to_owned() })
     }
 
@@ -49,7 +51,8 @@ impl Drop for Server {
     }
 }
 
-/// Serves until standard input ends, which it does when the process that started this one ends, in whatever way.
+/// Serves until standard input ends, which it does when the process that started this one ends, in
+/// whatever way.
 pub(crate) fn serve() -> Result<(), Box<dyn Error>> {
     rlimit::increase_nofile_limit(u64::MAX)?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -86,7 +89,11 @@ fn open(stream: TcpStream) -> Result<Client, Box<dyn Error>> {
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let stream = tungstenite::accept_with_config(stream, Some(config))?.into_inner();
     stream.set_nonblocking(true)?;
-    Ok(WebSocket::from_raw_socket(mio::net::TcpStream::from_std(stream), Role::Server, Some(config)))
+    Ok(WebSocket::from_raw_socket(
+        mio::net::TcpStream::from_std(stream),
+        Role::Server,
+        Some(config),
+    ))
 }
 
 fn echo(mut poll: Poll, new: &Receiver<Client>) -> Result<(), Box<dyn Error>> {
@@ -97,7 +104,11 @@ fn echo(mut poll: Poll, new: &Receiver<Client>) -> Result<(), Box<dyn Error>> {
         for event in &events {
             if event.token() == WAKER {
                 for mut client in new.try_iter() {
-                    poll.registry().register(client.get_mut(), Token(clients.len()), Interest::READABLE)?;
+                    poll.registry().register(
+                        client.get_mut(),
+                        Token(clients.len()),
+                        Interest::READABLE,
+                    )?;
                     clients.push(Some(client));
                 }
             } else if let Some(place) = clients.get_mut(event.token().0)
@@ -116,7 +127,9 @@ fn send_back(client: &mut Client) -> Result<(), tungstenite::Error> {
         match client.read() {
             Ok(message) if message.is_text() || message.is_binary() => client.send(message)?,
             Ok(_) => {}
-            Err(tungstenite::Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(tungstenite::Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Ok(());
+            }
             Err(error) => return Err(error),
         }
     }

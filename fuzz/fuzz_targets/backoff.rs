@@ -1,5 +1,6 @@
-//! Reconnecting with any policy, causes, times and chance: nothing panics, delays are within their bounds, `Retry-After` is
-//! waited for, up to an hour, and there are never more attempts than the policy allows.
+//! Reconnecting with any policy, causes, times and chance: nothing panics, delays are within their
+//! bounds, `Retry-After` is waited for, up to an hour, and there are never more attempts than the
+//! policy allows.
 
 #![no_main]
 
@@ -148,7 +149,8 @@ impl Policy {
         match (self.retry_if, cause) {
             (Some(bits), cause) => decides(bits, cause),
             (None, Cause::Error(Error::Rejected(rejection))) => {
-                !(400..500).contains(&rejection.status) || [408, 425, 429].contains(&rejection.status)
+                !(400..500).contains(&rejection.status)
+                    || [408, 425, 429].contains(&rejection.status)
             }
             (None, _) => true,
         }
@@ -190,10 +192,15 @@ fuzz_target!(|input: (Policy, Vec<Step>)| {
                 attempts = 0;
                 continue;
             }
-            Step::Fail { why: Why::Network, chance } => (Some(network.clone()), None, *chance, Duration::ZERO),
-            Step::Fail { why: Why::Rejected { status, retry_after }, chance } => {
-                (Some(rejection(*status, &retry_after.header())), None, *chance, retry_after.asked())
+            Step::Fail { why: Why::Network, chance } => {
+                (Some(network.clone()), None, *chance, Duration::ZERO)
             }
+            Step::Fail { why: Why::Rejected { status, retry_after }, chance } => (
+                Some(rejection(*status, &retry_after.header())),
+                None,
+                *chance,
+                retry_after.asked(),
+            ),
             Step::Open { uptime, lost, chance } => {
                 (lost.then(|| network.clone()), Some(uptime.get()), *chance, Duration::ZERO)
             }
@@ -212,7 +219,8 @@ fuzz_target!(|input: (Policy, Vec<Step>)| {
         let closed = closed_by_peer();
         let cause = cause_error.as_ref().map_or(Cause::Close(&closed), Cause::Error);
         let next = backoff.on_end(cause, now, chance.get()).expect("no policy here panics");
-        let over = policy.max_attempts.is_some_and(|max| attempts >= max.into()) || !policy.retries(cause);
+        let over =
+            policy.max_attempts.is_some_and(|max| attempts >= max.into()) || !policy.retries(cause);
         assert_eq!(next.is_none(), over, "{next:?} after attempt {attempts}");
         let Some((delay, attempt)) = next else { return };
         assert_eq!(attempt, attempts + 1);

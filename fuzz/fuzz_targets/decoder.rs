@@ -1,4 +1,5 @@
-//! Any split of the bytes gives the same events, also with messages in pieces; nothing panics, and the limits hold.
+//! Any split of the bytes gives the same events, also with messages in pieces; nothing panics, and
+//! the limits hold.
 
 #![no_main]
 
@@ -17,7 +18,9 @@ fuzz_target!(|input: &[u8]| {
     let all_at_once = || usize::MAX;
 
     let events = whole.receive(&wire, all_at_once);
-    let end = events.iter().position(|event| matches!(event, Event::Close(..) | Event::Violation(_) | Event::Limit(_)));
+    let end = events.iter().position(|event| {
+        matches!(event, Event::Close(..) | Event::Violation(_) | Event::Limit(_))
+    });
     assert!(end.is_none_or(|end| end + 1 == events.len()), "nothing comes behind the end");
 
     let (mut sizes, mut other_sizes) = (splits.clone(), splits);

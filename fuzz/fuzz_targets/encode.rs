@@ -1,5 +1,6 @@
-//! What the sending half writes, unmasked, is received as the messages that were sent, in their order, whole and as they
-//! were: for any sequence of messages, control frames and pieces, however they are queued, compressed or not.
+//! What the sending half writes, unmasked, is received as the messages that were sent, in their
+//! order, whole and as they were: for any sequence of messages, control frames and pieces, however
+//! they are queued, compressed or not.
 
 #![no_main]
 
@@ -125,9 +126,10 @@ struct Run {
 }
 
 fuzz_target!(|plan: Plan| {
-    let compression = plan
-        .compression
-        .map(|(bits, no_context_takeover)| Compression { window_bits: 8 + bits % 8, no_context_takeover });
+    let compression = plan.compression.map(|(bits, no_context_takeover)| Compression {
+        window_bits: 8 + bits % 8,
+        no_context_takeover,
+    });
     // A server's frames are not masked.
     let is_server = plan.splits & 2 != 0;
     let mut run = Run {
@@ -170,7 +172,11 @@ impl Run {
     fn step(&mut self, step: &Step) -> usize {
         match step {
             // Where a Close frame has been handed out, or waits, nothing is sent any more.
-            Step::Send { .. } | Step::SendBegun { .. } | Step::Ping(_) | Step::Pong(_) | Step::Close { .. }
+            Step::Send { .. }
+            | Step::SendBegun { .. }
+            | Step::Ping(_)
+            | Step::Pong(_)
+            | Step::Close { .. }
                 if self.close.is_some() => {}
             Step::Send { text, payload, how } => {
                 let payload = payload.bytes(*text);
@@ -179,7 +185,9 @@ impl Run {
                 return on_wire;
             }
             // Not where messages are compressed: that is never done directly.
-            Step::SendBegun { text, payload, taken, key } if self.sending.is_empty() && !self.compressed => {
+            Step::SendBegun { text, payload, taken, key }
+                if self.sending.is_empty() && !self.compressed =>
+            {
                 let payload = payload.bytes(*text);
                 if payload.is_empty() {
                     return 0;
@@ -201,9 +209,15 @@ impl Run {
             }
             Step::Close { code, reason } => {
                 let reason = String::from_utf8_lossy(&reason.bytes()).into_owned();
-                let allowed = matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) && reason.len() <= 123;
+                let allowed =
+                    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) && reason.len() <= 123;
                 let closed = self.sending.close(*code, &reason);
-                assert_eq!(closed.is_ok(), allowed, "{code} and {} bytes: {closed:?}", reason.len());
+                assert_eq!(
+                    closed.is_ok(),
+                    allowed,
+                    "{code} and {} bytes: {closed:?}",
+                    reason.len()
+                );
                 self.close = closed.ok().map(|()| (*code, reason));
             }
             Step::Write(pieces) => {
@@ -217,7 +231,8 @@ impl Run {
             Step::DropUnsent if self.compressed => {}
             Step::DropUnsent => {
                 self.sending.drop_unsent();
-                self.messages.truncate(self.peer.messages + usize::from(!self.peer.rest.is_empty()));
+                self.messages
+                    .truncate(self.peer.messages + usize::from(!self.peer.rest.is_empty()));
             }
         }
         self.check_waiting();
@@ -245,7 +260,8 @@ impl Run {
 
     /// What waits is what was sent and is not written, control frames aside.
     fn check_waiting(&self) {
-        let sent: usize = self.messages.iter().map(|(.., len)| self.peer.header_len(*len) + len).sum();
+        let sent: usize =
+            self.messages.iter().map(|(.., len)| self.peer.header_len(*len) + len).sum();
         assert_eq!(self.sending.waiting(), sent - self.peer.data, "{sent} sent");
     }
 
@@ -257,8 +273,13 @@ impl Run {
             assert_eq!(close, None, "{event:?} behind Close");
             match event {
                 Event::Message(text, payload) => {
-                    let (sent_text, sent, _) = messages.next().expect("a message that was not sent");
-                    assert!(*sent_text == text && *sent == payload, "a message of {} bytes changed", sent.len());
+                    let (sent_text, sent, _) =
+                        messages.next().expect("a message that was not sent");
+                    assert!(
+                        *sent_text == text && *sent == payload,
+                        "a message of {} bytes changed",
+                        sent.len()
+                    );
                 }
                 // A newer one may take the place of one that waits.
                 Event::Ping(payload) => {
@@ -274,7 +295,10 @@ impl Run {
             }
         }
         assert_eq!(messages.len(), 0, "messages were lost");
-        assert_eq!((latest_ping.as_ref(), latest_pong.as_ref()), (self.pings.last(), self.pongs.last()));
+        assert_eq!(
+            (latest_ping.as_ref(), latest_pong.as_ref()),
+            (self.pings.last(), self.pongs.last())
+        );
         assert_eq!(close, self.close);
     }
 }
@@ -318,7 +342,11 @@ impl Peer {
     fn frame(&mut self, wire: &[u8]) -> Option<usize> {
         let [first, second, rest @ ..] = wire else { return None };
         assert!(first & 0xb0 == 0x80, "whole messages: {first:02x} {second:02x}");
-        assert_eq!(second & 0x80 != 0, self.masked, "a mask, if it is a client: {first:02x} {second:02x}");
+        assert_eq!(
+            second & 0x80 != 0,
+            self.masked,
+            "a mask, if it is a client: {first:02x} {second:02x}"
+        );
         let extended = match second & 0x7f {
             126 => 2,
             127 => 8,

@@ -1,5 +1,6 @@
-//! From the first byte of a server's answer to its frames: any split gives the same handshake, refusal and events; nothing
-//! panics; only an answer that RFC 6455 §4.1 allows opens; errors are of bounded length and safe to print.
+//! From the first byte of a server's answer to its frames: any split gives the same handshake,
+//! refusal and events; nothing panics; only an answer that RFC 6455 §4.1 allows opens; errors are
+//! of bounded length and safe to print.
 
 #![no_main]
 
@@ -44,18 +45,31 @@ fn check_handshake(handshake: &Handshake, connection: &Connection) {
     assert_eq!(handshake.status(), 101);
     assert_eq!(headers.get("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
     assert!(headers.get("upgrade").is_some() && headers.get("connection").is_some());
-    assert!(matches!(handshake.subprotocol(), None | Some("v1" | "v2")), "what was not offered was chosen");
-    assert!(handshake.extensions().is_none() || connection.compression.is_some(), "an extension that was not offered");
+    assert!(
+        matches!(handshake.subprotocol(), None | Some("v1" | "v2")),
+        "what was not offered was chosen"
+    );
+    assert!(
+        handshake.extensions().is_none() || connection.compression.is_some(),
+        "an extension that was not offered"
+    );
 }
 
 fn check_error(error: &Error) {
     let shown = error.to_string();
     assert!(shown.len() < 2_000, "an error of {} bytes", shown.len());
-    assert!(!shown.contains(|c: char| c.is_control()), "control characters of the server's: {shown:?}");
+    assert!(
+        !shown.contains(|c: char| c.is_control()),
+        "control characters of the server's: {shown:?}"
+    );
     match error {
         Error::Rejected(rejection) => {
             assert_ne!(rejection.status, 101);
-            assert!(rejection.body.len() <= 64 << 10, "{} bytes of a refusal", rejection.body.len());
+            assert!(
+                rejection.body.len() <= 64 << 10,
+                "{} bytes of a refusal",
+                rejection.body.len()
+            );
         }
         Error::Upgrade { .. } => {}
         other => panic!("an answer from memory cannot cause {other:?}"),
@@ -66,12 +80,15 @@ fn check_error(error: &Error) {
 fn assert_same_opening(opened: &Opened, whole: &Opened) {
     match (opened, whole) {
         // What has come by then is shown.
-        (Some(Err(Error::Upgrade { problem: a, .. })), Some(Err(Error::Upgrade { problem: b, .. })))
-            if b.contains("not HTTP/1.1") =>
-        {
+        (
+            Some(Err(Error::Upgrade { problem: a, .. })),
+            Some(Err(Error::Upgrade { problem: b, .. })),
+        ) if b.contains("not HTTP/1.1") => {
             assert!(a.contains("not HTTP/1.1"), "{a} instead of {b}");
         }
-        (Some(Err(Error::Rejected(a))), Some(Err(Error::Rejected(b)))) => assert!(a == b, "{a} instead of {b}"),
+        (Some(Err(Error::Rejected(a))), Some(Err(Error::Rejected(b)))) => {
+            assert!(a == b, "{a} instead of {b}")
+        }
         _ => assert_eq!(format!("{opened:?}"), format!("{whole:?}")),
     }
 }

@@ -1,15 +1,18 @@
-//! What the fuzz targets share: what a short input stands for, splits, and when two receptions are the same.
+//! What the fuzz targets share: what a short input stands for, splits, and when two receptions are
+//! the same.
 
 use websocket_app::fuzzing::{Compression, Connection, Event};
 use websocket_app::{LimitError, ProtocolError};
 
-/// Longer would be slow, and this is beyond every threshold but that of inflated messages, for which little is enough.
+/// Longer would be slow, and this is beyond every threshold but that of inflated messages, for
+/// which little is enough.
 const LONGEST: usize = 300_000;
 
 /// Two bytes that no text has. The next two are a number n, and the one behind stands n times.
 const FILLER: [u8; 2] = [0xf5, 0xf6];
 
-/// The bytes that an input stands for: itself, but for the fillers, so that a short input may have large frames.
+/// The bytes that an input stands for: itself, but for the fillers, so that a short input may have
+/// large frames.
 pub fn expand(mut input: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     while let Some((&byte, rest)) = input.split_first() {
@@ -34,7 +37,8 @@ pub fn expand(mut input: &[u8]) -> Vec<u8> {
 /// The beginning of an input: how a connection receives, and a seed for splits.
 pub fn connection(input: &[u8]) -> Option<(Connection, Splits, &[u8])> {
     let (&[flags, a, b], rest) = input.split_first_chunk()?;
-    let compression = |window_bits, no_context_takeover| Some(Compression { window_bits, no_context_takeover });
+    let compression =
+        |window_bits, no_context_takeover| Some(Compression { window_bits, no_context_takeover });
     let connection = Connection {
         max_message_size: [1 << 20, 70_000, 300, 16][usize::from(flags & 3)],
         max_fragments: if flags & 4 == 0 { 100 } else { 3 },
@@ -80,21 +84,34 @@ impl Splits {
 
 /// Whether two receptions of one wire are the same.
 ///
-/// Uncompressed they must be equal. In a compressed message with more than one fault, the reads decide which is told: one
-/// read is inflated before its text is checked, and checked before it is measured.
+/// Uncompressed they must be equal. In a compressed message with more than one fault, the reads
+/// decide which is told: one read is inflated before its text is checked, and checked before it is
+/// measured.
 #[track_caller]
 pub fn assert_same(other: &[Event], whole: &[Event], how: &str, connection: &Connection) {
-    let (Some((other_last, other_begin)), Some((last, begin))) = (other.split_last(), whole.split_last()) else {
+    let (Some((other_last, other_begin)), Some((last, begin))) =
+        (other.split_last(), whole.split_last())
+    else {
         return assert_eq!(other, whole, "{how}");
     };
-    let told_instead = connection.compression.is_some() && is_fault_of_payload(last) && is_fault_of_payload(other_last);
-    assert!(other == whole || told_instead && other_begin == begin, "{how}: {other:#?} instead of {whole:#?}");
+    let told_instead = connection.compression.is_some()
+        && is_fault_of_payload(last)
+        && is_fault_of_payload(other_last);
+    assert!(
+        other == whole || told_instead && other_begin == begin,
+        "{how}: {other:#?} instead of {whole:#?}"
+    );
 }
 
-/// Whether pieces put together are the same as the messages: they are not limited in length, and so go on where a message
-/// that is too long ends the connection.
+/// Whether pieces put together are the same as the messages: they are not limited in length, and so
+/// go on where a message that is too long ends the connection.
 #[track_caller]
-pub fn assert_same_in_pieces(pieces: &[Event], whole: &[Event], how: &str, connection: &Connection) {
+pub fn assert_same_in_pieces(
+    pieces: &[Event],
+    whole: &[Event],
+    how: &str,
+    connection: &Connection,
+) {
     match whole.split_last() {
         Some((Event::Limit(LimitError::MessageSize { .. }), begin)) => {
             assert!(pieces.starts_with(begin), "{how}: {pieces:#?} does not begin with {begin:#?}");

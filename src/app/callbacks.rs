@@ -6,7 +6,8 @@ use crate::error::Error;
 use crate::link::Sender;
 use crate::message::{Fragment, Message};
 
-/// What a closure may return: nothing, or a `Result` whose error goes to `on_error`, so that `?` works inside.
+/// What a closure may return: nothing, or a `Result` whose error goes to `on_error`, so that `?`
+/// works inside.
 pub trait CallbackResult: sealed::Sealed {
     #[doc(hidden)]
     fn into_result(self) -> Result<(), CallbackError>;
@@ -24,8 +25,8 @@ impl<E: Into<CallbackError>> CallbackResult for Result<(), E> {
     }
 }
 
-/// What a closure that computes something for an attempt to connect may return: the value, or a `Result` whose error fails
-/// the attempt, which is then tried again as any other.
+/// What a closure that computes something for an attempt to connect may return: the value, or a
+/// `Result` whose error fails the attempt, which is then tried again as any other.
 pub trait RenewalResult<T>: sealed_renewal::Sealed<T> {
     #[doc(hidden)]
     fn into_result(self) -> Result<T, CallbackError>;
@@ -62,7 +63,8 @@ type OnBytes = Box<dyn FnMut(&Sender, &[u8]) -> Result<(), CallbackError> + Send
 type OnError = Box<dyn FnMut(&Sender, &Error) -> Result<(), CallbackError> + Send>;
 type OnClose = Box<dyn FnMut(&Sender, &Close) -> Result<(), CallbackError> + Send>;
 
-/// The closures of an app made with [`WebSocketApp::new`](crate::WebSocketApp::new); those that are not set do nothing.
+/// The closures of an app made with [`WebSocketApp::new`](crate::WebSocketApp::new); those that are
+/// not set do nothing.
 #[derive(Default)]
 pub struct Callbacks {
     pub(super) on_open: Option<OnEvent>,

@@ -1,7 +1,8 @@
 //! Calls the callbacks of one app: routes their errors and catches their panics.
 //!
-//! A [`Dispatcher`] is in one place only, so callbacks never run at once: with its session, or in a [`Job`] on the thread
-//! that runs it. No lock is held there, and the loop may meanwhile be another thread's: see `reactor`.
+//! A [`Dispatcher`] is in one place only, so callbacks never run at once: with its session, or in a
+//! [`Job`] on the thread that runs it. No lock is held there, and the loop may meanwhile be another
+//! thread's: see `reactor`.
 
 use std::time::Duration;
 
@@ -34,7 +35,8 @@ pub(super) enum Call {
     Reopen,
     /// What is in the reader's batch.
     Batch,
-    /// Items that arrived while a callback was busy. Boxed, since every app keeps room for some calls.
+    /// Items that arrived while a callback was busy. Boxed, since every app keeps room for some
+    /// calls.
     KeptBatch(Box<KeptBatch>),
     Periodic(usize),
     Error(Error),
@@ -72,7 +74,8 @@ pub(crate) struct Done {
 pub(super) enum Stopped {
     /// A text message is not UTF-8.
     BadText(ProtocolError),
-    /// A callback ended the run; `report` says that `on_error` has yet to be told, since it was not `on_error` itself.
+    /// A callback ended the run; `report` says that `on_error` has yet to be told, since it was not
+    /// `on_error` itself.
     Fatal { error: Error, report: bool },
 }
 
@@ -85,14 +88,18 @@ impl reactor::Job for Job {
 
     fn run(self, reader: Option<&Reader>) -> Done {
         let Job { connection, call, mut dispatcher } = self;
-        // Callbacks are guarded one by one; here it is what they returned, or panicked with, that panics as it is dropped or
-        // shown. That too ends this app and no other.
+        // Callbacks are guarded one by one; here it is what they returned, or panicked with, that
+        // panics as it is dropped or shown. That too ends this app and no other.
         let result = panics::guarded(|| match call {
             Call::Open => dispatcher.opening(|handler, _, sender| handler.on_open(sender)),
             Call::Reopen => dispatcher.opening(|handler, _, sender| handler.on_reconnect(sender)),
-            Call::Batch => reader.map_or(Ok(()), |reader| dispatcher.batch(&reader.batch, &reader.buffer)),
+            Call::Batch => {
+                reader.map_or(Ok(()), |reader| dispatcher.batch(&reader.batch, &reader.buffer))
+            }
             Call::KeptBatch(backlog) => dispatcher.batch(&backlog.batch, &backlog.bytes),
-            Call::Periodic(i) => dispatcher.call(|_, periodic, sender| (periodic[i].callback)(sender)),
+            Call::Periodic(i) => {
+                dispatcher.call(|_, periodic, sender| (periodic[i].callback)(sender))
+            }
             Call::Error(error) => dispatcher.error(&error),
             Call::Close(close) => dispatcher.close(&close),
             Call::Fail(_) => Ok(()),
@@ -163,7 +170,8 @@ impl Dispatcher {
         self.settle(result, true)
     }
 
-    /// Calls the first callback of a connection. What it sends goes before what was kept for the connection.
+    /// Calls the first callback of a connection. What it sends goes before what was kept for the
+    /// connection.
     fn opening(
         &mut self,
         callback: impl FnOnce(&mut dyn Handler, &mut [Periodic], &Sender) -> Result<(), CallbackError>,
@@ -183,8 +191,13 @@ impl Dispatcher {
         self.settle(result, false)
     }
 
-    /// Decides what becomes of a callback's failure: an error goes to `on_error`, unless it came from there.
-    fn settle(&mut self, result: Result<Result<(), CallbackError>, Error>, in_error: bool) -> Result<(), Stopped> {
+    /// Decides what becomes of a callback's failure: an error goes to `on_error`, unless it came
+    /// from there.
+    fn settle(
+        &mut self,
+        result: Result<Result<(), CallbackError>, Error>,
+        in_error: bool,
+    ) -> Result<(), Stopped> {
         let error = match result {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) if !in_error => return self.error(&Error::Callback(error.into())),
@@ -201,8 +214,10 @@ impl Dispatcher {
         callback: impl FnOnce(&mut dyn Handler, &mut [Periodic], &Sender) -> Result<(), CallbackError>,
     ) -> Result<Result<(), CallbackError>, Error> {
         let _scope = CallbackScope::enter();
-        let (handler, periodic, sender) = (self.handler.as_mut(), self.periodic.as_mut_slice(), &self.sender);
-        // After a panic the handler sees no more than what reports the end, as a `Mutex` that is poisoned can be opened.
+        let (handler, periodic, sender) =
+            (self.handler.as_mut(), self.periodic.as_mut_slice(), &self.sender);
+        // After a panic the handler sees no more than what reports the end, as a `Mutex` that is
+        // poisoned can be opened.
         panics::guarded(|| callback(handler, periodic, sender))
     }
 }
@@ -226,7 +241,12 @@ impl From<CallbackError> for Failed {
 }
 
 /// Calls the one callback that an item is for.
-fn hand_out(item: &Item, payload: &[u8], handler: &mut dyn Handler, sender: &Sender) -> Result<(), Failed> {
+fn hand_out(
+    item: &Item,
+    payload: &[u8],
+    handler: &mut dyn Handler,
+    sender: &Sender,
+) -> Result<(), Failed> {
     let as_message = |text| message(text, payload).map_err(Failed::BadText);
     match item.kind {
         Kind::Binary => handler.on_message(sender, Message::Binary(payload))?,

@@ -9,9 +9,10 @@ use crate::reactor::Running;
 
 /// One thread that runs many apps, each with its own callbacks, timers and reconnects.
 ///
-/// Apps are added and closed while it runs. Those with much to read take turns with the others. A callback that takes long
-/// holds up its own app only: another thread stands in for the others meanwhile. A panic in a callback ends its app only.
-/// Dropping the `EventLoop` lets the apps that were added run on; the thread ends with the last.
+/// Apps are added and closed while it runs. Those with much to read take turns with the others. A
+/// callback that takes long holds up its own app only: another thread stands in for the others
+/// meanwhile. A panic in a callback ends its app only. Dropping the `EventLoop` lets the apps that
+/// were added run on; the thread ends with the last.
 ///
 /// ```no_run
 /// use websocket_app::{EventLoop, WebSocketApp};
@@ -37,7 +38,8 @@ impl EventLoop {
     ///
     /// # Errors
     ///
-    /// [`Error::System`] when the operating system gives no thread, or nothing to wait on sockets with.
+    /// [`Error::System`] when the operating system gives no thread, or nothing to wait on sockets
+    /// with.
     pub fn new() -> Result<Self, Error> {
         Ok(EventLoop { running: Some(Running::start("websocket-loop")?) })
     }
@@ -46,8 +48,9 @@ impl EventLoop {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a bad URL or option, before any socket is opened; [`Error::System`] or
-    /// [`Error::Panicked`] when the loop has failed. What goes wrong later is the result of [`AppHandle::join`].
+    /// [`Error::Invalid`] for a bad URL or option, before any socket is opened; [`Error::System`]
+    /// or [`Error::Panicked`] when the loop has failed. What goes wrong later is the result of
+    /// [`AppHandle::join`].
     pub fn add<H: Handler>(&self, app: WebSocketApp<H>) -> Result<AppHandle, Error> {
         let sender = app.sender();
         let (start, result) = app.prepare()?;
@@ -61,9 +64,10 @@ impl EventLoop {
     ///
     /// # Errors
     ///
-    /// [`Error::System`] when the operating system failed the loop, [`Error::Panicked`] when something else than a callback
-    /// panicked on it, such as the program's logger. No callback is called any more then; joining an app gives the same, and
-    /// its senders are [`NotConnected`](crate::SendError::NotConnected).
+    /// [`Error::System`] when the operating system failed the loop, [`Error::Panicked`] when
+    /// something else than a callback panicked on it, such as the program's logger. No callback is
+    /// called any more then; joining an app gives the same, and its senders are
+    /// [`NotConnected`](crate::SendError::NotConnected).
     pub fn join(mut self) -> Result<(), Error> {
         match self.running.take() {
             Some(running) => {

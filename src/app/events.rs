@@ -24,7 +24,8 @@ pub enum Event {
     Ping(Vec<u8>),
     /// A pong.
     Pong(Vec<u8>),
-    /// What went wrong. The error that ends a run is in the [`Event::Error`] before the last [`Event::Close`].
+    /// What went wrong. The error that ends a run is in the [`Event::Error`] before the last
+    /// [`Event::Close`].
     Error(Error),
     /// The connection is closed, or the run is over without one.
     Close(Close),

@@ -7,7 +7,8 @@ use crate::error::Error;
 use crate::link::Sender;
 use crate::promise::Promise;
 
-/// A running app: from [`WebSocketApp::spawn`](crate::WebSocketApp::spawn) and [`EventLoop::add`](crate::EventLoop::add).
+/// A running app: from [`WebSocketApp::spawn`](crate::WebSocketApp::spawn) and
+/// [`EventLoop::add`](crate::EventLoop::add).
 ///
 /// Dropping it lets the app run on, as dropping a thread's `JoinHandle` does.
 #[derive(Debug)]
@@ -26,7 +27,8 @@ impl AppHandle {
         self.sender.clone()
     }
 
-    /// Closes the connection for good: see [`Sender::close`]. Does not wait; [`join`](Self::join) does.
+    /// Closes the connection for good: see [`Sender::close`]. Does not wait; [`join`](Self::join)
+    /// does.
     pub fn close(&self) {
         self.sender.close();
     }
@@ -35,7 +37,8 @@ impl AppHandle {
     ///
     /// # Errors
     ///
-    /// What made the app give up: as [`WebSocketApp::run_forever`](crate::WebSocketApp::run_forever).
+    /// What made the app give up: as
+    /// [`WebSocketApp::run_forever`](crate::WebSocketApp::run_forever).
     pub fn join(self) -> Result<Close, Error> {
         take(self.result)
     }
@@ -44,6 +47,11 @@ impl AppHandle {
 /// Waits for the result of a run.
 pub(super) fn take(result: Promise<Result<Close, Error>>) -> Result<Close, Error> {
     // The loop drops the other end only with its own, untimely, end.
-    let lost = || Err(Error::system("the event loop", io::Error::other("it ended before the app did; see the log")));
+    let lost = || {
+        Err(Error::system(
+            "the event loop",
+            io::Error::other("it ended before the app did; see the log"),
+        ))
+    };
     result.wait().unwrap_or_else(lost)
 }

@@ -7,14 +7,16 @@ use crate::error::Error;
 use crate::link::Sender;
 use crate::message::{Fragment, Message};
 
-/// What a callback may fail with: any error, by `?`. It goes to `on_error`, and the connection goes on.
+/// What a callback may fail with: any error, by `?`. It goes to `on_error`, and the connection goes
+/// on.
 pub type CallbackError = Box<dyn StdError + Send + Sync>;
 
 /// Callbacks that share state without locks: the alternative to closures, for
 /// [`WebSocketApp::with_handler`](crate::WebSocketApp::with_handler).
 ///
-/// All methods are called by the thread that runs the app, one at a time and never under a lock, in the order that the
-/// crate's description promises. Each has a default that does nothing, except that `on_error` logs.
+/// All methods are called by the thread that runs the app, one at a time and never under a lock, in
+/// the order that the crate's description promises. Each has a default that does nothing, except
+/// that `on_error` logs.
 ///
 /// ```no_run
 /// use websocket_app::{CallbackError, Handler, Message, Sender, WebSocketApp};
@@ -44,7 +46,8 @@ pub trait Handler: Send + 'static {
     ///
     /// # Errors
     ///
-    /// Like that of every method here, an error goes to [`on_error`](Self::on_error), and the connection goes on.
+    /// Like that of every method here, an error goes to [`on_error`](Self::on_error), and the
+    /// connection goes on.
     fn on_open(&mut self, ws: &Sender) -> Result<(), CallbackError> {
         Ok(())
     }
@@ -74,20 +77,22 @@ pub trait Handler: Send + 'static {
         Ok(())
     }
 
-    /// Something went wrong: a callback failed, or the connection did. An error or panic in here ends the run. Defaults to
-    /// a line in the log, at level error.
+    /// Something went wrong: a callback failed, or the connection did. An error or panic in here
+    /// ends the run. Defaults to a line in the log, at level error.
     fn on_error(&mut self, ws: &Sender, error: &Error) -> Result<(), CallbackError> {
         log::error!(target: "websocket_app", "{error}");
         Ok(())
     }
 
-    /// The connection is closed, or the run is over without one. An error or panic in here ends the run.
+    /// The connection is closed, or the run is over without one. An error or panic in here ends the
+    /// run.
     fn on_close(&mut self, ws: &Sender, close: &Close) -> Result<(), CallbackError> {
         Ok(())
     }
 
-    /// Returns whether messages go to [`on_fragment`](Self::on_fragment) in pieces as they arrive, instead of whole to
-    /// [`on_message`](Self::on_message). Asked once, before the run. Defaults to `false`.
+    /// Returns whether messages go to [`on_fragment`](Self::on_fragment) in pieces as they arrive,
+    /// instead of whole to [`on_message`](Self::on_message). Asked once, before the run. Defaults
+    /// to `false`.
     fn wants_fragments(&self) -> bool {
         false
     }

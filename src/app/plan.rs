@@ -1,4 +1,5 @@
-//! How to connect: the same each time, or computed anew for each attempt. Used on the threads that connect.
+//! How to connect: the same each time, or computed anew for each attempt. Used on the threads that
+//! connect.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -43,13 +44,15 @@ impl ConnectPlan {
     pub(crate) fn new(url: String, config: Config, renewal: Renewal) -> Result<Self, Error> {
         config.check()?;
         let target = Arc::new(Target::new(&url, &config)?);
-        let renews = renewal.url.is_some() || renewal.headers.is_some() || renewal.subprotocols.is_some();
+        let renews =
+            renewal.url.is_some() || renewal.headers.is_some() || renewal.subprotocols.is_some();
         Ok(ConnectPlan {
             live: config.live,
             connect_timeout: config.connect_timeout,
             reconnect: config.reconnect.clone(),
             target,
-            per_attempt: renews.then(|| Box::new(PerAttempt { config, url, renewal: Mutex::new(renewal) })),
+            per_attempt: renews
+                .then(|| Box::new(PerAttempt { config, url, renewal: Mutex::new(renewal) })),
         })
     }
 

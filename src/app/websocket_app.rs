@@ -21,14 +21,16 @@ use crate::promise::{Promise, promise};
 use crate::reactor::{self, Running};
 use crate::reconnect::Reconnect;
 
-/// A WebSocket connection described by its URL, options and callbacks, in the manner of Python's `WebSocketApp`.
+/// A WebSocket connection described by its URL, options and callbacks, in the manner of Python's
+/// `WebSocketApp`.
 ///
-/// Nothing happens before one of the ways to run is called: [`run_forever`](Self::run_forever) on the calling thread,
-/// [`spawn`](Self::spawn) on a thread of its own, [`events`](Self::events) for a channel instead of callbacks.
+/// Nothing happens before one of the ways to run is called: [`run_forever`](Self::run_forever) on
+/// the calling thread, [`spawn`](Self::spawn) on a thread of its own, [`events`](Self::events) for
+/// a channel instead of callbacks.
 ///
-/// A callback gets the [`Sender`] first and returns nothing or a `Result`, whose error goes to `on_error`. Callbacks of an
-/// app run on the thread that runs the app, one at a time, never under a lock. The crate's description has the whole
-/// contract.
+/// A callback gets the [`Sender`] first and returns nothing or a `Result`, whose error goes to
+/// `on_error`. Callbacks of an app run on the thread that runs the app, one at a time, never under
+/// a lock. The crate's description has the whole contract.
 ///
 /// ```no_run
 /// use websocket_app::WebSocketApp;
@@ -54,41 +56,54 @@ pub struct WebSocketApp<H = Callbacks> {
 }
 
 impl WebSocketApp {
-    /// Describes a connection to a `ws://`, `wss://` or `ws+unix:` URL. Never fails: a bad URL is the error of the run.
+    /// Describes a connection to a `ws://`, `wss://` or `ws+unix:` URL. Never fails: a bad URL is
+    /// the error of the run.
     ///
-    /// User info in the URL is sent as Basic authorization. A URL with a fragment is wrong (RFC 6455 §3).
+    /// User info in the URL is sent as Basic authorization. A URL with a fragment is wrong (RFC
+    /// 6455 §3).
     pub fn new(url: impl Into<String>) -> Self {
         WebSocketApp::with_handler(url, Callbacks::default())
     }
 
     /// Sets what is called when the connection is open. Messages can be sent from here on.
-    pub fn on_open<R: CallbackResult>(mut self, mut callback: impl FnMut(&Sender) -> R + Send + 'static) -> Self {
+    pub fn on_open<R: CallbackResult>(
+        mut self,
+        mut callback: impl FnMut(&Sender) -> R + Send + 'static,
+    ) -> Self {
         self.handler.on_open = Some(Box::new(move |ws| callback(ws).into_result()));
         self
     }
 
-    /// Sets what is called when the connection is open again after it was lost. Defaults to `on_open`.
-    pub fn on_reconnect<R: CallbackResult>(mut self, mut callback: impl FnMut(&Sender) -> R + Send + 'static) -> Self {
+    /// Sets what is called when the connection is open again after it was lost. Defaults to
+    /// `on_open`.
+    pub fn on_reconnect<R: CallbackResult>(
+        mut self,
+        mut callback: impl FnMut(&Sender) -> R + Send + 'static,
+    ) -> Self {
         self.handler.on_reconnect = Some(Box::new(move |ws| callback(ws).into_result()));
         self
     }
 
-    /// Sets what is called with each message. The message is borrowed: [`Message::into_owned`] keeps it.
+    /// Sets what is called with each message. The message is borrowed: [`Message::into_owned`]
+    /// keeps it.
     pub fn on_message<R: CallbackResult>(
         mut self,
         mut callback: impl FnMut(&Sender, Message<'_>) -> R + Send + 'static,
     ) -> Self {
-        self.handler.on_message = Some(Box::new(move |ws, message| callback(ws, message).into_result()));
+        self.handler.on_message =
+            Some(Box::new(move |ws, message| callback(ws, message).into_result()));
         self
     }
 
-    /// Sets what is called with each piece of a message as it arrives; nothing is put together, and `max_message_size` does
-    /// not apply. Once set, every message comes here, in one or more pieces, and none to `on_message`.
+    /// Sets what is called with each piece of a message as it arrives; nothing is put together, and
+    /// `max_message_size` does not apply. Once set, every message comes here, in one or more
+    /// pieces, and none to `on_message`.
     pub fn on_fragment<R: CallbackResult>(
         mut self,
         mut callback: impl FnMut(&Sender, Fragment<'_>) -> R + Send + 'static,
     ) -> Self {
-        self.handler.on_fragment = Some(Box::new(move |ws, fragment| callback(ws, fragment).into_result()));
+        self.handler.on_fragment =
+            Some(Box::new(move |ws, fragment| callback(ws, fragment).into_result()));
         self
     }
 
@@ -97,21 +112,24 @@ impl WebSocketApp {
         mut self,
         mut callback: impl FnMut(&Sender, &[u8]) -> R + Send + 'static,
     ) -> Self {
-        self.handler.on_ping = Some(Box::new(move |ws, payload| callback(ws, payload).into_result()));
+        self.handler.on_ping =
+            Some(Box::new(move |ws, payload| callback(ws, payload).into_result()));
         self
     }
 
-    /// Sets what is called with each pong's payload, those that answer the keepalive's pings included.
+    /// Sets what is called with each pong's payload, those that answer the keepalive's pings
+    /// included.
     pub fn on_pong<R: CallbackResult>(
         mut self,
         mut callback: impl FnMut(&Sender, &[u8]) -> R + Send + 'static,
     ) -> Self {
-        self.handler.on_pong = Some(Box::new(move |ws, payload| callback(ws, payload).into_result()));
+        self.handler.on_pong =
+            Some(Box::new(move |ws, payload| callback(ws, payload).into_result()));
         self
     }
 
-    /// Sets what is called when something goes wrong: a callback's error, a failed connection. A Close from the peer is no
-    /// error. Defaults to a line in the log.
+    /// Sets what is called when something goes wrong: a callback's error, a failed connection. A
+    /// Close from the peer is no error. Defaults to a line in the log.
     pub fn on_error<R: CallbackResult>(
         mut self,
         mut callback: impl FnMut(&Sender, &Error) -> R + Send + 'static,
@@ -129,12 +147,13 @@ impl WebSocketApp {
         self
     }
 
-    /// Runs the app on a thread of its own and gives what happens as [`Event`]s in a channel, for `select!` and loops.
+    /// Runs the app on a thread of its own and gives what happens as [`Event`]s in a channel, for
+    /// `select!` and loops.
     ///
-    /// The channel holds `capacity` events; while it is full the app waits, and what arrives
-    /// waits with it, up to `max_receive_buffer`. The last event is an
-    /// [`Event::Close`]; then the channel is disconnected. A bad URL or option is an [`Event::Error`] before that. When the
-    /// receiver is dropped, the connection is closed at the next event. Callbacks set before are not called.
+    /// The channel holds `capacity` events; while it is full the app waits, and what arrives waits
+    /// with it, up to `max_receive_buffer`. The last event is an [`Event::Close`]; then the channel
+    /// is disconnected. A bad URL or option is an [`Event::Error`] before that. When the receiver
+    /// is dropped, the connection is closed at the next event. Callbacks set before are not called.
     ///
     /// ```no_run
     /// use websocket_app::{Event, WebSocketApp};
@@ -155,7 +174,8 @@ impl WebSocketApp {
 }
 
 impl<H: Handler> WebSocketApp<H> {
-    /// Describes a connection whose callbacks are the methods of one value, and so share its state without locks.
+    /// Describes a connection whose callbacks are the methods of one value, and so share its state
+    /// without locks.
     pub fn with_handler(url: impl Into<String>, handler: H) -> Self {
         let sender = Sender::new(Arc::new(Shared::new()));
         WebSocketApp {
@@ -177,9 +197,9 @@ impl<H: Handler> WebSocketApp<H> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a bad URL or option, before any socket is opened and without a callback. Otherwise what made
-    /// the app give up, after `on_error` and `on_close`: the connection failed or was lost, or a callback panicked. A close
-    /// by either side is no error.
+    /// [`Error::Invalid`] for a bad URL or option, before any socket is opened and without a
+    /// callback. Otherwise what made the app give up, after `on_error` and `on_close`: the
+    /// connection failed or was lost, or a callback panicked. A close by either side is no error.
     pub fn run_forever(self) -> Result<Close, Error> {
         let (start, result) = self.prepare()?;
         reactor::run::<Session>(start)?;
@@ -190,8 +210,8 @@ impl<H: Handler> WebSocketApp<H> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a bad URL or option, before any socket is opened. What goes wrong later is the result of
-    /// [`AppHandle::join`].
+    /// [`Error::Invalid`] for a bad URL or option, before any socket is opened. What goes wrong
+    /// later is the result of [`AppHandle::join`].
     pub fn spawn(self) -> Result<AppHandle, Error> {
         let sender = self.sender();
         let (start, result) = self.prepare()?;
@@ -201,41 +221,50 @@ impl<H: Handler> WebSocketApp<H> {
         Ok(AppHandle::new(sender, result))
     }
 
-    /// Connects again when the connection is lost, as the policy says. Defaults to off, as in Python's `WebSocketApp`: the
-    /// run ends with the connection.
+    /// Connects again when the connection is lost, as the policy says. Defaults to off, as in
+    /// Python's `WebSocketApp`: the run ends with the connection.
     pub fn reconnect(mut self, policy: Reconnect) -> Self {
         self.config.reconnect = Some(policy);
         self
     }
 
-    /// Keeps up to so many bytes of messages that are sent while there is no connection, for the next one; without it, a
-    /// send is then [`SendError::NotConnected`](crate::SendError::NotConnected). Defaults to off: orders that arrive late
-    /// can do harm.
+    /// Keeps up to so many bytes of messages that are sent while there is no connection, for the
+    /// next one; without it, a send is then
+    /// [`SendError::NotConnected`](crate::SendError::NotConnected). Defaults to off: orders that
+    /// arrive late can do harm.
     ///
-    /// The messages go out oldest first, those not wholly written to the lost connection included, right after `on_open` or
-    /// `on_reconnect` has returned: what that callback sends goes before them. What is too much is
-    /// [`SendError::QueueFull`](crate::SendError::QueueFull). What gets older than `max_age` is reported to `on_error` as
+    /// The messages go out oldest first, those not wholly written to the lost connection included,
+    /// right after `on_open` or `on_reconnect` has returned: what that callback sends goes before
+    /// them. What is too much is [`SendError::QueueFull`](crate::SendError::QueueFull). What gets
+    /// older than `max_age` is reported to `on_error` as
     /// [`SendError::Expired`](crate::SendError::Expired), and what is left at the end of the run as
-    /// [`SendError::NotConnected`](crate::SendError::NotConnected), each with the message, also when a callback panicked; where
-    /// `on_error` or `on_close` itself ended the run, the log tells how many. A message that was handed to the
-    /// operating system may still be lost with the connection: only the server's answer tells.
+    /// [`SendError::NotConnected`](crate::SendError::NotConnected), each with the message, also
+    /// when a callback panicked; where `on_error` or `on_close` itself ended the run, the log tells
+    /// how many. A message that was handed to the operating system may still be lost with the
+    /// connection: only the server's answer tells.
     pub fn queue_while_disconnected(self, bytes: usize, max_age: Duration) -> Self {
         self.sender.shared().keep(bytes, max_age);
         self
     }
 
-    /// Computes the URL anew for each attempt to connect, from the attempt's number, counted from 1 since the last lasting
-    /// connection. Called on the thread that connects, so it may block; `connect_timeout` does not count it. Defaults to
-    /// the URL that the app was made with, which must be right all the same.
+    /// Computes the URL anew for each attempt to connect, from the attempt's number, counted from 1
+    /// since the last lasting connection. Called on the thread that connects, so it may block;
+    /// `connect_timeout` does not count it. Defaults to the URL that the app was made with, which
+    /// must be right all the same.
     ///
-    /// It may return a `Result`: an error fails the attempt, and the next is made as the policy says.
-    pub fn url_with<R: RenewalResult<String>>(mut self, mut url: impl FnMut(u32) -> R + Send + 'static) -> Self {
+    /// It may return a `Result`: an error fails the attempt, and the next is made as the policy
+    /// says.
+    pub fn url_with<R: RenewalResult<String>>(
+        mut self,
+        mut url: impl FnMut(u32) -> R + Send + 'static,
+    ) -> Self {
         self.renewal.url = Some(Box::new(move |attempt| url(attempt).into_result()));
         self
     }
 
-    /// Computes headers anew for each attempt to connect, as [`url_with`](Self::url_with) does the URL; they are added to
-    /// those set with [`header`](Self::header): tokens expire. Defaults to none.
+    /// Computes headers anew for each attempt to connect, as [`url_with`](Self::url_with) does the
+    /// URL; they are added to those set with [`header`](Self::header): tokens expire. Defaults to
+    /// none.
     pub fn headers_with<R: RenewalResult<Vec<(String, String)>>>(
         mut self,
         mut headers: impl FnMut(u32) -> R + Send + 'static,
@@ -244,26 +273,28 @@ impl<H: Handler> WebSocketApp<H> {
         self
     }
 
-    /// Computes the subprotocols anew for each attempt to connect, as [`url_with`](Self::url_with) does the URL. Defaults
-    /// to those set with [`subprotocols`](Self::subprotocols).
+    /// Computes the subprotocols anew for each attempt to connect, as [`url_with`](Self::url_with)
+    /// does the URL. Defaults to those set with [`subprotocols`](Self::subprotocols).
     pub fn subprotocols_with<R: RenewalResult<Vec<String>>>(
         mut self,
         mut subprotocols: impl FnMut(u32) -> R + Send + 'static,
     ) -> Self {
-        self.renewal.subprotocols = Some(Box::new(move |attempt| subprotocols(attempt).into_result()));
+        self.renewal.subprotocols =
+            Some(Box::new(move |attempt| subprotocols(attempt).into_result()));
         self
     }
 
-    /// Limits the bytes of messages that wait while a callback is busy; then nothing more is read until it returns.
-    /// Defaults to 16 MiB.
+    /// Limits the bytes of messages that wait while a callback is busy; then nothing more is read
+    /// until it returns. Defaults to 16 MiB.
     pub fn max_receive_buffer(mut self, bytes: usize) -> Self {
         self.config.live.max_receive_buffer = bytes;
         self
     }
 
-    /// Calls a closure every so often while connected, first one period after the connection opened: an application's own
-    /// heartbeat, or the renewal of a token. May be called several times. A period that a slow callback ate is not made up
-    /// for. A period of zero is the error of the run.
+    /// Calls a closure every so often while connected, first one period after the connection
+    /// opened: an application's own heartbeat, or the renewal of a token. May be called several
+    /// times. A period that a slow callback ate is not made up for. A period of zero is the error
+    /// of the run.
     pub fn every<R: CallbackResult>(
         mut self,
         period: Duration,

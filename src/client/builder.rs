@@ -30,8 +30,8 @@ impl WebSocketBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a bad URL or option, before any socket is opened; otherwise why there is no connection, and
-    /// in which phase.
+    /// [`Error::Invalid`] for a bad URL or option, before any socket is opened; otherwise why there
+    /// is no connection, and in which phase.
     pub fn connect(self) -> Result<WebSocket, Error> {
         WebSocket::open(&self.url, self.config)
     }

@@ -1,6 +1,7 @@
 //! The blocking style of `create_connection`: [`WebSocket`], whose calls connect, send and receive.
 //!
-//! There is no event loop: whoever calls `recv` reads the socket, answers pings and keeps the deadlines meanwhile.
+//! There is no event loop: whoever calls `recv` reads the socket, answers pings and keeps the
+//! deadlines meanwhile.
 
 mod builder;
 mod options;

@@ -1,4 +1,5 @@
-//! The options of a blocking connection: those of a [`WebSocketApp`](crate::WebSocketApp), whose documentation says more of each.
+//! The options of a blocking connection: those of a [`WebSocketApp`](crate::WebSocketApp), whose
+//! documentation says more of each.
 
 use std::io;
 use std::net::SocketAddr;
@@ -69,7 +70,9 @@ impl WebSocketBuilder {
         mut self,
         resolve: impl Fn(&str, u16) -> io::Result<A> + Send + Sync + 'static,
     ) -> Self {
-        let resolve = move |host: &str, port| resolve(host, port).map(|addresses| addresses.into_iter().collect());
+        let resolve = move |host: &str, port| {
+            resolve(host, port).map(|addresses| addresses.into_iter().collect())
+        };
         self.config.route.resolver = Some(std::sync::Arc::new(resolve));
         self
     }

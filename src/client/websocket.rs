@@ -1,6 +1,7 @@
 //! [`WebSocket`]: one connection whose owner waits for messages itself.
 //!
-//! The thread in `recv` does what an event loop does for an app. Other threads send through [`Sender`] meanwhile.
+//! The thread in `recv` does what an event loop does for an app. Other threads send through
+//! [`Sender`] meanwhile.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +15,9 @@ use crate::config::Config;
 use crate::deadline::after;
 use crate::dial::{Cancel, Failure, Target, connect};
 use crate::error::{Error, SendError};
-use crate::link::{Link, LoopWaker, Opened, Place, Reader, Requested, Sender, Shared, Shrink, State, Step};
+use crate::link::{
+    Link, LoopWaker, Opened, Place, Reader, Requested, Sender, Shared, Shrink, State, Step,
+};
 use crate::message::{Outgoing, OwnedMessage};
 use crate::protocol::handshake::Handshake;
 use crate::protocol::{End, Kind, message};
@@ -25,9 +28,10 @@ const SOCKET: Token = Token(1);
 
 /// A blocking connection, in the manner of Python's `create_connection`.
 ///
-/// [`recv`](Self::recv) waits for the next message; pings are answered, and the keepalive runs, while it waits, and only
-/// then. [`sender`](Self::sender) lets other threads send at the same time, over TLS too. A send waits until the operating
-/// system has taken the message, up to `send_timeout`. Dropping it sends a Close frame and does not wait for the answer.
+/// [`recv`](Self::recv) waits for the next message; pings are answered, and the keepalive runs,
+/// while it waits, and only then. [`sender`](Self::sender) lets other threads send at the same
+/// time, over TLS too. A send waits until the operating system has taken the message, up to
+/// `send_timeout`. Dropping it sends a Close frame and does not wait for the answer.
 ///
 /// ```no_run
 /// use websocket_app::WebSocket;
@@ -87,9 +91,12 @@ impl WebSocket {
             Ok(connected) => connected,
             Err(Failure::Error(error)) => return Err(error),
             // Nobody else has the `Cancel`.
-            Err(Failure::Cancelled) => return Err(Error::Closed(Box::new(Close::without_frame(ClosedBy::Us)))),
+            Err(Failure::Cancelled) => {
+                return Err(Error::Closed(Box::new(Close::without_frame(ClosedBy::Us))));
+            }
         };
-        let poll = Poll::new().map_err(|source| Error::system("a way to wait for sockets", source))?;
+        let poll =
+            Poll::new().map_err(|source| Error::system("a way to wait for sockets", source))?;
         let waker = Waker::new(poll.registry(), WAKER);
         let waker = waker.map_err(|source| Error::system("a way to be woken", source))?;
         let place = Place { waker: Arc::new(LoopWaker::new(waker)), token: SOCKET };
@@ -122,7 +129,8 @@ impl WebSocket {
         })
     }
 
-    /// Sends a message: see [`Sender::send`]. Waits until the operating system has taken it, up to `send_timeout`.
+    /// Sends a message: see [`Sender::send`]. Waits until the operating system has taken it, up to
+    /// `send_timeout`.
     ///
     /// # Errors
     ///
@@ -141,12 +149,13 @@ impl WebSocket {
         Arc::clone(&self.handshake)
     }
 
-    /// Waits for the next message. A peer that is dead is noticed by the keepalive (`ping_interval`, `ping_timeout`).
+    /// Waits for the next message. A peer that is dead is noticed by the keepalive
+    /// (`ping_interval`, `ping_timeout`).
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`] when either side has closed in order; otherwise why the connection was lost. Every later call
-    /// gives the same.
+    /// [`Error::Closed`] when either side has closed in order; otherwise why the connection was
+    /// lost. Every later call gives the same.
     pub fn recv(&mut self) -> Result<OwnedMessage, Error> {
         loop {
             if let Some(message) = self.next_message(None)? {
@@ -164,8 +173,9 @@ impl WebSocket {
         self.next_message(Some(after(Instant::now(), timeout)))
     }
 
-    /// Closes with code 1000 and waits for the peer's answer, up to `close_timeout`. Messages that arrive meanwhile are
-    /// dropped: to have them, close through [`sender`](Self::sender) and go on with [`recv`](Self::recv).
+    /// Closes with code 1000 and waits for the peer's answer, up to `close_timeout`. Messages that
+    /// arrive meanwhile are dropped: to have them, close through [`sender`](Self::sender) and go on
+    /// with [`recv`](Self::recv).
     ///
     /// # Errors
     ///
@@ -199,8 +209,9 @@ impl WebSocket {
             if let Some(ended) = &self.ended {
                 return Err(ended.error());
             }
-            // Deadlines are judged by the time before the socket was looked at: all that came in before is read first,
-            // however long the program was busy elsewhere. Every turn judges them, also in a flood.
+            // Deadlines are judged by the time before the socket was looked at: all that came in
+            // before is read first, however long the program was busy elsewhere. Every turn judges
+            // them, also in a flood.
             let before = Instant::now();
             self.look(deadline, before)?;
             if self.readable && self.ended.is_none() {
@@ -230,10 +241,15 @@ impl WebSocket {
                         self.link.fail(End::Protocol(violation));
                     }
                 },
-                Kind::Ping | Kind::Pong | Kind::TextFragment { .. } | Kind::BinaryFragment { .. } => {}
+                Kind::Ping
+                | Kind::Pong
+                | Kind::TextFragment { .. }
+                | Kind::BinaryFragment { .. } => {}
             }
         }
-        if let Some(end) = self.reader.batch.end.take().filter(|end| !matches!(end, End::Close { .. })) {
+        if let Some(end) =
+            self.reader.batch.end.take().filter(|end| !matches!(end, End::Close { .. }))
+        {
             self.link.fail(end);
         }
         match self.link.violation() {
@@ -256,7 +272,8 @@ impl WebSocket {
         }
     }
 
-    /// Sleeps until the socket, another thread, or a deadline; not at all while there is more to read.
+    /// Sleeps until the socket, another thread, or a deadline; not at all while there is more to
+    /// read.
     fn look(&mut self, deadline: Option<Instant>, now: Instant) -> Result<(), Error> {
         // Nothing is left in the reader, or there would be nothing to wait for.
         if self.shrink.is_due(now) {
@@ -305,7 +322,8 @@ impl Ended {
     }
 }
 
-/// The messages until the connection is closed; then, unless it was closed in order, why it was lost.
+/// The messages until the connection is closed; then, unless it was closed in order, why it was
+/// lost.
 impl Iterator for WebSocket {
     type Item = Result<OwnedMessage, Error>;
 

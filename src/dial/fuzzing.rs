@@ -1,5 +1,5 @@
-//! The part of `crate::fuzzing` that needs the inside of connecting: the request that a program's input becomes, and a
-//! server's answer that comes from memory instead of a socket.
+//! The part of `crate::fuzzing` that needs the inside of connecting: the request that a program's
+//! input becomes, and a server's answer that comes from memory instead of a socket.
 
 use super::target::Target;
 use crate::config::Config;
@@ -42,7 +42,11 @@ impl Input {
         };
         config.check()?;
         let target = Target::new(&self.url, &config)?;
-        Ok(Accepted { peer: target.peer().into(), url: target.url().into(), request: target.request.to_bytes("KEY") })
+        Ok(Accepted {
+            peer: target.peer().into(),
+            url: target.url().into(),
+            request: target.request.to_bytes("KEY"),
+        })
     }
 }
 
@@ -64,14 +68,17 @@ pub(crate) fn answer<'a>(
     compression: Option<&Deflate>,
     mut size: impl FnMut() -> usize,
 ) -> (Answer, &'a [u8]) {
-    let offer = Offer { subprotocols: vec!["v2".into(), "v1".into()], deflate: compression.cloned() };
+    let offer =
+        Offer { subprotocols: vec!["v2".into(), "v1".into()], deflate: compression.cloned() };
     let (mut arriving, mut rest) = (Arriving::default(), wire);
     let mut read = |rest: &mut &'a [u8]| {
         let (read, after) = rest.split_at(size().clamp(1, rest.len()));
         *rest = after;
         read
     };
-    let refused = |problem: String| Answer::Failed(Error::Upgrade { peer: "peer:1".into(), problem: problem.into() });
+    let refused = |problem: String| {
+        Answer::Failed(Error::Upgrade { peer: "peer:1".into(), problem: problem.into() })
+    };
     let (head, leftover) = loop {
         match arriving.take_head() {
             Ok(Some(whole)) => break whole,
@@ -87,7 +94,8 @@ pub(crate) fn answer<'a>(
             body.push(read(&mut rest));
         }
         let (url, status, headers) = ("ws://peer:1/".into(), head.status, head.headers);
-        let rejection = Rejection { url, status, headers, body: body.into_bytes(), not_followed: None };
+        let rejection =
+            Rejection { url, status, headers, body: body.into_bytes(), not_followed: None };
         return (Answer::Failed(Error::Rejected(Box::new(rejection))), rest);
     }
     match head.accept(ACCEPT, &offer) {

@@ -1,5 +1,5 @@
-//! Adds to what the operating system says of an address what a person needs to know: which addresses were tried, and what to
-//! try now. Pure.
+//! Adds to what the operating system says of an address what a person needs to know: which
+//! addresses were tried, and what to try now. Pure.
 
 use std::error::Error as StdError;
 use std::fmt::{self, Display};
@@ -21,13 +21,21 @@ pub(super) fn list(addresses: &[impl Display]) -> String {
     }
 }
 
-/// Explains why no TCP connection came about. `peer` is how the error itself names the host, `failures` are all attempts in
-/// the order of their failures, one at least.
+/// Explains why no TCP connection came about. `peer` is how the error itself names the host,
+/// `failures` are all attempts in the order of their failures, one at least.
 pub(super) fn unreachable(peer: &str, mut failures: Vec<(SocketAddr, io::Error)>) -> io::Error {
     let (address, error) = failures.swap_remove(most_telling(&failures));
-    let at = if peer.ends_with(&address.to_string()) { String::new() } else { format!(", from {address}") };
+    let at = if peer.ends_with(&address.to_string()) {
+        String::new()
+    } else {
+        format!(", from {address}")
+    };
     let others: Vec<_> = failures.iter().map(|(address, _)| address).collect();
-    let others = if others.is_empty() { String::new() } else { format!(", tried besides {}", list(&others)) };
+    let others = if others.is_empty() {
+        String::new()
+    } else {
+        format!(", tried besides {}", list(&others))
+    };
     let hint = hint(&error).map_or(String::new(), |hint| format!(": {hint}"));
     let text = format!("{error}{at}{others}{hint}");
     io::Error::new(error.kind(), Advised { text, source: error })
@@ -38,21 +46,30 @@ pub(super) fn advise(error: io::Error, hint: &str) -> io::Error {
     io::Error::new(error.kind(), Advised { text: format!("{error} ({hint})"), source: error })
 }
 
-/// Picks the error to report: one that came from a host tells more than the lack of a route, which is all that a machine
-/// without IPv6 has to say about half of the addresses.
+/// Picks the error to report: one that came from a host tells more than the lack of a route, which
+/// is all that a machine without IPv6 has to say about half of the addresses.
 fn most_telling(failures: &[(SocketAddr, io::Error)]) -> usize {
-    let no_route =
-        |kind| matches!(kind, ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable | ErrorKind::AddrNotAvailable);
+    let no_route = |kind| {
+        matches!(
+            kind,
+            ErrorKind::NetworkUnreachable
+                | ErrorKind::HostUnreachable
+                | ErrorKind::AddrNotAvailable
+        )
+    };
     failures.iter().rposition(|(_, error)| !no_route(error.kind())).unwrap_or(failures.len() - 1)
 }
 
-/// Says what to try. An option of the socket that was refused says so itself, and has no code of the operating system's.
+/// Says what to try. An option of the socket that was refused says so itself, and has no code of
+/// the operating system's.
 fn hint(error: &io::Error) -> Option<&'static str> {
     error.raw_os_error()?;
     Some(match error.kind() {
         ErrorKind::ConnectionRefused => "is it running, and is its port the right one?",
         ErrorKind::TimedOut => "is the address right, and does a firewall let us through?",
-        ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable | ErrorKind::AddrNotAvailable => {
+        ErrorKind::NetworkUnreachable
+        | ErrorKind::HostUnreachable
+        | ErrorKind::AddrNotAvailable => {
             "is this machine's network up, and is there a way from it to there?"
         }
         ErrorKind::PermissionDenied => "does a firewall or a sandbox of this machine forbid it?",
@@ -84,7 +101,8 @@ mod tests {
     use super::*;
 
     fn text(peer: &str, failures: &[(&str, ErrorKind)]) -> String {
-        let failures = failures.iter().map(|&(address, kind)| (address.parse().unwrap(), kind.into()));
+        let failures =
+            failures.iter().map(|&(address, kind)| (address.parse().unwrap(), kind.into()));
         unreachable(peer, failures.collect()).to_string()
     }
 
@@ -110,7 +128,10 @@ mod tests {
             let failures = kinds.map(|kind| ("127.0.0.1:1".parse().unwrap(), kind.into()));
             assert_eq!(unreachable("host:1", failures.into()).kind(), refused);
         }
-        assert_eq!(unreachable("host:1", vec![("127.0.0.1:1".parse().unwrap(), no_route.into())]).kind(), no_route);
+        assert_eq!(
+            unreachable("host:1", vec![("127.0.0.1:1".parse().unwrap(), no_route.into())]).kind(),
+            no_route
+        );
     }
 
     #[test]
@@ -119,7 +140,10 @@ mod tests {
         let (first, second) = (("[::1]:1", ErrorKind::NetworkUnreachable), ("10.0.0.1:1", refused));
         assert_eq!(text("the proxy 10.0.0.1:1", &[second]), "connection refused");
         assert_eq!(text("host:1", &[second]), "connection refused, from 10.0.0.1:1");
-        assert_eq!(text("host:1", &[first, second]), "connection refused, from 10.0.0.1:1, tried besides [::1]:1");
+        assert_eq!(
+            text("host:1", &[first, second]),
+            "connection refused, from 10.0.0.1:1, tried besides [::1]:1"
+        );
     }
 
     #[cfg(unix)]
@@ -138,8 +162,10 @@ mod tests {
             let error = unreachable("127.0.0.1:1", vec![("127.0.0.1:1".parse().unwrap(), failed)]);
             let text = error.to_string();
             assert!(text.starts_with(&said) && text.contains(says), "{text}");
-            let source =
-                error.get_ref().and_then(StdError::source).and_then(|source| source.downcast_ref::<io::Error>());
+            let source = error
+                .get_ref()
+                .and_then(StdError::source)
+                .and_then(|source| source.downcast_ref::<io::Error>());
             assert_eq!(source.and_then(io::Error::raw_os_error), Some(code), "{error:?}");
         }
     }

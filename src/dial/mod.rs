@@ -1,8 +1,10 @@
-//! Turns a URL and options into an open connection: a non-blocking [`Stream`] and the server's [`Handshake`].
+//! Turns a URL and options into an open connection: a non-blocking [`Stream`] and the server's
+//! [`Handshake`].
 //!
-//! Straight-line code with one deadline: reach (look up, TCP, proxy), TLS, upgrade, each in its own file. It blocks, so it
-//! runs on a short-lived thread, or on the caller's thread for the blocking client; never on an event loop. That thread owns
-//! everything in here but [`Cancel`], through which any thread ends it at once, under a lock of its own.
+//! Straight-line code with one deadline: reach (look up, TCP, proxy), TLS, upgrade, each in its own
+//! file. It blocks, so it runs on a short-lived thread, or on the caller's thread for the blocking
+//! client; never on an event loop. That thread owns everything in here but [`Cancel`], through
+//! which any thread ends it at once, under a lock of its own.
 //!
 //! ```text
 //! URL, Config → target, request, tls::Connector, proxy     checked before any socket
@@ -12,11 +14,12 @@
 //!               └───────────── waiter: deadline, cancel ────────────────────┘
 //! ```
 //!
-//! Apart from its neighbours because nothing here lives longer than the attempt: the [`Stream`] that it hands over is of
-//! `transport`, and what bytes mean in the opening handshake is in `protocol`.
+//! Apart from its neighbours because nothing here lives longer than the attempt: the [`Stream`]
+//! that it hands over is of `transport`, and what bytes mean in the opening handshake is in
+//! `protocol`.
 //!
-//! Logs to the target `websocket_app::connect` what is tried, at debug level: hosts, addresses and paths. Never user info,
-//! queries, headers or bodies, in which credentials travel.
+//! Logs to the target `websocket_app::connect` what is tried, at debug level: hosts, addresses and
+//! paths. Never user info, queries, headers or bodies, in which credentials travel.
 
 #[cfg(fuzzing)]
 #[allow(missing_docs)]
@@ -57,8 +60,9 @@ use waiter::Waiter;
 /// The log target, part of the documented contract.
 const LOG: &str = "websocket_app::connect";
 
-/// An open connection. Nobody waits on its stream yet: register it, take `leftover` for the first bytes, and read before
-/// waiting for an event: none tells of what a TLS session has already taken off the socket.
+/// An open connection. Nobody waits on its stream yet: register it, take `leftover` for the first
+/// bytes, and read before waiting for an event: none tells of what a TLS session has already taken
+/// off the socket.
 pub(crate) struct Connected {
     pub(crate) stream: Stream,
     /// What the server sent right behind its response: the first frames.
@@ -68,9 +72,13 @@ pub(crate) struct Connected {
     pub(crate) peer: Box<str>,
 }
 
-/// Connects, within `timeout` for all phases together and all redirects. Blocks the calling thread until then or until
-/// `cancel`.
-pub(crate) fn connect(target: &Target, timeout: Duration, cancel: &Cancel) -> Result<Connected, Failure> {
+/// Connects, within `timeout` for all phases together and all redirects. Blocks the calling thread
+/// until then or until `cancel`.
+pub(crate) fn connect(
+    target: &Target,
+    timeout: Duration,
+    cancel: &Cancel,
+) -> Result<Connected, Failure> {
     let mut waiter = Waiter::new(target.peer(), timeout, cancel)?;
     let mut redirected: Option<Target> = None;
     loop {
@@ -96,7 +104,9 @@ fn open(target: &Target, waiter: &mut Waiter<'_>) -> Result<Connected, Failure> 
     }
     let upgraded = upgrade::upgrade(target, &stream, waiter)?;
     let (local_addr, peer_addr) = stream.addresses();
-    stream.deregister(waiter.registry()).map_err(|source| Error::network(Phase::Upgrade, target.peer(), source))?;
+    stream
+        .deregister(waiter.registry())
+        .map_err(|source| Error::network(Phase::Upgrade, target.peer(), source))?;
     log::debug!(target: LOG, "{}: open", target.peer());
     let handshake = Handshake {
         status: upgraded.head.status,

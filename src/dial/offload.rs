@@ -1,10 +1,12 @@
-//! Asks something that knows no deadline: the operating system's resolver, a program's own resolver or connector, a Unix
-//! socket whose listener has a full backlog.
+//! Asks something that knows no deadline: the operating system's resolver, a program's own resolver
+//! or connector, a Unix socket whose listener has a full backlog.
 //!
-//! A detached thread asks and wakes the connecting thread, which never waits for it beyond its own deadline. The answer
-//! crosses in a channel; one for which nobody waits any more is dropped when it comes, with the socket that it may be.
+//! A detached thread asks and wakes the connecting thread, which never waits for it beyond its own
+//! deadline. The answer crosses in a channel; one for which nobody waits any more is dropped when
+//! it comes, with the socket that it may be.
 //!
-//! A question that is never answered keeps its thread. An app that goes on trying asks no more when it has left a few behind.
+//! A question that is never answered keeps its thread. An app that goes on trying asks no more when
+//! it has left a few behind.
 
 use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -15,8 +17,8 @@ use super::waiter::{Failure, Waiter};
 use crate::error::{Error, Phase};
 use crate::route::Unanswered;
 
-/// How many questions of an app may be without an answer: more than slow name servers ever leave behind, few enough to be no
-/// burden.
+/// How many questions of an app may be without an answer: more than slow name servers ever leave
+/// behind, few enough to be no burden.
 const MAX_UNANSWERED: usize = 8;
 
 pub(super) fn ask<T: Send + 'static>(
@@ -56,8 +58,9 @@ fn hanging(phase: Phase, attempts: usize) -> io::Error {
         Phase::Resolve => "does the resolver ever answer?",
         _ => "does the connector ever return?",
     };
-    let problem =
-        format!("{attempts} earlier attempts still hang in that, there is no other until one of them ends ({hint})");
+    let problem = format!(
+        "{attempts} earlier attempts still hang in that, there is no other until one of them ends ({hint})"
+    );
     io::Error::new(ErrorKind::ResourceBusy, problem)
 }
 
@@ -81,7 +84,10 @@ mod tests {
     #[test]
     fn an_answer_comes_through() {
         let cancel = Cancel::new();
-        assert_eq!(ask(&mut waiter(&cancel, LONG), Phase::Resolve, &none(), || 7).unwrap_or_default(), 7);
+        assert_eq!(
+            ask(&mut waiter(&cancel, LONG), Phase::Resolve, &none(), || 7).unwrap_or_default(),
+            7
+        );
     }
 
     #[test]
@@ -89,8 +95,12 @@ mod tests {
         let (release, released) = mpsc::channel::<()>();
         let cancel = Cancel::new();
         let soon = Duration::from_millis(20);
-        let late = ask(&mut waiter(&cancel, soon), Phase::Resolve, &none(), move || released.recv());
-        assert!(matches!(late, Err(Failure::Error(Error::Timeout { phase: Phase::Resolve, .. }))), "{late:?}");
+        let late =
+            ask(&mut waiter(&cancel, soon), Phase::Resolve, &none(), move || released.recv());
+        assert!(
+            matches!(late, Err(Failure::Error(Error::Timeout { phase: Phase::Resolve, .. }))),
+            "{late:?}"
+        );
         drop(release);
 
         let (release, released) = mpsc::channel::<()>();
@@ -113,7 +123,9 @@ mod tests {
     fn a_panic_is_the_connecting_threads() {
         let panicked = catch_unwind(|| {
             let cancel = Cancel::new();
-            let _ = ask(&mut waiter(&cancel, LONG), Phase::Resolve, &none(), || panic!("not to be answered"));
+            let _ = ask(&mut waiter(&cancel, LONG), Phase::Resolve, &none(), || {
+                panic!("not to be answered")
+            });
         });
         assert!(panicked.is_err());
     }
@@ -129,9 +141,14 @@ mod tests {
             release
         };
         let releases: Vec<_> = std::iter::repeat_with(hangs).take(8).collect();
-        let ninth = ask(&mut waiter(&cancel, LONG), Phase::Resolve, &unanswered, || panic!("asked a ninth time"));
+        let ninth = ask(&mut waiter(&cancel, LONG), Phase::Resolve, &unanswered, || {
+            panic!("asked a ninth time")
+        });
         let Err(Failure::Error(error)) = ninth else { panic!("{ninth:?}") };
-        assert!(error.to_string().starts_with("looking up slow:1: 8 earlier attempts still hang"), "{error}");
+        assert!(
+            error.to_string().starts_with("looking up slow:1: 8 earlier attempts still hang"),
+            "{error}"
+        );
         // Another app has nothing to do with that.
         assert!(ask(&mut waiter(&cancel, LONG), Phase::Resolve, &none(), || ()).is_ok());
         // When they have ended, all is well again.

@@ -1,4 +1,5 @@
-//! Decides when to try which of a host's addresses (RFC 8305, Happy Eyeballs). Pure: time is an argument.
+//! Decides when to try which of a host's addresses (RFC 8305, Happy Eyeballs). Pure: time is an
+//! argument.
 //!
 //! The attempts themselves are made in [`tcp`](super::tcp).
 
@@ -6,7 +7,8 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// How long an attempt may be the only one: RFC 8305 §5 recommends it. A dead first address costs no more than this.
+/// How long an attempt may be the only one: RFC 8305 §5 recommends it. A dead first address costs
+/// no more than this.
 const STAGGER: Duration = Duration::from_millis(250);
 
 /// The addresses not yet tried, and the attempts under way.
@@ -52,8 +54,8 @@ impl Race {
     }
 }
 
-/// Alternates the address families, beginning with the one the resolver prefers (RFC 8305 §4): where IPv6 is broken, the
-/// second attempt is IPv4, however many IPv6 addresses there are.
+/// Alternates the address families, beginning with the one the resolver prefers (RFC 8305 §4):
+/// where IPv6 is broken, the second attempt is IPv4, however many IPv6 addresses there are.
 pub(super) fn interleave(addresses: &[SocketAddr]) -> VecDeque<SocketAddr> {
     let preferred = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (mut first, mut second): (VecDeque<_>, VecDeque<_>) =
@@ -84,7 +86,10 @@ mod tests {
                 vec!["[::1]:1", "[::2]:1", "1.1.1.1:1", "2.2.2.2:1"],
                 vec!["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1"],
             ),
-            (vec!["1.1.1.1:1", "[::1]:1", "[::2]:1", "[::3]:1"], vec!["1.1.1.1:1", "[::1]:1", "[::2]:1", "[::3]:1"]),
+            (
+                vec!["1.1.1.1:1", "[::1]:1", "[::2]:1", "[::3]:1"],
+                vec!["1.1.1.1:1", "[::1]:1", "[::2]:1", "[::3]:1"],
+            ),
             (vec!["1.1.1.1:1", "2.2.2.2:1", "[::1]:1"], vec!["1.1.1.1:1", "[::1]:1", "2.2.2.2:1"]),
         ] {
             assert_eq!(interleave(&addresses(&resolved)), addresses(&order), "{resolved:?}");

@@ -1,5 +1,5 @@
-//! Turns a target into a connected stream that leads to its server, by whatever way its URL and the program's options say.
-//! Runs on the connecting thread.
+//! Turns a target into a connected stream that leads to its server, by whatever way its URL and the
+//! program's options say. Runs on the connecting thread.
 
 use mio::Interest;
 use url::Host;
@@ -23,7 +23,9 @@ pub(super) fn reach(target: &Target, waiter: &mut Waiter<'_>) -> Result<Stream, 
         match (&target.endpoint, &target.proxy) {
             #[cfg(unix)]
             (Endpoint::Unix(path), _) => super::unix::connect(path, route, waiter)?,
-            (Endpoint::Tcp, Some(proxy)) => return proxy.open(&target.host, target.port, route, waiter),
+            (Endpoint::Tcp, Some(proxy)) => {
+                return proxy.open(&target.host, target.port, route, waiter);
+            }
             (Endpoint::Tcp, None) => {
                 let addresses = resolve::resolve(&target.host, target.port, route, waiter)?;
                 return tcp::connect(&addresses, &route.options, waiter);
@@ -33,14 +35,21 @@ pub(super) fn reach(target: &Target, waiter: &mut Waiter<'_>) -> Result<Stream, 
     let ready = socket.prepare();
     let mut stream = Stream::plain(socket);
     ready
-        .and_then(|()| stream.register(waiter.registry(), SOCKET, Interest::READABLE | Interest::WRITABLE))
+        .and_then(|()| {
+            stream.register(waiter.registry(), SOCKET, Interest::READABLE | Interest::WRITABLE)
+        })
         .map_err(|source| Error::network(Phase::Connect, waiter.peer(), source))?;
     Ok(stream)
 }
 
-fn call(connector: &Connector, target: &Target, waiter: &mut Waiter<'_>) -> Result<Socket, Failure> {
+fn call(
+    connector: &Connector,
+    target: &Target,
+    waiter: &mut Waiter<'_>,
+) -> Result<Socket, Failure> {
     let (connector, host, port) = (connector.clone(), bare(&target.host), target.port);
-    let connected = ask(waiter, Phase::Connect, &target.route.unanswered, move || connector(&host, port))?;
+    let connected =
+        ask(waiter, Phase::Connect, &target.route.unanswered, move || connector(&host, port))?;
     connected.map_err(|source| Error::network(Phase::Connect, waiter.peer(), source).into())
 }
 

@@ -1,5 +1,5 @@
-//! Where a redirect leads (RFC 9110 §15.4), and what may go there: nothing secret to another origin, and nothing without
-//! TLS after TLS. Pure.
+//! Where a redirect leads (RFC 9110 §15.4), and what may go there: nothing secret to another
+//! origin, and nothing without TLS after TLS. Pure.
 
 use url::{Position, Url};
 
@@ -21,18 +21,28 @@ pub(super) struct Redirects {
 
 impl Redirects {
     pub(super) fn new(url: &Url, unix: Option<String>, config: &Config) -> Option<Self> {
-        (config.max_redirects > 0).then(|| Redirects { url: url.clone(), unix, config: config.clone(), followed: 0 })
+        (config.max_redirects > 0).then(|| Redirects {
+            url: url.clone(),
+            unix,
+            config: config.clone(),
+            followed: 0,
+        })
     }
 
     /// Returns whether an answer will be followed if it can be, so that its body does not matter.
     pub(super) fn wants(&self, status: u16, headers: &Headers) -> bool {
-        is_redirect(status) && headers.get("location").is_some() && self.followed < self.config.max_redirects
+        is_redirect(status)
+            && headers.get("location").is_some()
+            && self.followed < self.config.max_redirects
     }
 }
 
-/// Returns where a refusal sends us, or the refusal with why we do not go there. The request is always a GET, so the five
-/// statuses mean the same.
-pub(super) fn follow(redirects: Option<&Redirects>, mut rejection: Box<Rejection>) -> Result<Target, Error> {
+/// Returns where a refusal sends us, or the refusal with why we do not go there. The request is
+/// always a GET, so the five statuses mean the same.
+pub(super) fn follow(
+    redirects: Option<&Redirects>,
+    mut rejection: Box<Rejection>,
+) -> Result<Target, Error> {
     let Some(redirects) = redirects.filter(|_| is_redirect(rejection.status)) else {
         return Err(Error::Rejected(rejection));
     };
@@ -91,7 +101,8 @@ fn next(from: &Url, location: &str) -> Result<Url, String> {
     Ok(to)
 }
 
-/// Leaves out what is meant for the first server only. Any header may be a credential, `X-Api-Key` for one.
+/// Leaves out what is meant for the first server only. Any header may be a credential, `X-Api-Key`
+/// for one.
 fn for_another_origin(to: &Url, config: &Config) -> Result<Config, String> {
     if let (Some((option, _)), "wss") = (config.tls.ready_made().ok().flatten(), to.scheme()) {
         return Err(format!(
@@ -107,8 +118,9 @@ fn for_another_origin(to: &Url, config: &Config) -> Result<Config, String> {
     Ok(config)
 }
 
-/// Keeps what says whom to trust and makes TLS stricter, pins too: a program that asks for it does not ask for less elsewhere.
-/// Leaves out what was conceded to the first server, names it, or tells it who we are.
+/// Keeps what says whom to trust and makes TLS stricter, pins too: a program that asks for it does
+/// not ask for less elsewhere. Leaves out what was conceded to the first server, names it, or tells
+/// it who we are.
 fn tls_for_another_origin(tls: TlsConfig) -> TlsConfig {
     // By name, so that whoever adds an option has to decide.
     let TlsConfig {
@@ -191,7 +203,10 @@ mod tests {
             ("ws://host/", "ws://[::1/", "no URL"),
         ] {
             let refused = next(&Url::parse(from).unwrap(), location);
-            assert!(refused.as_ref().is_err_and(|problem| problem.contains(why)), "{from} to {location}: {refused:?}");
+            assert!(
+                refused.as_ref().is_err_and(|problem| problem.contains(why)),
+                "{from} to {location}: {refused:?}"
+            );
         }
     }
 
@@ -211,7 +226,11 @@ mod tests {
         };
         let other = for_another_origin(&Url::parse("ws://other/").unwrap(), &config).unwrap();
         assert_eq!(other.headers, [("user-agent".to_owned(), "x".to_owned())]);
-        assert!(other.cookie.is_none() && other.tls.identity.is_none() && other.tls.server_name.is_none());
+        assert!(
+            other.cookie.is_none()
+                && other.tls.identity.is_none()
+                && other.tls.server_name.is_none()
+        );
     }
 
     #[test]
@@ -224,7 +243,8 @@ mod tests {
             .pin("sha256/")
             .key_log_file("keys.log")
             .backend(TlsBackend::Rustls);
-        let lax = strict.clone().danger_accept_invalid_certs(true).danger_accept_invalid_hostnames(true);
+        let lax =
+            strict.clone().danger_accept_invalid_certs(true).danger_accept_invalid_hostnames(true);
         assert_ne!(format!("{lax:?}"), format!("{strict:?}"));
         assert_eq!(format!("{:?}", tls_for_another_origin(lax)), format!("{strict:?}"));
     }

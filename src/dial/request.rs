@@ -1,7 +1,8 @@
-//! The opening request of a target: made of the options once, sent with the cookies that were set up to then.
+//! The opening request of a target: made of the options once, sent with the cookies that were set
+//! up to then.
 //!
-//! Apart from the request itself, which is the protocol's: what is here knows the options, and the app's cookies, which
-//! have a lock of their own.
+//! Apart from the request itself, which is the protocol's: what is here knows the options, and the
+//! app's cookies, which have a lock of their own.
 
 use std::path::{Path, PathBuf};
 
@@ -42,7 +43,8 @@ impl Request {
         };
         let request = request::Request::new(url, &fields)?;
         let socket = socket.map(Path::to_owned);
-        let cookies = config.cookies.clone().map(|cookies| KeptCookies { cookies, url: url.clone(), socket });
+        let cookies =
+            config.cookies.clone().map(|cookies| KeptCookies { cookies, url: url.clone(), socket });
         Ok(Request { request, cookie: config.cookie.clone(), cookies })
     }
 
@@ -53,8 +55,9 @@ impl Request {
 
     /// Returns what goes over the wire, for one connection's key.
     pub(super) fn to_bytes(&self, key: &str) -> Vec<u8> {
-        let header =
-            |kept: &KeptCookies| kept.cookies.header(&kept.url, kept.socket.as_deref(), self.cookie.as_deref());
+        let header = |kept: &KeptCookies| {
+            kept.cookies.header(&kept.url, kept.socket.as_deref(), self.cookie.as_deref())
+        };
         self.request.to_bytes(key, self.cookies.as_ref().and_then(header).as_deref())
     }
 

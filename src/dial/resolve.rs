@@ -1,4 +1,5 @@
-//! Turns the URL's host into socket addresses, through the operating system's resolver or the program's own.
+//! Turns the URL's host into socket addresses, through the operating system's resolver or the
+//! program's own.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -25,7 +26,9 @@ pub(super) fn resolve(
     };
     match route.resolver.clone() {
         Some(resolver) => look_up(waiter, &route.unanswered, move || resolver(&name, port)),
-        None => look_up(waiter, &route.unanswered, move || Ok((name.as_str(), port).to_socket_addrs()?.collect())),
+        None => look_up(waiter, &route.unanswered, move || {
+            Ok((name.as_str(), port).to_socket_addrs()?.collect())
+        }),
     }
 }
 
@@ -39,7 +42,9 @@ fn look_up(
             log::debug!(target: super::LOG, "{} has the addresses {addresses:?}", waiter.peer());
             return Ok(addresses);
         }
-        Ok(_) => io::Error::new(io::ErrorKind::NotFound, "the name has no address (is it spelt right?)"),
+        Ok(_) => {
+            io::Error::new(io::ErrorKind::NotFound, "the name has no address (is it spelt right?)")
+        }
         Err(error) => advise(error, "is the name spelt right, and is the network up?"),
     };
     Err(Error::network(Phase::Resolve, waiter.peer(), problem).into())
@@ -65,29 +70,45 @@ mod tests {
             (Host::Ipv4(Ipv4Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::LOCALHOST)),
             (Host::Ipv6(Ipv6Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)),
         ] {
-            assert_eq!(resolve(&host, 1, &Route::default(), &mut waiter).unwrap_or_default(), [SocketAddr::new(ip, 1)]);
+            assert_eq!(
+                resolve(&host, 1, &Route::default(), &mut waiter).unwrap_or_default(),
+                [SocketAddr::new(ip, 1)]
+            );
         }
     }
 
     #[test]
     fn localhost_is_looked_up() {
         let cancel = Cancel::new();
-        let mut waiter = Waiter::new("localhost:1", LONG, &cancel).unwrap_or_else(|e| panic!("{e:?}"));
+        let mut waiter =
+            Waiter::new("localhost:1", LONG, &cancel).unwrap_or_else(|e| panic!("{e:?}"));
         let addresses =
-            resolve(&Host::Domain("localhost".into()), 1, &Route::default(), &mut waiter).unwrap_or_default();
-        assert!(!addresses.is_empty() && addresses.iter().all(|a| a.ip().is_loopback()), "{addresses:?}");
+            resolve(&Host::Domain("localhost".into()), 1, &Route::default(), &mut waiter)
+                .unwrap_or_default();
+        assert!(
+            !addresses.is_empty() && addresses.iter().all(|a| a.ip().is_loopback()),
+            "{addresses:?}"
+        );
     }
 
     #[test]
     fn a_failed_or_empty_lookup_names_the_host_and_what_to_try() {
         let cancel = Cancel::new();
-        let mut waiter = Waiter::new("nowhere:1", LONG, &cancel).unwrap_or_else(|e| panic!("{e:?}"));
-        let failed = look_up(&mut waiter, &Unanswered::default(), || Err(io::Error::other("unknown")));
+        let mut waiter =
+            Waiter::new("nowhere:1", LONG, &cancel).unwrap_or_else(|e| panic!("{e:?}"));
+        let failed =
+            look_up(&mut waiter, &Unanswered::default(), || Err(io::Error::other("unknown")));
         let Err(Failure::Error(error)) = failed else { panic!("{failed:?}") };
-        assert!(error.to_string().starts_with("looking up nowhere:1: unknown (is the name"), "{error}");
+        assert!(
+            error.to_string().starts_with("looking up nowhere:1: unknown (is the name"),
+            "{error}"
+        );
         let empty = look_up(&mut waiter, &Unanswered::default(), || Ok(Vec::new()));
         let Err(Failure::Error(error)) = empty else { panic!("{empty:?}") };
-        assert_eq!(error.to_string(), "looking up nowhere:1: the name has no address (is it spelt right?)");
+        assert_eq!(
+            error.to_string(),
+            "looking up nowhere:1: the name has no address (is it spelt right?)"
+        );
     }
 
     #[test]
@@ -100,7 +121,10 @@ mod tests {
         });
         let route = Route { resolver: Some(resolver), ..Route::default() };
         let mut resolve = |host| resolve(&host, 7, &route, &mut waiter).unwrap_or_default();
-        assert_eq!(resolve(Host::Domain("somewhere.example".into())), ["127.0.0.1:7".parse().unwrap()]);
+        assert_eq!(
+            resolve(Host::Domain("somewhere.example".into())),
+            ["127.0.0.1:7".parse().unwrap()]
+        );
         assert_eq!(resolve(Host::Ipv6(Ipv6Addr::LOCALHOST)), ["[::1]:7".parse().unwrap()]);
     }
 }

@@ -1,5 +1,6 @@
-//! Turns a URL and the options into a [`Target`]: everything about a connection that can be checked before a socket is
-//! opened, checked. Reads certificate files and otherwise does no I/O; a target never changes, so threads may share it.
+//! Turns a URL and the options into a [`Target`]: everything about a connection that can be checked
+//! before a socket is opened, checked. Reads certificate files and otherwise does no I/O; a target
+//! never changes, so threads may share it.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -59,8 +60,8 @@ impl Endpoint {
 }
 
 impl Target {
-    /// Checks the URL, the headers, the subprotocols, the TLS options and the proxy, which the environment may name. Errors
-    /// show no credential.
+    /// Checks the URL, the headers, the subprotocols, the TLS options and the proxy, which the
+    /// environment may name. Errors show no credential.
     pub(crate) fn new(url: &str, config: &Config) -> Result<Self, Error> {
         let invalid = |problem: String| Error::invalid(format!("URL {}", shown_url(url)), problem);
         let Located { endpoint, url: asked, unix } = locate(url).map_err(invalid)?;
@@ -96,7 +97,11 @@ impl Target {
             Some(unix) => (unix.shown.clone(), format!("{}+unix:{}:", parsed.scheme(), unix.shown)),
             None => (
                 format!("{host}:{port}"),
-                format!("{}://{}", parsed.scheme(), &parsed[Position::BeforeHost..Position::BeforePath]),
+                format!(
+                    "{}://{}",
+                    parsed.scheme(),
+                    &parsed[Position::BeforeHost..Position::BeforePath]
+                ),
             ),
         };
         Ok(Target {
@@ -105,7 +110,8 @@ impl Target {
             tls,
             proxy: proxy.map(Box::new),
             request,
-            redirects: Redirects::new(&parsed, unix.map(|unix| unix.before_uri), config).map(Box::new),
+            redirects: Redirects::new(&parsed, unix.map(|unix| unix.before_uri), config)
+                .map(Box::new),
             endpoint,
             route: config.route.clone(),
             peer: peer.into(),
@@ -150,7 +156,10 @@ fn locate_unix(url: UnixUrl) -> Result<Located<'static>, String> {
     use std::os::unix::ffi::OsStringExt;
     let path = PathBuf::from(std::ffi::OsString::from_vec(url.path));
     unix::check(&path)?;
-    let unix = Unix { shown: path.to_string_lossy().escape_debug().to_string(), before_uri: url.before_uri };
+    let unix = Unix {
+        shown: path.to_string_lossy().escape_debug().to_string(),
+        before_uri: url.before_uri,
+    };
     Ok(Located { endpoint: Endpoint::Unix(path), url: url.url.into(), unix: Some(unix) })
 }
 
@@ -166,11 +175,18 @@ const NO_HOST: &str = "names no host: it should look like ws://host/path";
 /// RFC 6455 §3, with an answer to what people write instead.
 fn parse(url: &str) -> Result<Url, String> {
     if url.len() > MAX_URL {
-        return Err(format!("is {} bytes long, over {MAX_URL}: servers do not take such", url.len()));
+        return Err(format!(
+            "is {} bytes long, over {MAX_URL}: servers do not take such",
+            url.len()
+        ));
     }
-    // The URL standard drops some of these and escapes others, silently; here they are a mistake further up.
+    // The URL standard drops some of these and escapes others, silently; here they are a mistake
+    // further up.
     if url.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err("contains white space or a control character: trim it, or write it as %20 and the like".into());
+        return Err(
+            "contains white space or a control character: trim it, or write it as %20 and the like"
+                .into(),
+        );
     }
     let Some((scheme, rest)) = url.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) else {
         return Err("has no scheme: it should begin with ws:// or wss://".into());
@@ -179,7 +195,9 @@ fn parse(url: &str) -> Result<Url, String> {
         "ws" | "wss" => {}
         "http" => return Err("is for HTTP: a WebSocket's begins with ws://".into()),
         "https" => return Err("is for HTTPS: a WebSocket's begins with wss://".into()),
-        other => return Err(format!("has the scheme {other}://, a WebSocket's is ws:// or wss://")),
+        other => {
+            return Err(format!("has the scheme {other}://, a WebSocket's is ws:// or wss://"));
+        }
     }
     // The URL standard would take the first part of the path for the host.
     if rest.is_empty() || rest.starts_with(['/', '\\', '?', '#']) {
@@ -190,7 +208,9 @@ fn parse(url: &str) -> Result<Url, String> {
             "has an IPv6 address, which goes in brackets: ws://[::1]:8080/".into()
         }
         ParseError::EmptyHost => NO_HOST.into(),
-        ParseError::InvalidPort => "has an invalid port: it must be a number from 1 to 65535".into(),
+        ParseError::InvalidPort => {
+            "has an invalid port: it must be a number from 1 to 65535".into()
+        }
         other => format!("cannot be used: {other}"),
     })?;
     if url.port() == Some(0) {
@@ -239,9 +259,14 @@ mod tests {
     fn a_unix_url_says_which_socket_and_what_to_ask_for() {
         let target = target("ws+unix:/run/a%20b.sock:/chat?token=secret").unwrap();
         assert_eq!((target.peer(), target.url()), ("/run/a b.sock", "ws+unix:/run/a b.sock:/chat"));
-        assert!(matches!(&target.endpoint, Endpoint::Unix(path) if path == &PathBuf::from("/run/a b.sock")));
+        assert!(
+            matches!(&target.endpoint, Endpoint::Unix(path) if path == &PathBuf::from("/run/a b.sock"))
+        );
         let request = String::from_utf8(target.request.to_bytes("KEY")).unwrap();
-        assert!(request.starts_with("GET /chat?token=secret HTTP/1.1\r\nHost: localhost\r\n"), "{request}");
+        assert!(
+            request.starts_with("GET /chat?token=secret HTTP/1.1\r\nHost: localhost\r\n"),
+            "{request}"
+        );
     }
 
     #[test]
@@ -255,8 +280,10 @@ mod tests {
             ("ws+unix:/a.sock:/a b", "white space"),
             (long.as_str(), "201 bytes, too long"),
         ] {
-            let error =
-                super::Target::new(url, &Config::default()).err().map(|error| error.to_string()).unwrap_or_default();
+            let error = super::Target::new(url, &Config::default())
+                .err()
+                .map(|error| error.to_string())
+                .unwrap_or_default();
             assert!(error.contains(says), "{url:?}: {error:?}");
         }
     }
@@ -271,7 +298,8 @@ mod tests {
     #[test]
     #[cfg(not(feature = "__tls"))]
     fn wss_without_tls_names_the_feature() {
-        let error = target("wss://example.com/").err().map(|error| error.to_string()).unwrap_or_default();
+        let error =
+            target("wss://example.com/").err().map(|error| error.to_string()).unwrap_or_default();
         assert!(error.contains("feature `native-tls`"), "{error}");
     }
 

@@ -1,5 +1,5 @@
-//! Turns a host's addresses into one connected TCP socket. Runs on the connecting thread; when to try which address is
-//! decided in [`race`](super::race).
+//! Turns a host's addresses into one connected TCP socket. Runs on the connecting thread; when to
+//! try which address is decided in [`race`](super::race).
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -16,14 +16,15 @@ use crate::error::{Error, Phase};
 use crate::transport::Stream;
 use crate::transport::{Socket, SocketOptions};
 
-/// Returns the first socket to connect, registered with the waiter for reading and writing. The others are closed.
-/// There is at least one address.
+/// Returns the first socket to connect, registered with the waiter for reading and writing. The
+/// others are closed. There is at least one address.
 pub(super) fn connect(
     addresses: &[SocketAddr],
     options: &SocketOptions,
     waiter: &mut Waiter<'_>,
 ) -> Result<Stream, Failure> {
-    let suitable: Vec<SocketAddr> = addresses.iter().copied().filter(|address| options.suit(address)).collect();
+    let suitable: Vec<SocketAddr> =
+        addresses.iter().copied().filter(|address| options.suit(address)).collect();
     if suitable.is_empty() {
         let problem = "the host has no address of the family of the socket option bind_address";
         let problem = io::Error::new(ErrorKind::AddrNotAvailable, problem);
@@ -69,7 +70,11 @@ pub(super) fn connect(
     }
 }
 
-fn start(address: SocketAddr, options: &SocketOptions, waiter: &Waiter<'_>) -> io::Result<TcpStream> {
+fn start(
+    address: SocketAddr,
+    options: &SocketOptions,
+    waiter: &Waiter<'_>,
+) -> io::Result<TcpStream> {
     log::debug!(target: super::LOG, "{}: trying {address}", waiter.peer());
     let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
@@ -109,7 +114,8 @@ fn outcome(stream: &TcpStream) -> Option<io::Result<()>> {
 /// Names the addresses that do not answer, where the time is over.
 fn silent<'a>(failure: Failure, addresses: impl Iterator<Item = &'a SocketAddr>) -> Failure {
     let Failure::Error(Error::Timeout { phase, peer, after }) = failure else { return failure };
-    let addresses: Vec<_> = addresses.filter(|address| !peer.ends_with(&address.to_string())).collect();
+    let addresses: Vec<_> =
+        addresses.filter(|address| !peer.ends_with(&address.to_string())).collect();
     let peer = match addresses.is_empty() {
         true => peer,
         false => format!("{peer} at {}", hints::list(&addresses)).into(),
@@ -136,7 +142,12 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let cancel = Cancel::new();
         let mut waiter = waiter(&cancel);
-        let stream = connect(&[refused(), listener.local_addr().unwrap()], &SocketOptions::new(), &mut waiter).unwrap();
+        let stream = connect(
+            &[refused(), listener.local_addr().unwrap()],
+            &SocketOptions::new(),
+            &mut waiter,
+        )
+        .unwrap();
         assert_eq!(stream.addresses().1, listener.local_addr().ok());
     }
 
@@ -147,8 +158,12 @@ mod tests {
         let cancel = Cancel::new();
         let mut waiter = waiter(&cancel);
         let began = Instant::now();
-        let stream =
-            connect(&[dead.address(), listener.local_addr().unwrap()], &SocketOptions::new(), &mut waiter).unwrap();
+        let stream = connect(
+            &[dead.address(), listener.local_addr().unwrap()],
+            &SocketOptions::new(),
+            &mut waiter,
+        )
+        .unwrap();
         assert_eq!(stream.addresses().1, listener.local_addr().ok());
         assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     }

@@ -22,18 +22,25 @@ pub(super) fn check(path: &Path) -> Result<(), String> {
         return Err("has a NUL character (%00) in the socket's path".into());
     }
     // The operating system takes about a hundred bytes.
-    SockAddr::unix(path)
-        .map(drop)
-        .map_err(|_| format!("names a socket with a path of {} bytes, too long for one", bytes.len()))
+    SockAddr::unix(path).map(drop).map_err(|_| {
+        format!("names a socket with a path of {} bytes, too long for one", bytes.len())
+    })
 }
 
-/// Where the listener's backlog is full, the operating system tells nobody of room in it but those who wait in `connect`:
-/// so that is done elsewhere.
-pub(super) fn connect(path: &Path, route: &Route, waiter: &mut Waiter<'_>) -> Result<Socket, Failure> {
+/// Where the listener's backlog is full, the operating system tells nobody of room in it but those
+/// who wait in `connect`: so that is done elsewhere.
+pub(super) fn connect(
+    path: &Path,
+    route: &Route,
+    waiter: &mut Waiter<'_>,
+) -> Result<Socket, Failure> {
     log::debug!(target: super::LOG, "trying {}", waiter.peer());
     let (path, left): (PathBuf, _) = (path.to_owned(), waiter.time_left());
-    let connected = ask(waiter, Phase::Connect, &route.unanswered, move || connect_within(&path, left))?;
-    connected.map(Socket::from).map_err(|error| Error::network(Phase::Connect, waiter.peer(), explained(error)).into())
+    let connected =
+        ask(waiter, Phase::Connect, &route.unanswered, move || connect_within(&path, left))?;
+    connected
+        .map(Socket::from)
+        .map_err(|error| Error::network(Phase::Connect, waiter.peer(), explained(error)).into())
 }
 
 /// Returns some time after the deadline even if nobody waits for it any more.
@@ -50,7 +57,9 @@ fn explained(error: io::Error) -> io::Error {
     let hint = match error.kind() {
         ErrorKind::NotFound => "is the path right, and the server running?",
         ErrorKind::ConnectionRefused => "nobody listens on this socket: is the server running?",
-        ErrorKind::PermissionDenied => "may this user write to the socket, and pass the folders above it?",
+        ErrorKind::PermissionDenied => {
+            "may this user write to the socket, and pass the folders above it?"
+        }
         _ => return error,
     };
     advise(error, hint)

@@ -1,5 +1,6 @@
-//! Splits a URL for a Unix socket, `ws+unix:/path/to.sock:/uri?query`, into the socket's path and the URL that is asked for
-//! there. Pure. No RFC has this form; it is that of Node's `ws`, and the server is asked for `localhost`.
+//! Splits a URL for a Unix socket, `ws+unix:/path/to.sock:/uri?query`, into the socket's path and
+//! the URL that is asked for there. Pure. No RFC has this form; it is that of Node's `ws`, and the
+//! server is asked for `localhost`.
 
 use crate::protocol::handshake::credentials::percent_decode;
 
@@ -35,7 +36,9 @@ fn parts(scheme: &str, rest: &str) -> Result<UnixUrl, String> {
         None => rest,
     };
     // A colon that is part of the path can be written as %3A.
-    let ends = |&(at, _): &(usize, &str)| rest[at + 1..].is_empty() || rest[at + 1..].starts_with(['/', '?']);
+    let ends = |&(at, _): &(usize, &str)| {
+        rest[at + 1..].is_empty() || rest[at + 1..].starts_with(['/', '?'])
+    };
     let (path, uri) = match rest.match_indices(':').find(ends) {
         Some((at, _)) => (&rest[..at], &rest[at + 1..]),
         None => (rest, ""),
@@ -44,7 +47,10 @@ fn parts(scheme: &str, rest: &str) -> Result<UnixUrl, String> {
         return Err(format!("names no socket: it {FORM}"));
     }
     if path.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err("contains white space or a control character: trim it, or write it as %20 and the like".into());
+        return Err(
+            "contains white space or a control character: trim it, or write it as %20 and the like"
+                .into(),
+        );
     }
     if path.contains(['?', '#']) {
         return Err(format!("has a ? or # in the socket's path: it {FORM}, or with %3F and %23"));
@@ -76,9 +82,17 @@ mod tests {
             ("ws+unix:/run/a%3A/%C3%A9%20.sock:/", "/run/a:/é .sock", "ws://localhost/"),
         ] {
             let split = split(url).unwrap().unwrap();
-            assert_eq!((split.path, split.url.as_str()), (path.as_bytes().to_owned(), asked), "{url}");
+            assert_eq!(
+                (split.path, split.url.as_str()),
+                (path.as_bytes().to_owned(), asked),
+                "{url}"
+            );
             let again = super::split(&format!("{}/other", split.before_uri)).unwrap().unwrap();
-            assert_eq!((again.path, again.before_uri), (path.as_bytes().to_owned(), split.before_uri), "{url}");
+            assert_eq!(
+                (again.path, again.before_uri),
+                (path.as_bytes().to_owned(), split.before_uri),
+                "{url}"
+            );
         }
     }
 

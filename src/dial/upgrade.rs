@@ -1,8 +1,10 @@
-//! Turns a byte stream into a WebSocket: sends the opening request, reads the response head and what came right behind it
-//! (RFC 6455 §4.1). Runs on the connecting thread; request, head and body are made and judged in the pure modules beside.
+//! Turns a byte stream into a WebSocket: sends the opening request, reads the response head and
+//! what came right behind it (RFC 6455 §4.1). Runs on the connecting thread; request, head and body
+//! are made and judged in the pure modules beside.
 //!
-//! Key and accept key are tungstenite's. Its handshake machine is not used: it refuses heads in many small pieces and
-//! `Connection: keep-alive, Upgrade`, and logs the request with its credentials.
+//! Key and accept key are tungstenite's. Its handshake machine is not used: it refuses heads in
+//! many small pieces and `Connection: keep-alive, Upgrade`, and logs the request with its
+//! credentials.
 
 use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
@@ -17,8 +19,8 @@ use crate::protocol::handshake::body::Body;
 use crate::protocol::handshake::response::{Accepted, Arriving, ResponseHead};
 use crate::transport::Stream;
 
-/// How long the body of a refusal may take: the refusal is the news, and a server that keeps the connection open must not
-/// delay it.
+/// How long the body of a refusal may take: the refusal is the news, and a server that keeps the
+/// connection open must not delay it.
 const BODY_TIME: Duration = Duration::from_secs(1);
 
 /// What one read takes: a TLS record.
@@ -32,7 +34,11 @@ pub(super) struct Upgraded {
     pub(super) leftover: Vec<u8>,
 }
 
-pub(super) fn upgrade(target: &Target, stream: &Stream, waiter: &mut Waiter<'_>) -> Result<Upgraded, Failure> {
+pub(super) fn upgrade(
+    target: &Target,
+    stream: &Stream,
+    waiter: &mut Waiter<'_>,
+) -> Result<Upgraded, Failure> {
     let key = generate_key();
     waiter.send(Phase::Upgrade, &target.request.to_bytes(&key), stream)?;
     let (head, leftover) = read_head(stream, waiter)?;
@@ -43,7 +49,8 @@ pub(super) fn upgrade(target: &Target, stream: &Stream, waiter: &mut Waiter<'_>)
             _ => read_body(&head, &leftover, stream, waiter)?,
         };
         let ResponseHead { status, headers, .. } = head;
-        let rejection = Rejection { url: target.url().into(), status, headers, body, not_followed: None };
+        let rejection =
+            Rejection { url: target.url().into(), status, headers, body, not_followed: None };
         return Err(Error::Rejected(Box::new(rejection)).into());
     }
     let accepted = head
@@ -56,7 +63,9 @@ pub(super) fn upgrade(target: &Target, stream: &Stream, waiter: &mut Waiter<'_>)
 fn read_head(stream: &Stream, waiter: &mut Waiter<'_>) -> Result<(ResponseHead, Vec<u8>), Failure> {
     let mut arriving = Arriving::default();
     loop {
-        if let Some((head, rest)) = arriving.take_head().map_err(|problem| refused(problem, waiter))? {
+        if let Some((head, rest)) =
+            arriving.take_head().map_err(|problem| refused(problem, waiter))?
+        {
             log::debug!(target: super::LOG, "{} answered with status {}", waiter.peer(), head.status);
             return Ok((head, rest));
         }
@@ -64,11 +73,16 @@ fn read_head(stream: &Stream, waiter: &mut Waiter<'_>) -> Result<(ResponseHead, 
     }
 }
 
-fn read_more(arriving: &mut Arriving, stream: &Stream, waiter: &mut Waiter<'_>) -> Result<(), Failure> {
+fn read_more(
+    arriving: &mut Arriving,
+    stream: &Stream,
+    waiter: &mut Waiter<'_>,
+) -> Result<(), Failure> {
     let mut chunk = [0; CHUNK];
     let n = waiter.retry(Phase::Upgrade, || match stream.read(&mut chunk) {
         Ok(0) => Err(io::Error::new(ErrorKind::UnexpectedEof, hung_up(arriving))),
-        // A server that cannot make sense of the request closes with part of it unread, which is a reset.
+        // A server that cannot make sense of the request closes with part of it unread, which is a
+        // reset.
         Err(error) if error.kind() == ErrorKind::ConnectionReset => {
             Err(io::Error::new(error.kind(), hung_up(arriving)))
         }
@@ -80,12 +94,15 @@ fn read_more(arriving: &mut Arriving, stream: &Stream, waiter: &mut Waiter<'_>) 
 
 fn hung_up(received: &Arriving) -> &'static str {
     match received.is_empty() {
-        true => "the server hung up without an answer (is this its WebSocket port, and ws:// or wss:// right?)",
+        true => {
+            "the server hung up without an answer (is this its WebSocket port, and ws:// or wss:// right?)"
+        }
         false => "the server hung up in the middle of its response head",
     }
 }
 
-/// Reads what can be had quickly of a refusal's body. Only a cancellation is an error: the refusal itself is known.
+/// Reads what can be had quickly of a refusal's body. Only a cancellation is an error: the refusal
+/// itself is known.
 fn read_body(
     head: &ResponseHead,
     beginning: &[u8],

@@ -1,8 +1,8 @@
-//! Waits for sockets, a lookup, the deadline or a cancellation, whichever comes first: the only place where connecting
-//! blocks.
+//! Waits for sockets, a lookup, the deadline or a cancellation, whichever comes first: the only
+//! place where connecting blocks.
 //!
-//! A [`Waiter`] belongs to one connect and lives on its thread. [`Cancel`] is the part that other threads touch; one lock
-//! guards it, held for a few instructions and never while waiting.
+//! A [`Waiter`] belongs to one connect and lives on its thread. [`Cancel`] is the part that other
+//! threads touch; one lock guards it, held for a few instructions and never while waiting.
 
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,8 @@ use crate::error::{Error, Phase};
 use crate::transport::Stream;
 use crate::transport::tls::own_error;
 
-/// The waker's token. Sockets get [`SOCKET`]: whoever waits tries its sockets again anyway, so it need not know which.
+/// The waker's token. Sockets get [`SOCKET`]: whoever waits tries its sockets again anyway, so it
+/// need not know which.
 const WAKER: Token = Token(0);
 pub(super) const SOCKET: Token = Token(1);
 
@@ -50,7 +51,8 @@ impl Cancel {
         Self::default()
     }
 
-    /// Makes [`connect`](super::connect) return at once, and every later one that is given the same `Cancel`.
+    /// Makes [`connect`](super::connect) return at once, and every later one that is given the same
+    /// `Cancel`.
     pub(crate) fn cancel(&self) {
         let waker = {
             let mut state = self.lock();
@@ -99,8 +101,17 @@ impl<'a> Waiter<'a> {
         }
         state.waker = Some(waker.clone());
         drop(state);
-        // One wake-up carries few events: the sockets of one race at most, and the rest come with the next.
-        Ok(Waiter { poll, events: Events::with_capacity(8), waker, deadline, timeout, peer: peer.into(), cancel })
+        // One wake-up carries few events: the sockets of one race at most, and the rest come with
+        // the next.
+        Ok(Waiter {
+            poll,
+            events: Events::with_capacity(8),
+            waker,
+            deadline,
+            timeout,
+            peer: peer.into(),
+            cancel,
+        })
     }
 
     /// Names whom the connection is talking to, in errors.
@@ -128,7 +139,8 @@ impl<'a> Waiter<'a> {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// Does something that may take no more than half of the time that is left, as there is something else to try.
+    /// Does something that may take no more than half of the time that is left, as there is
+    /// something else to try.
     pub(super) fn in_half_the_time<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
         let (whole, now) = (self.deadline, Instant::now());
         self.deadline = whole.map(|deadline| now + deadline.saturating_duration_since(now) / 2);
@@ -143,12 +155,15 @@ impl<'a> Waiter<'a> {
             return Err(Failure::Cancelled);
         }
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            return Err(Error::Timeout { phase, peer: self.peer.clone(), after: self.timeout }.into());
+            return Err(
+                Error::Timeout { phase, peer: self.peer.clone(), after: self.timeout }.into()
+            );
         }
         Ok(())
     }
 
-    /// Waits until something may have become ready, or until `until`. May return early: the caller tries again.
+    /// Waits until something may have become ready, or until `until`. May return early: the caller
+    /// tries again.
     pub(super) fn wait(&mut self, phase: Phase, until: Option<Instant>) -> Result<(), Failure> {
         loop {
             self.check(phase)?;
@@ -157,7 +172,10 @@ impl<'a> Waiter<'a> {
                 return Ok(());
             }
             let first = [self.deadline, until].into_iter().flatten().min();
-            match self.poll.poll(&mut self.events, first.map(|first| first.saturating_duration_since(now))) {
+            match self
+                .poll
+                .poll(&mut self.events, first.map(|first| first.saturating_duration_since(now)))
+            {
                 Ok(()) if self.events.is_empty() => {}
                 Ok(()) if self.cancel.is_cancelled() => return Err(Failure::Cancelled),
                 Ok(()) => return Ok(()),
@@ -174,7 +192,8 @@ impl<'a> Waiter<'a> {
         mut operation: impl FnMut() -> io::Result<T>,
     ) -> Result<T, Failure> {
         loop {
-            // Each time, not only when waiting: a peer that drips bytes must not outlast the deadline.
+            // Each time, not only when waiting: a peer that drips bytes must not outlast the
+            // deadline.
             self.check(phase)?;
             match operation() {
                 Ok(done) => return Ok(done),
@@ -186,7 +205,12 @@ impl<'a> Waiter<'a> {
     }
 
     /// Writes all of it, waiting whenever the socket is full.
-    pub(super) fn send(&mut self, phase: Phase, mut bytes: &[u8], stream: &Stream) -> Result<(), Failure> {
+    pub(super) fn send(
+        &mut self,
+        phase: Phase,
+        mut bytes: &[u8],
+        stream: &Stream,
+    ) -> Result<(), Failure> {
         while !bytes.is_empty() {
             let written = self.retry(phase, || stream.write(bytes))?;
             bytes = &bytes[written..];
@@ -194,8 +218,9 @@ impl<'a> Waiter<'a> {
         Ok(())
     }
 
-    /// Sorts an I/O error: what a TLS session makes itself is the refusal of whom it is with, the server or a proxy before it
-    /// (TLS 1.3 sends that after the handshake); everything else is the network's.
+    /// Sorts an I/O error: what a TLS session makes itself is the refusal of whom it is with, the
+    /// server or a proxy before it (TLS 1.3 sends that after the handshake); everything else is the
+    /// network's.
     fn failed(&self, phase: Phase, error: io::Error) -> Failure {
         own_error(error).unwrap_or_else(|error| Error::network(phase, &self.peer, error)).into()
     }
@@ -222,7 +247,8 @@ mod tests {
     #[test]
     fn a_cancel_during_the_wait_ends_it() {
         let cancel = Cancel::new();
-        let mut waiter = Waiter::new("peer:1", Duration::MAX, &cancel).unwrap_or_else(|e| panic!("{e:?}"));
+        let mut waiter =
+            Waiter::new("peer:1", Duration::MAX, &cancel).unwrap_or_else(|e| panic!("{e:?}"));
         std::thread::scope(|scope| {
             scope.spawn(|| cancel.cancel());
             assert!(matches!(waiter.wait(Phase::Connect, None), Err(Failure::Cancelled)));
@@ -234,21 +260,26 @@ mod tests {
     fn a_wait_ends_at_its_own_time_and_at_the_deadline() {
         let cancel = Cancel::new();
         let timeout = Duration::from_millis(20);
-        let mut waiter = Waiter::new("peer:1", timeout, &cancel).unwrap_or_else(|e| panic!("{e:?}"));
+        let mut waiter =
+            Waiter::new("peer:1", timeout, &cancel).unwrap_or_else(|e| panic!("{e:?}"));
         assert!(waiter.wait(Phase::Tls, Some(Instant::now())).is_ok());
-        let Err(Failure::Error(error)) = waiter.wait(Phase::Tls, None) else { panic!("no timeout") };
-        let told =
-            "TLS handshake with peer:1: not done within the connect_timeout of 20ms (does it speak TLS on this port?)";
+        let Err(Failure::Error(error)) = waiter.wait(Phase::Tls, None) else {
+            panic!("no timeout")
+        };
+        let told = "TLS handshake with peer:1: not done within the connect_timeout of 20ms (does it speak TLS on this port?)";
         assert_eq!(error.to_string(), told);
     }
 
     #[test]
     fn half_the_time_is_for_that_alone() {
         let cancel = Cancel::new();
-        let mut waiter = Waiter::new("peer:1", Duration::from_secs(3600), &cancel).unwrap_or_else(|e| panic!("{e:?}"));
+        let mut waiter = Waiter::new("peer:1", Duration::from_secs(3600), &cancel)
+            .unwrap_or_else(|e| panic!("{e:?}"));
         let whole = waiter.deadline.unwrap();
         let left = waiter.in_half_the_time(|waiter| {
-            waiter.in_half_the_time(|waiter| waiter.deadline.unwrap().saturating_duration_since(Instant::now()))
+            waiter.in_half_the_time(|waiter| {
+                waiter.deadline.unwrap().saturating_duration_since(Instant::now())
+            })
         });
         assert!(left <= Duration::from_secs(900) && left > Duration::from_secs(600), "{left:?}");
         assert_eq!(waiter.deadline, Some(whole));
@@ -257,8 +288,12 @@ mod tests {
     #[test]
     fn an_operation_that_never_blocks_still_meets_the_deadline() {
         let cancel = Cancel::new();
-        let mut waiter = Waiter::new("peer:1", Duration::from_millis(5), &cancel).unwrap_or_else(|e| panic!("{e:?}"));
+        let mut waiter = Waiter::new("peer:1", Duration::from_millis(5), &cancel)
+            .unwrap_or_else(|e| panic!("{e:?}"));
         let ended = waiter.retry::<()>(Phase::Upgrade, || Err(ErrorKind::Interrupted.into()));
-        assert!(matches!(ended, Err(Failure::Error(Error::Timeout { phase: Phase::Upgrade, .. }))), "{ended:?}");
+        assert!(
+            matches!(ended, Err(Failure::Error(Error::Timeout { phase: Phase::Upgrade, .. }))),
+            "{ended:?}"
+        );
     }
 }

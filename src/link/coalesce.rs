@@ -1,8 +1,9 @@
 //! [`Coalescer`]: whether a message is written at once, or with those that follow it. A leaf.
 //!
-//! In a sustained stream of small messages a system call each would be most of the cost. So when one send follows the other
-//! with nothing in between, messages are only appended, and written in large pieces: by the sender when a piece is full, by
-//! the flusher when the stream pauses. A lone message is never held back.
+//! In a sustained stream of small messages a system call each would be most of the cost. So when
+//! one send follows the other with nothing in between, messages are only appended, and written in
+//! large pieces: by the sender when a piece is full, by the flusher when the stream pauses. A lone
+//! message is never held back.
 //!
 //! Guarded by the lock of `Shared`.
 
@@ -11,19 +12,21 @@ use std::time::{Duration, Instant};
 
 use crate::sync::now;
 
-/// Sends that follow each other faster than this, on average where not each is timed, with nothing received in between, and
-/// how many of them make a sustained stream. A reply to something that was received is none. At a slower pace there is less
-/// to gain than the system call's time, some microseconds, and more to lose: until the flusher is awake, ten times that.
-/// Eight are more than a request and its followers.
+/// Sends that follow each other faster than this, on average where not each is timed, with nothing
+/// received in between, and how many of them make a sustained stream. A reply to something that was
+/// received is none. At a slower pace there is less to gain than the system call's time, some
+/// microseconds, and more to lose: until the flusher is awake, ten times that. Eight are more than
+/// a request and its followers.
 const MAX_GAP: Duration = Duration::from_nanos(1500);
 const MIN_RUN: u32 = 8;
 
-/// How many sends of a stream in a row do without the clock, which would take a third of their time. So one that comes within
-/// 12 µs behind a stream may still be taken for a part of it.
+/// How many sends of a stream in a row do without the clock, which would take a third of their
+/// time. So one that comes within 12 µs behind a stream may still be taken for a part of it.
 const MAX_UNTIMED: u32 = 7;
 
-/// How often in a row the flusher looks in vain before a stream is over: while a sender writes a full piece itself, there is
-/// nothing for the flusher, and to wake it up for what follows costs as much as some tens of looks.
+/// How often in a row the flusher looks in vain before a stream is over: while a sender writes a
+/// full piece itself, there is nothing for the flusher, and to wake it up for what follows costs as
+/// much as some tens of looks.
 const MAX_IN_VAIN: u32 = if cfg!(all(test, websocket_model)) { 1 } else { 32 };
 
 #[derive(Debug, Default)]
@@ -42,14 +45,25 @@ pub(super) struct Coalescer {
 }
 
 impl Coalescer {
-    /// A send begins: returns whether it is one of a stream. `heard` counts the messages received: on a busy processor the
-    /// answer may be there as soon as the question has been written. Where others are waiting to be written, it does not
-    /// matter much when this one is. `began` is when the sender began to prepare it, if not now.
-    pub(super) fn is_stream(&mut self, heard: u64, others_wait: bool, began: Option<Instant>) -> bool {
+    /// A send begins: returns whether it is one of a stream. `heard` counts the messages received:
+    /// on a busy processor the answer may be there as soon as the question has been written. Where
+    /// others are waiting to be written, it does not matter much when this one is. `began` is when
+    /// the sender began to prepare it, if not now.
+    pub(super) fn is_stream(
+        &mut self,
+        heard: u64,
+        others_wait: bool,
+        began: Option<Instant>,
+    ) -> bool {
         self.is_stream_at(heard, others_wait, || began.unwrap_or_else(now))
     }
 
-    fn is_stream_at(&mut self, heard: u64, others_wait: bool, began: impl FnOnce() -> Instant) -> bool {
+    fn is_stream_at(
+        &mut self,
+        heard: u64,
+        others_wait: bool,
+        began: impl FnOnce() -> Instant,
+    ) -> bool {
         if mem::replace(&mut self.heard, heard) != heard {
             self.run = 0;
             return false;
@@ -66,7 +80,8 @@ impl Coalescer {
         self.run >= MIN_RUN
     }
 
-    /// It took until now to make the message ready, or to write it: that time is no pause of the sender's.
+    /// It took until now to make the message ready, or to write it: that time is no pause of the
+    /// sender's.
     pub(super) fn is_over(&mut self, now: Instant) {
         (self.timed, self.untimed) = (Some(now), 0);
     }
@@ -79,7 +94,8 @@ impl Coalescer {
         (self.flushing, self.in_vain) = (flushing, 0);
     }
 
-    /// The flusher has looked, and found nothing that it could write. Returns whether it is to look again.
+    /// The flusher has looked, and found nothing that it could write. Returns whether it is to look
+    /// again.
     pub(super) fn looked_in_vain(&mut self) -> bool {
         self.in_vain += 1;
         self.flushing = self.in_vain < MAX_IN_VAIN;
@@ -89,7 +105,8 @@ impl Coalescer {
     /// Has had many sends, the last of which is not over.
     #[cfg(test)]
     pub(in crate::link) fn make_stream(&mut self) {
-        (self.run, self.timed, self.untimed) = (u32::MAX, Some(Instant::now() + Duration::from_secs(3600)), 0);
+        (self.run, self.timed, self.untimed) =
+            (u32::MAX, Some(Instant::now() + Duration::from_secs(3600)), 0);
     }
 }
 
@@ -100,7 +117,11 @@ mod tests {
     /// Returns how many of 100 sends, so far apart, count as one of a stream.
     fn streamed(gap: Duration, heard: impl Fn(u64) -> u64, others_wait: bool) -> usize {
         let (mut coalescer, began) = (Coalescer::default(), Instant::now());
-        (0..100).filter(|i| coalescer.is_stream_at(heard((*i).into()), others_wait, || began + gap * *i)).count()
+        (0..100)
+            .filter(|i| {
+                coalescer.is_stream_at(heard((*i).into()), others_wait, || began + gap * *i)
+            })
+            .count()
     }
 
     #[test]

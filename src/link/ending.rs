@@ -13,15 +13,17 @@ pub(super) struct Ending {
     closing: Closing,
     close_timeout: Duration,
     peer: Box<str>,
-    /// The peer did something wrong: nothing that it sends is looked at any more. It is told when the messages before that
-    /// have been handed out.
+    /// The peer did something wrong: nothing that it sends is looked at any more. It is told when
+    /// the messages before that have been handed out.
     violated: bool,
     /// What it did, once callbacks hear of it.
     violation: Option<Error>,
-    /// The poll has announced the end of the stream, or an error: then reading goes on until it is met.
+    /// The poll has announced the end of the stream, or an error: then reading goes on until it is
+    /// met.
     announced: bool,
-    /// What the first write that failed failed with. What the peer sent before is read all the same, its Close above all; then
-    /// this is why the connection is over, since the operating system tells each cause once.
+    /// What the first write that failed failed with. What the peer sent before is read all the
+    /// same, its Close above all; then this is why the connection is over, since the operating
+    /// system tells each cause once.
     write_error: Option<io::Error>,
 }
 
@@ -52,7 +54,8 @@ impl Ending {
         self.announced
     }
 
-    /// The poll has announced the end of the stream or an error: a short read no longer means that there is nothing more.
+    /// The poll has announced the end of the stream or an error: a short read no longer means that
+    /// there is nothing more.
     pub(super) fn on_announced(&mut self) {
         self.announced = true;
     }
@@ -75,7 +78,8 @@ impl Ending {
         self.violated = true;
     }
 
-    /// We fail the connection, and have told the peer: for what it did wrong, or for what a callback did.
+    /// We fail the connection, and have told the peer: for what it did wrong, or for what a
+    /// callback did.
     pub(super) fn on_failed(&mut self, now: Instant) {
         self.closing.on_failure(now, self.close_timeout);
     }
@@ -99,7 +103,8 @@ impl Ending {
         self.closing.deadline()
     }
 
-    /// Returns whether nobody is to be pinged or given up any more: whoever hands out what came before a violation will end it.
+    /// Returns whether nobody is to be pinged or given up any more: whoever hands out what came
+    /// before a violation will end it.
     pub(super) fn is_violated(&self) -> bool {
         self.violated
     }
@@ -107,14 +112,17 @@ impl Ending {
     /// The deadline of the closing handshake has passed: returns what is wrong about that.
     pub(super) fn on_deadline(&self) -> Option<Error> {
         match self.closing.outcome() {
-            Outcome::Unanswered => {
-                Some(Error::Timeout { phase: Phase::Closing, peer: self.peer.clone(), after: self.close_timeout })
-            }
+            Outcome::Unanswered => Some(Error::Timeout {
+                phase: Phase::Closing,
+                peer: self.peer.clone(),
+                after: self.close_timeout,
+            }),
             Outcome::Lost | Outcome::Over => None,
         }
     }
 
-    /// Returns whether a read that finds nothing has met the end: writing has failed, and all that had come has been read.
+    /// Returns whether a read that finds nothing has met the end: writing has failed, and all that
+    /// had come has been read.
     pub(super) fn is_met_by_nothing(&self) -> bool {
         self.write_error.is_some()
     }
@@ -122,14 +130,18 @@ impl Ending {
     /// The stream has ended, in order or not: returns what is wrong about that.
     pub(super) fn on_end(&mut self, error: Option<io::Error>) -> Option<Error> {
         let phase = match self.closing.outcome() {
-            // What the peer did wrong is what ended it; whoever hands out what came before will say so.
+            // What the peer did wrong is what ended it; whoever hands out what came before will say
+            // so.
             _ if self.violated => return None,
             Outcome::Over => return None,
             Outcome::Unanswered => Phase::Closing,
             Outcome::Lost => Phase::Open,
         };
         let source = self.write_error.take().or(error).unwrap_or_else(|| {
-            io::Error::new(io::ErrorKind::UnexpectedEof, "the peer ended the stream without a Close frame")
+            io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the peer ended the stream without a Close frame",
+            )
         });
         Some(Error::network(phase, &self.peer, source))
     }

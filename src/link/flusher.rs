@@ -1,10 +1,12 @@
-//! The flusher: one thread of the process that writes what streams of small messages leave in their queues.
+//! The flusher: one thread of the process that writes what streams of small messages leave in their
+//! queues.
 //!
-//! In a stream a message is only appended, and its sender writes when a piece is full. The rest would wait for the next
-//! message, of which nobody knows whether it comes; the flusher writes it. While its system call lasts, more is appended:
-//! so the calls make the batches, and a stream that ends has been written a moment later, whatever callbacks and event
-//! loops are busy with. It is told of a stream once, looks again for as long as that goes on, and sleeps while there is
-//! none; after some seconds of that it is gone.
+//! In a stream a message is only appended, and its sender writes when a piece is full. The rest
+//! would wait for the next message, of which nobody knows whether it comes; the flusher writes it.
+//! While its system call lasts, more is appended: so the calls make the batches, and a stream that
+//! ends has been written a moment later, whatever callbacks and event loops are busy with. It is
+//! told of a stream once, looks again for as long as that goes on, and sleeps while there is none;
+//! after some seconds of that it is gone.
 
 use std::mem;
 use std::sync::{Arc, PoisonError};
@@ -13,8 +15,8 @@ use std::time::Duration;
 use super::shared::Shared;
 use crate::sync::{Condvar, Mutex, MutexGuard, process_wide, thread};
 
-/// How long the thread waits for another stream: to start it takes some tens of microseconds, which the first stream after a
-/// pause pays.
+/// How long the thread waits for another stream: to start it takes some tens of microseconds, which
+/// the first stream after a pause pays.
 const STAY_IDLE: Duration = Duration::from_secs(5);
 
 process_wide! {
@@ -27,7 +29,8 @@ struct Flusher {
     woken: Condvar,
 }
 
-/// The lock is held for a few instructions, and to start the thread. It comes after that of `Shared`.
+/// The lock is held for a few instructions, and to start the thread. It comes after that of
+/// `Shared`.
 struct FlusherState {
     /// Who has begun a stream since the thread last looked.
     streams: Vec<Arc<Shared>>,
@@ -38,7 +41,8 @@ struct FlusherState {
 pub(super) fn write_soon(shared: &Arc<Shared>) -> bool {
     let mut state = FLUSHER.lock();
     if !state.running {
-        let thread = thread::Builder::new().name("websocket-flusher".into()).spawn(|| FLUSHER.run());
+        let thread =
+            thread::Builder::new().name("websocket-flusher".into()).spawn(|| FLUSHER.run());
         if thread.is_err() {
             // The sender writes by itself then, and nothing is lost but speed.
             return false;
@@ -61,7 +65,8 @@ impl Flusher {
         while self.wait(&mut streams) {
             while !streams.is_empty() {
                 streams.retain(|shared: &Arc<Shared>| shared.write_stream());
-                // Lets a sender on this processor go on, so that there is more to write than one message.
+                // Lets a sender on this processor go on, so that there is more to write than one
+                // message.
                 thread::yield_now();
                 streams.append(&mut self.lock().streams);
             }
@@ -72,7 +77,8 @@ impl Flusher {
     fn wait(&self, into: &mut Vec<Arc<Shared>>) -> bool {
         let mut state = self.lock();
         if state.streams.is_empty() {
-            let waited = self.woken.wait_timeout(state, STAY_IDLE).unwrap_or_else(PoisonError::into_inner);
+            let waited =
+                self.woken.wait_timeout(state, STAY_IDLE).unwrap_or_else(PoisonError::into_inner);
             state = waited.0;
         }
         state.running = !state.streams.is_empty();

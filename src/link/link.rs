@@ -1,8 +1,8 @@
 //! [`Link`]: one open connection, as the thread that drives it sees it: an event loop's, or that of the blocking client's
 //! caller. It takes events, wake-ups and deadlines, and says when the connection is over.
 //!
-//! It never calls a callback: what is received is in the reader's batch. Pings and a Close are answered before any callback
-//! runs.
+//! It never calls a callback: what is received is in the reader's batch. Pings and a Close are
+//! answered before any callback runs.
 
 use std::io;
 use std::sync::Arc;
@@ -55,7 +55,8 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Opens what was connected, at its place in the poll. `None` when closing was asked for meanwhile.
+    /// Opens what was connected, at its place in the poll. `None` when closing was asked for
+    /// meanwhile.
     pub(crate) fn open(
         connected: Connected,
         shared: &Arc<Shared>,
@@ -76,7 +77,12 @@ impl Link {
             wire,
             shared: Arc::clone(shared),
             receiver: Receiver::new(limits, in_pieces, compression, leftover),
-            keepalive: Keepalive::new(live.ping_interval, live.ping_timeout, live.idle_timeout, Instant::now()),
+            keepalive: Keepalive::new(
+                live.ping_interval,
+                live.ping_timeout,
+                live.idle_timeout,
+                Instant::now(),
+            ),
             ending: Ending::new(&peer, live.close_timeout),
         }))
     }
@@ -127,14 +133,16 @@ impl Link {
                 self.keepalive.heard();
                 self.settle(reader);
                 // Behind a short read there may be what no event will tell of.
-                Step::Received { more: full || self.ending.is_announced() || self.wire.stream.has_more() }
+                Step::Received {
+                    more: full || self.ending.is_announced() || self.wire.stream.has_more(),
+                }
             }
             Err(error) => self.read_failed(error),
         }
     }
 
-    /// Reading is paused because callbacks are slow: what is not read cannot be heard, so the peer is not to be taken for
-    /// dead.
+    /// Reading is paused because callbacks are slow: what is not read cannot be heard, so the peer
+    /// is not to be taken for dead.
     pub(crate) fn on_pause(&mut self) {
         self.keepalive.on_pause(Instant::now());
     }
@@ -167,8 +175,8 @@ impl Link {
         }
     }
 
-    /// Fails the connection for what the peer did wrong: what it sent before that has been handed out. Returns the error, the
-    /// first time.
+    /// Fails the connection for what the peer did wrong: what it sent before that has been handed
+    /// out. Returns the error, the first time.
     pub(crate) fn fail(&mut self, end: End) -> Option<Error> {
         let code = end.close_code();
         let violation = end.into_error().filter(|_| self.ending.violation().is_none());
@@ -215,7 +223,9 @@ impl Link {
         if self.count(batch) > 0 {
             let pongs = batch.items.iter().filter(|item| item.kind == Kind::Pong);
             let now = Instant::now();
-            let round_trip = pongs.filter_map(|pong| self.keepalive.on_pong(batch.payload(pong, buffer), now)).next();
+            let round_trip = pongs
+                .filter_map(|pong| self.keepalive.on_pong(batch.payload(pong, buffer), now))
+                .next();
             round_trip.into_iter().for_each(|round_trip| self.shared.pong_received(round_trip));
         }
         if batch.has_pings {
@@ -234,7 +244,8 @@ impl Link {
                 }
                 self.ending.on_peer_close(*code, reason.clone(), now);
             }
-            // The peer is told when the messages before it have been handed out: what they are answered with goes first.
+            // The peer is told when the messages before it have been handed out: what they are
+            // answered with goes first.
             Some(_) => self.ending.on_violation(),
         }
     }
@@ -247,7 +258,9 @@ impl Link {
         for item in &batch.items {
             match item.kind {
                 Kind::Text | Kind::Binary => messages += 1,
-                Kind::TextFragment { last, .. } | Kind::BinaryFragment { last, .. } => messages += u64::from(last),
+                Kind::TextFragment { last, .. } | Kind::BinaryFragment { last, .. } => {
+                    messages += u64::from(last)
+                }
                 Kind::Ping => continue,
                 Kind::Pong => {
                     pongs += 1;
@@ -264,7 +277,8 @@ impl Link {
         pongs
     }
 
-    /// After the last thing of interest, what still comes is thrown away until the peer ends the stream.
+    /// After the last thing of interest, what still comes is thrown away until the peer ends the
+    /// stream.
     fn discard(&mut self, reader: &mut Reader) -> Step {
         match read(&self.wire, &self.shared, &mut reader.buffer) {
             Ok(0) => self.ended(None),

@@ -7,9 +7,10 @@
 //!                 └──────────► LoopWaker ──────────────────┘
 //! ```
 //!
-//! [`Shared`] lives as long as the app: it is what every [`Sender`] holds, whether there is a connection or not. The
-//! `Writer` in it is made and dropped with the connection, as is the [`Link`], which belongs to the thread that reads:
-//! the event loop's, or that of the blocking client's caller.
+//! [`Shared`] lives as long as the app: it is what every [`Sender`] holds, whether there is a
+//! connection or not. The `Writer` in it is made and dropped with the connection, as is the
+//! [`Link`], which belongs to the thread that reads: the event loop's, or that of the blocking
+//! client's caller.
 
 mod coalesce;
 mod ending;

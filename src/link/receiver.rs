@@ -9,8 +9,8 @@ use crate::deflate::NegotiatedDeflate;
 use crate::protocol::{Batch, Inbound, Lend, Limits};
 use crate::role::Role;
 
-/// One read takes at most this many bytes: enough that the system call and the event loop's turn cost little per message, and
-/// still within a core's cache.
+/// One read takes at most this many bytes: enough that the system call and the event loop's turn
+/// cost little per message, and still within a core's cache.
 const READ_BUFFER: usize = 256 << 10;
 
 /// What a thread reads with, shared by all of its connections.
@@ -44,7 +44,8 @@ impl Reader {
 /// What a connection has taken off its socket and not handed out.
 pub(super) struct Receiver {
     inbound: Inbound,
-    /// Bytes read and not decoded yet: the beginning of a frame, or what came with the response head.
+    /// Bytes read and not decoded yet: the beginning of a frame, or what came with the response
+    /// head.
     tail: Vec<u8>,
     /// The tail holds whole frames, for which the last batch had no room.
     overfull: bool,
@@ -54,14 +55,16 @@ pub(super) struct Receiver {
 pub(super) enum Received {
     /// The tail was decoded, which may go on, and the socket not read.
     Tail,
-    /// The socket was read. `full` says that there may be more, for it gave all that was asked of it, or the batch has no room.
+    /// The socket was read. `full` says that there may be more, for it gave all that was asked of
+    /// it, or the batch has no room.
     Read { full: bool },
     /// The stream has ended.
     End,
 }
 
 impl Receiver {
-    /// Begins with what came together with the response head. `in_pieces` says that messages are handed out piece by piece.
+    /// Begins with what came together with the response head. `in_pieces` says that messages are
+    /// handed out piece by piece.
     pub(super) fn new(
         limits: Limits,
         in_pieces: bool,
@@ -114,7 +117,8 @@ impl Receiver {
         let kept = self.tail.len();
         if kept > 0 {
             if kept >= reader.buffer.len() {
-                // Only what came with a response head, and the rest of an overfull batch, are ever that long.
+                // Only what came with a response head, and the rest of an overfull batch, are ever
+                // that long.
                 reader.buffer.resize(kept + READ_BUFFER, 0);
             }
             reader.buffer[..kept].copy_from_slice(&self.tail);

@@ -13,14 +13,16 @@ use crate::protocol::handshake::Handshake;
 
 /// Sends messages and closes the connection, from any thread and in any callback.
 ///
-/// Clones are cheap and all mean the same app; they stay valid when the connection is gone, and then every send is
-/// [`SendError::NotConnected`]. Messages of one thread go out in its order. A message that nothing waits before is written
-/// by the calling thread, at once, in one system call; a large one in pieces of 192 KiB, of which the thread that reads
-/// writes what the socket has no room for yet.
+/// Clones are cheap and all mean the same app; they stay valid when the connection is gone, and
+/// then every send is [`SendError::NotConnected`]. Messages of one thread go out in its order. A
+/// message that nothing waits before is written by the calling thread, at once, in one system call;
+/// a large one in pieces of 192 KiB, of which the thread that reads writes what the socket has no
+/// room for yet.
 ///
-/// What is sent in a stream, one message after the other with little more than a microsecond between them, is written
-/// together from the ninth message on: by a thread that the process has for it, `websocket-flusher`, which is there while
-/// it is needed and a few seconds longer. [`flush`](Self::flush) has everything written at once.
+/// What is sent in a stream, one message after the other with little more than a microsecond
+/// between them, is written together from the ninth message on: by a thread that the process has
+/// for it, `websocket-flusher`, which is there while it is needed and a few seconds longer.
+/// [`flush`](Self::flush) has everything written at once.
 ///
 /// ```no_run
 /// use websocket_app::WebSocketApp;
@@ -47,16 +49,17 @@ impl Sender {
         &self.shared
     }
 
-    /// Sends a message as one frame, masked (RFC 6455 §5.6): `&str` and `String` as text, `&[u8]`, `Vec<u8>`, `Bytes` and
-    /// the like as binary.
+    /// Sends a message as one frame, masked (RFC 6455 §5.6): `&str` and `String` as text, `&[u8]`,
+    /// `Vec<u8>`, `Bytes` and the like as binary.
     ///
-    /// Returns when the message is written or queued. Where the queue is full (`max_send_buffer`), an ordinary thread waits
-    /// for room up to `send_timeout`; a callback never waits.
+    /// Returns when the message is written or queued. Where the queue is full (`max_send_buffer`),
+    /// an ordinary thread waits for room up to `send_timeout`; a callback never waits.
     ///
     /// # Errors
     ///
-    /// [`SendError::NotConnected`] when there is no open connection, [`SendError::Timeout`] when there was no room in time,
-    /// [`SendError::QueueFull`] when there is none and this is a callback. An owned message comes back with the error.
+    /// [`SendError::NotConnected`] when there is no open connection, [`SendError::Timeout`] when
+    /// there was no room in time, [`SendError::QueueFull`] when there is none and this is a
+    /// callback. An owned message comes back with the error.
     pub fn send<'a>(&self, message: impl Into<Outgoing<'a>>) -> Result<(), SendError> {
         self.shared.send(message.into(), Wait::Default)
     }
@@ -71,36 +74,44 @@ impl Sender {
         self.send(data.as_ref())
     }
 
-    /// Sends a message if there is room for it now; never waits for the peer. Where the queue is full and another thread is
-    /// just writing, it lets that one get on with it, for 10 ms at most.
+    /// Sends a message if there is room for it now; never waits for the peer. Where the queue is
+    /// full and another thread is just writing, it lets that one get on with it, for 10 ms at most.
     ///
     /// # Errors
     ///
-    /// [`SendError::QueueFull`] when there is no room, [`SendError::NotConnected`] when there is no open connection.
+    /// [`SendError::QueueFull`] when there is no room, [`SendError::NotConnected`] when there is no
+    /// open connection.
     pub fn try_send<'a>(&self, message: impl Into<Outgoing<'a>>) -> Result<(), SendError> {
         self.shared.send(message.into(), Wait::Never)
     }
 
-    /// Sends a message, waiting for room this long instead of `send_timeout`. In a callback it does not wait.
+    /// Sends a message, waiting for room this long instead of `send_timeout`. In a callback it does
+    /// not wait.
     ///
     /// # Errors
     ///
     /// As [`send`](Self::send).
-    pub fn send_timeout<'a>(&self, message: impl Into<Outgoing<'a>>, timeout: Duration) -> Result<(), SendError> {
+    pub fn send_timeout<'a>(
+        &self,
+        message: impl Into<Outgoing<'a>>,
+        timeout: Duration,
+    ) -> Result<(), SendError> {
         self.shared.send(message.into(), Wait::UpTo(timeout))
     }
 
-    /// Sends a ping (RFC 6455 §5.5.2) with a payload of up to 125 bytes. The answer comes to `on_pong`. The keepalive's own
-    /// pings do not need this.
+    /// Sends a ping (RFC 6455 §5.5.2) with a payload of up to 125 bytes. The answer comes to
+    /// `on_pong`. The keepalive's own pings do not need this.
     ///
     /// # Errors
     ///
-    /// [`SendError::InvalidControl`] when the payload is too long; otherwise as [`send`](Self::send).
+    /// [`SendError::InvalidControl`] when the payload is too long; otherwise as
+    /// [`send`](Self::send).
     pub fn ping(&self, payload: impl AsRef<[u8]>) -> Result<(), SendError> {
         self.shared.control(Head::PING, payload.as_ref())
     }
 
-    /// Sends a pong that answers no ping, a heartbeat in one direction (RFC 6455 §5.5.3). Pings are answered without it.
+    /// Sends a pong that answers no ping, a heartbeat in one direction (RFC 6455 §5.5.3). Pings are
+    /// answered without it.
     ///
     /// # Errors
     ///
@@ -111,9 +122,10 @@ impl Sender {
 
     /// Closes the connection with code 1000, for good: it is not dialled again.
     ///
-    /// May be called at any time, before the run and while connecting too, and never blocks. Queued messages go out first,
-    /// then the Close frame (RFC 6455 §7.1.2); messages that still arrive are delivered; `on_close` comes when the peer has
-    /// answered, within `close_timeout` however dead it is. Further sends are [`SendError::NotConnected`].
+    /// May be called at any time, before the run and while connecting too, and never blocks. Queued
+    /// messages go out first, then the Close frame (RFC 6455 §7.1.2); messages that still arrive
+    /// are delivered; `on_close` comes when the peer has answered, within `close_timeout` however
+    /// dead it is. Further sends are [`SendError::NotConnected`].
     pub fn close(&self) {
         // Code 1000 without a reason is always allowed.
         let _ = self.shared.close(close_code::NORMAL, "");
@@ -123,33 +135,36 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`SendError::InvalidControl`] for a code that must not be sent (allowed are 1000–1003, 1007–1014 and 3000–4999,
-    /// RFC 6455 §7.4) or a reason of more than 123 bytes; nothing is closed then.
+    /// [`SendError::InvalidControl`] for a code that must not be sent (allowed are 1000–1003,
+    /// 1007–1014 and 3000–4999, RFC 6455 §7.4) or a reason of more than 123 bytes; nothing is
+    /// closed then.
     pub fn close_with(&self, code: u16, reason: &str) -> Result<(), SendError> {
         self.shared.close(code, reason)
     }
 
-    /// Drops the connection at once, without a Close frame and without waiting for what is queued, for good. `on_close`
-    /// follows with code 1006.
+    /// Drops the connection at once, without a Close frame and without waiting for what is queued,
+    /// for good. `on_close` follows with code 1006.
     pub fn abort(&self) {
         self.shared.abort();
     }
 
-    /// Drops this connection and makes another at once, whether or not the app reconnects by itself. While waiting for the
-    /// next attempt it ends the wait. Does nothing while connecting, and after `close()`.
+    /// Drops this connection and makes another at once, whether or not the app reconnects by
+    /// itself. While waiting for the next attempt it ends the wait. Does nothing while connecting,
+    /// and after `close()`.
     ///
-    /// The peer gets a Close frame with code 1000, whose answer is not waited for. `on_close` comes with
-    /// `reconnect_in: Some(0)`, then `on_reconnect`.
+    /// The peer gets a Close frame with code 1000, whose answer is not waited for. `on_close` comes
+    /// with `reconnect_in: Some(0)`, then `on_reconnect`.
     pub fn reconnect(&self) {
         self.shared.reconnect();
     }
 
-    /// Waits until everything sent so far is in the hands of the operating system. In a callback it does not wait.
+    /// Waits until everything sent so far is in the hands of the operating system. In a callback it
+    /// does not wait.
     ///
     /// # Errors
     ///
-    /// [`SendError::Timeout`] when that takes longer, [`SendError::QueueFull`] where it would have to wait in a callback,
-    /// [`SendError::NotConnected`] when the connection ended first.
+    /// [`SendError::Timeout`] when that takes longer, [`SendError::QueueFull`] where it would have
+    /// to wait in a callback, [`SendError::NotConnected`] when the connection ended first.
     pub fn flush(&self, timeout: Duration) -> Result<(), SendError> {
         self.shared.flush(timeout)
     }
@@ -164,8 +179,8 @@ impl Sender {
         self.shared.state()
     }
 
-    /// Returns the opening handshake of the latest connection: the server's headers, the subprotocol, the addresses.
-    /// `None` before the first.
+    /// Returns the opening handshake of the latest connection: the server's headers, the
+    /// subprotocol, the addresses. `None` before the first.
     pub fn handshake(&self) -> Option<Arc<Handshake>> {
         self.shared.handshake()
     }
@@ -213,8 +228,8 @@ pub struct Stats {
     pub bytes_sent: u64,
     /// Payload bytes of the messages received.
     pub bytes_received: u64,
-    /// Payload bytes of the messages sent, as they go over the wire: fewer than `bytes_sent` by what was saved by
-    /// compression.
+    /// Payload bytes of the messages sent, as they go over the wire: fewer than `bytes_sent` by
+    /// what was saved by compression.
     pub wire_bytes_sent: u64,
     /// Payload bytes of the messages received, as they came over the wire.
     pub wire_bytes_received: u64,

@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-/// How long memory is kept that nothing needs: long enough that a conversation of large messages, with pauses, goes on in the
-/// same.
+/// How long memory is kept that nothing needs: long enough that a conversation of large messages,
+/// with pauses, goes on in the same.
 const KEEP_FOR: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
@@ -21,7 +21,8 @@ impl Shrink {
         }
     }
 
-    /// The thread is about to wait, with a reader that has grown or not. Returns when to look again.
+    /// The thread is about to wait, with a reader that has grown or not. Returns when to look
+    /// again.
     pub(crate) fn on_wait(&mut self, is_large: bool) -> Option<Instant> {
         match is_large {
             true => self.at = self.at.or_else(|| Some(Instant::now() + KEEP_FOR)),

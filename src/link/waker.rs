@@ -9,7 +9,8 @@ use crate::sync::{Mutex, MutexGuard, Waker};
 #[derive(Debug)]
 pub(crate) struct LoopWaker {
     waker: Waker,
-    /// Held for a few instructions and the wake-up. It comes after the lock of `Shared`, and never the other way.
+    /// Held for a few instructions and the wake-up. It comes after the lock of `Shared`, and never
+    /// the other way.
     pending: Mutex<Pending>,
 }
 
@@ -31,7 +32,8 @@ impl LoopWaker {
     pub(crate) fn wake(&self, token: Token) {
         let mut pending = self.lock();
         pending.tokens.push(token);
-        // One wake-up is enough until the thread has looked. If it fails, the next call tries again.
+        // One wake-up is enough until the thread has looked. If it fails, the next call tries
+        // again.
         if !pending.woken {
             match self.waker.wake() {
                 Ok(()) => pending.woken = true,

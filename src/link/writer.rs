@@ -1,12 +1,13 @@
 //! [`Writer`]: the sending half of one connection, made when that opens and dropped when it ends.
 //!
-//! A message that finds nothing before it is encoded under the lock and written by its own thread, at once. The lock is not
-//! held while the socket is written: [`Writing::Active`] says that a thread is at it, and the others only append. What the
-//! socket does not take waits in the queue, and the loop's thread goes on when the socket has room. See [`Coalescer`] for
-//! what is sent in a stream.
+//! A message that finds nothing before it is encoded under the lock and written by its own thread,
+//! at once. The lock is not held while the socket is written: [`Writing::Active`] says that a
+//! thread is at it, and the others only append. What the socket does not take waits in the queue,
+//! and the loop's thread goes on when the socket has room. See [`Coalescer`] for what is sent in a
+//! stream.
 //!
-//! Guarded by the lock of [`Shared`](super::Shared), whose [`write`](super::Shared::write) is the loop that calls what is
-//! here.
+//! Guarded by the lock of [`Shared`](super::Shared), whose [`write`](super::Shared::write) is the
+//! loop that calls what is here.
 
 use std::io;
 use std::mem;
@@ -30,10 +31,11 @@ use crate::transport::{Stream, WAITS_FOR_PEER};
 /// What the two halves of a connection, and a thread that writes without the lock, have in common.
 pub(crate) struct Wire {
     pub(crate) stream: Stream,
-    /// Whether anything may be waiting to be written: lets the loop's thread skip the lock. Set under the lock.
+    /// Whether anything may be waiting to be written: lets the loop's thread skip the lock. Set
+    /// under the lock.
     pub(super) pending: AtomicBool,
-    /// The socket, which was full, took bytes again: the peer lives, though it may not be heard. Looked at and cleared by
-    /// the keepalive.
+    /// The socket, which was full, took bytes again: the peer lives, though it may not be heard.
+    /// Looked at and cleared by the keepalive.
     pub(super) progressed: AtomicBool,
     /// When the connection has ended: up to which position it was written.
     pub(super) written: AtomicU64,
@@ -56,8 +58,8 @@ pub(super) type Compressor = Arc<Mutex<Deflater>>;
 
 pub(super) struct Writer {
     pub(super) wire: Arc<Wire>,
-    /// Where permessage-deflate was agreed to, and from which length on messages are compressed. Its lock is taken before
-    /// that of `Shared`, never while that is held.
+    /// Where permessage-deflate was agreed to, and from which length on messages are compressed.
+    /// Its lock is taken before that of `Shared`, never while that is held.
     compressor: Option<Compressor>,
     compress_from: usize,
     queue: Queue,
@@ -65,13 +67,15 @@ pub(super) struct Writer {
     chunk: Chunk,
     /// Bytes of the chunk, and of a payload that its own thread writes, still to be written.
     in_flight: usize,
-    /// Counts the bytes of frames that were queued, and not thrown away since: a position in the stream.
+    /// Counts the bytes of frames that were queued, and not thrown away since: a position in the
+    /// stream.
     accepted: u64,
     pub(super) writing: Writing,
     /// The connection ends: nothing more is written.
     ended: bool,
     pub(super) coalescer: Coalescer,
-    /// The connection's owner waits in its own calls for the socket: there is no loop that would go on writing.
+    /// The connection's owner waits in its own calls for the socket: there is no loop that would go
+    /// on writing.
     pub(super) is_driven_by_caller: bool,
 }
 
@@ -140,7 +144,12 @@ impl Tail<'_> {
     fn stage(&mut self, piece: &mut Piece) {
         let end = self.payload.len().min(self.offset + PIECE);
         buffers::reserve(&mut piece.bytes, end - self.offset);
-        frame::encode_payload(&mut piece.bytes, &self.payload[self.offset..end], self.mask, self.offset);
+        frame::encode_payload(
+            &mut piece.bytes,
+            &self.payload[self.offset..end],
+            self.mask,
+            self.offset,
+        );
         piece.mid_frame = self.offset > 0;
         self.offset = end;
         piece.messages = usize::from(self.is_done());
@@ -174,9 +183,15 @@ pub(super) enum Queued<'a> {
 }
 
 impl Writer {
-    pub(super) fn new(wire: Arc<Wire>, compressor: Option<(Deflater, usize)>, is_driven_by_caller: bool) -> Self {
-        let (compressor, compress_from) =
-            compressor.map_or((None, usize::MAX), |(deflater, from)| (Some(Arc::new(Mutex::new(deflater))), from));
+    pub(super) fn new(
+        wire: Arc<Wire>,
+        compressor: Option<(Deflater, usize)>,
+        is_driven_by_caller: bool,
+    ) -> Self {
+        let (compressor, compress_from) = compressor
+            .map_or((None, usize::MAX), |(deflater, from)| {
+                (Some(Arc::new(Mutex::new(deflater))), from)
+            });
         Writer {
             wire,
             compressor,
@@ -211,7 +226,8 @@ impl Writer {
         matches!(self.writing, Writing::Active { .. })
     }
 
-    /// Returns whether writing goes on when something was read, or may do so once the thread that writes is told.
+    /// Returns whether writing goes on when something was read, or may do so once the thread that
+    /// writes is told.
     pub(super) fn may_wait_for_peer(&self) -> bool {
         matches!(self.writing, Writing::Active { .. } | Writing::WaitsForPeer)
     }
@@ -224,15 +240,16 @@ impl Writer {
     /// Returns the compressor, if the message is to be compressed.
     pub(super) fn compressor_for(&self, message: &Outgoing<'_>) -> Option<Compressor> {
         let compressor = self.compressor.as_ref()?;
-        (message.compress && message.payload.bytes().len() >= self.compress_from).then(|| Arc::clone(compressor))
+        (message.compress && message.payload.bytes().len() >= self.compress_from)
+            .then(|| Arc::clone(compressor))
     }
 
     pub(super) fn compresses_with(&self, compressor: &Compressor) -> bool {
         self.compressor.as_ref().is_some_and(|ours| Arc::ptr_eq(ours, compressor))
     }
 
-    /// Queues a frame. Where it took time to make its payload, `prepared_from` says since when: that time is no pause of the
-    /// sender's. `heard` counts the messages received.
+    /// Queues a frame. Where it took time to make its payload, `prepared_from` says since when:
+    /// that time is no pause of the sender's. `heard` counts the messages received.
     pub(super) fn queue<'a>(
         &mut self,
         head: Head,
@@ -241,9 +258,11 @@ impl Writer {
         heard: u64,
     ) -> Queued<'a> {
         let (idle, small) = (self.is_idle(), payload.bytes().len() <= MAX_COPIED);
-        let will_be_written = self.coalescer.is_flushing() || !matches!(self.writing, Writing::Idle);
-        let streaming =
-            self.coalescer.is_stream(heard, will_be_written, prepared_from) && small && !self.is_driven_by_caller;
+        let will_be_written =
+            self.coalescer.is_flushing() || !matches!(self.writing, Writing::Idle);
+        let streaming = self.coalescer.is_stream(heard, will_be_written, prepared_from)
+            && small
+            && !self.is_driven_by_caller;
 
         let mut tail = Tail::NONE;
         let before = self.buffered();
@@ -254,7 +273,8 @@ impl Writer {
                 let piece = self.chunk.begin();
                 buffers::reserve(
                     &mut piece.bytes,
-                    frame::header_len(bytes.len(), self.queue.supplies().role()) + bytes.len().min(PIECE),
+                    frame::header_len(bytes.len(), self.queue.supplies().role())
+                        + bytes.len().min(PIECE),
                 );
                 frame::encode_header(&mut piece.bytes, head, bytes.len(), tail.mask);
                 let header = piece.bytes.len();
@@ -312,7 +332,8 @@ impl Writer {
         self.accepted -= (before - self.queue.len()) as u64;
     }
 
-    /// Begins to write: takes the chunk away. `None` where nobody may write now; a thread that is at it is told.
+    /// Begins to write: takes the chunk away. `None` where nobody may write now; a thread that is
+    /// at it is told.
     pub(super) fn begin(&mut self) -> Option<(Arc<Wire>, Chunk)> {
         if self.ended {
             return None;
@@ -331,9 +352,9 @@ impl Writer {
         Some((Arc::clone(&self.wire), mem::take(&mut self.chunk)))
     }
 
-    /// Takes note of what the socket took of the chunk, and puts in what is next when that was all: a frame that has begun
-    /// goes on before anything else. Adds to `messages` how many end in what was written. Returns why to stop, if it is time
-    /// to.
+    /// Takes note of what the socket took of the chunk, and puts in what is next when that was all:
+    /// a frame that has begun goes on before anything else. Adds to `messages` how many end in what
+    /// was written. Returns why to stop, if it is time to.
     pub(super) fn advance(
         &mut self,
         chunk: &mut Chunk,
@@ -341,7 +362,9 @@ impl Writer {
         written: io::Result<usize>,
         messages: &mut usize,
     ) -> Option<WriteEnd> {
-        let Writing::Active { again, was_full } = &mut self.writing else { return Some(WriteEnd::Ended) };
+        let Writing::Active { again, was_full } = &mut self.writing else {
+            return Some(WriteEnd::Ended);
+        };
         let again = mem::take(again);
         match written {
             Ok(0) => {}
@@ -390,11 +413,13 @@ impl Writer {
         self.queue.push_front_rest(rest.payload.clone(), rest.mask, rest.offset);
     }
 
-    /// Brings the chunk back when a thread has written. Returns whether it is to go on all the same: what it waited for may
-    /// be there by now.
+    /// Brings the chunk back when a thread has written. Returns whether it is to go on all the
+    /// same: what it waited for may be there by now.
     pub(super) fn end(&mut self, chunk: &mut Chunk, stopped: WriteEnd) -> bool {
         let waits = matches!(stopped, WriteEnd::Full | WriteEnd::WaitsForPeer);
-        if let (true, false, Writing::Active { again: true, .. }) = (waits, self.ended, &self.writing) {
+        if let (true, false, Writing::Active { again: true, .. }) =
+            (waits, self.ended, &self.writing)
+        {
             return true;
         }
         self.chunk = mem::take(chunk);
@@ -416,12 +441,14 @@ impl Writer {
         }
     }
 
-    /// The connection ends: a thread that is writing is to stop, and none is to begin. Then [`finish`](Self::finish).
+    /// The connection ends: a thread that is writing is to stop, and none is to begin. Then
+    /// [`finish`](Self::finish).
     pub(super) fn stop(&mut self) {
         self.ended = true;
     }
 
-    /// Says for good how much was written. Returns how many messages were that nobody was told of yet.
+    /// Says for good how much was written. Returns how many messages were that nobody was told of
+    /// yet.
     pub(super) fn finish(&mut self) -> usize {
         self.wire.written.store(self.written(), Ordering::Relaxed);
         self.wire.pending.store(false, Ordering::Release);

@@ -1,13 +1,14 @@
 //! Where messages are put together that do not lie whole in the read buffer.
 //!
-//! All of it is initialised, and a mark tells how much is in use: so a large frame can be read straight into it, and nothing
-//! is ever cleared twice.
+//! All of it is initialised, and a mark tells how much is in use: so a large frame can be read
+//! straight into it, and nothing is ever cleared twice.
 
-/// How far ahead of what has arrived the arena grows: a peer that announces a huge frame and sends nothing costs this
-/// much and no more.
+/// How far ahead of what has arrived the arena grows: a peer that announces a huge frame and sends
+/// nothing costs this much and no more.
 const MAX_AHEAD: usize = 1 << 20;
 
-/// What an arena may keep for good, in bytes; its owner drops a larger one that is not needed for long.
+/// What an arena may keep for good, in bytes; its owner drops a larger one that is not needed for
+/// long.
 const MAX_KEPT: usize = 64 << 10;
 
 #[derive(Debug, Default)]
@@ -31,7 +32,8 @@ impl Arena {
         self.used += bytes.len();
     }
 
-    /// A place for up to `wanted` more bytes to be read into; [`advance`](Self::advance) then tells how many came.
+    /// A place for up to `wanted` more bytes to be read into; [`advance`](Self::advance) then tells
+    /// how many came.
     pub(crate) fn space(&mut self, wanted: usize) -> &mut [u8] {
         let size = wanted.min(MAX_AHEAD);
         self.reserve(size);
@@ -78,7 +80,8 @@ impl Arena {
         if needed <= self.bytes.len() {
             return;
         }
-        // The capacity grows ahead by itself, at the price of address space only; memory is touched as it is needed.
+        // The capacity grows ahead by itself, at the price of address space only; memory is touched
+        // as it is needed.
         self.bytes.resize(needed, 0);
     }
 }

@@ -1,5 +1,6 @@
-//! Puts messages together that do not come whole in one frame in the read buffer, inflates those that are compressed, or
-//! hands them out piece by piece. Limits and UTF-8 are kept as the bytes arrive.
+//! Puts messages together that do not come whole in one frame in the read buffer, inflates those
+//! that are compressed, or hands them out piece by piece. Limits and UTF-8 are kept as the bytes
+//! arrive.
 //!
 //! Belongs to [`Inbound`](super::Inbound), which knows about frames; here are payloads only.
 
@@ -17,8 +18,8 @@ pub(crate) struct Limits {
     pub(crate) fragments: usize,
 }
 
-/// Finished messages, or inflated pieces, of this many bytes are enough for one batch: a read buffer full of compressed
-/// ones could be a thousand times that.
+/// Finished messages, or inflated pieces, of this many bytes are enough for one batch: a read
+/// buffer full of compressed ones could be a thousand times that.
 const FULL: usize = 1 << 20;
 
 pub(super) struct Assembly {
@@ -55,7 +56,8 @@ impl Assembly {
         Assembly {
             limits,
             in_pieces,
-            inflater: compression.and_then(|(agreed, contexts)| Inflater::new(agreed.of(role.peer()), contexts)),
+            inflater: compression
+                .and_then(|(agreed, contexts)| Inflater::new(agreed.of(role.peer()), contexts)),
             message: None,
             arena: Arena::default(),
             utf8: Utf8::default(),
@@ -80,11 +82,13 @@ impl Assembly {
 
     pub(super) fn begin(&mut self, text: bool, compressed: bool, batch: &mut Batch) {
         if !self.arena.is_allocated() {
-            // What the reader has to spare; it comes back with the finished message, so an idle connection holds none.
+            // What the reader has to spare; it comes back with the finished message, so an idle
+            // connection holds none.
             self.arena = batch.take_spare();
         }
         self.utf8 = Utf8::default();
-        self.message = Some(Arriving { text, compressed, frames: 0, start: self.arena.len(), begun: false });
+        self.message =
+            Some(Arriving { text, compressed, frames: 0, start: self.arena.len(), begun: false });
     }
 
     /// Counts a frame against the limits of its message.
@@ -116,9 +120,15 @@ impl Assembly {
         self.arrived(from, last, batch)
     }
 
-    /// Takes a piece of payload that lies at `at` in the read buffer; `last` when the message ends with it. Returns how
-    /// much of it was taken.
-    pub(super) fn take(&mut self, piece: &[u8], at: usize, last: bool, batch: &mut Batch) -> Result<usize, End> {
+    /// Takes a piece of payload that lies at `at` in the read buffer; `last` when the message ends
+    /// with it. Returns how much of it was taken.
+    pub(super) fn take(
+        &mut self,
+        piece: &[u8],
+        at: usize,
+        last: bool,
+        batch: &mut Batch,
+    ) -> Result<usize, End> {
         let compressed = self.message.is_some_and(|message| message.compressed);
         let taken = match (compressed, self.in_pieces) {
             (true, _) => self.inflate(piece, last, batch),
@@ -135,12 +145,14 @@ impl Assembly {
         Ok(taken)
     }
 
-    /// Gives the arena to the batch when finished messages lie in it, and keeps what has come of an unfinished one.
+    /// Gives the arena to the batch when finished messages lie in it, and keeps what has come of an
+    /// unfinished one.
     pub(super) fn hand_over(&mut self, batch: &mut Batch) {
         if !batch.uses_arena() {
             return;
         }
-        // Nothing of this batch lies in the batch's own: it takes what an unfinished message has so far, or is spare.
+        // Nothing of this batch lies in the batch's own: it takes what an unfinished message has so
+        // far, or is spare.
         std::mem::swap(&mut batch.arena, &mut self.arena);
         match &mut self.message {
             None => batch.give_spare(std::mem::take(&mut self.arena)),
@@ -153,7 +165,8 @@ impl Assembly {
         }
     }
 
-    /// Checks what has been added to the arena since `from`, and ends the message where that was the last of it.
+    /// Checks what has been added to the arena since `from`, and ends the message where that was
+    /// the last of it.
     fn arrived(&mut self, from: usize, last: bool, batch: &mut Batch) -> Result<(), End> {
         let Some(message) = self.message else { return Ok(()) };
         if message.text {
@@ -169,9 +182,15 @@ impl Assembly {
         Ok(())
     }
 
-    /// Hands out a piece as it arrives. Text is cut between characters: the beginning of one stays in `utf8` until its end
-    /// arrives, and is then put in front of it in the arena.
-    fn hand_out(&mut self, piece: &[u8], at: usize, last: bool, batch: &mut Batch) -> Result<(), End> {
+    /// Hands out a piece as it arrives. Text is cut between characters: the beginning of one stays
+    /// in `utf8` until its end arrives, and is then put in front of it in the arena.
+    fn hand_out(
+        &mut self,
+        piece: &[u8],
+        at: usize,
+        last: bool,
+        batch: &mut Batch,
+    ) -> Result<(), End> {
         let Some(message) = self.message else { return Ok(()) };
         let carried = self.utf8.unfinished().len();
         if message.text && carried > 0 {
@@ -191,8 +210,15 @@ impl Assembly {
         Ok(())
     }
 
-    /// Hands out what lies in the arena from `start` on; its first `carried` bytes have been checked before.
-    fn hand_out_of_arena(&mut self, start: usize, carried: usize, last: bool, batch: &mut Batch) -> Result<(), End> {
+    /// Hands out what lies in the arena from `start` on; its first `carried` bytes have been
+    /// checked before.
+    fn hand_out_of_arena(
+        &mut self,
+        start: usize,
+        carried: usize,
+        last: bool,
+        batch: &mut Batch,
+    ) -> Result<(), End> {
         let mut end = self.arena.len();
         if self.message.is_some_and(|message| message.text) {
             self.utf8.push(&self.arena.bytes()[start + carried..])?;
@@ -206,7 +232,8 @@ impl Assembly {
         Ok(())
     }
 
-    /// Returns what the next piece is, if there is anything to show; ends the message with the last.
+    /// Returns what the next piece is, if there is anything to show; ends the message with the
+    /// last.
     fn next_piece(&mut self, len: usize, last: bool) -> Result<Option<Kind>, End> {
         let Some(message) = &mut self.message else { return Ok(None) };
         if last {
@@ -220,12 +247,19 @@ impl Assembly {
         if last {
             self.message = None;
         }
-        Ok(Some(if text { Kind::TextFragment { first, last } } else { Kind::BinaryFragment { first, last } }))
+        Ok(Some(if text {
+            Kind::TextFragment { first, last }
+        } else {
+            Kind::BinaryFragment { first, last }
+        }))
     }
 
-    /// Inflates a piece: into the message, as far as its limit, or into pieces, as far as one batch goes.
+    /// Inflates a piece: into the message, as far as its limit, or into pieces, as far as one batch
+    /// goes.
     fn inflate(&mut self, piece: &[u8], last: bool, batch: &mut Batch) -> Result<usize, End> {
-        let (Some(message), Some(inflater)) = (self.message, &mut self.inflater) else { return Ok(piece.len()) };
+        let (Some(message), Some(inflater)) = (self.message, &mut self.inflater) else {
+            return Ok(piece.len());
+        };
         let start = self.arena.len();
         let carried = if self.in_pieces { self.utf8.unfinished().len() } else { 0 };
         if carried > 0 {
@@ -233,7 +267,8 @@ impl Assembly {
         }
         let limit = self.limits.message_size;
         // One byte more than the limit tells a message that is too long from one that just fits.
-        let mut room = if self.in_pieces { FULL } else { (limit - (start - message.start)).saturating_add(1) };
+        let mut room =
+            if self.in_pieces { FULL } else { (limit - (start - message.start)).saturating_add(1) };
         if batch.uses_arena() {
             // What is not finished is copied when the batch gets the arena: not much, then.
             room = room.min(FULL);

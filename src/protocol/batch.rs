@@ -1,7 +1,8 @@
-//! What one read turned into: items that point into the read buffer or the arena, in wire order, and what ended it.
+//! What one read turned into: items that point into the read buffer or the arena, in wire order,
+//! and what ended it.
 //!
-//! A whole read is decoded before the first callback runs, so that pings and a Close are answered at once however long the
-//! callbacks take.
+//! A whole read is decoded before the first callback runs, so that pings and a Close are answered
+//! at once however long the callbacks take.
 
 use std::ops::Range;
 use std::str;
@@ -10,8 +11,8 @@ use super::arena::Arena;
 use crate::error::{Error, LimitError, ProtocolError};
 use crate::message::Message;
 
-/// How many items one batch takes: a full read buffer of 64-byte messages. Bounds the memory that a buffer full of empty
-/// messages needs.
+/// How many items one batch takes: a full read buffer of 64-byte messages. Bounds the memory that a
+/// buffer full of empty messages needs.
 const MAX_ITEMS: usize = 4096;
 
 /// One thing for a callback. Twelve bytes: a batch of 4,096 stays in the cache.
@@ -19,7 +20,8 @@ const MAX_ITEMS: usize = 4096;
 pub(crate) struct Item {
     pub(crate) kind: Kind,
     in_arena: bool,
-    /// Where it begins in the read buffer and its length; or which of the batch's `assembled` it is.
+    /// Where it begins in the read buffer and its length; or which of the batch's `assembled` it
+    /// is.
     start: u32,
     len: u32,
 }
@@ -146,11 +148,14 @@ impl Batch {
         !self.assembled.is_empty()
     }
 
-    /// Sets what ended the batch. Text that has not been looked at comes before it on the wire, so if that is bad, then it
-    /// is what ended the batch.
+    /// Sets what ended the batch. Text that has not been looked at comes before it on the wire, so
+    /// if that is bad, then it is what ended the batch.
     pub(crate) fn end(&mut self, end: End, read: &[u8]) {
         let unchecked = |item: &Item| item.kind == Kind::Text && !item.in_arena;
-        let bad = self.items.iter().position(|i| unchecked(i) && message(true, self.payload(i, read)).is_err());
+        let bad = self
+            .items
+            .iter()
+            .position(|i| unchecked(i) && message(true, self.payload(i, read)).is_err());
         self.end = Some(match bad {
             Some(position) => {
                 self.items.truncate(position);
@@ -184,8 +189,9 @@ impl Batch {
     }
 }
 
-/// The message that a payload is. Text that lay whole in the read buffer is checked here and not before, so that it is
-/// looked at once only; text that came in pieces was checked as they arrived, and passes.
+/// The message that a payload is. Text that lay whole in the read buffer is checked here and not
+/// before, so that it is looked at once only; text that came in pieces was checked as they arrived,
+/// and passes.
 pub(crate) fn message(text: bool, payload: &[u8]) -> Result<Message<'_>, ProtocolError> {
     if !text {
         return Ok(Message::Binary(payload));

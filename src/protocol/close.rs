@@ -1,8 +1,9 @@
-//! Close frames, their codes, and the closing handshake as a function of time (RFC 6455 §7): which code tells the peer what
-//! went wrong, which may stand in a Close frame, and when the connection is over.
+//! Close frames, their codes, and the closing handshake as a function of time (RFC 6455 §7): which
+//! code tells the peer what went wrong, which may stand in a Close frame, and when the connection
+//! is over.
 //!
-//! Apart from [`Inbound`](super::Inbound) and [`Queue`](super::send::Queue), which carry Close frames like any other:
-//! [`Closing`] belongs to whoever reads, the functions are for anybody.
+//! Apart from [`Inbound`](super::Inbound) and [`Queue`](super::send::Queue), which carry Close
+//! frames like any other: [`Closing`] belongs to whoever reads, the functions are for anybody.
 //!
 //! ```text
 //!            close()                      peer's Close
@@ -26,13 +27,14 @@ use crate::deadline::after;
 use crate::error::{LimitError, ProtocolError};
 use crate::role::Role;
 
-/// Returns whether a close code may stand in a Close frame (RFC 6455 §7.4.2). tungstenite does not know 1014, which was
-/// registered later.
+/// Returns whether a close code may stand in a Close frame (RFC 6455 §7.4.2). tungstenite does not
+/// know 1014, which was registered later.
 fn may_be_sent(code: u16) -> bool {
     code == 1014 || CloseCode::from(code).is_allowed()
 }
 
-/// Returns the payload of a Close frame, or what is wrong with code and reason (RFC 6455 §5.5.1, §7.4).
+/// Returns the payload of a Close frame, or what is wrong with code and reason (RFC 6455 §5.5.1,
+/// §7.4).
 pub(crate) fn close_payload(code: u16, reason: &str) -> Result<Bytes, String> {
     if !may_be_sent(code) {
         return Err(format!(
@@ -40,13 +42,16 @@ pub(crate) fn close_payload(code: u16, reason: &str) -> Result<Bytes, String> {
         ));
     }
     if reason.len() > MAX_CONTROL_PAYLOAD - 2 {
-        return Err(format!("a close reason of {} bytes is too long: 123 are allowed", reason.len()));
+        return Err(format!(
+            "a close reason of {} bytes is too long: 123 are allowed",
+            reason.len()
+        ));
     }
     Ok([&code.to_be_bytes(), reason.as_bytes()].concat().into())
 }
 
-/// Returns the payload of the Close frame that answers one with this code (RFC 6455 §5.5.1: typically the same code; 1005 is
-/// never sent).
+/// Returns the payload of the Close frame that answers one with this code (RFC 6455 §5.5.1:
+/// typically the same code; 1005 is never sent).
 pub(crate) fn close_answer(code: u16) -> Vec<u8> {
     if code == NO_STATUS { Vec::new() } else { code.to_be_bytes().to_vec() }
 }
@@ -66,11 +71,14 @@ pub(super) fn read_close(payload: &[u8]) -> Result<End, ProtocolError> {
 }
 
 impl End {
-    /// Returns the code of the Close frame that tells the peer (RFC 6455 §7.4.1); for the peer's own Close, the one it sent.
+    /// Returns the code of the Close frame that tells the peer (RFC 6455 §7.4.1); for the peer's
+    /// own Close, the one it sent.
     pub(crate) fn close_code(&self) -> u16 {
         match self {
             End::Close { code, .. } => *code,
-            End::Protocol(ProtocolError::InvalidUtf8 | ProtocolError::InvalidDeflate) => INVALID_DATA,
+            End::Protocol(ProtocolError::InvalidUtf8 | ProtocolError::InvalidDeflate) => {
+                INVALID_DATA
+            }
             End::Protocol(_) => PROTOCOL_ERROR,
             End::Limit(LimitError::MessageSize { .. }) => TOO_BIG,
             End::Limit(LimitError::Fragments { .. }) => POLICY,
@@ -78,8 +86,9 @@ impl End {
     }
 }
 
-/// How long a closed connection waits for the peer to end the TCP connection: a client for the server to be the first to do
-/// so (RFC 6455 §7.1.1), and either side so that a Close frame on its way is not lost to a reset.
+/// How long a closed connection waits for the peer to end the TCP connection: a client for the
+/// server to be the first to do so (RFC 6455 §7.1.1), and either side so that a Close frame on its
+/// way is not lost to a reset.
 const LINGER: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
@@ -119,13 +128,16 @@ impl Closing {
         Closing { role, ..Closing::default() }
     }
 
-    /// Returns whether to end our direction of the TCP connection now, `told` being whether our Close frame was written: a
-    /// server does once both have said Close, or the peer has been told what it did wrong; a client leaves that to the server
-    /// (RFC 6455 §7.1.1). Then it goes on as before: until the peer ends its own, or the deadline.
+    /// Returns whether to end our direction of the TCP connection now, `told` being whether our
+    /// Close frame was written: a server does once both have said Close, or the peer has been told
+    /// what it did wrong; a client leaves that to the server (RFC 6455 §7.1.1). Then it goes on as
+    /// before: until the peer ends its own, or the deadline.
     // There is no server yet.
     #[cfg_attr(not(test), allow(dead_code))]
     pub(crate) fn ends_first(&self, told: bool) -> bool {
-        self.role == Role::Server && told && matches!(self.state, ClosingState::Both | ClosingState::Failed)
+        self.role == Role::Server
+            && told
+            && matches!(self.state, ClosingState::Both | ClosingState::Failed)
     }
 
     /// Returns whether anything that arrives is still wanted.
@@ -147,7 +159,13 @@ impl Closing {
     }
 
     /// A Close frame was received; it is answered unless ours was sent before.
-    pub(crate) fn on_peer_close(&mut self, code: u16, reason: String, now: Instant, timeout: Duration) {
+    pub(crate) fn on_peer_close(
+        &mut self,
+        code: u16,
+        reason: String,
+        now: Instant,
+        timeout: Duration,
+    ) {
         self.state = ClosingState::Both;
         self.began.get_or_insert(ClosedBy::Peer);
         self.received = Some((code, reason));
@@ -174,7 +192,9 @@ impl Closing {
     pub(crate) fn close(&self, told: bool) -> Close {
         let close = Close::without_frame(self.began.unwrap_or(ClosedBy::Lost));
         match &self.received {
-            Some((code, reason)) => Close { code: *code, reason: reason.clone(), clean: told, ..close },
+            Some((code, reason)) => {
+                Close { code: *code, reason: reason.clone(), clean: told, ..close }
+            }
             None => close,
         }
     }
@@ -196,12 +216,18 @@ mod tests {
         let now = Instant::now();
         let mut closing = Closing::default();
         closing.on_local_close(now, TIMEOUT);
-        assert_eq!((closing.deadline(), closing.outcome()), (Some(now + TIMEOUT), Outcome::Unanswered));
+        assert_eq!(
+            (closing.deadline(), closing.outcome()),
+            (Some(now + TIMEOUT), Outcome::Unanswered)
+        );
         assert!(closing.is_receiving(), "messages before the peer's Close are still delivered");
         closing.on_peer_close(1000, "bye".into(), now, TIMEOUT);
         assert_eq!((closing.deadline(), closing.outcome()), (Some(now + LINGER), Outcome::Over));
         let close = closing.close(true);
-        assert_eq!((close.code, close.reason.as_str(), close.clean, close.by), (1000, "bye", true, ClosedBy::Us));
+        assert_eq!(
+            (close.code, close.reason.as_str(), close.clean, close.by),
+            (1000, "bye", true, ClosedBy::Us)
+        );
     }
 
     #[test]
@@ -243,7 +269,11 @@ mod tests {
             assert_eq!(closing.ends_first(true), first, "{role:?}");
             let mut failed = Closing::new(role);
             failed.on_failure(now, TIMEOUT);
-            assert_eq!((failed.ends_first(true), failed.deadline()), (first, Some(now + LINGER)), "{role:?}");
+            assert_eq!(
+                (failed.ends_first(true), failed.deadline()),
+                (first, Some(now + LINGER)),
+                "{role:?}"
+            );
         }
     }
 

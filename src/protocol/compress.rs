@@ -1,8 +1,9 @@
-//! permessage-deflate (RFC 7692): messages into compressed payloads, and back, a piece at a time. No I/O.
+//! permessage-deflate (RFC 7692): messages into compressed payloads, and back, a piece at a time.
+//! No I/O.
 //!
-//! Nothing is allocated before the first compressed message of a direction. Where contexts are not taken over from message
-//! to message, a connection holds one only while a message is under way: they go from connection to connection, by what the
-//! caller [lends](Lend).
+//! Nothing is allocated before the first compressed message of a direction. Where contexts are not
+//! taken over from message to message, a connection holds one only while a message is under way:
+//! they go from connection to connection, by what the caller [lends](Lend).
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
@@ -11,17 +12,19 @@ use crate::deflate::{MIN_COMPRESSING_BITS, NegotiatedDeflate, OneWay};
 use crate::error::ProtocolError;
 use crate::role::Role;
 
-/// What every compressed message ends with on the wire of DEFLATE and not on ours (RFC 7692 §7.2.1).
+/// What every compressed message ends with on the wire of DEFLATE and not on ours (RFC 7692
+/// §7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
 /// How much is inflated or deflated at once.
 const STEP: usize = 16 << 10;
 
-/// How many contexts without a past are kept of each direction: enough for threads that compress at the same time.
+/// How many contexts without a past are kept of each direction: enough for threads that compress at
+/// the same time.
 const MAX_CONTEXTS: usize = 4;
 
-/// Contexts without a past, for whoever needs one next, by what they were made with: level and window. Plain data: whoever
-/// has it sees to it that one uses it at a time.
+/// Contexts without a past, for whoever needs one next, by what they were made with: level and
+/// window. Plain data: whoever has it sees to it that one uses it at a time.
 #[derive(Debug)]
 pub(crate) struct Contexts {
     deflating: Vec<((u32, u8), Compress)>,
@@ -65,16 +68,20 @@ impl Deflater {
         Some(Deflater { level: agreed.level, way: agreed.of(role), contexts, context: None })
     }
 
-    /// Compresses a whole message into `out`, which is empty. The results must go out in the order of the calls.
+    /// Compresses a whole message into `out`, which is empty. The results must go out in the order
+    /// of the calls.
     pub(crate) fn compress(&mut self, message: &[u8], out: &mut Vec<u8>) {
         if message.is_empty() {
             // An empty block (RFC 7692 §7.2.3.6).
             out.push(0);
             return;
         }
-        let (level, OneWay { max_window_bits: bits, no_context_takeover: forgets }) = (self.level, self.way);
+        let (level, OneWay { max_window_bits: bits, no_context_takeover: forgets }) =
+            (self.level, self.way);
         if forgets && self.context.is_none() {
-            (self.contexts)(&mut |contexts| self.context = take(&mut contexts.deflating, &(level, bits)));
+            (self.contexts)(&mut |contexts| {
+                self.context = take(&mut contexts.deflating, &(level, bits))
+            });
         }
         let new = || Compress::new_with_window_bits(Compression::new(level), false, bits);
         let context = self.context.get_or_insert_with(new);
@@ -140,8 +147,8 @@ impl Inflater {
         Some(Inflater { way, contexts, context: None })
     }
 
-    /// Inflates a piece of a message into the arena, up to `room` bytes. Where that was not enough, another call goes on
-    /// with what was not taken, also if that is nothing.
+    /// Inflates a piece of a message into the arena, up to `room` bytes. Where that was not enough,
+    /// another call goes on with what was not taken, also if that is nothing.
     pub(super) fn inflate(
         &mut self,
         piece: &[u8],
@@ -152,7 +159,8 @@ impl Inflater {
         if self.way.no_context_takeover && self.context.is_none() {
             (self.contexts)(&mut |contexts| self.context = take(&mut contexts.inflating, &bits));
         }
-        let context = self.context.get_or_insert_with(|| Decompress::new_with_window_bits(false, bits));
+        let context =
+            self.context.get_or_insert_with(|| Decompress::new_with_window_bits(false, bits));
         let mut rest = piece;
         loop {
             let (read, written) = (context.total_in(), context.total_out());
@@ -169,7 +177,9 @@ impl Inflater {
             match status {
                 // A block that says it is the last: what follows begins anew (RFC 7692 §7.2.3.4).
                 Status::StreamEnd => context.reset(false),
-                _ if read == 0 && written == 0 && !rest.is_empty() => return Err(ProtocolError::InvalidDeflate),
+                _ if read == 0 && written == 0 && !rest.is_empty() => {
+                    return Err(ProtocolError::InvalidDeflate);
+                }
                 _ => {}
             }
             if rest.is_empty() && written < size {
@@ -183,8 +193,8 @@ impl Inflater {
 
     /// Ends a message.
     pub(super) fn finish(&mut self, arena: &mut Arena) -> Result<(), ProtocolError> {
-        // All that the message holds has been given out. What comes out now was the tail itself, taken for data in the middle
-        // of a block.
+        // All that the message holds has been given out. What comes out now was the tail itself,
+        // taken for data in the middle of a block.
         let before = arena.len();
         self.inflate(&TAIL, arena, STEP)?;
         if arena.len() > before {
@@ -241,7 +251,12 @@ mod tests {
         if rng.random_bool(0.5) {
             return (0..len).map(|_| rng.random()).collect();
         }
-        b"{\"price\":12345.67,\"size\":0.5,\"side\":\"buy\"}".iter().copied().cycle().take(len).collect()
+        b"{\"price\":12345.67,\"size\":0.5,\"side\":\"buy\"}"
+            .iter()
+            .copied()
+            .cycle()
+            .take(len)
+            .collect()
     }
 
     #[test]
@@ -269,8 +284,7 @@ mod tests {
 
     #[test]
     fn each_side_goes_by_its_own_parameters() {
-        let answer =
-            "permessage-deflate; server_no_context_takeover; server_max_window_bits=9; client_max_window_bits=12";
+        let answer = "permessage-deflate; server_no_context_takeover; server_max_window_bits=9; client_max_window_bits=12";
         let agreed = Deflate::default().agree(answer).unwrap();
         for (role, bits, forgets) in [(Role::Client, 12, false), (Role::Server, 9, true)] {
             let way = OneWay { max_window_bits: bits, no_context_takeover: forgets };
@@ -283,7 +297,10 @@ mod tests {
         let mut spares = Vec::new();
         (0..=MAX_CONTEXTS).for_each(|kind| put(&mut spares, kind, kind));
         assert_eq!(spares.len(), MAX_CONTEXTS);
-        assert_eq!([take(&mut spares, &0), take(&mut spares, &2), take(&mut spares, &2)], [None, Some(2), None]);
+        assert_eq!(
+            [take(&mut spares, &0), take(&mut spares, &2), take(&mut spares, &2)],
+            [None, Some(2), None]
+        );
     }
 
     #[test]
@@ -309,8 +326,11 @@ mod tests {
     #[test]
     fn garbage_is_refused() {
         let agreed = Deflate::default().agree("permessage-deflate").unwrap();
-        let garbage =
-            Inflater::new(agreed.of(Role::Server), lend).unwrap().inflate(&[0xff; 100], &mut Arena::default(), 1000);
+        let garbage = Inflater::new(agreed.of(Role::Server), lend).unwrap().inflate(
+            &[0xff; 100],
+            &mut Arena::default(),
+            1000,
+        );
         assert_eq!(garbage, Err(ProtocolError::InvalidDeflate));
     }
 }

@@ -1,4 +1,5 @@
-//! Stands in for compression where the feature `deflate` is off: there is none, and so nothing here is ever made.
+//! Stands in for compression where the feature `deflate` is off: there is none, and so nothing here
+//! is ever made.
 
 use super::arena::Arena;
 use crate::deflate::{NegotiatedDeflate, OneWay};
@@ -48,7 +49,12 @@ impl Inflater {
         None
     }
 
-    pub(super) fn inflate(&mut self, _: &[u8], _: &mut Arena, _: usize) -> Result<Inflated, ProtocolError> {
+    pub(super) fn inflate(
+        &mut self,
+        _: &[u8],
+        _: &mut Arena,
+        _: usize,
+    ) -> Result<Inflated, ProtocolError> {
         match *self {}
     }
 

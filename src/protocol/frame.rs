@@ -1,5 +1,5 @@
-//! Frames on their way out: header, masking key, masked payload (RFC 6455 §5). Functions that any sender may call; where keys
-//! come from is the caller's business.
+//! Frames on their way out: header, masking key, masked payload (RFC 6455 §5). Functions that any
+//! sender may call; where keys come from is the caller's business.
 
 use std::io::Cursor;
 
@@ -26,9 +26,12 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    pub(crate) const PING: Head = Head { opcode: OpCode::Control(Control::Ping), compressed: false };
-    pub(crate) const PONG: Head = Head { opcode: OpCode::Control(Control::Pong), compressed: false };
-    pub(crate) const CLOSE: Head = Head { opcode: OpCode::Control(Control::Close), compressed: false };
+    pub(crate) const PING: Head =
+        Head { opcode: OpCode::Control(Control::Ping), compressed: false };
+    pub(crate) const PONG: Head =
+        Head { opcode: OpCode::Control(Control::Pong), compressed: false };
+    pub(crate) const CLOSE: Head =
+        Head { opcode: OpCode::Control(Control::Close), compressed: false };
     pub(crate) const TEXT: Head = Head { opcode: OpCode::Data(Data::Text), compressed: false };
     pub(crate) const BINARY: Head = Head { opcode: OpCode::Data(Data::Binary), compressed: false };
 
@@ -68,7 +71,8 @@ pub(crate) fn encode_payload(out: &mut Vec<u8>, piece: &[u8], key: Mask, offset:
     }
 }
 
-/// Counts the data messages that end in these bytes, which begin with a frame and may end within one.
+/// Counts the data messages that end in these bytes, which begin with a frame and may end within
+/// one.
 pub(crate) fn messages_within(mut wire: &[u8]) -> usize {
     let mut messages = 0;
     loop {
@@ -113,7 +117,8 @@ mod tests {
     fn masking_in_pieces_is_masking_the_whole() {
         let key = [0x12, 0x34, 0x56, 0x78];
         let payload: Vec<u8> = (0..100).collect();
-        let expected: Vec<u8> = payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
+        let expected: Vec<u8> =
+            payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
         for cut in 0..payload.len() {
             let mut out = Vec::new();
             encode_payload(&mut out, &payload[..cut], Some(key), 0);
@@ -125,7 +130,9 @@ mod tests {
     #[test]
     fn header_length_is_minimal() {
         for (payload, header) in [(0, 6), (125, 6), (126, 8), (65535, 8), (65536, 14)] {
-            for (role, mask, header) in [(Role::Client, Some([1, 2, 3, 4]), header), (Role::Server, None, header - 4)] {
+            for (role, mask, header) in
+                [(Role::Client, Some([1, 2, 3, 4]), header), (Role::Server, None, header - 4)]
+            {
                 assert_eq!(header_len(payload, role), header);
                 let mut out = Vec::new();
                 encode(&mut out, Head::BINARY, &vec![0; payload], mask);

@@ -1,7 +1,8 @@
 //! Bytes in, items out: frame headers, masks, control frames, and what RFC 6455 forbids the peer.
 //!
-//! Belongs to whoever reads the connection; knows no socket. Frames that lie whole in the read buffer become items that
-//! point into it; the payload of all others goes to the [`Assembly`]. What a client has masked is unmasked where it lies.
+//! Belongs to whoever reads the connection; knows no socket. Frames that lie whole in the read
+//! buffer become items that point into it; the payload of all others goes to the [`Assembly`]. What
+//! a client has masked is unmasked where it lies.
 
 use std::io::Cursor;
 
@@ -18,12 +19,12 @@ use crate::deflate::NegotiatedDeflate;
 use crate::error::{LimitError, ProtocolError};
 use crate::role::Role;
 
-/// A data frame longer than this is not waited for in the read buffer but read straight into the arena: its second half is
-/// then not copied.
+/// A data frame longer than this is not waited for in the read buffer but read straight into the
+/// arena: its second half is then not copied.
 const MIN_DIRECT: usize = 64 << 10;
 
-/// The first byte of the one frame of a message, the length from which on a header is longer than two bytes, and the bit of
-/// the second that says that there is a mask (RFC 6455 §5.2).
+/// The first byte of the one frame of a message, the length from which on a header is longer than
+/// two bytes, and the bit of the second that says that there is a mask (RFC 6455 §5.2).
 const FINAL_TEXT: u8 = 0x81;
 const FINAL_BINARY: u8 = 0x82;
 const SHORT: usize = 126;
@@ -41,7 +42,8 @@ pub(crate) struct Inbound {
     assembly: Assembly,
     /// How much of the current frame's payload is still to come, once it goes to the assembly.
     frame: Option<FrameRest>,
-    /// How much has been unmasked and checked of a text frame that is waited for in the read buffer, and its check.
+    /// How much has been unmasked and checked of a text frame that is waited for in the read
+    /// buffer, and its check.
     ahead: usize,
     utf8: Utf8,
 }
@@ -92,8 +94,9 @@ impl Inbound {
         }
     }
 
-    /// Decodes what it can of `read`, adds the items to the batch, and returns how many bytes it is done with: the rest
-    /// must come again as it is then, in front of what is read next; at once, where the batch is full.
+    /// Decodes what it can of `read`, adds the items to the batch, and returns how many bytes it is
+    /// done with: the rest must come again as it is then, in front of what is read next; at once,
+    /// where the batch is full.
     ///
     /// When the batch has an `end`, nothing more is to be decoded, ever.
     pub(crate) fn decode(&mut self, read: &mut [u8], batch: &mut Batch) -> usize {
@@ -117,7 +120,8 @@ impl Inbound {
         at
     }
 
-    /// A place to read the rest of a large frame into, if that is what comes next; then tell [`filled`](Self::filled).
+    /// A place to read the rest of a large frame into, if that is what comes next; then tell
+    /// [`filled`](Self::filled).
     pub(crate) fn direct(&mut self) -> Option<&mut [u8]> {
         let left = self.frame.map_or(0, |rest| rest.left);
         if left > 0 { self.assembly.direct(left) } else { None }
@@ -145,8 +149,9 @@ impl Inbound {
         self.assembly.held()
     }
 
-    /// Takes the messages that most are: short, in one frame, whole in the buffer. Their header of two bytes is quicker
-    /// compared than parsed, which at tens of millions of messages a second is half of the work.
+    /// Takes the messages that most are: short, in one frame, whole in the buffer. Their header of
+    /// two bytes is quicker compared than parsed, which at tens of millions of messages a second is
+    /// half of the work.
     fn short_messages(&mut self, read: &[u8], mut at: usize, batch: &mut Batch) -> usize {
         if !self.takes_short_messages() {
             return at;
@@ -165,11 +170,17 @@ impl Inbound {
     }
 
     /// The same for a client's: behind the header of two bytes there is the masking key.
-    fn short_masked_messages(&mut self, read: &mut [u8], mut at: usize, batch: &mut Batch) -> usize {
+    fn short_masked_messages(
+        &mut self,
+        read: &mut [u8],
+        mut at: usize,
+        batch: &mut Batch,
+    ) -> usize {
         if !self.takes_short_messages() {
             return at;
         }
-        while let [first @ (FINAL_TEXT | FINAL_BINARY), second @ (MASKED..), a, b, c, d, rest @ ..] = &mut read[at..]
+        while let [first @ (FINAL_TEXT | FINAL_BINARY), second @ (MASKED..), a, b, c, d, rest @ ..] =
+            &mut read[at..]
             && let len = usize::from(*second & !MASKED)
             && len < SHORT
             && rest.len() >= len
@@ -188,9 +199,14 @@ impl Inbound {
         !self.in_pieces && self.assembly.is_empty() && self.limits.message_size >= SHORT
     }
 
-    /// Takes one step at `read[at..]`: the rest of a frame, or a new one. Returns where the next begins, or `None` when
-    /// more bytes are needed.
-    fn step(&mut self, read: &mut [u8], at: usize, batch: &mut Batch) -> Result<Option<usize>, End> {
+    /// Takes one step at `read[at..]`: the rest of a frame, or a new one. Returns where the next
+    /// begins, or `None` when more bytes are needed.
+    fn step(
+        &mut self,
+        read: &mut [u8],
+        at: usize,
+        batch: &mut Batch,
+    ) -> Result<Option<usize>, End> {
         if let Some(rest) = self.frame {
             return self.continue_frame(rest, read, at, batch);
         }
@@ -245,16 +261,27 @@ impl Inbound {
     ) -> Result<Option<usize>, End> {
         let first = match (data, self.assembly.is_empty()) {
             (Data::Continue, true) => return Err(ProtocolError::UnexpectedContinuation.into()),
-            (Data::Text | Data::Binary, false) => return Err(ProtocolError::UnfinishedMessage.into()),
+            (Data::Text | Data::Binary, false) => {
+                return Err(ProtocolError::UnfinishedMessage.into());
+            }
             (Data::Continue, false) => false,
             (Data::Text | Data::Binary | Data::Reserved(_), _) => true,
         };
         let text = data == Data::Text;
-        if first && frame.last && !frame.compressed && !self.in_pieces && frame.len <= self.limits.message_size {
+        if first
+            && frame.last
+            && !frame.compressed
+            && !self.in_pieces
+            && frame.len <= self.limits.message_size
+        {
             let there = read.len() - payload;
             if there >= frame.len {
                 if let Some(key) = frame.mask {
-                    frame::mask(&mut read[payload + self.ahead..payload + frame.len], key, self.ahead);
+                    frame::mask(
+                        &mut read[payload + self.ahead..payload + frame.len],
+                        key,
+                        self.ahead,
+                    );
                 }
                 self.ahead = 0;
                 let kind = if text { Kind::Text } else { Kind::Binary };
@@ -332,8 +359,8 @@ impl Unmasking {
     }
 }
 
-/// Refuses a header for its first two bytes (RFC 6455 §5.2, §5.5), whether the rest has come or not: what is wrong does not
-/// depend on how the bytes arrive.
+/// Refuses a header for its first two bytes (RFC 6455 §5.2, §5.5), whether the rest has come or
+/// not: what is wrong does not depend on how the bytes arrive.
 fn check_start(bytes: &[u8], role: Role, compressed: bool) -> Result<(), ProtocolError> {
     let Some(&first) = bytes.first() else { return Ok(()) };
     let opcode = OpCode::from(first & 0x0f);
@@ -342,7 +369,9 @@ fn check_start(bytes: &[u8], role: Role, compressed: bool) -> Result<(), Protoco
     if first & if may_be_compressed { 0x30 } else { 0x70 } != 0 {
         return Err(ProtocolError::ReservedBits);
     }
-    if let OpCode::Data(Data::Reserved(opcode)) | OpCode::Control(Control::Reserved(opcode)) = opcode {
+    if let OpCode::Data(Data::Reserved(opcode)) | OpCode::Control(Control::Reserved(opcode)) =
+        opcode
+    {
         return Err(ProtocolError::ReservedOpcode(opcode));
     }
     let is_control = matches!(opcode, OpCode::Control(_));
@@ -363,7 +392,13 @@ fn check_start(bytes: &[u8], role: Role, compressed: bool) -> Result<(), Protoco
 }
 
 /// Understands a control frame that lies whole in the buffer (RFC 6455 §5.5).
-fn control_frame(control: Control, start: usize, len: usize, read: &[u8], batch: &mut Batch) -> Result<(), End> {
+fn control_frame(
+    control: Control,
+    start: usize,
+    len: usize,
+    read: &[u8],
+    batch: &mut Batch,
+) -> Result<(), End> {
     match control {
         Control::Ping => batch.push(Kind::Ping, start, len),
         Control::Pong => batch.push(Kind::Pong, start, len),
@@ -394,7 +429,12 @@ mod tests {
         receive_as(Role::Client, wire, in_pieces, size)
     }
 
-    fn receive_as(role: Role, wire: &[u8], in_pieces: bool, size: impl FnMut() -> usize) -> Vec<Event> {
+    fn receive_as(
+        role: Role,
+        wire: &[u8],
+        in_pieces: bool,
+        size: impl FnMut() -> usize,
+    ) -> Vec<Event> {
         Receiving { role, limits: LIMITS, in_pieces, compression: None }.receive(&[], wire, size)
     }
 
@@ -430,7 +470,13 @@ mod tests {
             let text = rng.random_bool(0.5);
             let len = *[0, 1, 5, 125, 126, 300, 70_000][rng.random_range(0..7)..].first().unwrap();
             let mut payload: Vec<u8> = if text {
-                "aé日🦀".chars().cycle().skip(rng.random_range(0..4)).take(len / 2).collect::<String>().into_bytes()
+                "aé日🦀"
+                    .chars()
+                    .cycle()
+                    .skip(rng.random_range(0..4))
+                    .take(len / 2)
+                    .collect::<String>()
+                    .into_bytes()
             } else {
                 (0..len).map(|_| rng.random()).collect()
             };
@@ -442,7 +488,8 @@ mod tests {
             let pieces = rng.random_range(1..5);
             let mut rest = payload.as_slice();
             for i in 0..pieces {
-                let cut = if i + 1 == pieces { rest.len() } else { rng.random_range(0..=rest.len()) };
+                let cut =
+                    if i + 1 == pieces { rest.len() } else { rng.random_range(0..=rest.len()) };
                 let (piece, left) = rest.split_at(cut);
                 rest = left;
                 let fin = if i + 1 == pieces { 0x80 } else { 0 };
@@ -464,9 +511,15 @@ mod tests {
         for (seed, role) in (0..300).flat_map(|seed| ROLES.map(|role| (seed, role))) {
             let mut rng = StdRng::seed_from_u64(seed);
             let wire = random_wire(role.peer(), &mut rng);
-            let receive = |in_pieces, size: &mut dyn FnMut() -> usize| receive_as(role, &wire, in_pieces, size);
+            let receive = |in_pieces, size: &mut dyn FnMut() -> usize| {
+                receive_as(role, &wire, in_pieces, size)
+            };
             let whole = receive(false, &mut all_at_once);
-            assert_eq!(receive(false, &mut || rng.random_range(1..2000)), whole, "{role:?}, seed {seed}");
+            assert_eq!(
+                receive(false, &mut || rng.random_range(1..2000)),
+                whole,
+                "{role:?}, seed {seed}"
+            );
             assert_eq!(receive(true, &mut all_at_once), whole, "{role:?}, in pieces, seed {seed}");
             assert_eq!(
                 receive(true, &mut || rng.random_range(1..200)),
@@ -474,7 +527,11 @@ mod tests {
                 "{role:?}, in pieces, split, seed {seed}"
             );
             if wire.len() < 20_000 {
-                assert_eq!(receive(false, &mut one_by_one), whole, "{role:?}, byte by byte, seed {seed}");
+                assert_eq!(
+                    receive(false, &mut one_by_one),
+                    whole,
+                    "{role:?}, byte by byte, seed {seed}"
+                );
             }
         }
     }
@@ -492,13 +549,20 @@ mod tests {
 
     #[test]
     fn each_side_refuses_frames_of_its_own_kind() {
-        for (role, end) in [(Role::Client, ProtocolError::MaskedFrame), (Role::Server, ProtocolError::UnmaskedFrame)] {
+        for (role, end) in [
+            (Role::Client, ProtocolError::MaskedFrame),
+            (Role::Server, ProtocolError::UnmaskedFrame),
+        ] {
             for first in [0x81, 0x82, 0x02, 0x89, 0x88] {
                 for payload in [&b""[..], b"short", &[0; 125]] {
                     let good = frame_of(role.peer(), 0x82, b"good");
                     let wire = [good, frame_of(role, first, payload)].concat();
                     let expected = [Event::Message(false, b"good".to_vec()), Event::Violation(end)];
-                    assert_eq!(receive_as(role, &wire, false, all_at_once), expected, "{role:?} {first:x}");
+                    assert_eq!(
+                        receive_as(role, &wire, false, all_at_once),
+                        expected,
+                        "{role:?} {first:x}"
+                    );
                     assert_eq!(
                         receive_as(role, &wire, false, one_by_one),
                         expected,
@@ -524,17 +588,37 @@ mod tests {
             ("opcode 3", frame(0x83, b""), ProtocolError::ReservedOpcode(3).into()),
             ("opcode 15", frame(0x8f, b""), ProtocolError::ReservedOpcode(15).into()),
             ("masked", vec![0x81, 0x80, 1, 2, 3, 4], ProtocolError::MaskedFrame.into()),
-            ("length of 2^63", [&[0x82, 127, 0x80][..], &[0; 7]].concat(), ProtocolError::InvalidLength.into()),
+            (
+                "length of 2^63",
+                [&[0x82, 127, 0x80][..], &[0; 7]].concat(),
+                ProtocolError::InvalidLength.into(),
+            ),
             ("ping in fragments", frame(0x09, b""), ProtocolError::FragmentedControlFrame.into()),
             ("long ping", frame(0x89, &[0; 126]), ProtocolError::OversizedControlFrame.into()),
             ("stray continuation", frame(0x80, b""), ProtocolError::UnexpectedContinuation.into()),
-            ("interleaved", [half(0x01), half(0x81)].concat(), ProtocolError::UnfinishedMessage.into()),
+            (
+                "interleaved",
+                [half(0x01), half(0x81)].concat(),
+                ProtocolError::UnfinishedMessage.into(),
+            ),
             ("bad text", frame(0x81, b"\xff"), ProtocolError::InvalidUtf8.into()),
             ("text that ends early", frame(0x81, b"\xe2\x82"), ProtocolError::InvalidUtf8.into()),
             ("Close of one byte", frame(0x88, &[3]), ProtocolError::InvalidClosePayload.into()),
-            ("Close with 1005", frame(0x88, &[3, 237]), ProtocolError::InvalidCloseCode(1005).into()),
-            ("too long", frame(0x82, &vec![0; (1 << 20) + 1]), End::Limit(LimitError::MessageSize { limit: 1 << 20 })),
-            ("too many fragments", half(0x02).repeat(1), End::Limit(LimitError::Fragments { limit: 100 })),
+            (
+                "Close with 1005",
+                frame(0x88, &[3, 237]),
+                ProtocolError::InvalidCloseCode(1005).into(),
+            ),
+            (
+                "too long",
+                frame(0x82, &vec![0; (1 << 20) + 1]),
+                End::Limit(LimitError::MessageSize { limit: 1 << 20 }),
+            ),
+            (
+                "too many fragments",
+                half(0x02).repeat(1),
+                End::Limit(LimitError::Fragments { limit: 100 }),
+            ),
         ];
         for (name, mut wire, end) in violations {
             if name == "too many fragments" {
@@ -542,11 +626,19 @@ mod tests {
             }
             for pieces in [all_at_once as fn() -> usize, one_by_one] {
                 if wire.len() < 10_000 || pieces() > 1 {
-                    assert_eq!(receive(&wire, false, pieces).last(), Some(&Event::from(end.clone())), "{name}");
+                    assert_eq!(
+                        receive(&wire, false, pieces).last(),
+                        Some(&Event::from(end.clone())),
+                        "{name}"
+                    );
                     if name != "masked" && name != "length of 2^63" {
                         let masked = masked(&wire);
                         let events = receive_as(Role::Server, &masked, false, pieces);
-                        assert_eq!(events.last(), Some(&Event::from(end.clone())), "masked: {name}");
+                        assert_eq!(
+                            events.last(),
+                            Some(&Event::from(end.clone())),
+                            "masked: {name}"
+                        );
                     }
                 }
             }
@@ -562,13 +654,18 @@ mod tests {
             (&[0x89, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4], ProtocolError::MaskedFrame),
         ] {
             assert_eq!(receive(wire, false, all_at_once), [Event::Violation(end)], "{wire:x?}");
-            assert_eq!(receive(wire, false, one_by_one), [Event::Violation(end)], "{wire:x?}, byte by byte");
+            assert_eq!(
+                receive(wire, false, one_by_one),
+                [Event::Violation(end)],
+                "{wire:x?}, byte by byte"
+            );
         }
     }
 
     #[test]
     fn a_limit_holds_over_all_fragments_together() {
-        let wire = [frame(0x02, &[0; 1 << 19]), frame(0x00, &[0; 1 << 19]), frame(0x80, &[0])].concat();
+        let wire =
+            [frame(0x02, &[0; 1 << 19]), frame(0x00, &[0; 1 << 19]), frame(0x80, &[0])].concat();
         let end = End::Limit(LimitError::MessageSize { limit: 1 << 20 });
         assert_eq!(receive(&wire, false, all_at_once), [Event::from(end)]);
     }
@@ -579,14 +676,22 @@ mod tests {
             let mut wire = frame(0x81, &vec![b'a'; size]);
             wire[50] = 0xff;
             wire.truncate(60);
-            assert_eq!(receive(&wire, false, all_at_once), [Event::Violation(ProtocolError::InvalidUtf8)], "{size}");
+            assert_eq!(
+                receive(&wire, false, all_at_once),
+                [Event::Violation(ProtocolError::InvalidUtf8)],
+                "{size}"
+            );
             let mut payload = vec![b'a'; size];
             payload[45] = 0xff;
             let mut wire = frame_of(Role::Client, 0x81, &payload);
             wire.truncate(60);
             for pieces in [all_at_once as fn() -> usize, one_by_one] {
                 let events = receive_as(Role::Server, &wire, false, pieces);
-                assert_eq!(events, [Event::Violation(ProtocolError::InvalidUtf8)], "masked, {size}");
+                assert_eq!(
+                    events,
+                    [Event::Violation(ProtocolError::InvalidUtf8)],
+                    "masked, {size}"
+                );
             }
         }
     }
@@ -595,7 +700,10 @@ mod tests {
     fn bad_text_before_a_close_in_one_read_is_what_counts() {
         let wire = [frame(0x81, b"good"), frame(0x81, b"\xff"), frame(0x88, &[3, 232])].concat();
         let events = receive(&wire, false, all_at_once);
-        assert_eq!(events, [Event::Message(true, b"good".to_vec()), Event::Violation(ProtocolError::InvalidUtf8)]);
+        assert_eq!(
+            events,
+            [Event::Message(true, b"good".to_vec()), Event::Violation(ProtocolError::InvalidUtf8)]
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! When to ping, and when to give a peer up, as a function of time (RFC 6455 §5.5.2).
 //!
-//! Any byte from the peer is life. So that receiving costs no look at the clock, reading only sets a flag, which is looked
-//! at when a deadline comes.
+//! Any byte from the peer is life. So that receiving costs no look at the clock, reading only sets
+//! a flag, which is looked at when a deadline comes.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,8 @@ struct Pings {
     interval: Duration,
     timeout: Duration,
     next: Instant,
-    /// When to give up unless something was heard since the ping before; set while a ping waits for a sign of life.
+    /// When to give up unless something was heard since the ping before; set while a ping waits for
+    /// a sign of life.
     give_up: Option<Instant>,
     heard: bool,
 }
@@ -62,7 +63,12 @@ impl Keepalive {
             give_up: None,
             heard: false,
         });
-        Keepalive { pings, idle: idle_timeout.map(|timeout| Idle { timeout, since: now }), number: 0, sent: None }
+        Keepalive {
+            pings,
+            idle: idle_timeout.map(|timeout| Idle { timeout, since: now }),
+            number: 0,
+            sent: None,
+        }
     }
 
     /// Takes note that bytes came in, whichever.
@@ -94,13 +100,17 @@ impl Keepalive {
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        let ping = self.pings.as_ref().map(|pings| pings.give_up.map_or(pings.next, |at| at.min(pings.next)));
+        let ping = self
+            .pings
+            .as_ref()
+            .map(|pings| pings.give_up.map_or(pings.next, |at| at.min(pings.next)));
         let idle = self.idle.as_ref().map(|idle| after(idle.since, idle.timeout));
         ping.into_iter().chain(idle).min()
     }
 
     pub(crate) fn on_deadline(&mut self, now: Instant) -> KeepaliveAction {
-        if let Some(idle) = self.idle.as_ref().filter(|idle| after(idle.since, idle.timeout) <= now) {
+        if let Some(idle) = self.idle.as_ref().filter(|idle| after(idle.since, idle.timeout) <= now)
+        {
             return KeepaliveAction::GiveUp { after: idle.timeout };
         }
         let Some(pings) = &mut self.pings else { return KeepaliveAction::Nothing };
@@ -181,7 +191,8 @@ mod tests {
 
     #[test]
     fn a_timeout_longer_than_the_interval_counts_from_the_first_unanswered_ping() {
-        let pings = |seconds: &[u32]| seconds.iter().map(|s| (*s, Action::Ping)).collect::<Vec<_>>();
+        let pings =
+            |seconds: &[u32]| seconds.iter().map(|s| (*s, Action::Ping)).collect::<Vec<_>>();
         let mut expected = pings(&[10, 20, 30]);
         expected.push((35, Action::GiveUp));
         assert_eq!(run(10, 25, 100, &[]), expected);
@@ -205,7 +216,10 @@ mod tests {
         assert_eq!(keepalive.on_deadline(start + 4 * SECOND), KeepaliveAction::Nothing);
         keepalive.on_pause(start + SECOND);
         assert_eq!(keepalive.on_deadline(start + 5 * SECOND), KeepaliveAction::Nothing);
-        assert_eq!(keepalive.on_deadline(start + 6 * SECOND), KeepaliveAction::GiveUp { after: 5 * SECOND });
+        assert_eq!(
+            keepalive.on_deadline(start + 6 * SECOND),
+            KeepaliveAction::GiveUp { after: 5 * SECOND }
+        );
     }
 
     #[test]
@@ -218,7 +232,9 @@ mod tests {
         };
         let first = ping(1);
         keepalive.heard();
-        let KeepaliveAction::Ping(second) = keepalive.on_deadline(start + 2 * SECOND) else { panic!("no ping") };
+        let KeepaliveAction::Ping(second) = keepalive.on_deadline(start + 2 * SECOND) else {
+            panic!("no ping")
+        };
         let at = start + 5 * SECOND;
         assert_eq!([keepalive.on_pong(&first, at), keepalive.on_pong(b"", at)], [None, None]);
         assert_eq!(keepalive.on_pong(&second, at), Some(3 * SECOND));

@@ -1,5 +1,5 @@
-//! The WebSocket protocol (RFC 6455) without I/O and without a clock: bytes in, messages out; messages in, bytes out;
-//! time is an argument.
+//! The WebSocket protocol (RFC 6455) without I/O and without a clock: bytes in, messages out;
+//! messages in, bytes out; time is an argument.
 //!
 //! ```text
 //!  bytes read ──► inbound ──► batch of items ──► callbacks          payload ──► frame + mask ──► send ──► bytes to write
@@ -8,8 +8,9 @@
 //!  handshake: what comes before that
 //! ```
 //!
-//! Receiving and sending are apart because they happen on different threads: [`Inbound`] belongs to whoever reads,
-//! [`send::Queue`] to whoever writes, and [`frame`] is a set of functions that any sender may call. Frame headers and close codes are tungstenite's.
+//! Receiving and sending are apart because they happen on different threads: [`Inbound`] belongs to
+//! whoever reads, [`send::Queue`] to whoever writes, and [`frame`] is a set of functions that any
+//! sender may call. Frame headers and close codes are tungstenite's.
 
 mod arena;
 mod assembly;

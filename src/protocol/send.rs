@@ -1,8 +1,10 @@
-//! What waits to be written: messages and control frames in, whole frames in order out, handed out in pieces.
+//! What waits to be written: messages and control frames in, whole frames in order out, handed out
+//! in pieces.
 //!
-//! Small frames are encoded back to back, the latest behind all else in a piece of their own. A large payload waits as it
-//! is, and is masked piece by piece on its way out. Control frames that must not wait behind data go out at the next frame
-//! boundary. Belongs to whoever writes the connection.
+//! Small frames are encoded back to back, the latest behind all else in a piece of their own. A
+//! large payload waits as it is, and is masked piece by piece on its way out. Control frames that
+//! must not wait behind data go out at the next frame boundary. Belongs to whoever writes the
+//! connection.
 
 use std::collections::VecDeque;
 
@@ -11,11 +13,12 @@ use bytes::Bytes;
 use super::frame::{self, Head, Mask};
 use crate::role::Role;
 
-/// A payload up to this is copied, masked, behind what waits already. A longer one waits as it is. In a model few bytes are to
-/// go every way.
+/// A payload up to this is copied, masked, behind what waits already. A longer one waits as it is.
+/// In a model few bytes are to go every way.
 pub(crate) const MAX_COPIED: usize = if cfg!(all(test, websocket_model)) { 16 } else { 32 << 10 };
 
-/// What sending needs and has not itself: it is handed in, for the protocol has no lock and no source of chance of its own.
+/// What sending needs and has not itself: it is handed in, for the protocol has no lock and no
+/// source of chance of its own.
 pub(crate) trait Supplies: Copy {
     /// How much is offered to the socket at once.
     const PIECE: usize;
@@ -23,7 +26,8 @@ pub(crate) trait Supplies: Copy {
     /// Whose frames these are.
     fn role(self) -> Role;
 
-    /// Returns what the next frame is masked with: a client's with a key that nobody can predict (RFC 6455 §5.3).
+    /// Returns what the next frame is masked with: a client's with a key that nobody can predict
+    /// (RFC 6455 §5.3).
     fn mask(self) -> Mask;
 
     /// Makes room for so many bytes more.
@@ -52,7 +56,10 @@ impl Piece {
 
     /// Appends a whole frame.
     pub(crate) fn push(&mut self, supplies: impl Supplies, head: Head, payload: &[u8]) {
-        supplies.reserve(&mut self.bytes, frame::header_len(payload.len(), supplies.role()) + payload.len());
+        supplies.reserve(
+            &mut self.bytes,
+            frame::header_len(payload.len(), supplies.role()) + payload.len(),
+        );
         frame::encode(&mut self.bytes, head, payload, supplies.mask());
         self.messages += usize::from(head.is_data());
     }
@@ -79,7 +86,8 @@ pub(crate) struct Queue<S> {
     /// Answers to pings, whole frames, and the latest ping of the keepalive, not yet on their way.
     pongs: Vec<u8>,
     ping: Option<Vec<u8>>,
-    /// The Close frame's payload; it goes out when nothing else is left, and nothing after it (RFC 6455 §5.5.1).
+    /// The Close frame's payload; it goes out when nothing else is left, and nothing after it (RFC
+    /// 6455 §5.5.1).
     close: Option<Bytes>,
     closed: bool,
     /// The front entry is the rest of a frame that has begun to go out.
@@ -98,7 +106,8 @@ impl<S: Supplies + Default> Default for Queue<S> {
 enum Entry {
     /// Whole frames.
     Frames(Piece),
-    /// One frame whose payload is copied, and masked, on its way out. `header` is set until it has gone out.
+    /// One frame whose payload is copied, and masked, on its way out. `header` is set until it has
+    /// gone out.
     Large { header: Option<Head>, payload: Bytes, mask: Mask, offset: usize },
 }
 
@@ -157,7 +166,11 @@ impl<S: Supplies> Queue<S> {
 
     /// Adds a frame whose payload may be kept.
     pub(crate) fn push_owned(&mut self, head: Head, payload: Bytes) {
-        if payload.len() <= MAX_COPIED { self.push(head, &payload) } else { self.push_large(head, payload) }
+        if payload.len() <= MAX_COPIED {
+            self.push(head, &payload)
+        } else {
+            self.push_large(head, payload)
+        }
     }
 
     /// Puts the rest of a frame, whose beginning has gone out, before everything else.
@@ -170,14 +183,17 @@ impl<S: Supplies> Queue<S> {
         self.entries.push_front(Entry::Large { header: None, payload: rest, mask, offset: 0 });
     }
 
-    /// Answers a ping. Of answers that cannot go out the latest are enough (RFC 6455 §5.5.3): a peer that pings and does
-    /// not read makes nothing grow.
+    /// Answers a ping. Of answers that cannot go out the latest are enough (RFC 6455 §5.5.3): a
+    /// peer that pings and does not read makes nothing grow.
     pub(crate) fn add_pong(&mut self, payload: &[u8]) {
         if self.pongs.len() > MAX_PONGS {
             self.pongs.clear();
         }
         let supplies = self.supplies;
-        supplies.reserve(&mut self.pongs, frame::header_len(payload.len(), supplies.role()) + payload.len());
+        supplies.reserve(
+            &mut self.pongs,
+            frame::header_len(payload.len(), supplies.role()) + payload.len(),
+        );
         frame::encode(&mut self.pongs, Head::PONG, payload, supplies.mask());
     }
 
@@ -209,8 +225,9 @@ impl<S: Supplies> Queue<S> {
         self.waiting < before
     }
 
-    /// Replaces `piece` by what is to be written next; `false` when there is nothing. A piece handed out must be written
-    /// whole before the next: a TLS session insists on it. When there is nothing, no memory is held.
+    /// Replaces `piece` by what is to be written next; `false` when there is nothing. A piece
+    /// handed out must be written whole before the next: a TLS session insists on it. When there is
+    /// nothing, no memory is held.
     pub(crate) fn next_piece(&mut self, piece: &mut Piece) -> bool {
         piece.clear();
         let some = !self.closed && self.fill(piece);
@@ -247,7 +264,9 @@ impl<S: Supplies> Queue<S> {
                 let header_len = frame::header_len(payload.len(), self.supplies.role());
                 self.supplies.reserve(&mut piece.bytes, header_len + end - *offset);
                 match header.take() {
-                    Some(head) => frame::encode_header(&mut piece.bytes, head, payload.len(), *mask),
+                    Some(head) => {
+                        frame::encode_header(&mut piece.bytes, head, payload.len(), *mask)
+                    }
                     None => piece.mid_frame = true,
                 }
                 frame::encode_payload(&mut piece.bytes, &payload[*offset..end], *mask, *offset);
@@ -304,7 +323,8 @@ mod tests {
         let mut frames = Vec::new();
         while !wire.is_empty() {
             let mut cursor = std::io::Cursor::new(wire);
-            let (header, len) = tungstenite::protocol::frame::FrameHeader::parse(&mut cursor).unwrap().unwrap();
+            let (header, len) =
+                tungstenite::protocol::frame::FrameHeader::parse(&mut cursor).unwrap().unwrap();
             let (_, rest) = wire.split_at(cursor.position() as usize);
             let (payload, rest) = rest.split_at(len as usize);
             let mut payload = payload.to_vec();
@@ -362,7 +382,10 @@ mod tests {
         queue.set_close(Bytes::from_static(&[3, 232]));
         queue.push(BINARY, b"before");
         queue.add_pong(b"pong");
-        assert_eq!(drain(&mut queue), [(10, b"pong".to_vec()), (2, b"before".to_vec()), (8, vec![3, 232])]);
+        assert_eq!(
+            drain(&mut queue),
+            [(10, b"pong".to_vec()), (2, b"before".to_vec()), (8, vec![3, 232])]
+        );
         queue.add_pong(b"late");
         queue.set_close(Bytes::new());
         assert!(!queue.next_piece(&mut Piece::default()));
@@ -397,7 +420,10 @@ mod tests {
             queue.push_large(BINARY, vec![0; PIECE].into());
             queue.set_ping(b"ping");
             queue.set_close(Bytes::from_static(&[3, 232]));
-            assert_eq!(queue.len(), frame::header_len(4, role) + 4 + frame::header_len(PIECE, role) + PIECE);
+            assert_eq!(
+                queue.len(),
+                frame::header_len(4, role) + 4 + frame::header_len(PIECE, role) + PIECE
+            );
             let (mut wire, mut piece) = (Vec::new(), Piece::default());
             while queue.next_piece(&mut piece) {
                 wire.append(&mut piece.bytes);
@@ -424,7 +450,10 @@ mod tests {
             assert_eq!(piece.messages_within(piece.bytes.len()), piece.messages);
             if counts.len() == 1 {
                 let within = |written| piece.messages_within(written);
-                assert_eq!([within(0), within(8), within(9), within(27), within(36), within(37)], [0, 0, 1, 1, 1, 2]);
+                assert_eq!(
+                    [within(0), within(8), within(9), within(27), within(36), within(37)],
+                    [0, 0, 1, 1, 1, 2]
+                );
             }
         }
         assert_eq!(counts, [2, 0, 1]);

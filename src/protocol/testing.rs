@@ -1,4 +1,5 @@
-//! What the unit tests and the fuzz targets share: a receiver of bytes from memory, and what callbacks would get of them.
+//! What the unit tests and the fuzz targets share: a receiver of bytes from memory, and what
+//! callbacks would get of them.
 
 #[cfg(test)]
 use super::frame::Mask;
@@ -99,17 +100,27 @@ pub(crate) struct Receiving {
 /// Longer than the longest frame that is waited for in the read buffer.
 const LONGEST_TAIL: usize = (64 << 10) + 16;
 
-/// What an arena may hold beyond the longest message and what was read, where messages are compressed: a batch of inflated
-/// ones and a piece.
+/// What an arena may hold beyond the longest message and what was read, where messages are
+/// compressed: a batch of inflated ones and a piece.
 const INFLATED: usize = (2 << 20) + (64 << 10);
 
 impl Receiving {
-    /// Receives the bytes of a wire as a `Receiver` does: first what came with the response head; then in reads of up to so
-    /// many bytes as `size` says, behind what was not decoded of the one before, or straight into place where that is asked;
-    /// and again without reading, where a batch was full. Panics where a limit does not hold.
-    pub(crate) fn receive(&self, leftover: &[u8], wire: &[u8], mut size: impl FnMut() -> usize) -> Vec<Event> {
-        let mut inbound =
-            Inbound::new(self.role, self.limits, self.in_pieces, self.compression.map(|agreed| (agreed, lend as Lend)));
+    /// Receives the bytes of a wire as a `Receiver` does: first what came with the response head;
+    /// then in reads of up to so many bytes as `size` says, behind what was not decoded of the one
+    /// before, or straight into place where that is asked; and again without reading, where a batch
+    /// was full. Panics where a limit does not hold.
+    pub(crate) fn receive(
+        &self,
+        leftover: &[u8],
+        wire: &[u8],
+        mut size: impl FnMut() -> usize,
+    ) -> Vec<Event> {
+        let mut inbound = Inbound::new(
+            self.role,
+            self.limits,
+            self.in_pieces,
+            self.compression.map(|agreed| (agreed, lend as Lend)),
+        );
         let (mut batch, mut events) = (Batch::default(), Events::default());
         let (mut tail, mut overfull, mut rest) = (leftover.to_vec(), !leftover.is_empty(), wire);
         loop {
@@ -137,7 +148,11 @@ impl Receiving {
                 }
             }
             self.check_limits(&inbound, &batch, buffer.len());
-            assert!(overfull || tail.len() <= LONGEST_TAIL, "{} bytes wait to be decoded", tail.len());
+            assert!(
+                overfull || tail.len() <= LONGEST_TAIL,
+                "{} bytes wait to be decoded",
+                tail.len()
+            );
             if events.take(&mut batch, &buffer, self.limits) {
                 return events.seen;
             }
@@ -146,9 +161,17 @@ impl Receiving {
 
     fn check_limits(&self, inbound: &Inbound, batch: &Batch, read: usize) {
         // In pieces, up to three bytes of a character are put in front of each.
-        let limit = if self.in_pieces { 2 * read + 8 } else { self.limits.message_size.saturating_add(read) };
+        let limit = if self.in_pieces {
+            2 * read + 8
+        } else {
+            self.limits.message_size.saturating_add(read)
+        };
         let limit = limit.saturating_add(if self.compression.is_some() { INFLATED } else { 0 });
-        assert!(batch.arena.len() <= limit, "the batch holds {} bytes of {limit}", batch.arena.len());
+        assert!(
+            batch.arena.len() <= limit,
+            "the batch holds {} bytes of {limit}",
+            batch.arena.len()
+        );
         assert!(inbound.held() <= limit, "{} bytes are held of {limit}", inbound.held());
     }
 }
@@ -175,7 +198,11 @@ impl Events {
                         self.seen.push(Event::Violation(violation));
                         return true;
                     }
-                    assert!(payload.len() <= limits.message_size, "a message of {} bytes", payload.len());
+                    assert!(
+                        payload.len() <= limits.message_size,
+                        "a message of {} bytes",
+                        payload.len()
+                    );
                     self.seen.push(Event::Message(text, payload.to_vec()));
                 }
                 Kind::TextFragment { first, last } => self.piece(true, payload, first, last),

@@ -1,4 +1,5 @@
-//! Both directions together, for either role: what is encoded is decoded to what it was, however the bytes are split.
+//! Both directions together, for either role: what is encoded is decoded to what it was, however
+//! the bytes are split.
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -16,7 +17,8 @@ use crate::role::Role;
 const ROLES: [Role; 2] = [Role::Client, Role::Server];
 const LIMITS: Limits = Limits { message_size: 1 << 20, fragments: 100 };
 
-/// No compression, and with the feature some kinds of it: what the client and the server do is different.
+/// No compression, and with the feature some kinds of it: what the client and the server do is
+/// different.
 fn agreements() -> Vec<Option<NegotiatedDeflate>> {
     let answers = [
         "permessage-deflate",
@@ -32,9 +34,13 @@ fn random_message(rng: &mut StdRng) -> (bool, Vec<u8>) {
     let text = rng.random_bool(0.5);
     let len = [0, 1, 5, 125, 126, 300, 65_535, 65_536, 200_000, 400_000][rng.random_range(0..10)];
     let payload = match text {
-        true => {
-            "aé日🦀 price".chars().cycle().skip(rng.random_range(0..9)).take(len / 3).collect::<String>().into_bytes()
-        }
+        true => "aé日🦀 price"
+            .chars()
+            .cycle()
+            .skip(rng.random_range(0..9))
+            .take(len / 3)
+            .collect::<String>()
+            .into_bytes(),
         false => (0..len).map(|_| rng.random()).collect(),
     };
     (text, payload)
@@ -42,7 +48,9 @@ fn random_message(rng: &mut StdRng) -> (bool, Vec<u8>) {
 
 #[test]
 fn what_one_side_encodes_the_other_decodes() {
-    for (seed, agreed) in (0..5).flat_map(|seed| agreements().into_iter().map(move |agreed| (seed, agreed))) {
+    for (seed, agreed) in
+        (0..5).flat_map(|seed| agreements().into_iter().map(move |agreed| (seed, agreed)))
+    {
         for role in ROLES {
             let mut rng = StdRng::seed_from_u64(seed);
             let mut deflater = agreed.and_then(|agreed| Deflater::new(agreed, role, lend));
@@ -69,10 +77,14 @@ fn what_one_side_encodes_the_other_decodes() {
                 wire.extend_from_slice(&piece.bytes);
             }
             for in_pieces in [false, true] {
-                let receiving = Receiving { role: role.peer(), limits: LIMITS, in_pieces, compression: agreed };
+                let receiving =
+                    Receiving { role: role.peer(), limits: LIMITS, in_pieces, compression: agreed };
                 for most in [usize::MAX, 100_000, 2_000] {
                     let received = receiving.receive(&[], &wire, || rng.random_range(1..=most));
-                    assert!(received == sent, "{role:?}, seed {seed}, {agreed:?}, in pieces: {in_pieces}, {most}");
+                    assert!(
+                        received == sent,
+                        "{role:?}, seed {seed}, {agreed:?}, in pieces: {in_pieces}, {most}"
+                    );
                 }
             }
         }
@@ -83,7 +95,9 @@ fn what_one_side_encodes_the_other_decodes() {
 #[cfg(feature = "deflate")]
 #[test]
 fn compressed_fragments_come_out_of_any_split() {
-    for (seed, agreed) in (0..5).flat_map(|seed| agreements().into_iter().flatten().map(move |agreed| (seed, agreed))) {
+    for (seed, agreed) in
+        (0..5).flat_map(|seed| agreements().into_iter().flatten().map(move |agreed| (seed, agreed)))
+    {
         for role in ROLES {
             let mut rng = StdRng::seed_from_u64(seed);
             let mut deflater = Deflater::new(agreed, role, lend).unwrap();
@@ -93,7 +107,9 @@ fn compressed_fragments_come_out_of_any_split() {
                 let compressed = deflater.compressed(&payload);
                 let mut rest = compressed.as_slice();
                 let mut first = if text { 0x41 } else { 0x42 };
-                while let Some((fragment, after)) = rest.split_at_checked(rng.random_range(0..4_000)) {
+                while let Some((fragment, after)) =
+                    rest.split_at_checked(rng.random_range(0..4_000))
+                {
                     if rng.random_bool(0.2) {
                         wire.extend(frame_of(role, 0x89, b"ping"));
                         sent.push(Event::Ping(b"ping".to_vec()));
@@ -106,10 +122,14 @@ fn compressed_fragments_come_out_of_any_split() {
             }
             let limits = Limits { fragments: usize::MAX, ..LIMITS };
             for in_pieces in [false, true] {
-                let receiving = Receiving { role: role.peer(), limits, in_pieces, compression: Some(agreed) };
+                let receiving =
+                    Receiving { role: role.peer(), limits, in_pieces, compression: Some(agreed) };
                 for most in [usize::MAX, 5_000, 50] {
                     let received = receiving.receive(&[], &wire, || rng.random_range(1..=most));
-                    assert!(received == sent, "{role:?}, seed {seed}, {agreed:?}, in pieces: {in_pieces}, {most}");
+                    assert!(
+                        received == sent,
+                        "{role:?}, seed {seed}, {agreed:?}, in pieces: {in_pieces}, {most}"
+                    );
                 }
             }
         }
@@ -127,10 +147,14 @@ fn what_inflates_to_much_is_unmasked_once() {
             let wire = frame_of(role, 0xc2, &compressed);
             let limits = Limits { message_size: message.len(), ..LIMITS };
             for in_pieces in [false, true] {
-                let receiving = Receiving { role: role.peer(), limits, in_pieces, compression: Some(agreed) };
+                let receiving =
+                    Receiving { role: role.peer(), limits, in_pieces, compression: Some(agreed) };
                 for size in [usize::MAX, 1_000, 7] {
                     let received = receiving.receive(&[], &wire, || size);
-                    assert!(received == [Event::Message(false, message.clone())], "{role:?}, {in_pieces}, {size}");
+                    assert!(
+                        received == [Event::Message(false, message.clone())],
+                        "{role:?}, {in_pieces}, {size}"
+                    );
                 }
             }
         }

@@ -1,4 +1,5 @@
-//! Checks UTF-8 as the bytes arrive, so that bad text fails at once and not when the message is whole (RFC 6455 §8.1).
+//! Checks UTF-8 as the bytes arrive, so that bad text fails at once and not when the message is
+//! whole (RFC 6455 §8.1).
 
 use std::str;
 
@@ -7,7 +8,8 @@ use crate::error::ProtocolError;
 /// The longest UTF-8 sequence (RFC 3629).
 const LONGEST: usize = 4;
 
-/// What is known of a text message so far: everything seen was valid, up to an unfinished character.
+/// What is known of a text message so far: everything seen was valid, up to an unfinished
+/// character.
 #[derive(Debug, Default)]
 pub(crate) struct Utf8 {
     unfinished: [u8; LONGEST],
@@ -25,7 +27,9 @@ impl Utf8 {
             bytes = rest;
             match str::from_utf8(&self.unfinished[..self.len]) {
                 Ok(_) => self.len = 0,
-                Err(error) if error.error_len().is_some() => return Err(ProtocolError::InvalidUtf8),
+                Err(error) if error.error_len().is_some() => {
+                    return Err(ProtocolError::InvalidUtf8);
+                }
                 Err(_) => {}
             }
         }

@@ -7,8 +7,9 @@
 //!     └─────────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! [`Core::step`] stops at every call to the program, so that the loop can be handed on while it runs: see `handoff`. The
-//! queue is in here and not on a stack, so whoever gets the core goes on where it was.
+//! [`Core::step`] stops at every call to the program, so that the loop can be handed on while it
+//! runs: see `handoff`. The queue is in here and not on a stack, so whoever gets the core goes on
+//! where it was.
 
 use std::collections::VecDeque;
 use std::io;
@@ -28,8 +29,8 @@ use crate::sync::{Poll, Waker, now};
 
 const WAKER: Token = Token(usize::MAX);
 
-/// How many events one poll takes at first: there is room for one of each driver, so that each has been seen before
-/// deadlines are judged.
+/// How many events one poll takes at first: there is room for one of each driver, so that each has
+/// been seen before deadlines are judged.
 const EVENTS: usize = 256;
 
 pub(super) struct Core<D: Driver> {
@@ -41,8 +42,8 @@ pub(super) struct Core<D: Driver> {
     slots: Vec<Option<Box<Slot<D>>>>,
     free: Vec<usize>,
     timers: Timers,
-    /// Who has something to do. Each has one turn, then comes the poll again, so that a flood on one does not starve the
-    /// others, nor one that works off what has waited for it.
+    /// Who has something to do. Each has one turn, then comes the poll again, so that a flood on
+    /// one does not starve the others, nor one that works off what has waited for it.
     queue: VecDeque<Token>,
     /// How many at the front have their turn before the next poll.
     turns: usize,
@@ -53,8 +54,8 @@ pub(super) struct Core<D: Driver> {
     /// The longest of the drivers'.
     busy_poll: Duration,
     waiting: Waiting,
-    /// The time before the latest poll. Deadlines are kept by it: everything that came in before one is then read before
-    /// the deadline is judged, however long a callback took.
+    /// The time before the latest poll. Deadlines are kept by it: everything that came in before
+    /// one is then read before the deadline is judged, however long a callback took.
     polled: Instant,
 }
 
@@ -150,8 +151,9 @@ impl<D: Driver> Core<D> {
         }
     }
 
-    /// Gives a driver its turn: one read, also while calls wait, so that one that works off what has waited for it still hears
-    /// pings; and one call. What was read is in the reader, so the call is taken before anything else is read.
+    /// Gives a driver its turn: one read, also while calls wait, so that one that works off what
+    /// has waited for it still hears pings; and one call. What was read is in the reader, so the
+    /// call is taken before anything else is read.
     fn turn(&mut self, token: Token) -> Option<TakenJob<D>> {
         let slot = self.slots.get_mut(token.0)?.as_mut()?;
         slot.queued = false;
@@ -186,12 +188,15 @@ impl<D: Driver> Core<D> {
 
     /// Sleeps until a socket, a thread or a deadline wants something.
     pub(super) fn wait(&mut self) -> Result<(), Error> {
-        let shrink_at = self.shrink.on_wait(self.reader.as_ref().is_some_and(|reader| reader.is_large()));
+        let shrink_at =
+            self.shrink.on_wait(self.reader.as_ref().is_some_and(|reader| reader.is_large()));
         let deadline = self.timers.next().into_iter().chain(shrink_at).min();
         let before = deadline.map(|_| now());
         let timeout = match self.queue.is_empty() {
             false => Some(Duration::ZERO),
-            true => deadline.zip(before).map(|(deadline, before)| deadline.saturating_duration_since(before)),
+            true => deadline
+                .zip(before)
+                .map(|(deadline, before)| deadline.saturating_duration_since(before)),
         };
         match self.waiting.poll(&mut self.poll, &mut self.events, timeout, self.busy_poll) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => {
@@ -297,9 +302,12 @@ impl<D: Driver> Core<D> {
         let Core { mailbox, slots, .. } = *self;
         mailbox.fail(error);
         // The logger may be what made it fail.
-        drop(panics::guarded(|| log::error!(target: "websocket_app::event_loop", "the event loop ends: {error}")));
+        drop(panics::guarded(
+            || log::error!(target: "websocket_app::event_loop", "the event loop ends: {error}"),
+        ));
         for slot in slots.into_iter().flatten() {
-            // What made the loop fail may be met again here. The others are to hear of it all the same.
+            // What made the loop fail may be met again here. The others are to hear of it all the
+            // same.
             drop(panics::guarded(|| slot.driver.fail(error)));
         }
     }

@@ -10,7 +10,8 @@ use crate::link::{Place, Reader};
 
 /// What a loop runs many of: in an app's loop its session, with one connection at a time.
 ///
-/// It belongs to the thread that has the loop's core; which thread that is may change between two calls.
+/// It belongs to the thread that has the loop's core; which thread that is may change between two
+/// calls.
 pub(crate) trait Driver: Send + Sized + 'static {
     /// What is made into a driver on the loop's thread.
     type Start: Send + 'static;
@@ -24,15 +25,16 @@ pub(crate) trait Driver: Send + Sized + 'static {
     /// A thread wants something.
     fn on_wake(&mut self, registry: &Registry);
 
-    /// Reads once. Returns whether there may be more. What is read is for the next [`take_job`](Self::take_job), which
-    /// follows at once.
+    /// Reads once. Returns whether there may be more. What is read is for the next
+    /// [`take_job`](Self::take_job), which follows at once.
     fn on_readable(&mut self, reader: &mut Reader) -> bool;
 
     fn on_deadline(&mut self, now: Instant);
 
     fn next_deadline(&self) -> Option<Instant>;
 
-    /// Returns whether something happened that makes reading worth while, though no event says so. Told once.
+    /// Returns whether something happened that makes reading worth while, though no event says so.
+    /// Told once.
     fn take_wants_read(&mut self) -> bool;
 
     /// Returns whether there is something to call, and nothing being called.
@@ -56,7 +58,8 @@ pub(crate) trait Driver: Send + Sized + 'static {
     fn fail(self, error: &Error);
 }
 
-/// A call to the program: with all that it needs, so that nothing is shared while it runs, on whichever thread has time.
+/// A call to the program: with all that it needs, so that nothing is shared while it runs, on
+/// whichever thread has time.
 pub(crate) trait Job: Send + 'static {
     /// What comes back when the call has returned.
     type Done: Send + 'static;

@@ -1,11 +1,14 @@
-//! Which thread runs a loop: the one it belongs to, unless that is busy in a callback for long. Then a stand-in does.
+//! Which thread runs a loop: the one it belongs to, unless that is busy in a callback for long.
+//! Then a stand-in does.
 //!
-//! Before a callback is called, the core is laid down in the [`Handoff`]; after it, it is taken back. If it lies there for
-//! too long, the watchdog starts a stand-in, which takes it and goes on polling: pings are answered, other apps are served,
-//! and what arrives for the busy app waits. The owner, when it returns, asks for the core, and gets it at the stand-in's next
-//! turn. A stand-in whose own call takes too long is stood in for in the same way.
+//! Before a callback is called, the core is laid down in the [`Handoff`]; after it, it is taken
+//! back. If it lies there for too long, the watchdog starts a stand-in, which takes it and goes on
+//! polling: pings are answered, other apps are served, and what arrives for the busy app waits. The
+//! owner, when it returns, asks for the core, and gets it at the stand-in's next turn. A stand-in
+//! whose own call takes too long is stood in for in the same way.
 //!
-//! If the loop fails, whoever has the core tells everybody, and the owner returns why: nobody is left hanging.
+//! If the loop fails, whoever has the core tells everybody, and the owner returns why: nobody is
+//! left hanging.
 //!
 //! ```text
 //!   owner     ─ poll ─ step ─┐ callback ............................... ┌ step ─ poll ─
@@ -45,7 +48,11 @@ struct HandoffState<D: Driver> {
 /// Runs the loop to its end on this thread, its owner.
 pub(super) fn run<D: Driver>(core: Box<Core<D>>, mailbox: &Arc<Mailbox<D>>) -> Result<(), Error> {
     let state = HandoffState { core: None, stays: 0, wanted: false, stood_in: false, failed: None };
-    let handoff = Arc::new(Handoff { state: Mutex::new(state), given: Condvar::new(), mailbox: Arc::clone(mailbox) });
+    let handoff = Arc::new(Handoff {
+        state: Mutex::new(state),
+        given: Condvar::new(),
+        mailbox: Arc::clone(mailbox),
+    });
     let mut core = Some(core);
     let watched: Arc<dyn Watched> = Arc::clone(&handoff) as _;
     let result = watchdog::watch(&watched).and_then(|_watch| guarded(|| handoff.run(&mut core)));
@@ -138,7 +145,8 @@ impl<D: Driver> Handoff<D> {
         }
     }
 
-    /// Runs the loop until its owner is back. The core is left where it is at hand, also by a panic.
+    /// Runs the loop until its owner is back. The core is left where it is at hand, also by a
+    /// panic.
     fn run_for_owner(&self, at_hand: &mut Option<Box<Core<D>>>) -> Result<(), Error> {
         log::debug!(target: "websocket_app::event_loop", "a callback is slow: another thread stands in");
         while let Some(core) = at_hand {
@@ -165,8 +173,8 @@ impl<D: Driver> Handoff<D> {
         Ok(())
     }
 
-    /// Takes the core back after a call, unless the owner is back, or another stand-in is at it: then only the call's end is
-    /// left to tell.
+    /// Takes the core back after a call, unless the owner is back, or another stand-in is at it:
+    /// then only the call's end is left to tell.
     fn go_on(&self) -> Option<Box<Core<D>>> {
         let mut state = self.lock();
         let goes_on = state.stood_in && !state.wanted;
@@ -181,7 +189,9 @@ impl<D: Driver> Watched for Handoff<D> {
     }
 
     fn start_stand_in(self: Arc<Self>, stay: u64) {
-        let thread = thread::Builder::new().name("websocket-stand-in".into()).spawn(move || self.stand_in(stay));
+        let thread = thread::Builder::new()
+            .name("websocket-stand-in".into())
+            .spawn(move || self.stand_in(stay));
         if let Err(error) = thread {
             // The core stays where it is, and the watchdog tries again.
             log::warn!(target: "websocket_app::event_loop", "no thread to stand in for a slow callback: {error}");

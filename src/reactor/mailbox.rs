@@ -31,7 +31,8 @@ pub(super) struct Commands<D: Driver> {
 
 impl<D: Driver> Mailbox<D> {
     pub(super) fn new(waker: Arc<LoopWaker>) -> Self {
-        let commands = Commands { starts: Vec::new(), done: Vec::new(), closed: false, failed: None };
+        let commands =
+            Commands { starts: Vec::new(), done: Vec::new(), closed: false, failed: None };
         Mailbox { commands: Mutex::new(commands), waker }
     }
 

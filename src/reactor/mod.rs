@@ -45,7 +45,9 @@ impl<D: Driver> Running<D> {
     pub(crate) fn start(thread_name: &str) -> Result<Self, Error> {
         let (core, mailbox) = Core::<D>::new()?;
         let for_thread = Arc::clone(&mailbox);
-        let thread = thread::Builder::new().name(thread_name.into()).spawn(move || handoff::run(core, &for_thread));
+        let thread = thread::Builder::new()
+            .name(thread_name.into())
+            .spawn(move || handoff::run(core, &for_thread));
         let thread = thread.map_err(|source| Error::system("a thread to run on", source))?;
         Ok(Running { mailbox, thread })
     }

@@ -1,7 +1,8 @@
-//! A loop and the hand-over of it while a call is slow, in every order in which their threads may be scheduled: real but for
-//! what the loop drives, and for when time passes.
+//! A loop and the hand-over of it while a call is slow, in every order in which their threads may
+//! be scheduled: real but for what the loop drives, and for when time passes.
 //!
-//! A model's threads are the loop's owner, the watchdog, stand-ins, and the test's own. Who waits in vain shows as a deadlock.
+//! A model's threads are the loop's owner, the watchdog, stand-ins, and the test's own. Who waits
+//! in vain shows as a deadlock.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

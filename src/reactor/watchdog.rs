@@ -1,7 +1,8 @@
-//! Notices callbacks that take long: one thread for the process, asleep while no callback runs, gone when no loop is left.
+//! Notices callbacks that take long: one thread for the process, asleep while no callback runs,
+//! gone when no loop is left.
 //!
-//! It looks every [`LOOK_EVERY`]; a core that it finds laid down twice in the same stay is handed to a stand-in. So the loops
-//! themselves need no clock.
+//! It looks every [`LOOK_EVERY`]; a core that it finds laid down twice in the same stay is handed
+//! to a stand-in. So the loops themselves need no clock.
 
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
@@ -10,9 +11,11 @@ use crate::error::Error;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, process_wide, thread};
 
-/// A slow callback is noticed within two of these: soon enough that pings are answered within 100 ms.
+/// A slow callback is noticed within two of these: soon enough that pings are answered within 100
+/// ms.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-const _: () = assert!(2 * LOOK_EVERY.as_millis() <= 50, "half of the time is for waking the threads up");
+const _: () =
+    assert!(2 * LOOK_EVERY.as_millis() <= 50, "half of the time is for waking the threads up");
 
 process_wide! {
     static WATCHDOG: Watchdog = Watchdog {
@@ -56,7 +59,8 @@ pub(super) fn watch(watched: &Arc<dyn Watched>) -> Result<Watch, Error> {
     let mut state = WATCHDOG.lock();
     state.loops.push(Looked { at: Arc::downgrade(watched), seen: None });
     if !state.running {
-        let thread = thread::Builder::new().name("websocket-watchdog".into()).spawn(|| WATCHDOG.run());
+        let thread =
+            thread::Builder::new().name("websocket-watchdog".into()).spawn(|| WATCHDOG.run());
         thread.map_err(|source| Error::system("a thread to watch for slow callbacks", source))?;
         state.running = true;
     }
@@ -73,8 +77,8 @@ impl Drop for Watch {
 
 /// A core was laid down.
 pub(super) fn wake_if_asleep() {
-    // Either the watchdog's last look before sleeping saw the core, or this sees that it sleeps: both go through the
-    // handoff's lock.
+    // Either the watchdog's last look before sleeping saw the core, or this sees that it sleeps:
+    // both go through the handoff's lock.
     if WATCHDOG.asleep.load(Ordering::SeqCst) {
         WATCHDOG.wake();
     }
@@ -106,7 +110,8 @@ impl Watchdog {
             while self.asleep.load(Ordering::SeqCst) {
                 state = self.woken.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
-            let (guard, _) = self.woken.wait_timeout(state, LOOK_EVERY).unwrap_or_else(PoisonError::into_inner);
+            let (guard, _) =
+                self.woken.wait_timeout(state, LOOK_EVERY).unwrap_or_else(PoisonError::into_inner);
             state = guard;
         }
     }

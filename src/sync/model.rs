@@ -1,7 +1,8 @@
 //! The checker's counterparts of what [`sync`](super) has, and how a model is run.
 //!
-//! The clock stands still. A wait for [`LONG`] or more ends only by being woken, so that a wake-up which is lost shows as a
-//! deadlock; a shorter one ends too when the model has [time pass](pass_time_until), before or after whatever else happens.
+//! The clock stands still. A wait for [`LONG`] or more ends only by being woken, so that a wake-up
+//! which is lost shows as a deadlock; a shorter one ends too when the model has [time
+//! pass](pass_time_until), before or after whatever else happens.
 
 use std::cell::RefCell;
 use std::ops::Deref;
@@ -15,8 +16,9 @@ use mio::{Events, Registry, Token};
 
 const LONG: Duration = Duration::from_secs(3600);
 
-/// Runs a model in every order that matters in which its threads can go on, up to so many preemptions in each, or up to
-/// `MODEL_PREEMPTIONS`. Prints how many those were. `MODEL_SECONDS` limits the time, for a look at a model that takes long.
+/// Runs a model in every order that matters in which its threads can go on, up to so many
+/// preemptions in each, or up to `MODEL_PREEMPTIONS`. Prints how many those were. `MODEL_SECONDS`
+/// limits the time, for a look at a model that takes long.
 pub(crate) fn check(name: &str, preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     let set = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
     let preemptions = set("MODEL_PREEMPTIONS").unwrap_or(preemptions);
@@ -29,14 +31,20 @@ pub(crate) fn check(name: &str, preemptions: usize, model: impl Fn() + Send + Sy
     let began = Instant::now();
     RUNNING.set(Some((name.to_owned(), 0)));
     builder.check(move || {
-        RUNNING.with_borrow_mut(|running| running.iter_mut().for_each(|(_, schedules)| *schedules += 1));
+        RUNNING.with_borrow_mut(|running| {
+            running.iter_mut().for_each(|(_, schedules)| *schedules += 1)
+        });
         World::make();
         model();
         end();
     });
     if let Some((name, schedules)) = RUNNING.take() {
         let (took, time) = (began.elapsed(), builder.max_duration);
-        let which = if time.is_some_and(|time| took >= time) { "some of those with up to" } else { "all with up to" };
+        let which = if time.is_some_and(|time| took >= time) {
+            "some of those with up to"
+        } else {
+            "all with up to"
+        };
         println!(
             "{name} holds in {schedules} schedules, {which} {preemptions} preemptions, {:.1} s",
             took.as_secs_f32()
@@ -44,7 +52,8 @@ pub(crate) fn check(name: &str, preemptions: usize, model: impl Fn() + Send + Sy
     }
 }
 
-/// Says in which schedule a model failed. A panic in one may be the last thing that its process does.
+/// Says in which schedule a model failed. A panic in one may be the last thing that its process
+/// does.
 fn tell_of_failures() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -87,7 +96,8 @@ struct Waits {
 
 impl World {
     fn make() {
-        let (waits, begun, detached) = (Mutex::default(), Condvar::default(), std::sync::Mutex::default());
+        let (waits, begun, detached) =
+            (Mutex::default(), Condvar::default(), std::sync::Mutex::default());
         let world = World { waits, begun, detached, threads: AtomicUsize::new(1) };
         WORLD.set(Some(Arc::new(world)));
     }
@@ -113,7 +123,8 @@ impl World {
 
     fn end(&self, since: usize, condvar: &Arc<loom::sync::Condvar>) {
         let mut waits = self.waits();
-        let at = waits.waiting.iter().position(|wait| wait.0 == since && Arc::ptr_eq(&wait.1, condvar));
+        let at =
+            waits.waiting.iter().position(|wait| wait.0 == since && Arc::ptr_eq(&wait.1, condvar));
         waits.waiting.swap_remove(at.unwrap());
     }
 }
@@ -138,8 +149,13 @@ fn pass_time() {
         waits.passed
     };
     loop {
-        let late: Vec<_> =
-            world.waits().waiting.iter().filter(|wait| wait.0 < now).map(|wait| wait.1.clone()).collect();
+        let late: Vec<_> = world
+            .waits()
+            .waiting
+            .iter()
+            .filter(|wait| wait.0 < now)
+            .map(|wait| wait.1.clone())
+            .collect();
         if late.is_empty() {
             return;
         }
@@ -149,7 +165,8 @@ fn pass_time() {
     }
 }
 
-/// Has time pass whenever a thread waits for that, until something has happened that [`happened`] tells of.
+/// Has time pass whenever a thread waits for that, until something has happened that [`happened`]
+/// tells of.
 pub(crate) fn pass_time_until(it_is_so: impl Fn() -> bool) {
     let world = World::current();
     loop {
@@ -348,7 +365,11 @@ impl Poll {
         &self.registry
     }
 
-    pub(crate) fn poll(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+    pub(crate) fn poll(
+        &mut self,
+        events: &mut Events,
+        timeout: Option<Duration>,
+    ) -> io::Result<()> {
         let bell = &self.registry.bell;
         let mut rung = bell.rung.lock().unwrap();
         while !*rung && timeout != Some(Duration::ZERO) {

@@ -1,38 +1,45 @@
-//! Buffers that go from connection to connection: a busy one need not make them, an idle one holds none. Any thread.
+//! Buffers that go from connection to connection: a busy one need not make them, an idle one holds
+//! none. Any thread.
 //!
-//! Whoever sends takes one by [`reserve`] and gives it back by [`release`]. A thread keeps the one that it gave back last, if
-//! it is small enough for each thread to have one, so that a lone send takes no lock; the others go to a shelf of the
-//! process, which has a lock. What a thread reads ciphertext into is its own: [`borrow_for_reading`].
+//! Whoever sends takes one by [`reserve`] and gives it back by [`release`]. A thread keeps the one
+//! that it gave back last, if it is small enough for each thread to have one, so that a lone send
+//! takes no lock; the others go to a shelf of the process, which has a lock. What a thread reads
+//! ciphertext into is its own: [`borrow_for_reading`].
 
 use std::cell::Cell;
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What is offered to the socket at once: large enough that the cost of the system call, and of waking the peer up, is
-/// spread, small enough that a piece that was just masked is still in the cache. Where a peer on another processor reads
-/// as fast as we write, it may go to sleep after each packet, and to wake it up then takes half of our time. With pieces of
-/// 64 KiB or of 320 and more it nearly always did, with 128 to 224 nearly never. In a model few bytes are to go every way.
+/// What is offered to the socket at once: large enough that the cost of the system call, and of
+/// waking the peer up, is spread, small enough that a piece that was just masked is still in the
+/// cache. Where a peer on another processor reads as fast as we write, it may go to sleep after
+/// each packet, and to wake it up then takes half of our time. With pieces of 64 KiB or of 320 and
+/// more it nearly always did, with 128 to 224 nearly never. In a model few bytes are to go every
+/// way.
 pub(crate) const PIECE: usize = if cfg!(all(test, websocket_model)) { 64 } else { 192 << 10 };
 
 /// The smallest buffer, in bytes: most messages that are sent one by one fit.
 const SMALLEST: usize = 1 << 10;
 
-/// The largest buffer that a thread keeps for itself, in bytes: a message that is copied to be sent fits, with what it is
-/// grown by.
+/// The largest buffer that a thread keeps for itself, in bytes: a message that is copied to be sent
+/// fits, with what it is grown by.
 const MAX_OWN: usize = 144 << 10;
 
-/// The largest that is kept at all, in bytes: a piece, and what its last frame goes beyond it or TLS adds.
+/// The largest that is kept at all, in bytes: a piece, and what its last frame goes beyond it or
+/// TLS adds.
 const MAX_KEPT: usize = PIECE + PIECE / 2;
 
-/// How much larger the next one is where a buffer turns out to be too small. What a stream has to copy until it fills pieces
-/// is then a third of one, and a connection that is held up with little holds little.
+/// How much larger the next one is where a buffer turns out to be too small. What a stream has to
+/// copy until it fills pieces is then a third of one, and a connection that is held up with little
+/// holds little.
 const GROWTH: usize = 4;
 
-/// How many are on the shelf: what one stream works with over TLS, where one is filled, one encrypted, and one written.
+/// How many are on the shelf: what one stream works with over TLS, where one is filled, one
+/// encrypted, and one written.
 const MAX_SHELVED: usize = 3;
 
-/// How many bytes of ciphertext one read of the socket takes at most: four records of the greatest length, the point from
-/// which more does not pay.
+/// How many bytes of ciphertext one read of the socket takes at most: four records of the greatest
+/// length, the point from which more does not pay.
 #[cfg(feature = "__tls")]
 pub(super) const READ_SIZE: usize = 64 << 10;
 
@@ -82,8 +89,8 @@ pub(crate) fn release(buffer: &mut Vec<u8>) {
     }
 }
 
-/// Returns one with so much room, if there is one: this thread's, or the largest on the shelf, since a caller that needs more
-/// than the least mostly goes on.
+/// Returns one with so much room, if there is one: this thread's, or the largest on the shelf,
+/// since a caller that needs more than the least mostly goes on.
 fn take(needed: usize) -> Option<Vec<u8>> {
     let last = LAST.try_with(Cell::take).unwrap_or_default();
     if last.capacity() >= needed {
@@ -112,7 +119,11 @@ fn shelf() -> MutexGuard<'static, Vec<Vec<u8>>> {
 
 /// Returns how large a new buffer is.
 fn size_for(needed: usize) -> usize {
-    if needed <= SMALLEST { SMALLEST } else { needed.max(MAX_KEPT.min(needed.saturating_mul(GROWTH))) }
+    if needed <= SMALLEST {
+        SMALLEST
+    } else {
+        needed.max(MAX_KEPT.min(needed.saturating_mul(GROWTH)))
+    }
 }
 
 /// Returns a buffer of [`READ_SIZE`] bytes, all of them initialised.
@@ -137,7 +148,9 @@ mod tests {
 
     #[test]
     fn a_buffer_keeps_what_is_in_it_and_has_the_room() {
-        for (before, more) in [(0, 1), (10, SMALLEST - 10), (10, SMALLEST), (SMALLEST, PIECE), (PIECE, 3 * PIECE)] {
+        for (before, more) in
+            [(0, 1), (10, SMALLEST - 10), (10, SMALLEST), (SMALLEST, PIECE), (PIECE, 3 * PIECE)]
+        {
             let content: Vec<u8> = (0..before).map(|i| i as u8).collect();
             let mut buffer = content.clone();
             reserve(&mut buffer, more);
@@ -154,7 +167,10 @@ mod tests {
             len += 70;
             if len > capacity {
                 (copied, capacity) = (copied + len, size_for(len));
-                assert!(capacity <= SMALLEST.max(GROWTH * len).min(MAX_KEPT), "{capacity} bytes for {len}");
+                assert!(
+                    capacity <= SMALLEST.max(GROWTH * len).min(MAX_KEPT),
+                    "{capacity} bytes for {len}"
+                );
             }
         }
         assert!(copied < PIECE / 2, "{copied} bytes were copied");
@@ -180,7 +196,8 @@ mod tests {
         let left_over: Vec<_> = [5, 3, 1, 4, 2]
             .into_iter()
             .filter_map(|i| {
-                put(&mut shelf, Vec::with_capacity(i * SMALLEST)).map(|buffer| buffer.capacity() / SMALLEST)
+                put(&mut shelf, Vec::with_capacity(i * SMALLEST))
+                    .map(|buffer| buffer.capacity() / SMALLEST)
             })
             .collect();
         let kept: Vec<_> = shelf.iter().map(|buffer| buffer.capacity() / SMALLEST).collect();

@@ -5,9 +5,10 @@
 //!      └─────► tls::Layer ──► Stream
 //! ```
 //!
-//! Nothing here blocks, but for [`Stream::wait_writable`]. Apart from connecting, which makes streams and is then gone: a
-//! stream lives as long as its connection. Its reader and its writer may be on different threads; what guards what they share is
-//! said in each file. [`buffers`] is for whoever sends.
+//! Nothing here blocks, but for [`Stream::wait_writable`]. Apart from connecting, which makes
+//! streams and is then gone: a stream lives as long as its connection. Its reader and its writer
+//! may be on different threads; what guards what they share is said in each file. [`buffers`] is
+//! for whoever sends.
 
 pub(crate) mod buffers;
 mod socket;

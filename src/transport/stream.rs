@@ -1,7 +1,7 @@
 //! [`Stream`]: the bytes of a connection, plain or within TLS, never blocking.
 //!
-//! Reader and writer are on different threads. A plain socket needs no common lock: the operating system lets both use it
-//! at once. TLS is a layer over another stream, and has locks of its own.
+//! Reader and writer are on different threads. A plain socket needs no common lock: the operating
+//! system lets both use it at once. TLS is a layer over another stream, and has locks of its own.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
@@ -12,11 +12,13 @@ use mio::{Interest, Registry, Token};
 use super::tls::Layer;
 use crate::transport::Socket;
 
-/// A connected socket, within TLS where the URL is `wss://`. Within a TLS session with a proxy there is another stream of this
-/// type: layers stack, and the common case of none or one pays nothing for it.
+/// A connected socket, within TLS where the URL is `wss://`. Within a TLS session with a proxy
+/// there is another stream of this type: layers stack, and the common case of none or one pays
+/// nothing for it.
 ///
-/// mio's registration is edge-triggered: after an event, write until the call would block. Read until then or until it
-/// comes back short, but go on where the poll has announced the stream's end, or [`has_more`](Self::has_more) says so.
+/// mio's registration is edge-triggered: after an event, write until the call would block. Read
+/// until then or until it comes back short, but go on where the poll has announced the stream's
+/// end, or [`has_more`](Self::has_more) says so.
 pub(crate) struct Stream(StreamKind);
 
 enum StreamKind {
@@ -24,7 +26,8 @@ enum StreamKind {
     Tls(Box<Layer>),
 }
 
-/// The kind of error with which a write says that it waits for what the peer has to say first: no event tells the writer.
+/// The kind of error with which a write says that it waits for what the peer has to say first: no
+/// event tells the writer.
 pub(crate) const WAITS_FOR_PEER: io::ErrorKind = io::ErrorKind::ResourceBusy;
 
 impl Stream {
@@ -38,11 +41,11 @@ impl Stream {
         Stream(StreamKind::Tls(Box::new(layer)))
     }
 
-    /// Reads what is there. Zero is the end of the stream; nothing there is an error of kind `WouldBlock`; `Interrupted` is to
-    /// be tried again, when others have had their turn.
+    /// Reads what is there. Zero is the end of the stream; nothing there is an error of kind
+    /// `WouldBlock`; `Interrupted` is to be tried again, when others have had their turn.
     ///
-    /// TLS: fills `buf` from as many records as it takes. What ended the stream behind the bytes that it gives shows at the
-    /// next read.
+    /// TLS: fills `buf` from as many records as it takes. What ended the stream behind the bytes
+    /// that it gives shows at the next read.
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         match &self.0 {
             StreamKind::Plain(socket) => socket.read(buf),
@@ -50,8 +53,9 @@ impl Stream {
         }
     }
 
-    /// Returns, after a short read, whether to read again although no event will say so: bytes were taken off the socket and
-    /// not given yet, or an end or an error was met behind those that were.
+    /// Returns, after a short read, whether to read again although no event will say so: bytes were
+    /// taken off the socket and not given yet, or an end or an error was met behind those that
+    /// were.
     pub(crate) fn has_more(&self) -> bool {
         match &self.0 {
             StreamKind::Plain(socket) => socket.has_more(),
@@ -59,11 +63,12 @@ impl Stream {
         }
     }
 
-    /// Writes what there is room for. An error of kind `WouldBlock` means that the socket is full; one of kind
-    /// [`WAITS_FOR_PEER`] that TLS needs to hear something from the peer first, which a read takes.
+    /// Writes what there is room for. An error of kind `WouldBlock` means that the socket is full;
+    /// one of kind [`WAITS_FOR_PEER`] that TLS needs to hear something from the peer first, which a
+    /// read takes.
     ///
-    /// TLS: may have encrypted more than it got rid of, so the rest must be offered again, unchanged and with at least as
-    /// many bytes, before anything else is.
+    /// TLS: may have encrypted more than it got rid of, so the rest must be offered again,
+    /// unchanged and with at least as many bytes, before anything else is.
     pub(crate) fn write(&self, buf: &[u8]) -> io::Result<usize> {
         match &self.0 {
             StreamKind::Plain(socket) => socket.write(buf),
@@ -76,7 +81,12 @@ impl Stream {
         matches!(self.0, StreamKind::Tls(_))
     }
 
-    pub(crate) fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+    pub(crate) fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
         registry.register(self.socket_mut(), token, interest)
     }
 
@@ -84,7 +94,8 @@ impl Stream {
         registry.deregister(self.socket_mut())
     }
 
-    /// Ends our direction, as well as can be done without waiting: close_notify (RFC 8446 §6.1), then the socket's end.
+    /// Ends our direction, as well as can be done without waiting: close_notify (RFC 8446 §6.1),
+    /// then the socket's end.
     pub(crate) fn shutdown(&self) {
         match &self.0 {
             StreamKind::Plain(socket) => socket.shutdown(Shutdown::Write),
@@ -92,18 +103,20 @@ impl Stream {
         }
     }
 
-    /// Ends both directions at once: a reader gets an end, the peer gets a reset if it goes on sending.
+    /// Ends both directions at once: a reader gets an end, the peer gets a reset if it goes on
+    /// sending.
     pub(crate) fn abort(&self) {
         self.socket().shutdown(Shutdown::Both);
     }
 
-    /// Waits until there is room to write, or something is wrong, or the time is over. For the blocking client, in which no
-    /// event loop tells.
+    /// Waits until there is room to write, or something is wrong, or the time is over. For the
+    /// blocking client, in which no event loop tells.
     pub(crate) fn wait_writable(&self, timeout: Duration) -> io::Result<()> {
         self.socket().handle()?.wait_writable(timeout)
     }
 
-    /// Returns the local and the peer's address, where it is TCP and the operating system still knows them.
+    /// Returns the local and the peer's address, where it is TCP and the operating system still
+    /// knows them.
     pub(crate) fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
         self.socket().addresses()
     }

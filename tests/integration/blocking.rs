@@ -55,7 +55,11 @@ fn messages_that_come_with_the_response_are_not_lost() {
     let peer = Peer::start(|listener| {
         let mut client = listener.accept();
         client.read_request();
-        let packet = [client.acceptance("").into_bytes(), Frame::text("early").encode(), Frame::text("too").encode()];
+        let packet = [
+            client.acceptance("").into_bytes(),
+            Frame::text("early").encode(),
+            Frame::text("too").encode(),
+        ];
         client.write(packet.concat());
         client.answer_close();
     });
@@ -133,7 +137,10 @@ fn the_iterator_tells_a_lost_connection_once() {
         });
         with_client(&peer, |mut ws| {
             assert_eq!(ws.next().unwrap().unwrap(), Message::Text("a"));
-            assert_eq!(Failure::from(ws.next().unwrap().unwrap_err()), Failure::Network(Phase::Open));
+            assert_eq!(
+                Failure::from(ws.next().unwrap().unwrap_err()),
+                Failure::Network(Phase::Open)
+            );
             assert!(ws.next().is_none());
         });
     }
@@ -161,7 +168,8 @@ fn echoes_a_hundred(listener: &crate::peer::Listener) {
     client.close(1000, "");
 }
 
-/// Nothing is sent before the receiver waits, and nothing comes before something is sent: without both at once, nothing ends.
+/// Nothing is sent before the receiver waits, and nothing comes before something is sent: without
+/// both at once, nothing ends.
 fn sends_while_receiving(peer: Peer) {
     let builder = builder(&peer);
     within("the client", move || {

@@ -1,4 +1,5 @@
-//! The scripted peer's end of one connection: what it reads is checked as RFC 6455 asks of a server, what it writes is not.
+//! The scripted peer's end of one connection: what it reads is checked as RFC 6455 asks of a
+//! server, what it writes is not.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -33,13 +34,19 @@ pub(crate) struct Request {
 
 impl Request {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 }
 
 /// Opening.
 impl Connection {
-    pub(crate) fn new(tcp: TcpStream, secure: impl FnOnce(TcpStream) -> Result<Box<dyn Io>, String>) -> Self {
+    pub(crate) fn new(
+        tcp: TcpStream,
+        secure: impl FnOnce(TcpStream) -> Result<Box<dyn Io>, String>,
+    ) -> Self {
         Connection::try_new(tcp, secure).unwrap()
     }
 
@@ -51,7 +58,13 @@ impl Connection {
         tcp.set_read_timeout(Some(PATIENCE)).unwrap();
         tcp.set_write_timeout(Some(PATIENCE)).unwrap();
         let io = BufReader::with_capacity(1 << 16, secure(tcp.try_clone().unwrap())?);
-        Ok(Connection { io, tcp, request: Request::default(), masks: Vec::new(), may_compress: false })
+        Ok(Connection {
+            io,
+            tcp,
+            request: Request::default(),
+            masks: Vec::new(),
+            may_compress: false,
+        })
     }
 
     /// Makes the kernel hold little of what is not read yet.
@@ -74,7 +87,8 @@ impl Connection {
         let mut lines = head.trim_end().split("\r\n").map(str::to_owned);
         let line = lines.next().expect("split gives one piece at least");
         let header = |line: String| {
-            let (name, value) = line.split_once(':').unwrap_or_else(|| panic!("no header: {line:?}"));
+            let (name, value) =
+                line.split_once(':').unwrap_or_else(|| panic!("no header: {line:?}"));
             (name.to_owned(), value.trim().to_owned())
         };
         self.request = Request { line, headers: lines.map(header).collect() };
@@ -83,9 +97,11 @@ impl Connection {
 
     /// The answer to the request that was read; `headers` are more lines, each with its line end.
     pub(crate) fn acceptance(&self, headers: &str) -> String {
-        let key = self.request.header("Sec-WebSocket-Key").expect("a request for an upgrade has a key");
+        let key =
+            self.request.header("Sec-WebSocket-Key").expect("a request for an upgrade has a key");
         let accept = derive_accept_key(key.as_bytes());
-        let upgrade = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
+        let upgrade =
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
         format!("{upgrade}Sec-WebSocket-Accept: {accept}\r\n{headers}\r\n")
     }
 
@@ -176,7 +192,10 @@ impl Connection {
     /// Reads a Close frame and gives its code, which must be there.
     pub(crate) fn expect_close_code(&mut self) -> u16 {
         let frame = self.read_frame();
-        assert!(frame.opcode == CLOSE && frame.payload.len() >= 2, "expected a Close, the client sent {frame:?}");
+        assert!(
+            frame.opcode == CLOSE && frame.payload.len() >= 2,
+            "expected a Close, the client sent {frame:?}"
+        );
         u16::from_be_bytes([frame.payload[0], frame.payload[1]])
     }
 
@@ -193,7 +212,8 @@ impl Connection {
         }
     }
 
-    /// Reads one frame, which must be masked, unextended, and its length as short as it can be (RFC 6455 §5).
+    /// Reads one frame, which must be masked, unextended, and its length as short as it can be (RFC
+    /// 6455 §5).
     pub(crate) fn read_frame(&mut self) -> Frame {
         self.try_read_frame().unwrap_or_else(|e| panic!("waiting for a frame: {e}"))
     }
@@ -202,8 +222,12 @@ impl Connection {
     pub(crate) fn try_read_frame(&mut self) -> io::Result<Frame> {
         let first = self.try_read_bytes(2)?;
         let (fin, rsv, opcode) = (first[0] & 0x80 != 0, first[0] >> 4 & 7, first[0] & 15);
-        assert!(matches!(opcode, CONTINUATION | TEXT | BINARY | CLOSE | PING | PONG), "opcode {opcode} is reserved");
-        let may_be_set = if self.may_compress && matches!(opcode, TEXT | BINARY) { 0b100 } else { 0 };
+        assert!(
+            matches!(opcode, CONTINUATION | TEXT | BINARY | CLOSE | PING | PONG),
+            "opcode {opcode} is reserved"
+        );
+        let may_be_set =
+            if self.may_compress && matches!(opcode, TEXT | BINARY) { 0b100 } else { 0 };
         assert_eq!(rsv & !may_be_set, 0, "a reserved bit is set");
         assert!(first[1] & 0x80 != 0, "a client must mask its frames");
         let (length, least) = match first[1] & 0x7f {
@@ -218,7 +242,10 @@ impl Connection {
         let mut payload = self.try_read_bytes(length as usize)?;
         unmask(&mut payload, mask);
         let frame = Frame { fin, rsv, opcode, masked: false, payload };
-        assert!(!frame.is_control() || fin && frame.payload.len() <= 125, "a wrong control frame: {frame:?}");
+        assert!(
+            !frame.is_control() || fin && frame.payload.len() <= 125,
+            "a wrong control frame: {frame:?}"
+        );
         Ok(frame)
     }
 
@@ -250,14 +277,15 @@ impl Connection {
         assert!(rest.is_empty(), "the client sent {:?}", String::from_utf8_lossy(&rest));
     }
 
-    /// Hangs up first, as a server does with a connection that is over (RFC 6455 §7.1.1), and waits for the client to do so,
-    /// which must send nothing more.
+    /// Hangs up first, as a server does with a connection that is over (RFC 6455 §7.1.1), and waits
+    /// for the client to do so, which must send nothing more.
     pub(crate) fn hang_up(self) {
         self.end_stream();
         self.expect_end();
     }
 
-    /// Says nothing more, reads whatever comes, and waits for the client to hang up, in whatever way.
+    /// Says nothing more, reads whatever comes, and waits for the client to hang up, in whatever
+    /// way.
     pub(crate) fn stay_silent(mut self) {
         self.read_to_end();
     }
@@ -285,7 +313,9 @@ impl Connection {
         let mut bytes = vec![0; count];
         match self.io.read_exact(&mut bytes) {
             Ok(()) => Ok(bytes),
-            Err(e) if e.kind() == ErrorKind::UnexpectedEof => Err(io::Error::new(e.kind(), "the client hung up")),
+            Err(e) if e.kind() == ErrorKind::UnexpectedEof => {
+                Err(io::Error::new(e.kind(), "the client hung up"))
+            }
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 panic!("the client has said nothing for {PATIENCE:?}")
             }
@@ -302,5 +332,9 @@ fn unmask(payload: &mut [u8], mask: [u8; 4]) {
         let masked = u64::from_ne_bytes((&*eight).try_into().unwrap());
         eight.copy_from_slice(&(masked ^ key).to_ne_bytes());
     }
-    eights.into_remainder().iter_mut().zip(mask.iter().cycle()).for_each(|(byte, key)| *byte ^= key);
+    eights
+        .into_remainder()
+        .iter_mut()
+        .zip(mask.iter().cycle())
+        .for_each(|(byte, key)| *byte ^= key);
 }

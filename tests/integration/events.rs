@@ -138,7 +138,10 @@ fn what_goes_wrong_is_an_event_before_the_close() {
 fn a_wrong_url_or_option_is_an_event_too() {
     let nobody = Bystander::new();
     let url = format!("ws://{}/", nobody.addr());
-    for app in [WebSocketApp::new(url.replace("ws:", "http:")), WebSocketApp::new(url).header("Bad Name", "x")] {
+    for app in [
+        WebSocketApp::new(url.replace("ws:", "http:")),
+        WebSocketApp::new(url).header("Bad Name", "x"),
+    ] {
         let (ws, events) = within("events", || app.events(0));
         let Event::Error(error) = next(&events) else { panic!("it is wrong") };
         assert!(matches!(Failure::from(error), Failure::Invalid(..)));

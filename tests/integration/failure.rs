@@ -1,8 +1,11 @@
-//! How things ended, in a form that tests compare: [`Failure`] for an `Error`, [`Ending`] for a `Close`.
+//! How things ended, in a form that tests compare: [`Failure`] for an `Error`, [`Ending`] for a
+//! `Close`.
 
 use std::time::Duration;
 
-use websocket_app::{Close, ClosedBy, Error, LimitError, Phase, ProtocolError, Rejection, SendError};
+use websocket_app::{
+    Close, ClosedBy, Error, LimitError, Phase, ProtocolError, Rejection, SendError,
+};
 
 /// An `Error` without what differs from run to run.
 #[derive(Clone, Debug, PartialEq)]

@@ -115,7 +115,12 @@ impl fmt::Debug for Frame {
             PONG => "pong",
             _ => "reserved",
         };
-        write!(f, "{kind}{} of {} bytes", if self.fin { "" } else { ", unfinished," }, self.payload.len())?;
+        write!(
+            f,
+            "{kind}{} of {} bytes",
+            if self.fin { "" } else { ", unfinished," },
+            self.payload.len()
+        )?;
         write!(f, " {:?}", String::from_utf8_lossy(&self.payload[..self.payload.len().min(80)]))?;
         if self.rsv != 0 { write!(f, " rsv {:03b}", self.rsv) } else { Ok(()) }
     }

@@ -1,5 +1,5 @@
-//! Wrong URLs, options, headers and certificate files: an error that names what is wrong, before any socket is opened and
-//! any callback called.
+//! Wrong URLs, options, headers and certificate files: an error that names what is wrong, before
+//! any socket is opened and any callback called.
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -57,7 +57,10 @@ fn urls_of_unix_sockets() {
     ] {
         is_refused(|| WebSocketApp::new(url), naming);
     }
-    is_refused(|| WebSocketApp::new("ws+unix:/a.sock").connector(|_, _| tcp_to_nobody()), "connector(…)");
+    is_refused(
+        || WebSocketApp::new("ws+unix:/a.sock").connector(|_, _| tcp_to_nobody()),
+        "connector(…)",
+    );
 }
 
 #[test]
@@ -66,19 +69,34 @@ fn ways_to_connect_that_contradict_each_other() {
     let app = || at(&nobody);
     let reconnect = || Reconnect::fixed(Duration::from_secs(1));
     let nodelay = SocketOptions::new().nodelay(false);
-    is_refused(|| with_socket(app()).connector(|_, _| tcp_to_nobody()), "socket(…) and connector(…)");
+    is_refused(
+        || with_socket(app()).connector(|_, _| tcp_to_nobody()),
+        "socket(…) and connector(…)",
+    );
     is_refused(|| with_socket(app()).reconnect(reconnect()), "connector(…) gives a new one");
-    is_refused(|| app().connector(|_, _| tcp_to_nobody()).resolver(|_, _| Ok([])), "resolver(…) with connector(…)");
-    is_refused(|| with_socket(app()).socket_options(nodelay.clone()), "socket_options(…) with socket(…)");
+    is_refused(
+        || app().connector(|_, _| tcp_to_nobody()).resolver(|_, _| Ok([])),
+        "resolver(…) with connector(…)",
+    );
+    is_refused(
+        || with_socket(app()).socket_options(nodelay.clone()),
+        "socket_options(…) with socket(…)",
+    );
     is_refused(|| app().socket_options(SocketOptions::new().keepalive_retries(3)), "keepalive");
     is_refused(|| with_socket(app()).max_redirects(1), "connector(…) gives a new one");
     is_refused(|| with_socket(app()).proxy("http://127.0.0.1:1"), "proxy(…) with socket(…)");
-    is_refused(|| app().connector(|_, _| tcp_to_nobody()).proxy("http://127.0.0.1:1"), "proxy(…) with connector(…)");
+    is_refused(
+        || app().connector(|_, _| tcp_to_nobody()).proxy("http://127.0.0.1:1"),
+        "proxy(…) with connector(…)",
+    );
     #[cfg(unix)]
     {
         let unix = || WebSocketApp::new("ws+unix:/a.sock");
         is_refused(|| unix().resolver(|_, _| Ok([])), "resolver(…) with a URL of a Unix socket");
-        is_refused(|| unix().socket_options(nodelay.clone()), "socket_options(…) with a URL of a Unix socket");
+        is_refused(
+            || unix().socket_options(nodelay.clone()),
+            "socket_options(…) with a URL of a Unix socket",
+        );
         is_refused(|| unix().proxy("http://127.0.0.1:1"), "proxy(…) with a URL of a Unix socket");
     }
     is_refused(|| app().host("a.example").header("Host", "b.example"), "host(…)");
@@ -103,7 +121,11 @@ fn with_socket(app: WebSocketApp) -> WebSocketApp {
 #[test]
 fn a_password_in_a_url_is_never_shown() {
     let nobody = Bystander::new();
-    for url in ["http://user:secret@127.0.0.1/", "ws://user:secret@127.0.0.1/#x", "ws://user:secret@127.0.0.1:0/"] {
+    for url in [
+        "http://user:secret@127.0.0.1/",
+        "ws://user:secret@127.0.0.1/#x",
+        "ws://user:secret@127.0.0.1:0/",
+    ] {
         let error = WebSocketApp::new(url).run_forever().unwrap_err();
         assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
     }
@@ -173,9 +195,12 @@ fn the_value_of_a_header_that_is_a_credential_is_never_shown() {
 #[test]
 fn subprotocols() {
     let nobody = Bystander::new();
-    for (names, naming) in
-        [(vec![""], "empty"), (vec!["a b"], "has ' '"), (vec!["a,b"], "has ','"), (vec!["chat", "chat"], "number 2")]
-    {
+    for (names, naming) in [
+        (vec![""], "empty"),
+        (vec!["a b"], "has ' '"),
+        (vec!["a,b"], "has ','"),
+        (vec!["chat", "chat"], "number 2"),
+    ] {
         is_refused(|| at(&nobody).subprotocols(names.clone()), naming);
     }
     nobody.saw_nobody();
@@ -267,7 +292,10 @@ fn certificates() {
             (new().only_these_roots(true), "only_these_roots"),
         ] {
             println!("{naming}");
-            is_refused(|| WebSocketApp::new(format!("wss://{}/", nobody.addr())).tls(tls.clone()), naming);
+            is_refused(
+                || WebSocketApp::new(format!("wss://{}/", nobody.addr())).tls(tls.clone()),
+                naming,
+            );
         }
     });
     nobody.saw_nobody();
@@ -277,7 +305,8 @@ fn at(nobody: &Bystander) -> WebSocketApp {
     WebSocketApp::new(format!("ws://{}/", nobody.addr()))
 }
 
-/// `run_forever` and `spawn` both refuse it, with a text that names this, and no callback is called.
+/// `run_forever` and `spawn` both refuse it, with a text that names this, and no callback is
+/// called.
 fn is_refused(app: impl Fn() -> WebSocketApp, naming: &str) {
     let (recorded, calls) = record(app(), only_record());
     let error = within("run_forever", || recorded.run_forever()).unwrap_err();

@@ -1,5 +1,6 @@
-//! Pings at the interval, and a dead peer found by them. The intervals are short because they are waited for; that nothing
-//! happens sooner or later than it should is for the unit tests, with virtual time.
+//! Pings at the interval, and a dead peer found by them. The intervals are short because they are
+//! waited for; that nothing happens sooner or later than it should is for the unit tests, with
+//! virtual time.
 
 use std::time::Duration;
 
@@ -27,7 +28,8 @@ fn pings_come_again_and_again_and_their_round_trip_is_measured() {
         client.send(Frame::close(1000, ""));
         client.skip_to_close();
     });
-    // Only the latest ping's pong is measured: long enough that on a busy machine one of the three comes before the next ping.
+    // Only the latest ping's pong is measured: long enough that on a busy machine one of the three
+    // comes before the next ping.
     let app = run(peer.app().ping_interval(Duration::from_millis(500)));
     app.expect_open();
     (0..3).for_each(|_| assert!(matches!(app.next(), Call::Pong(_))));
@@ -75,8 +77,8 @@ fn a_peer_that_stops_reading_and_writing_is_dead_also_when_no_ping_can_be_sent()
     app.end_given_up();
 }
 
-/// More than a timeout's worth of pings, answered by anything but a pong; the timeout is longer than any delay of a busy
-/// machine.
+/// More than a timeout's worth of pings, answered by anything but a pong; the timeout is longer
+/// than any delay of a busy machine.
 const PINGS: usize = 13;
 
 fn patient(peer: &Peer) -> WebSocketApp {
@@ -188,7 +190,8 @@ fn is_found_dead(peer: &Peer) {
     app.end_given_up();
 }
 
-/// Not by waiting for a ping that does not come: what the thread waits for tells, however long the interval would be.
+/// Not by waiting for a ping that does not come: what the thread waits for tells, however long the
+/// interval would be.
 #[cfg(target_os = "linux")]
 mod off {
     use crossbeam_channel::bounded;
@@ -205,15 +208,21 @@ mod off {
         for interval in [Some(DEFAULT), None] {
             let peer = Peer::start(|listener| listener.open().answer_close());
             let (tell, told) = bounded(1);
-            let app =
-                if interval.is_some() { peer.app() } else { peer.app().ping_interval(None).ping_timeout(INTERVAL) };
+            let app = if interval.is_some() {
+                peer.app()
+            } else {
+                peer.app().ping_interval(None).ping_timeout(INTERVAL)
+            };
             let app = run_with(app, move |_, call| match call {
                 Call::Open => Ok(tell.send(Observed::current())?),
                 _ => Ok(()),
             });
             app.expect_open();
             let until = told.recv_timeout(PATIENCE).unwrap().waits_for_events(interval.is_some());
-            assert!(until <= interval, "by default it pings each {interval:?}, and wakes up after {until:?}");
+            assert!(
+                until <= interval,
+                "by default it pings each {interval:?}, and wakes up after {until:?}"
+            );
             app.sender.close();
             app.expect_close(clean(ClosedBy::Us, 1000, ""));
             assert_eq!(app.sender.stats().pings_sent, 0);

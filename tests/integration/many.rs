@@ -1,4 +1,5 @@
-//! Many connections at a time: peers that serve several clients, and apps that share an [`EventLoop`], recorded.
+//! Many connections at a time: peers that serve several clients, and apps that share an
+//! [`EventLoop`], recorded.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::ops::Deref;
@@ -16,8 +17,13 @@ use crate::peer::{Listener, Peer};
 use crate::recorder::{Call, Hook, Recorder, only_record, record, record_timer};
 use crate::watchdog::{PATIENCE, Task, within};
 
-/// Serves so many connections, each on a thread of its own that knows the path that was asked for, without its slash.
-pub(crate) fn serve(listener: &Listener, connections: usize, script: impl Fn(&str, Connection) + Sync) {
+/// Serves so many connections, each on a thread of its own that knows the path that was asked for,
+/// without its slash.
+pub(crate) fn serve(
+    listener: &Listener,
+    connections: usize,
+    script: impl Fn(&str, Connection) + Sync,
+) {
     thread::scope(|scope| {
         for _ in 0..connections {
             let mut client = listener.accept();
@@ -130,7 +136,12 @@ pub(crate) fn add_with(
 }
 
 /// Adds an app with a timer.
-pub(crate) fn add_with_timer(event_loop: &EventLoop, app: WebSocketApp, period: Duration, hook: Hook) -> Added {
+pub(crate) fn add_with_timer(
+    event_loop: &EventLoop,
+    app: WebSocketApp,
+    period: Duration,
+    hook: Hook,
+) -> Added {
     add_recorded(event_loop, record_timer(app, period, hook))
 }
 
@@ -158,7 +169,9 @@ impl Added {
     /// Closes an app of which all calls were looked at.
     pub(crate) fn close(self) {
         self.sender.close();
-        assert!(matches!(self.calls.next(), Call::Close(close) if close.clean && close.code == 1000));
+        assert!(
+            matches!(self.calls.next(), Call::Close(close) if close.clean && close.code == 1000)
+        );
         self.end().unwrap();
     }
 }

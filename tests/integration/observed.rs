@@ -1,5 +1,6 @@
-//! A thread of this process, seen from outside: whether it sleeps, for how long at most, and what processor time it has
-//! used. So a test can tell a thread that spins from one that sleeps without measuring how long anything takes. Linux tells.
+//! A thread of this process, seen from outside: whether it sleeps, for how long at most, and what
+//! processor time it has used. So a test can tell a thread that spins from one that sleeps without
+//! measuring how long anything takes. Linux tells.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,7 +12,8 @@ use crate::watchdog::wait_until;
 /// What a spinning thread has used soon, on any machine, and a sleeping one never does.
 const MUCH: Duration = Duration::from_millis(100);
 
-/// So many looks in a row must find a sleeping thread: one that waits for a lock is found asleep once.
+/// So many looks in a row must find a sleeping thread: one that waits for a lock is found asleep
+/// once.
 const LOOKS: u32 = 20;
 
 /// Since Linux 2.6, whatever the processor, as `proc_pid_stat(5)` has it: `sysconf(_SC_CLK_TCK)`.
@@ -29,9 +31,14 @@ impl Observed {
 
     /// All threads of this process but the calling one.
     pub(crate) fn others() -> Vec<Self> {
-        let (current, tasks) =
-            (Observed::current(), fs::read_dir(format!("/proc/{}/task", std::process::id())).unwrap());
-        tasks.map(|task| Observed(task.unwrap().path())).filter(|thread| thread.0 != current.0).collect()
+        let (current, tasks) = (
+            Observed::current(),
+            fs::read_dir(format!("/proc/{}/task", std::process::id())).unwrap(),
+        );
+        tasks
+            .map(|task| Observed(task.unwrap().path()))
+            .filter(|thread| thread.0 != current.0)
+            .collect()
     }
 
     /// Waits for a moment in which no other thread of this process wakes up.
@@ -60,21 +67,27 @@ impl Observed {
         });
     }
 
-    /// Waits until the thread waits for events, with a time-out or without one as is asked for here, and gives the time-out.
+    /// Waits until the thread waits for events, with a time-out or without one as is asked for
+    /// here, and gives the time-out.
     pub(crate) fn waits_for_events(&self, with_timeout: bool) -> Option<Duration> {
         let found = std::cell::Cell::new(None);
-        wait_until(if with_timeout { "it waits, up to a time" } else { "it waits, however long" }, || {
-            let timeout = self.timeout();
-            found.set(timeout.flatten());
-            timeout.is_some_and(|timeout| timeout.is_some() == with_timeout)
-        });
+        wait_until(
+            if with_timeout { "it waits, up to a time" } else { "it waits, however long" },
+            || {
+                let timeout = self.timeout();
+                found.set(timeout.flatten());
+                timeout.is_some_and(|timeout| timeout.is_some() == with_timeout)
+            },
+        );
         found.get()
     }
 
     /// How often it has gone to sleep. Nothing is told of a thread that has ended meanwhile.
     fn switches(&self) -> Option<u64> {
         let status = fs::read_to_string(self.0.join("status")).ok()?;
-        status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")?.trim().parse().ok())
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")?.trim().parse().ok())
     }
 
     fn is_asleep(&self) -> bool {
@@ -87,7 +100,8 @@ impl Observed {
         Duration::from_millis((user + system) * 1000 / TICKS_PER_SECOND)
     }
 
-    /// The fields of `stat` from the third on: the second is the name, which may have anything in it.
+    /// The fields of `stat` from the third on: the second is the name, which may have anything in
+    /// it.
     fn stat(&self) -> Vec<String> {
         let stat = fs::read_to_string(self.0.join("stat")).unwrap();
         let (_, fields) = stat.rsplit_once(") ").unwrap();

@@ -1,4 +1,5 @@
-//! The scripted raw peer: a server on a port of its own that does what a test says, on a thread of its own.
+//! The scripted raw peer: a server on a port of its own that does what a test says, on a thread of
+//! its own.
 //!
 //! ```ignore
 //! let peer = Peer::start(|listener| {
@@ -8,7 +9,8 @@
 //! });
 //! ```
 //!
-//! An expectation that fails panics on the peer's thread, and dropping the peer joins that thread and fails the test.
+//! An expectation that fails panics on the peer's thread, and dropping the peer joins that thread
+//! and fails the test.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
@@ -38,9 +40,13 @@ impl Peer {
         Peer::with("ws", TlsConfig::new(), Box::new(|tcp| Ok(Box::new(tcp))), script)
     }
 
-    /// A server for `wss://` with a certificate of its own, and a client that has this library do it.
+    /// A server for `wss://` with a certificate of its own, and a client that has this library do
+    /// it.
     #[cfg_attr(not(feature = "__tls"), allow(dead_code))]
-    pub(crate) fn start_tls(backend: TlsBackend, script: impl FnOnce(&Listener) + Send + 'static) -> Self {
+    pub(crate) fn start_tls(
+        backend: TlsBackend,
+        script: impl FnOnce(&Listener) + Send + 'static,
+    ) -> Self {
         Peer::start_tls_as(&Certificate::new(), backend, script)
     }
 
@@ -117,7 +123,8 @@ impl Listener {
         client
     }
 
-    /// Accepts a connection whose TLS handshake fails, because the client does not trust the certificate.
+    /// Accepts a connection whose TLS handshake fails, because the client does not trust the
+    /// certificate.
     #[cfg(feature = "__tls")]
     pub(crate) fn expect_no_agreement(&self) {
         let (tcp, _) = self.listener.accept().expect("a client connects in time");
@@ -135,7 +142,8 @@ impl Listener {
         let _done = self.done.opens();
     }
 
-    /// Accepts a connection, and the TLS handshake where there is one; `None` if the client goes away before that is done.
+    /// Accepts a connection, and the TLS handshake where there is one; `None` if the client goes
+    /// away before that is done.
     pub(crate) fn try_accept(&self) -> Option<Connection> {
         let (tcp, _) = self.listener.accept().expect("a client connects in time");
         Connection::try_new(tcp, &self.secure).ok()
@@ -157,7 +165,8 @@ impl Listener {
         }
     }
 
-    /// Makes the kernel take little for a script that does not read, so that the client's queue fills up soon.
+    /// Makes the kernel take little for a script that does not read, so that the client's queue
+    /// fills up soon.
     pub(crate) fn open_with_small_buffer(&self) -> Connection {
         let mut client = self.accept();
         client.shrink_buffer();
@@ -199,7 +208,8 @@ impl FullBacklog {
         listener.bind(&any).unwrap();
         listener.listen(0).unwrap();
         let addr = listener.local_addr().unwrap();
-        // A backlog of nothing has room for one; what more a system may grant is taken by the others.
+        // A backlog of nothing has room for one; what more a system may grant is taken by the
+        // others.
         let waiting = (0..8).map(|i| {
             let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
             socket.set_nonblocking(i > 0).unwrap();

@@ -1,5 +1,5 @@
-//! Programs of other people as counterparts: each started by a test on a free port of the loopback interface, with its
-//! files in a folder of its own, and ended by it.
+//! Programs of other people as counterparts: each started by a test on a free port of the loopback
+//! interface, with its files in a folder of its own, and ended by it.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -28,16 +28,19 @@ pub(crate) fn skip(why: &str) {
 }
 
 impl Program {
-    /// Starts a program on a free port and waits until it listens. `command` writes what files it needs into the folder and
-    /// says how to run it; a relative path to a program is looked up where systems keep them. `None` where it is not installed.
+    /// Starts a program on a free port and waits until it listens. `command` writes what files it
+    /// needs into the folder and says how to run it; a relative path to a program is looked up
+    /// where systems keep them. `None` where it is not installed.
     pub(crate) fn start(name: &str, command: impl Fn(&Path, u16) -> Command) -> Option<Program> {
         // What is free now may be taken by the time the program asks for it.
         for _ in 0..5 {
-            let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+            let port =
+                TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
             let folder = folder(name);
             let mut command = command(&folder, port);
             let log = File::create(folder.join("log")).unwrap();
-            let spawned = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn();
+            let spawned =
+                command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn();
             let mut program = match spawned {
                 Ok(process) => Program { process, port, folder },
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -65,7 +68,11 @@ impl Program {
                 println!("it has ended: {}", self.log());
                 return false;
             }
-            assert!(Instant::now() < deadline, "it does not listen within {PATIENCE:?}: {}", self.log());
+            assert!(
+                Instant::now() < deadline,
+                "it does not listen within {PATIENCE:?}: {}",
+                self.log()
+            );
             thread::sleep(Duration::from_millis(1));
         }
         self.process.try_wait().unwrap().is_none()

@@ -1,5 +1,6 @@
-//! A real server, Python's `websockets` (`tests/python/server.py`), over ws and wss: messages, fragments, pings,
-//! subprotocols, closing, what the server sees of the request, certificates that are refused.
+//! A real server, Python's `websockets` (`tests/python/server.py`), over ws and wss: messages,
+//! fragments, pings, subprotocols, closing, what the server sees of the request, certificates that
+//! are refused.
 
 /// permessage-deflate with each combination of its parameters.
 #[cfg(feature = "deflate")]
@@ -15,7 +16,8 @@ use crate::running::{Running, run, run_in_fragments};
 use crate::watchdog::Watchdog;
 
 /// Around every length at which a frame's head changes, and enough for many reads and writes.
-const SIZES: [usize; 12] = [0, 1, 2, 125, 126, 127, 65_535, 65_536, 65_537, 1 << 20, (1 << 20) + 1, 16 << 20];
+const SIZES: [usize; 12] =
+    [0, 1, 2, 125, 126, 127, 65_535, 65_536, 65_537, 1 << 20, (1 << 20) + 1, 16 << 20];
 
 #[test]
 fn text_of_every_size_comes_back() {
@@ -78,11 +80,16 @@ fn fragments_are_assembled_wherever_they_cut() {
 fn fragments_can_be_had_as_they_come() {
     over_ws_and_wss(|server| {
         for (size, length) in [(1, 100), (3, 100), (1_000, 100_000), (1 << 20, 5 << 20)] {
-            let app = run_in_fragments(server.app(&format!("/echo?fragments={size}")), |_, _| Ok(()));
+            let app =
+                run_in_fragments(server.app(&format!("/echo?fragments={size}")), |_, _| Ok(()));
             app.expect_open();
-            for message in [OwnedMessage::Text(text(length)), OwnedMessage::Binary(binary(length))] {
+            for message in [OwnedMessage::Text(text(length)), OwnedMessage::Binary(binary(length))]
+            {
                 app.sender.send(&message).unwrap();
-                assert!(collect_fragments(&app) == message, "pieces of {size} bytes add up to something else");
+                assert!(
+                    collect_fragments(&app) == message,
+                    "pieces of {size} bytes add up to something else"
+                );
             }
             close(app);
         }
@@ -138,7 +145,11 @@ fn the_server_picks_a_subprotocol_or_none() {
         ] {
             let app = run(server.app("/echo").subprotocols(offered.iter().copied()));
             app.expect_open();
-            assert_eq!(app.sender.handshake().expect("it is open").subprotocol(), picked, "of {offered:?}");
+            assert_eq!(
+                app.sender.handshake().expect("it is open").subprotocol(),
+                picked,
+                "of {offered:?}"
+            );
             close(app);
         }
     });
@@ -189,7 +200,10 @@ fn messages_sent_before_closing_arrive() {
             app.sender.send("and one more").unwrap();
         }
         close(app);
-        assert_eq!(server_report(server, &id), format!("1000 : 1001 messages, {} bytes", (4 << 20) + 12_000));
+        assert_eq!(
+            server_report(server, &id),
+            format!("1000 : 1001 messages, {} bytes", (4 << 20) + 12_000)
+        );
     });
 }
 
@@ -232,7 +246,11 @@ fn the_server_sees_the_request_as_it_was_meant() {
         assert_eq!(lines.next(), Some("GET /request?q=a%20b&r=%C3%A9"));
         let headers: Vec<(&str, &str)> = lines.filter_map(|line| line.split_once(": ")).collect();
         let values = |name: &str| -> Vec<&str> {
-            headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| *value).collect()
+            headers
+                .iter()
+                .filter(|(n, _)| n.eq_ignore_ascii_case(name))
+                .map(|(_, value)| *value)
+                .collect()
         };
         assert_eq!(values("Host"), [server.authority.as_str()]);
         assert_eq!(values("X-Trace"), ["one", "two"]);
@@ -282,7 +300,8 @@ mod certificates {
         let Some(servers) = Servers::shared() else { return };
         let _watchdog = Watchdog::new();
         on_each(|backend| {
-            let app = run(servers.secure("other_name", backend).named("other.example").app("/echo"));
+            let app =
+                run(servers.secure("other_name", backend).named("other.example").app("/echo"));
             app.expect_open();
             close(app);
         });
@@ -291,7 +310,10 @@ mod certificates {
     fn refuses(server: &Server) {
         let app = run(server.app("/echo"));
         let failure = app.failure();
-        assert!(matches!(&failure, Failure::Tls(text) if text.contains("localhost")), "{failure:?}");
+        assert!(
+            matches!(&failure, Failure::Tls(text) if text.contains("localhost")),
+            "{failure:?}"
+        );
         app.expect_close(lost());
         app.end_given_up();
     }
@@ -330,7 +352,9 @@ fn server_report(server: &Server, id: &str) -> String {
 fn collect_fragments(app: &Running) -> OwnedMessage {
     let (mut bytes, mut begins) = (Vec::new(), true);
     loop {
-        let Call::Fragment { data, first, last } = app.next() else { panic!("expected a fragment") };
+        let Call::Fragment { data, first, last } = app.next() else {
+            panic!("expected a fragment")
+        };
         assert_eq!(first, begins);
         begins = false;
         let is_text = matches!(data, OwnedMessage::Text(_));

@@ -1,4 +1,5 @@
-//! `queue_while_disconnected`: what is sent while there is no connection goes over the next one, in order.
+//! `queue_while_disconnected`: what is sent while there is no connection goes over the next one, in
+//! order.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -32,7 +33,8 @@ fn what_is_sent_before_the_run_waits_for_the_connection_in_order() {
     sender.send_timeout("two", HOUR).unwrap();
     sender.try_send("three").unwrap();
     assert_eq!(sender.buffered_amount(), 11);
-    let app = run_with(app, |ws, call| if *call == Call::Open { Ok(ws.send("hello")?) } else { Ok(()) });
+    let app =
+        run_with(app, |ws, call| if *call == Call::Open { Ok(ws.send("hello")?) } else { Ok(()) });
     app.expect_open();
     app.expect_close(clean(ClosedBy::Peer, 1000, ""));
     assert_eq!((sender.buffered_amount(), sender.stats().messages_sent), (0, 4));
@@ -55,7 +57,11 @@ fn what_was_not_wholly_written_to_the_lost_connection_goes_over_the_next_before_
         second.close(1000, "");
     });
     let policy = Reconnect::fixed(Duration::from_millis(100)).max_attempts(2);
-    let app = peer.app().reconnect(policy).queue_while_disconnected(2 * LARGE, HOUR).max_send_buffer(2 * LARGE);
+    let app = peer
+        .app()
+        .reconnect(policy)
+        .queue_while_disconnected(2 * LARGE, HOUR)
+        .max_send_buffer(2 * LARGE);
     let app = run(app);
     app.expect_open();
     app.sender.send("written").unwrap();
@@ -65,7 +71,9 @@ fn what_was_not_wholly_written_to_the_lost_connection_goes_over_the_next_before_
     assert!(app.sender.buffered_amount() > 0, "the kernel does not take all of it");
     begun.open();
     // By then there may be another.
-    wait_until("it is lost", || app.sender.state() != State::Open || app.sender.stats().reconnects > 0);
+    wait_until("it is lost", || {
+        app.sender.state() != State::Open || app.sender.stats().reconnects > 0
+    });
     app.sender.send("sent while there was no connection").unwrap();
     app.expect_failure(Failure::Network(Phase::Open));
     app.expect_close_for_now(lost());
@@ -77,12 +85,16 @@ fn what_was_not_wholly_written_to_the_lost_connection_goes_over_the_next_before_
 #[test]
 fn what_does_not_fit_comes_back_at_once() {
     let silent = FullBacklog::new();
-    let app = run(WebSocketApp::new(silent.url()).queue_while_disconnected(8, HOUR).send_timeout(HOUR));
+    let app =
+        run(WebSocketApp::new(silent.url()).queue_while_disconnected(8, HOUR).send_timeout(HOUR));
     wait_until("it connects", || app.sender.state() == State::Connecting);
     app.sender.send("fits").unwrap();
     app.sender.send("in").unwrap();
     let message = Some(OwnedMessage::Text("not".into()));
-    assert_eq!(app.sender.send(String::from("not")), Err(SendError::QueueFull { message, limit: 8 }));
+    assert_eq!(
+        app.sender.send(String::from("not")),
+        Err(SendError::QueueFull { message, limit: 8 })
+    );
     assert_eq!(app.sender.send("not"), Err(SendError::QueueFull { message: None, limit: 8 }));
     app.sender.send([1, 2]).unwrap();
     app.sender.close();
@@ -96,7 +108,9 @@ fn what_does_not_fit_comes_back_at_once() {
 fn what_gets_too_old_is_reported_with_the_message() {
     let max_age = Duration::from_millis(50);
     let silent = FullBacklog::new();
-    let app = run(WebSocketApp::new(silent.url()).connect_timeout(HOUR).queue_while_disconnected(100, max_age));
+    let app = run(WebSocketApp::new(silent.url())
+        .connect_timeout(HOUR)
+        .queue_while_disconnected(100, max_age));
     for round in 0..2 {
         for i in 0..2 {
             app.sender.send(format!("{round} {i}")).unwrap();
@@ -123,7 +137,8 @@ fn what_got_too_old_does_not_go_over_the_next_connection() {
     let sender = app.sender();
     sender.send("stale").unwrap();
     std::thread::sleep(max_age);
-    let app = run_with(app, |ws, call| if *call == Call::Open { Ok(ws.send("fresh")?) } else { Ok(()) });
+    let app =
+        run_with(app, |ws, call| if *call == Call::Open { Ok(ws.send("fresh")?) } else { Ok(()) });
     // Found too old before the connection was there, or when it was.
     let calls = [app.next(), app.next()];
     let expired = |call: &&Call| {
@@ -135,7 +150,8 @@ fn what_got_too_old_does_not_go_over_the_next_connection() {
     app.end_in_order();
 }
 
-/// Nothing is silently dropped: what was kept when a callback panics is handed to `on_error` after the panic itself.
+/// Nothing is silently dropped: what was kept when a callback panics is handed to `on_error` after
+/// the panic itself.
 #[test]
 fn what_is_kept_when_a_callback_panics_is_handed_back_before_the_last_close() {
     let (app, sent, _) = is_lost_while_a_callback_is_busy(HOUR, "on_message");
@@ -166,7 +182,8 @@ fn what_is_too_old_when_a_callback_panics_is_handed_back_too() {
             Call::Close(_) => closed += 1,
             // The second may have become too old meanwhile.
             Call::Error(Failure::Send(
-                SendError::Expired { message: Some(message), .. } | SendError::NotConnected { message: Some(message) },
+                SendError::Expired { message: Some(message), .. }
+                | SendError::NotConnected { message: Some(message) },
             )) => assert_eq!(message, text(left.remove(0))),
             call => panic!("{call:?}"),
         }
@@ -189,13 +206,19 @@ fn what_is_kept_when_on_error_fails_is_counted_in_the_log() {
     assert_eq!(app.end(), Err(Failure::Panicked("as it should".into())));
     let lines = logged::about(&addr.to_string());
     assert!(
-        lines.iter().any(|line| line.ends_with("messages not sent, and no on_error to hand them to: 2")),
+        lines
+            .iter()
+            .any(|line| line.ends_with("messages not sent, and no on_error to hand them to: 2")),
         "{lines:?}"
     );
 }
 
-/// Runs an app whose connection is lost while this callback is busy, which panics when the gate is opened.
-fn is_lost_while_a_callback_is_busy(max_age: Duration, callback: &'static str) -> (Running, Gate, SocketAddr) {
+/// Runs an app whose connection is lost while this callback is busy, which panics when the gate is
+/// opened.
+fn is_lost_while_a_callback_is_busy(
+    max_age: Duration,
+    callback: &'static str,
+) -> (Running, Gate, SocketAddr) {
     let (begun, sent) = (Gate::new(), Gate::new());
     let (is_busy, may_end) = (begun.clone(), sent.clone());
     let peer = Peer::start(move |listener| {
@@ -262,7 +285,10 @@ fn what_is_sent_while_the_peer_closes_goes_over_the_next_connection() {
         second.expect_text("two");
         second.close(1000, "");
     });
-    let app = peer.app().reconnect(Reconnect::fixed(SOON).max_attempts(2)).queue_while_disconnected(100, HOUR);
+    let app = peer
+        .app()
+        .reconnect(Reconnect::fixed(SOON).max_attempts(2))
+        .queue_while_disconnected(100, HOUR);
     let app = run_with(app, |ws, call| match call {
         Call::Reconnect => Ok(ws.send("hello")?),
         _ => Ok(()),
@@ -300,8 +326,8 @@ fn what_is_sent_while_the_peer_closes_for_good_is_reported() {
     app.end_in_order();
 }
 
-/// While a callback is slow, one connection is lost and another made and lost again. What waits is for the third, after that
-/// one's first callback and not after the second's, which is called late.
+/// While a callback is slow, one connection is lost and another made and lost again. What waits is
+/// for the third, after that one's first callback and not after the second's, which is called late.
 #[test]
 fn a_callback_that_comes_too_late_for_its_connection_does_not_let_the_queue_go() {
     let (slow, sent) = (Gate::new(), Gate::new());
@@ -318,7 +344,10 @@ fn a_callback_that_comes_too_late_for_its_connection_does_not_let_the_queue_go()
         third.expect_text("hello 1");
         third.close(1000, "");
     });
-    let app = peer.app().reconnect(Reconnect::fixed(SOON).max_attempts(3)).queue_while_disconnected(100, HOUR);
+    let app = peer
+        .app()
+        .reconnect(Reconnect::fixed(SOON).max_attempts(3))
+        .queue_while_disconnected(100, HOUR);
     let mut reconnects = 0;
     let app = run_with(app, move |ws, call| {
         if *call == Call::text("work") {
@@ -334,7 +363,9 @@ fn a_callback_that_comes_too_late_for_its_connection_does_not_let_the_queue_go()
     });
     app.expect_open();
     app.expect_text("work");
-    wait_until("it is not connected", || app.sender.state() != State::Open || app.sender.stats().reconnects > 0);
+    wait_until("it is not connected", || {
+        app.sender.state() != State::Open || app.sender.stats().reconnects > 0
+    });
     app.sender.send("sent before").unwrap();
     sent.open();
     for _ in 0..2 {

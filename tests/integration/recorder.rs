@@ -1,7 +1,8 @@
-//! A recorder of callbacks that must end exhausted: every call is looked at, in order, or the test fails.
+//! A recorder of callbacks that must end exhausted: every call is looked at, in order, or the test
+//! fails.
 //!
-//! It also fails a test in which two callbacks of an app run at the same time, whatever the test is about, and on the test's
-//! own thread: the library catches what panics in a callback.
+//! It also fails a test in which two callbacks of an app run at the same time, whatever the test is
+//! about, and on the test's own thread: the library catches what panics in a callback.
 
 use std::cell::RefCell;
 use std::fmt::Debug;
@@ -11,7 +12,9 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
-use websocket_app::{CallbackError, Close, Error, Fragment, Handler, Message, OwnedMessage, Sender, WebSocketApp};
+use websocket_app::{
+    CallbackError, Close, Error, Fragment, Handler, Message, OwnedMessage, Sender, WebSocketApp,
+};
 
 use crate::failure::{Ending, Failure, ending};
 use crate::watchdog::PATIENCE;
@@ -58,7 +61,11 @@ pub(crate) fn record_fragments(app: WebSocketApp, hook: Hook) -> (WebSocketApp, 
 }
 
 /// Sets every callback but `on_fragment`, and a timer.
-pub(crate) fn record_timer(app: WebSocketApp, period: Duration, hook: Hook) -> (WebSocketApp, Recorder) {
+pub(crate) fn record_timer(
+    app: WebSocketApp,
+    period: Duration,
+    hook: Hook,
+) -> (WebSocketApp, Recorder) {
     let (tape, recorder) = tape(hook);
     let app = attach(app, &tape);
     (app.every(period, move |ws| tape.call(ws, Call::Timer)), recorder)
@@ -84,7 +91,9 @@ impl Recorder {
         let call = match self.calls.recv_timeout(PATIENCE) {
             Ok(call) => call,
             Err(RecvTimeoutError::Timeout) => panic!("no callback was called within {PATIENCE:?}"),
-            Err(RecvTimeoutError::Disconnected) => panic!("a callback was expected, the run is over"),
+            Err(RecvTimeoutError::Disconnected) => {
+                panic!("a callback was expected, the run is over")
+            }
         };
         self.fail_if_any_overlapped();
         match &call {
@@ -129,7 +138,11 @@ impl Recorder {
         match self.next() {
             Call::Close(close) => {
                 assert_eq!(ending(&close), expected);
-                assert_eq!((close.reconnect_in, close.attempt), (None, 0), "nothing comes after the last close");
+                assert_eq!(
+                    (close.reconnect_in, close.attempt),
+                    (None, 0),
+                    "nothing comes after the last close"
+                );
             }
             call => panic!("expected {expected:?}, it was {}", brief(&call)),
         }
@@ -143,14 +156,16 @@ impl Recorder {
         }
     }
 
-    /// Waits for the `on_close` of a connection that will be made again; gives when, and as which attempt.
+    /// Waits for the `on_close` of a connection that will be made again; gives when, and as which
+    /// attempt.
     pub(crate) fn expect_close_for_now(&self, expected: Ending) -> (Duration, u32) {
         let close = self.close();
         assert_eq!(ending(&close), expected);
         (close.reconnect_in.expect("the app connects again"), close.attempt)
     }
 
-    /// Waits for the `on_error` of this failed attempt; gives when the next one is, and why this one failed.
+    /// Waits for the `on_error` of this failed attempt; gives when the next one is, and why this
+    /// one failed.
     pub(crate) fn failed_attempt(&self, expected: u32) -> (Option<Duration>, Failure) {
         match self.failure() {
             Failure::Attempt(attempt, retry_in, why) if attempt == expected => (retry_in, *why),
@@ -167,13 +182,17 @@ impl Recorder {
         (self.last_failure.borrow().clone(), self.last_close.borrow().clone())
     }
 
-    /// Fails if there is a call that nobody looked at, or one could still come: the run must have dropped its callbacks.
+    /// Fails if there is a call that nobody looked at, or one could still come: the run must have
+    /// dropped its callbacks.
     pub(crate) fn finish(self) {
         drop(self);
     }
 
     fn fail_if_any_overlapped(&self) {
-        assert!(!self.overlapped.load(Ordering::SeqCst), "two callbacks of an app ran at the same time");
+        assert!(
+            !self.overlapped.load(Ordering::SeqCst),
+            "two callbacks of an app ran at the same time"
+        );
     }
 
     fn check(&self) {
@@ -181,7 +200,9 @@ impl Recorder {
         self.fail_if_any_overlapped();
         match next {
             Err(RecvTimeoutError::Disconnected) => {}
-            Err(RecvTimeoutError::Timeout) => panic!("the run is over and its callbacks are not dropped"),
+            Err(RecvTimeoutError::Timeout) => {
+                panic!("the run is over and its callbacks are not dropped")
+            }
             Ok(call) => panic!("nobody looked at {}", brief(&call)),
         }
     }
@@ -239,7 +260,8 @@ struct Tape {
     calls: crossbeam_channel::Sender<Call>,
     hook: Mutex<Hook>,
     busy: AtomicBool,
-    /// One was called while another was running. Set before its call is sent, so that whoever sees that sees this.
+    /// One was called while another was running. Set before its call is sent, so that whoever sees
+    /// that sees this.
     overlapped: Arc<AtomicBool>,
 }
 
@@ -263,9 +285,18 @@ impl Tape {
 
 fn tape(hook: Hook) -> (Arc<Tape>, Recorder) {
     let ((sender, calls), overlapped) = (unbounded(), Arc::<AtomicBool>::default());
-    let tape = Tape { calls: sender, hook: Mutex::new(hook), busy: AtomicBool::new(false), overlapped };
+    let tape =
+        Tape { calls: sender, hook: Mutex::new(hook), busy: AtomicBool::new(false), overlapped };
     let overlapped = Arc::clone(&tape.overlapped);
-    (Arc::new(tape), Recorder { calls, overlapped, last_failure: RefCell::default(), last_close: RefCell::default() })
+    (
+        Arc::new(tape),
+        Recorder {
+            calls,
+            overlapped,
+            last_failure: RefCell::default(),
+            last_close: RefCell::default(),
+        },
+    )
 }
 
 fn attach(app: WebSocketApp, tape: &Arc<Tape>) -> WebSocketApp {
@@ -295,7 +326,8 @@ mod tests {
     use super::*;
     use crate::watchdog::{Gate, wait_until};
 
-    /// Two threads call back, the second while the first is still at it. The first call has been looked at.
+    /// Two threads call back, the second while the first is still at it. The first call has been
+    /// looked at.
     fn two_at_a_time() -> Recorder {
         let (begun, may_end) = (Gate::new(), Gate::new());
         let (begins, ends) = (begun.clone(), may_end.clone());

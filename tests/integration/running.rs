@@ -7,10 +7,13 @@ use std::time::Duration;
 use websocket_app::{CallbackError, Close, Handler, Sender, WebSocketApp};
 
 use crate::failure::Failure;
-use crate::recorder::{Call, Hook, Recorder, handler, only_record, record, record_fragments, record_timer};
+use crate::recorder::{
+    Call, Hook, Recorder, handler, only_record, record, record_fragments, record_timer,
+};
 use crate::watchdog::Task;
 
-/// Derefs to its recorder. Dropping it fails the test if the run does not end, or a call was not looked at.
+/// Derefs to its recorder. Dropping it fails the test if the run does not end, or a call was not
+/// looked at.
 pub(crate) struct Running {
     pub(crate) sender: Sender,
     run: Option<Task<Result<Close, Failure>>>,
@@ -60,19 +63,22 @@ fn start<H: Handler>((app, calls): (WebSocketApp<H>, Recorder)) -> Running {
 }
 
 impl Running {
-    /// Waits for the end of the run, which must be `Ok` with the `Close` that `on_close` had, and no call unseen.
+    /// Waits for the end of the run, which must be `Ok` with the `Close` that `on_close` had, and
+    /// no call unseen.
     pub(crate) fn end_in_order(self) {
         let (_, close) = self.calls.last();
         assert_eq!(self.end(), Ok(close.expect("on_close is to be looked at first")));
     }
 
-    /// Waits for the end of the run, which must be the error that `on_error` had last, and no call unseen.
+    /// Waits for the end of the run, which must be the error that `on_error` had last, and no call
+    /// unseen.
     pub(crate) fn end_given_up(self) {
         let (failure, _) = self.calls.last();
         assert_eq!(self.end(), Err(failure.expect("on_error is to be looked at first")));
     }
 
-    /// Waits for the end of the run, where its result is not what `on_error` or `on_close` had. No call may be unseen.
+    /// Waits for the end of the run, where its result is not what `on_error` or `on_close` had. No
+    /// call may be unseen.
     pub(crate) fn end(mut self) -> Result<Close, Failure> {
         self.run.take().expect("it is taken only here").join()
     }

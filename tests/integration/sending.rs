@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use websocket_app::{CallbackError, ClosedBy, OwnedMessage, SendError, Sender, State, WebSocketApp};
+use websocket_app::{
+    CallbackError, ClosedBy, OwnedMessage, SendError, Sender, State, WebSocketApp,
+};
 
 use crate::failure::clean;
 use crate::frame::Frame;
@@ -20,7 +22,8 @@ fn try_send_gives_queue_full_with_the_message() {
     let app = run(small_queue(&peer));
     app.expect_open();
     let error = until_refused(|data| app.sender.try_send(data));
-    let SendError::QueueFull { message: Some(OwnedMessage::Binary(data)), limit: LIMIT } = error else {
+    let SendError::QueueFull { message: Some(OwnedMessage::Binary(data)), limit: LIMIT } = error
+    else {
         panic!("{error:?}");
     };
     assert_eq!(data.len(), CHUNK);
@@ -33,20 +36,23 @@ fn try_send_gives_queue_full_with_the_message() {
 fn send_in_a_callback_gives_queue_full_at_once() {
     let peer = Peer::start(never_reads);
     let (full, errors) = crossbeam_channel::unbounded();
-    let app = run_with(small_queue(&peer).send_timeout(Duration::from_secs(3600)), move |ws, call| {
-        if *call == Call::Open {
-            for error in [
-                until_refused(|data| ws.send(data)),
-                until_refused(|data| ws.send_timeout(data, Duration::from_secs(3600))),
-                until_refused(|data| ws.send_binary(data)),
-                until_refused(|_| ws.ping([0; 125])),
-                until_refused(|data| ws.try_send(data).or_else(|_| ws.flush(Duration::from_secs(3600)))),
-            ] {
-                full.send(error)?;
+    let app =
+        run_with(small_queue(&peer).send_timeout(Duration::from_secs(3600)), move |ws, call| {
+            if *call == Call::Open {
+                for error in [
+                    until_refused(|data| ws.send(data)),
+                    until_refused(|data| ws.send_timeout(data, Duration::from_secs(3600))),
+                    until_refused(|data| ws.send_binary(data)),
+                    until_refused(|_| ws.ping([0; 125])),
+                    until_refused(|data| {
+                        ws.try_send(data).or_else(|_| ws.flush(Duration::from_secs(3600)))
+                    }),
+                ] {
+                    full.send(error)?;
+                }
             }
-        }
-        Ok(())
-    });
+            Ok(())
+        });
     app.expect_open();
     for _ in 0..5 {
         let error = errors.recv_timeout(PATIENCE).expect("a callback never waits");
@@ -62,12 +68,18 @@ fn send_on_an_ordinary_thread_gives_up_after_its_timeout() {
     let app = run(small_queue(&peer).send_timeout(short));
     app.expect_open();
     let error = until_refused(|data| app.sender.send(data));
-    let SendError::Timeout { message: Some(OwnedMessage::Binary(data)), after } = error else { panic!("{error:?}") };
+    let SendError::Timeout { message: Some(OwnedMessage::Binary(data)), after } = error else {
+        panic!("{error:?}")
+    };
     assert_eq!((data.len(), after), (CHUNK, short));
     let shorter = Duration::from_millis(20);
     let error = until_refused(|data| app.sender.send_timeout(data, shorter));
-    assert!(matches!(error, SendError::Timeout { message: Some(_), after } if after == shorter), "{error:?}");
-    let error = until_refused(|data| app.sender.try_send(data).or_else(|_| app.sender.flush(shorter)));
+    assert!(
+        matches!(error, SendError::Timeout { message: Some(_), after } if after == shorter),
+        "{error:?}"
+    );
+    let error =
+        until_refused(|data| app.sender.try_send(data).or_else(|_| app.sender.flush(shorter)));
     assert_eq!(error, SendError::Timeout { message: None, after: shorter });
     gives_up_closing(app);
 }
@@ -106,7 +118,8 @@ fn flush_waits_until_nothing_is_buffered() {
     app.end_in_order();
 }
 
-/// It does not take for written what was dropped: with the connection, lost for good or made anew, and at the peer's Close.
+/// It does not take for written what was dropped: with the connection, lost for good or made anew,
+/// and at the peer's Close.
 #[cfg(target_os = "linux")]
 #[test]
 fn flush_tells_when_what_it_waits_for_is_dropped() {
@@ -133,7 +146,8 @@ fn flush_tells_when_what_it_waits_for_is_dropped() {
                 listener.open().answer_close();
             }
         });
-        let mut app = peer.app().max_send_buffer(32 << 20).close_timeout(Duration::from_millis(100));
+        let mut app =
+            peer.app().max_send_buffer(32 << 20).close_timeout(Duration::from_millis(100));
         if reconnects {
             app = app.reconnect(Reconnect::fixed(Duration::from_millis(1)));
         }
@@ -147,7 +161,11 @@ fn flush_tells_when_what_it_waits_for_is_dropped() {
         });
         told.recv_timeout(PATIENCE).unwrap().sleeps();
         waits.open();
-        assert_eq!(flushing.join(), Err(SendError::NotConnected { message: None }), "it reconnects: {reconnects}");
+        assert_eq!(
+            flushing.join(),
+            Err(SendError::NotConnected { message: None }),
+            "it reconnects: {reconnects}"
+        );
         if reconnects {
             app.expect_failure(Failure::Network(Phase::Open));
             app.expect_close_for_now(lost());
@@ -168,7 +186,9 @@ fn buffered_amount_is_exact() {
     let app = run(peer.app().max_send_buffer(32 << 20));
     app.expect_open();
     (0..16).for_each(|_| app.sender.send(vec![7; 1 << 20]).unwrap());
-    for (payload, frame) in [(0, 6), (1, 7), (125, 131), (126, 134), (65_535, 65_543), (65_536, 65_550)] {
+    for (payload, frame) in
+        [(0, 6), (1, 7), (125, 131), (126, 134), (65_535, 65_543), (65_536, 65_550)]
+    {
         // A kernel that is full may take more a little later, but not for ever.
         let added = || {
             let before = app.sender.buffered_amount();

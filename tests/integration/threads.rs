@@ -1,4 +1,5 @@
-//! Many threads, one `Sender`, both directions at once: everything arrives whole, and each thread's messages in its order.
+//! Many threads, one `Sender`, both directions at once: everything arrives whole, and each thread's
+//! messages in its order.
 
 use websocket_app::{ClosedBy, SendError, Sender};
 
@@ -24,7 +25,8 @@ fn eight_threads_over_tls() {
 
 const THREADS: usize = 8;
 const EACH: usize = 10_000;
-/// The script reads as much as it writes, a batch after the other, so that one thread is enough for both.
+/// The script reads as much as it writes, a batch after the other, so that one thread is enough for
+/// both.
 const BATCH: usize = 100;
 
 fn eight_threads(peer: Peer) {
@@ -42,7 +44,10 @@ fn eight_threads(peer: Peer) {
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     app.expect_close(clean(ClosedBy::Peer, 1000, ""));
     let stats = app.sender.stats();
-    assert_eq!((stats.messages_sent, stats.messages_received), ((THREADS * EACH) as u64, (THREADS * EACH) as u64));
+    assert_eq!(
+        (stats.messages_sent, stats.messages_received),
+        ((THREADS * EACH) as u64, (THREADS * EACH) as u64)
+    );
     assert_eq!(app.sender.buffered_amount(), 0);
     app.end_in_order();
 }
@@ -90,7 +95,9 @@ fn every_size(peer: Peer) {
     let threads: Vec<_> = (0..SENDERS)
         .map(|thread| {
             let ws = app.sender.clone();
-            Task::start(format!("sender {thread}"), move || (0..ROUNDS).for_each(|i| send_one(&ws, thread, i)))
+            Task::start(format!("sender {thread}"), move || {
+                (0..ROUNDS).for_each(|i| send_one(&ws, thread, i))
+            })
         })
         .collect();
     threads.into_iter().for_each(Task::join);
@@ -124,7 +131,10 @@ fn every_size_script(listener: &Listener) {
         assert!(frame.fin && frame.opcode == BINARY, "{frame:?}");
         let thread = frame.payload[0];
         let next = &mut next[usize::from(thread)];
-        assert!(frame.payload == message(thread, *next), "thread {thread}, message {next}: {frame:?}");
+        assert!(
+            frame.payload == message(thread, *next),
+            "thread {thread}, message {next}: {frame:?}"
+        );
         *next += 1;
     }
     // The last thread's last ping may still be on its way.
@@ -132,19 +142,21 @@ fn every_size_script(listener: &Listener) {
     client.skip_to_close();
 }
 
-/// From 1 byte to 300 KiB, short ones being the most; lines of a prime length that depend on thread and number.
+/// From 1 byte to 300 KiB, short ones being the most; lines of a prime length that depend on thread
+/// and number.
 fn message(thread: u8, i: u32) -> Vec<u8> {
     let hash = (u32::from(thread) * ROUNDS + i).wrapping_mul(2_654_435_761);
     let length = [1, 10, 200, 5000, 70_000, 300_000][(hash >> 28) as usize % 6];
-    let line: Vec<u8> = (0..251_u32).map(|place| (place.wrapping_mul(hash | 1) >> 16) as u8).collect();
+    let line: Vec<u8> =
+        (0..251_u32).map(|place| (place.wrapping_mul(hash | 1) >> 16) as u8).collect();
     let mut message = line.repeat(length / line.len() + 1);
     message.truncate(length);
     message[0] = thread;
     message
 }
 
-/// Whatever is in flight in both directions when `close()` is called: what was sent before is there, what comes before the
-/// peer's Close is delivered.
+/// Whatever is in flight in both directions when `close()` is called: what was sent before is
+/// there, what comes before the peer's Close is delivered.
 #[test]
 fn close_at_any_moment_of_a_busy_connection() {
     for moment in 0..20 {
@@ -160,15 +172,19 @@ fn close_at_any_moment_of_a_busy_connection() {
                     client.send(frame);
                     return counted.send(number).unwrap();
                 }
-                assert!(frame == Frame::text(number.to_string()), "{frame:?} is not number {number}");
+                assert!(
+                    frame == Frame::text(number.to_string()),
+                    "{frame:?} is not number {number}"
+                );
                 number += 1;
             }
         });
         let app = run(peer.app());
         app.expect_open();
         let ws = app.sender.clone();
-        let sending =
-            Task::start("sending", move || (0_usize..).take_while(|i| ws.send(i.to_string()).is_ok()).count());
+        let sending = Task::start("sending", move || {
+            (0_usize..).take_while(|i| ws.send(i.to_string()).is_ok()).count()
+        });
         (0..=moment * 10).for_each(|i| app.expect_text(&i.to_string()));
         app.sender.close();
         let mut number = moment * 10 + 1;

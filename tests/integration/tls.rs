@@ -1,4 +1,5 @@
-//! The scripted peer over TLS: a server side with a certificate made for the test, and the libraries for the client's.
+//! The scripted peer over TLS: a server side with a certificate made for the test, and the
+//! libraries for the client's.
 
 use native_tls::{Identity, TlsAcceptor};
 use websocket_app::{TlsBackend, TlsConfig};
@@ -58,7 +59,8 @@ impl Certificate {
         })
     }
 
-    /// What a client needs to trust it, and it alone: reading the system's roots would be most of the work of most tests.
+    /// What a client needs to trust it, and it alone: reading the system's roots would be most of
+    /// the work of most tests.
     pub(crate) fn trusted(&self) -> TlsConfig {
         TlsConfig::new().root_certificate(self.pem.as_str()).only_these_roots(true)
     }

@@ -1,4 +1,5 @@
-//! Bounds every wait: a [`Task`] that must end, a [`Gate`] that must open, and a [`Watchdog`] for what hangs all the same.
+//! Bounds every wait: a [`Task`] that must end, a [`Gate`] that must open, and a [`Watchdog`] for
+//! what hangs all the same.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -10,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-/// How long anything is waited for. No test needs a noticeable part of it: it only tells "slow" from "never".
+/// How long anything is waited for. No test needs a noticeable part of it: it only tells "slow"
+/// from "never".
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// After this long a test hangs: longer than a few waits of [`PATIENCE`] in a row, which tell more.
@@ -25,7 +27,10 @@ pub(crate) struct Task<T> {
 
 impl<T: Send + 'static> Task<T> {
     /// Starts the work on a thread that is named after the test.
-    pub(crate) fn start(what: impl fmt::Display, work: impl FnOnce() -> T + Send + 'static) -> Self {
+    pub(crate) fn start(
+        what: impl fmt::Display,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Self {
         let (done, outcome) = bounded(1);
         let thread = thread::Builder::new()
             .name(format!("{}, {what}", thread::current().name().unwrap_or("a test")))
@@ -49,7 +54,9 @@ impl<T> Task<T> {
     fn wait(&mut self) -> Option<T> {
         let thread = self.thread.take()?;
         match self.outcome.recv_timeout(PATIENCE) {
-            Err(RecvTimeoutError::Timeout) => panic!("{} has not ended within {PATIENCE:?}", self.what),
+            Err(RecvTimeoutError::Timeout) => {
+                panic!("{} has not ended within {PATIENCE:?}", self.what)
+            }
             outcome => match thread.join() {
                 Ok(()) => outcome.ok(),
                 Err(panicked) => panic::resume_unwind(panicked),
@@ -68,7 +75,10 @@ impl<T> Drop for Task<T> {
 }
 
 /// Runs what may block for ever, on a thread of its own, and gives its result or fails.
-pub(crate) fn within<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) fn within<T: Send + 'static>(
+    what: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> T {
     Task::start(what, work).join()
 }
 
@@ -77,11 +87,14 @@ pub(crate) fn at_once<T: Send>(each: impl IntoIterator<Item = T>, work: impl Fn(
     thread::scope(|scope| {
         let start = |one| {
             // Named after the test.
-            let thread = thread::Builder::new().name(thread::current().name().unwrap_or("a test").to_owned());
+            let thread = thread::Builder::new()
+                .name(thread::current().name().unwrap_or("a test").to_owned());
             thread.spawn_scoped(scope, || work(one)).unwrap()
         };
         let threads: Vec<_> = each.into_iter().map(start).collect();
-        threads.into_iter().for_each(|thread| thread.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked)));
+        threads.into_iter().for_each(|thread| {
+            thread.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked))
+        });
     });
 }
 
@@ -106,7 +119,12 @@ impl Gate {
     /// Waits, and tells whether it was opened in time.
     pub(crate) fn opens(&self) -> bool {
         let open = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *self.0.1.wait_timeout_while(open, PATIENCE, |open| !*open).unwrap_or_else(PoisonError::into_inner).0
+        *self
+            .0
+            .1
+            .wait_timeout_while(open, PATIENCE, |open| !*open)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
     }
 }
 
@@ -120,7 +138,8 @@ pub(crate) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-/// Ends the whole run, with a message, when the test that made it is not done long after every wait should have failed.
+/// Ends the whole run, with a message, when the test that made it is not done long after every wait
+/// should have failed.
 pub(crate) struct Watchdog {
     alive: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -133,7 +152,8 @@ impl Watchdog {
         let thread = thread::spawn(move || {
             if watched.recv_timeout(HOPE) == Err(RecvTimeoutError::Timeout) {
                 // Not by `eprintln!`, which a test run captures and would not show any more.
-                let _ = io::stderr().write_all(format!("\n{test} hangs: not done after {HOPE:?}\n").as_bytes());
+                let _ = io::stderr()
+                    .write_all(format!("\n{test} hangs: not done after {HOPE:?}\n").as_bytes());
                 process::exit(101);
             }
         });

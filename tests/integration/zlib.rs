@@ -1,4 +1,5 @@
-//! The peer's side of permessage-deflate: one context each way, with the windows and the takeover that its answer agreed to.
+//! The peer's side of permessage-deflate: one context each way, with the windows and the takeover
+//! that its answer agreed to.
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 
@@ -17,7 +18,9 @@ pub(crate) struct Zlib {
 impl Zlib {
     pub(crate) fn new(answer: &str) -> Self {
         let bits = |name: &str| {
-            let value = answer.split(';').find_map(|parameter| parameter.trim().strip_prefix(name)?.strip_prefix('='));
+            let value = answer
+                .split(';')
+                .find_map(|parameter| parameter.trim().strip_prefix(name)?.strip_prefix('='));
             // zlib has no window of 8 bits, and inflates with 9 what was compressed with fewer.
             value.map_or(15, |bits| bits.parse::<u8>().unwrap().max(9))
         };
@@ -57,7 +60,9 @@ impl Zlib {
         let (mut out, mut taken) = (Vec::with_capacity(1 << 16), 0);
         loop {
             let before = self.decompress.total_in();
-            self.decompress.decompress_vec(&wire[taken..], &mut out, FlushDecompress::Sync).expect("it inflates");
+            self.decompress
+                .decompress_vec(&wire[taken..], &mut out, FlushDecompress::Sync)
+                .expect("it inflates");
             taken += (self.decompress.total_in() - before) as usize;
             if taken == wire.len() && out.len() < out.capacity() {
                 break;

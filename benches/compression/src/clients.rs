@@ -1,5 +1,5 @@
-//! One client: says "go" or sends, and prints messages a second, processor microseconds a message, and bytes on the wire a
-//! message, which the server counts and sends as the last one.
+//! One client: says "go" or sends, and prints messages a second, processor microseconds a message,
+//! and bytes on the wire a message, which the server counts and sends as the last one.
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -20,7 +20,8 @@ struct Job {
 }
 
 pub fn run(library: &str, work: Work, messages: usize, size: usize, port: u16) {
-    let path = format!("/{}/{messages}/{size}", if work == Work::Send { "send" } else { "receive" });
+    let path =
+        format!("/{}/{messages}/{size}", if work == Work::Send { "send" } else { "receive" });
     let host = format!("127.0.0.1:{port}");
     let url = format!("ws://{host}{path}");
     let job = Job { work, messages, url, host, ticks: ticks(size), began: None, received: 0 };
@@ -53,7 +54,12 @@ impl Job {
         let bytes: f64 = std::str::from_utf8(message).unwrap().parse().unwrap();
         assert_eq!(self.received, if self.work == Work::Receive { self.messages } else { 0 });
         let messages = self.messages as f64;
-        println!("{} {} {}", messages / time.as_secs_f64(), processor.as_secs_f64() * 1e6 / messages, bytes / messages);
+        println!(
+            "{} {} {}",
+            messages / time.as_secs_f64(),
+            processor.as_secs_f64() * 1e6 / messages,
+            bytes / messages
+        );
         true
     }
 }
@@ -64,7 +70,8 @@ fn processor_time() -> Duration {
     for thread in std::fs::read_dir("/proc/self/task").unwrap() {
         let path = thread.unwrap().path().join("schedstat");
         let text = std::fs::read_to_string(path).unwrap_or_default();
-        total += text.split(' ').next().and_then(|nanoseconds| nanoseconds.parse().ok()).unwrap_or(0);
+        total +=
+            text.split(' ').next().and_then(|nanoseconds| nanoseconds.parse().ok()).unwrap_or(0);
     }
     Duration::from_nanos(total)
 }
@@ -116,7 +123,9 @@ fn block_on(future: impl Future<Output = ()>) {
 async fn yawc(mut job: Job) {
     use yawc::{CompressionLevel, Frame, Options, WebSocket};
 
-    let options = Options::default().with_compression_level(CompressionLevel::fast()).with_compression_threshold(0);
+    let options = Options::default()
+        .with_compression_level(CompressionLevel::fast())
+        .with_compression_threshold(0);
     let mut ws = WebSocket::connect(job.url.parse().unwrap()).with_options(options).await.unwrap();
     if job.work == Work::Receive {
         ws.send(Frame::text("go")).await.unwrap();

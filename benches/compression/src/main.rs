@@ -4,10 +4,11 @@
 //! cargo run --release --manifest-path benches/compression/Cargo.toml [ROUNDS]
 //! ```
 //!
-//! JSON ticks of 200 B to 4 KiB, received and sent over loopback, one connection. Each measurement is a process of its own,
-//! client and server on a processor each where `taskset` is there, and the rounds are interleaved. The server is none of
-//! the libraries: it writes what it compressed before, and counts the frames that come without inflating them. Everyone
-//! compresses with level 1 or the library's fastest, every message, and takes the context over. tokio-tungstenite cannot
+//! JSON ticks of 200 B to 4 KiB, received and sent over loopback, one connection. Each measurement
+//! is a process of its own, client and server on a processor each where `taskset` is there, and the
+//! rounds are interleaved. The server is none of the libraries: it writes what it compressed
+//! before, and counts the frames that come without inflating them. Everyone compresses with level 1
+//! or the library's fastest, every message, and takes the context over. tokio-tungstenite cannot
 //! compress and is there for what compression costs on a network that is for nothing.
 
 mod clients;
@@ -28,7 +29,8 @@ pub enum Work {
 
 const LIBRARIES: [&str; 3] = ["websocket-app", "yawc", "tokio-tungstenite"];
 /// Payload bytes, and how many messages take about half a second.
-const SIZES: [(usize, usize); 4] = [(200, 200_000), (500, 120_000), (1_000, 80_000), (4_000, 30_000)];
+const SIZES: [(usize, usize); 4] =
+    [(200, 200_000), (500, 120_000), (1_000, 80_000), (4_000, 30_000)];
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -36,22 +38,36 @@ fn main() {
         ["server"] => server::run(),
         [library, work, messages, size, port] => {
             let work = if *work == "Send" { Work::Send } else { Work::Receive };
-            clients::run(library, work, messages.parse().unwrap(), size.parse().unwrap(), port.parse().unwrap());
+            clients::run(
+                library,
+                work,
+                messages.parse().unwrap(),
+                size.parse().unwrap(),
+                port.parse().unwrap(),
+            );
         }
-        rounds => compare(rounds.first().map_or(5, |rounds| rounds.parse().expect("how many rounds"))),
+        rounds => {
+            compare(rounds.first().map_or(5, |rounds| rounds.parse().expect("how many rounds")))
+        }
     }
 }
 
 fn compare(rounds: usize) {
     let (mut server, port) = start_server();
-    // By work and size: messages a second, processor microseconds a message, and bytes on the wire a message, of each.
+    // By work and size: messages a second, processor microseconds a message, and bytes on the wire
+    // a message, of each.
     let mut results = BTreeMap::<_, BTreeMap<&str, Vec<[f64; 3]>>>::new();
     for _ in 0..rounds {
         for work in [Work::Receive, Work::Send] {
             for (size, messages) in SIZES {
                 for library in LIBRARIES {
                     let figures = measure(library, work, messages, size, &port);
-                    results.entry((work, size)).or_default().entry(library).or_default().push(figures);
+                    results
+                        .entry((work, size))
+                        .or_default()
+                        .entry(library)
+                        .or_default()
+                        .push(figures);
                 }
             }
         }
@@ -59,14 +75,21 @@ fn compare(rounds: usize) {
     server.kill().unwrap();
     server.wait().unwrap();
     for ((work, size), by_library) in results {
-        println!("\n{work:?} ticks of {size} bytes (medians of {rounds}): messages/s, CPU, bytes on the wire");
+        println!(
+            "\n{work:?} ticks of {size} bytes (medians of {rounds}): messages/s, CPU, bytes on the wire"
+        );
         for (library, figures) in by_library {
             let median = |i: usize| {
                 let mut values: Vec<f64> = figures.iter().map(|figures| figures[i]).collect();
                 values.sort_by(f64::total_cmp);
                 values[values.len() / 2]
             };
-            println!("  {library:18} {:>10.0}/s {:>8.2} µs {:>8.0} B", median(0), median(1), median(2));
+            println!(
+                "  {library:18} {:>10.0}/s {:>8.2} µs {:>8.0} B",
+                median(0),
+                median(1),
+                median(2)
+            );
         }
     }
 }

@@ -27,16 +27,20 @@ fn serve(mut client: TcpStream) -> std::io::Result<()> {
     }
     let head = String::from_utf8(head).unwrap();
     let header = |name: &str| {
-        head.lines().find_map(|line| line.split_once(": ").filter(|(n, _)| n.eq_ignore_ascii_case(name))).map(|h| h.1)
+        head.lines()
+            .find_map(|line| line.split_once(": ").filter(|(n, _)| n.eq_ignore_ascii_case(name)))
+            .map(|h| h.1)
     };
-    let offer = header("Sec-WebSocket-Extensions").filter(|offer| offer.contains("permessage-deflate"));
+    let offer =
+        header("Sec-WebSocket-Extensions").filter(|offer| offer.contains("permessage-deflate"));
     let accept = derive_accept_key(header("Sec-WebSocket-Key").unwrap().as_bytes());
     let mut answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n"
     );
     if let Some(offer) = offer {
         answer += "Sec-WebSocket-Extensions: permessage-deflate";
-        // What the client asks of us must be said again (RFC 7692 §7.1.2.1); all ask for the largest window, if any.
+        // What the client asks of us must be said again (RFC 7692 §7.1.2.1); all ask for the
+        // largest window, if any.
         if offer.contains("server_max_window_bits=15") {
             answer += "; server_max_window_bits=15";
         }
@@ -45,7 +49,8 @@ fn serve(mut client: TcpStream) -> std::io::Result<()> {
     }
     let path: Vec<&str> = head.split(' ').nth(1).unwrap().trim_matches('/').split('/').collect();
     let (messages, size) = (path[1].parse().unwrap(), path[2].parse().unwrap());
-    let wire = if path[0] == "receive" { wire(messages, size, offer.is_some()) } else { Vec::new() };
+    let wire =
+        if path[0] == "receive" { wire(messages, size, offer.is_some()) } else { Vec::new() };
     client.write_all((answer + "\r\n").as_bytes())?;
     let mut frames = Frames::default();
     if path[0] == "receive" {

@@ -1,4 +1,5 @@
-//! `/echo`: many connections on one thread. Nothing is put together: what has come is sent back, be it half a message.
+//! `/echo`: many connections on one thread. Nothing is put together: what has come is sent back, be
+//! it half a message.
 
 use std::io::{self, Read, Write};
 use std::net;
@@ -49,8 +50,13 @@ fn run(mut poll: Poll, added: &mpsc::Receiver<net::TcpStream>) -> io::Result<()>
             if event.token() == WAKER {
                 for stream in added.try_iter() {
                     let mut stream = TcpStream::from_std(stream);
-                    let place = connections.iter().position(Option::is_none).unwrap_or(connections.len());
-                    poll.registry().register(&mut stream, Token(place), Interest::READABLE | Interest::WRITABLE)?;
+                    let place =
+                        connections.iter().position(Option::is_none).unwrap_or(connections.len());
+                    poll.registry().register(
+                        &mut stream,
+                        Token(place),
+                        Interest::READABLE | Interest::WRITABLE,
+                    )?;
                     connections.resize_with(connections.len().max(place + 1), || None);
                     connections[place] = Some(Connection::new(stream));
                 }
@@ -77,8 +83,8 @@ impl Connection {
         Connection { stream, frames: Frames::default(), out: Vec::new(), written: 0 }
     }
 
-    /// Reads until there is nothing, and writes what the client takes. The rest waits, however much it is: there are clients
-    /// that read nothing before they have sent all. An error is the end.
+    /// Reads until there is nothing, and writes what the client takes. The rest waits, however much
+    /// it is: there are clients that read nothing before they have sent all. An error is the end.
     fn echo(&mut self, buffer: &mut [u8]) -> io::Result<()> {
         loop {
             self.write()?;

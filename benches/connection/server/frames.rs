@@ -1,4 +1,5 @@
-//! A client's frames, however they are cut: headers are understood, payloads are passed by or unmasked as they come.
+//! A client's frames, however they are cut: headers are understood, payloads are passed by or
+//! unmasked as they come.
 
 /// Two bytes, eight for the length, four for the key (RFC 6455 §5.2).
 const LONGEST_HEADER: usize = 14;
@@ -8,7 +9,8 @@ pub(crate) struct Frames {
     header: [u8; LONGEST_HEADER],
     /// How much of the header there is.
     have: usize,
-    /// The payload of the current frame, once its header is whole: its masking key, how much has come, how much is to come.
+    /// The payload of the current frame, once its header is whole: its masking key, how much has
+    /// come, how much is to come.
     key: [u8; 4],
     come: usize,
     left: usize,
@@ -60,7 +62,8 @@ impl Frames {
         }
     }
 
-    /// Takes what is still missing of a header, and gives the rest. The header is whole where it has been forgotten.
+    /// Takes what is still missing of a header, and gives the rest. The header is whole where it
+    /// has been forgotten.
     fn on_header<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         for (i, byte) in bytes.iter().enumerate() {
             self.header[self.have] = *byte;
@@ -73,7 +76,9 @@ impl Frames {
             if self.have >= 2 && self.have == 2 + extended + 4 {
                 self.left = match extended {
                     0 => usize::from(self.header[1] & 0x7f),
-                    _ => self.header[2..2 + extended].iter().fold(0, |len, byte| len << 8 | usize::from(*byte)),
+                    _ => self.header[2..2 + extended]
+                        .iter()
+                        .fold(0, |len, byte| len << 8 | usize::from(*byte)),
                 };
                 self.key.copy_from_slice(&self.header[2 + extended..self.have]);
                 (self.have, self.come) = (0, 0);

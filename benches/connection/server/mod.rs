@@ -1,7 +1,8 @@
-//! The server: this program in a process of its own. It knows just enough of the protocol, and takes as little time as it
-//! can:
+//! The server: this program in a process of its own. It knows just enough of the protocol, and
+//! takes as little time as it can:
 //!
-//! * `/echo` sends back what comes, as it comes. All of these are on one thread, for there may be a thousand.
+//! * `/echo` sends back what comes, as it comes. All of these are on one thread, for there may be a
+//!   thousand.
 //! * `/flood/COUNT/SIZE` waits for a message and then sends so many.
 //! * `/sink/COUNT` sends one message when so many have come.
 
@@ -35,7 +36,8 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn start() -> Self {
         let mut command = Command::new(env::current_exe().unwrap());
-        let mut process = command.arg(ARGUMENT).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut process =
+            command.arg(ARGUMENT).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut address = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut address).unwrap();
         Server { process, address: address.trim().to_owned() }
@@ -62,7 +64,8 @@ impl Drop for Server {
     }
 }
 
-/// Serves until standard input ends, which it does when the process that started this one ends, in whatever way.
+/// Serves until standard input ends, which it does when the process that started this one ends, in
+/// whatever way.
 pub(crate) fn serve() {
     let _as_far_as_allowed = rlimit::increase_nofile_limit(u64::MAX);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -107,8 +110,7 @@ fn upgrade(stream: &mut TcpStream) -> io::Result<String> {
     };
     let key = head.lines().find_map(header).ok_or_else(|| io::Error::other("no key"))?;
     let accept = derive_accept_key(key.as_bytes());
-    let answer =
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
+    let answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
     stream.write_all(format!("{answer}{accept}\r\n\r\n").as_bytes())?;
     Ok(path)
 }

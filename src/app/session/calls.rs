@@ -1,7 +1,7 @@
 //! [`Calls`]: what the callbacks have yet to be told, in order, and of which connection.
 //!
-//! While a callback is busy its connection may go, and another come; what was to be told of the first still is, before
-//! anything of the second.
+//! While a callback is busy its connection may go, and another come; what was to be told of the
+//! first still is, before anything of the second.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -87,7 +87,8 @@ impl Calls {
         Some((connection, call))
     }
 
-    /// The end of a connection that the peer got wrong, if nothing before it is still to be handed out.
+    /// The end of a connection that the peer got wrong, if nothing before it is still to be handed
+    /// out.
     pub(super) fn take_end(&mut self) -> Option<(u64, End)> {
         let (_, Call::Fail(_)) = self.waiting.front()? else { return None };
         match self.waiting.pop_front()? {
@@ -96,7 +97,8 @@ impl Calls {
         }
     }
 
-    /// Returns what the peer got wrong on this connection, if callbacks are still busy with what came before it.
+    /// Returns what the peer got wrong on this connection, if callbacks are still busy with what
+    /// came before it.
     pub(super) fn violation_to_come(&self) -> Option<Error> {
         self.waiting.iter().find_map(|(of, call)| match call {
             Call::Fail(end) if *of == self.connection => end.clone().into_error(),
@@ -106,14 +108,17 @@ impl Calls {
 
     /// An error of a connection that may have gone meanwhile: told before its `on_close`.
     pub(super) fn insert_before_close(&mut self, of: u64, error: Error) {
-        let is_close = |(connection, call): &(u64, Call)| *connection == of && matches!(call, Call::Close(_));
+        let is_close =
+            |(connection, call): &(u64, Call)| *connection == of && matches!(call, Call::Close(_));
         let at = self.waiting.iter().position(is_close).unwrap_or(0);
         self.waiting.insert(at, (of, Call::Error(error)));
     }
 
     /// Forgets the messages of a connection.
     pub(super) fn drop_messages(&mut self, of: u64) {
-        self.retain(|connection, call| connection != of || !matches!(call, Call::Batch | Call::KeptBatch(_)));
+        self.retain(|connection, call| {
+            connection != of || !matches!(call, Call::Batch | Call::KeptBatch(_))
+        });
     }
 
     /// Forgets all but what is told after a callback has ended the run.
@@ -121,7 +126,8 @@ impl Calls {
         self.retain(|_, call| matches!(call, Call::Close(_)) || is_unsent(call));
     }
 
-    /// `on_error` is not to be called any more. Returns how many messages it should have been handed back.
+    /// `on_error` is not to be called any more. Returns how many messages it should have been
+    /// handed back.
     pub(super) fn mute(&mut self) -> usize {
         self.is_mute = true;
         let before = self.waiting.len();

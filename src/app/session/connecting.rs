@@ -36,12 +36,17 @@ impl Attempt {
 impl Session {
     /// Starts an attempt to connect on a thread of its own.
     pub(super) fn dial(&mut self) {
-        let attempt = Attempt { number: self.backoff.on_attempt(), cancel: Cancel::new(), outcome: Arc::default() };
+        let attempt = Attempt {
+            number: self.backoff.on_attempt(),
+            cancel: Cancel::new(),
+            outcome: Arc::default(),
+        };
         if !self.shared.connecting(&attempt.cancel) {
             self.over(None, Close::without_frame(ClosedBy::Us));
             return;
         }
-        let (plan, number, cancel) = (Arc::clone(&self.plan), attempt.number, attempt.cancel.clone());
+        let (plan, number, cancel) =
+            (Arc::clone(&self.plan), attempt.number, attempt.cancel.clone());
         let (outcome, place) = (Arc::clone(&attempt.outcome), self.place.clone());
         let thread = thread::Builder::new().name("websocket-connect".into()).spawn(move || {
             let connected = catch_unwind(AssertUnwindSafe(|| plan.connect(number, &cancel)));
@@ -63,7 +68,8 @@ impl Session {
                     self.attempt_failed(Error::system("a place in the event loop", source));
                 }
             }
-            // Somebody closed, if a moment too late to be what ended the attempt; the requests say so.
+            // Somebody closed, if a moment too late to be what ended the attempt; the requests say
+            // so.
             Err(_) if self.shared.is_closed_for_good() => {}
             Err(Failure::Error(error)) => self.attempt_failed(error),
             Err(Failure::Cancelled) => {}
@@ -72,8 +78,10 @@ impl Session {
 
     fn opened(&mut self, connected: Connected, registry: &Registry) -> io::Result<()> {
         let opened = if self.has_been_open { Opened::Again } else { Opened::First };
-        let (shared, live, place) = (Arc::clone(&self.shared), self.plan.live(), (registry, &self.place));
-        let Some(link) = Link::open(connected, &shared, live, self.in_pieces, opened, place)? else {
+        let (shared, live, place) =
+            (Arc::clone(&self.shared), self.plan.live(), (registry, &self.place));
+        let Some(link) = Link::open(connected, &shared, live, self.in_pieces, opened, place)?
+        else {
             // Closed while the last byte of the handshake was on its way: the requests say so.
             return Ok(());
         };
@@ -97,7 +105,11 @@ impl Session {
         self.shared.disconnected(State::Waiting);
         let retry = self.retry(Cause::Error(&error));
         let error = match self.backoff.is_on() {
-            true => Error::Attempt { attempt: number, retry_in: retry.map(|r| r.delay), source: Arc::new(error) },
+            true => Error::Attempt {
+                attempt: number,
+                retry_in: retry.map(|r| r.delay),
+                source: Arc::new(error),
+            },
             false => error,
         };
         match retry {
@@ -116,7 +128,11 @@ impl Session {
         self.shared.disconnected(State::Waiting);
         let retry = self.backoff.on_asked();
         self.stop_ticks();
-        self.calls.push(Call::Close(Close { reconnect_in: Some(retry.delay), attempt: retry.attempt, ..close }));
+        self.calls.push(Call::Close(Close {
+            reconnect_in: Some(retry.delay),
+            attempt: retry.attempt,
+            ..close
+        }));
         self.dial();
     }
 
@@ -130,7 +146,8 @@ impl Session {
             // Closed a moment too late to find it open: the run ends as it was asked to.
             close.by = ClosedBy::Us;
         }
-        let cause = error.clone().or_else(|| violation.clone()).or_else(|| self.calls.violation_to_come());
+        let cause =
+            error.clone().or_else(|| violation.clone()).or_else(|| self.calls.violation_to_come());
         let retry = if self.fatal.is_some() || closed {
             None
         } else {
@@ -142,11 +159,16 @@ impl Session {
         if let Some(error) = error {
             self.calls.push(Call::Error(error));
         }
-        self.calls.push(Call::Close(Close { reconnect_in: Some(retry.delay), attempt: retry.attempt, ..close }));
+        self.calls.push(Call::Close(Close {
+            reconnect_in: Some(retry.delay),
+            attempt: retry.attempt,
+            ..close
+        }));
         self.phase = SessionPhase::Waiting { until: after(Instant::now(), retry.delay) };
     }
 
-    /// Returns when to try again after a loss, if at all. A policy that panics ends the run, as a callback does.
+    /// Returns when to try again after a loss, if at all. A policy that panics ends the run, as a
+    /// callback does.
     fn retry(&mut self, cause: Cause<'_>) -> Option<Retry> {
         self.backoff.on_end(cause, Instant::now(), &mut rand::rng()).unwrap_or_else(|panicked| {
             self.calls.push(Call::Error(panicked.clone()));

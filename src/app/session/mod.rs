@@ -1,5 +1,5 @@
-//! One app's life on the event loop, as a state machine: what happens to the connection goes in, calls to callbacks come
-//! out, in order.
+//! One app's life on the event loop, as a state machine: what happens to the connection goes in,
+//! calls to callbacks come out, in order.
 //!
 //! ```text
 //!             ┌───────────────────────────────────────────┐ reconnect
@@ -9,8 +9,8 @@
 //!                └─────────────┴───────────────────────┴──► Over    close(), or giving up
 //! ```
 //!
-//! Belongs to the thread that runs the loop; other threads reach it through `Shared`. The callbacks are not called from here:
-//! the loop takes [`Job`]s and brings back what came of them.
+//! Belongs to the thread that runs the loop; other threads reach it through `Shared`. The callbacks
+//! are not called from here: the loop takes [`Job`]s and brings back what came of them.
 
 mod calls;
 mod connecting;
@@ -56,7 +56,8 @@ pub(crate) struct Session {
     paused: bool,
     in_pieces: bool,
     periodic: Vec<Tick>,
-    /// What a callback ended the run with. From then on only `on_close` is called, and `on_error` with what was not sent.
+    /// What a callback ended the run with. From then on only `on_close` is called, and `on_error`
+    /// with what was not sent.
     fatal: Option<Error>,
     result: Giver<Result<Close, Error>>,
     /// Something happened that makes reading worth while, though no event says so.
@@ -98,7 +99,10 @@ impl Driver for Session {
             phase: SessionPhase::Waiting { until: Instant::now() },
             has_been_open: false,
             in_pieces: dispatcher.wants_fragments(),
-            periodic: dispatcher.periods().map(|period| Tick { period, next: None, called: false }).collect(),
+            periodic: dispatcher
+                .periods()
+                .map(|period| Tick { period, next: None, called: false })
+                .collect(),
             dispatcher: Some(dispatcher),
             calls: Calls::default(),
             paused: false,
@@ -204,7 +208,8 @@ impl Driver for Session {
     fn next_deadline(&self) -> Option<Instant> {
         match &self.phase {
             SessionPhase::Open(link) => {
-                let ticks = self.periodic.iter().filter(|tick| !tick.called).filter_map(|tick| tick.next);
+                let ticks =
+                    self.periodic.iter().filter(|tick| !tick.called).filter_map(|tick| tick.next);
                 ticks.chain(link.next_deadline()).min()
             }
             SessionPhase::Waiting { until } => {
@@ -260,12 +265,16 @@ impl Driver for Session {
         self.plan.live().busy_poll
     }
 
-    /// Returns whether everything has been told: then the app can be forgotten, and whoever waits gets the result.
+    /// Returns whether everything has been told: then the app can be forgotten, and whoever waits
+    /// gets the result.
     fn is_finished(&self) -> bool {
-        matches!(self.phase, SessionPhase::Over(_)) && self.calls.is_empty() && self.dispatcher.is_some()
+        matches!(self.phase, SessionPhase::Over(_))
+            && self.calls.is_empty()
+            && self.dispatcher.is_some()
     }
 
-    /// Forgets the app, and tells whoever waits for it. What the callbacks hold is dropped before that.
+    /// Forgets the app, and tells whoever waits for it. What the callbacks hold is dropped before
+    /// that.
     fn finish(self) {
         let Session { phase, fatal, dispatcher, plan, backoff, result: giver, .. } = self;
         let SessionPhase::Over(Some(result)) = phase else { return };
@@ -284,8 +293,9 @@ impl Driver for Session {
 }
 
 impl Session {
-    /// The peer did something wrong on this connection, and what it sent before that has been handed out: it is told, and
-    /// `on_error` is. While a callback was busy the connection may have gone, and another come.
+    /// The peer did something wrong on this connection, and what it sent before that has been
+    /// handed out: it is told, and `on_error` is. While a callback was busy the connection may have
+    /// gone, and another come.
     fn fail_now(&mut self, of: u64, end: End) {
         match &mut self.phase {
             SessionPhase::Open(link) if of == self.calls.connection() => {
@@ -307,7 +317,9 @@ impl Session {
             return;
         }
         self.calls.insert_before_close(of, error.clone());
-        if let (true, SessionPhase::Over(Some(result @ Ok(_)))) = (of == self.calls.connection(), &mut self.phase) {
+        if let (true, SessionPhase::Over(Some(result @ Ok(_)))) =
+            (of == self.calls.connection(), &mut self.phase)
+        {
             *result = Err(error);
         }
     }
@@ -323,7 +335,8 @@ impl Session {
         self.calls.size() < self.plan.live().max_receive_buffer
     }
 
-    /// Has a batch handed out: straight from the read buffer, or, while a callback is busy, later from a copy.
+    /// Has a batch handed out: straight from the read buffer, or, while a callback is busy, later
+    /// from a copy.
     fn call_batch(&mut self, reader: &mut Reader) {
         if self.dispatcher.is_some() && self.calls.is_empty() {
             self.calls.push(Call::Batch);
@@ -332,8 +345,8 @@ impl Session {
         }
     }
 
-    /// A callback ended the run: the peer is told, and no more is called than `on_error`, with this and with what was not
-    /// sent, and `on_close`.
+    /// A callback ended the run: the peer is told, and no more is called than `on_error`, with this
+    /// and with what was not sent, and `on_close`.
     fn end_run(&mut self, error: Error, report: bool) {
         if !report {
             let messages = self.calls.mute();
@@ -371,11 +384,13 @@ impl Session {
     /// What was to be sent and never will be is given back.
     fn report_unsent(&mut self) {
         let unsent = self.shared.take_unsent();
-        let messages = self.calls.hand_back(unsent, |message, _| SendError::NotConnected { message });
+        let messages =
+            self.calls.hand_back(unsent, |message, _| SendError::NotConnected { message });
         self.log_unsent(messages);
     }
 
-    /// `on_error` is not to be called any more: of the messages that it should have been handed, the log tells.
+    /// `on_error` is not to be called any more: of the messages that it should have been handed,
+    /// the log tells.
     fn log_unsent(&self, messages: usize) {
         if messages > 0 {
             let peer = self.plan.peer();

@@ -1,4 +1,5 @@
-//! Turns a proxy's URL, as people and environments write it, into an [`Address`] that can be asked. Pure.
+//! Turns a proxy's URL, as people and environments write it, into an [`Address`] that can be asked.
+//! Pure.
 
 use std::fmt;
 
@@ -24,8 +25,14 @@ pub(super) enum Scheme {
 }
 
 impl Scheme {
-    const ALL: [Scheme; 6] =
-        [Scheme::Http, Scheme::Https, Scheme::Socks4, Scheme::Socks4a, Scheme::Socks5, Scheme::Socks5h];
+    const ALL: [Scheme; 6] = [
+        Scheme::Http,
+        Scheme::Https,
+        Scheme::Socks4,
+        Scheme::Socks4a,
+        Scheme::Socks5,
+        Scheme::Socks5h,
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -67,7 +74,8 @@ pub(super) struct Address {
     pub(super) authorization: Option<String>,
 }
 
-/// RFC 1928 §5 and RFC 1929 §2: the length of a name, of a user's name and of a password is one byte.
+/// RFC 1928 §5 and RFC 1929 §2: the length of a name, of a user's name and of a password is one
+/// byte.
 const MAX_SOCKS5_FIELD: usize = 255;
 
 impl Address {
@@ -77,21 +85,30 @@ impl Address {
             return Err("contains white space or a control character: trim it, or write it as %20 and the like".into());
         }
         let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
-        let Some(scheme) = Scheme::ALL.into_iter().find(|known| known.name().eq_ignore_ascii_case(scheme)) else {
-            return Err("its scheme is none of http, https, socks4, socks4a, socks5 and socks5h".into());
+        let Some(scheme) =
+            Scheme::ALL.into_iter().find(|known| known.name().eq_ignore_ascii_case(scheme))
+        else {
+            return Err(
+                "its scheme is none of http, https, socks4, socks4a, socks5 and socks5h".into()
+            );
         };
         if rest.is_empty() || rest.starts_with(['/', '\\', '?', '#']) {
             return Err(NO_HOST.into());
         }
-        // They end the part that has the login: of a password, the rest would be taken for a path, the beginning for a port.
+        // They end the part that has the login: of a password, the rest would be taken for a path,
+        // the beginning for a port.
         if rest.find(['/', '\\', '?', '#']).is_some_and(|end| rest[end..].contains('@')) {
             return Err(UNESCAPED.into());
         }
-        // Parsed as a URL of the web whatever the scheme, or the standard would not look into its host.
-        let parse = |scheme: &str| Url::parse(&format!("{scheme}://{rest}")).map_err(|error| error.to_string());
+        // Parsed as a URL of the web whatever the scheme, or the standard would not look into its
+        // host.
+        let parse = |scheme: &str| {
+            Url::parse(&format!("{scheme}://{rest}")).map_err(|error| error.to_string())
+        };
         let parsed = parse("http")?;
         let Some(host) = parsed.host() else { return Err(NO_HOST.into()) };
-        // The parser leaves the port out where it is the scheme's own, so one written and one left out look the same.
+        // The parser leaves the port out where it is the scheme's own, so one written and one left
+        // out look the same.
         let port = parsed.port().or(parse("https")?.port()).unwrap_or(scheme.default_port());
         if port == 0 {
             return Err("has port 0: it must be a number from 1 to 65535".into());
@@ -114,8 +131,13 @@ impl Address {
             Host::Ipv6(_) if !self.scheme.reaches_ipv6() => {
                 Err("SOCKS4 has no IPv6, which the server's address is: socks5:// has".into())
             }
-            Host::Domain(name) if self.scheme == Scheme::Socks5h && name.len() > MAX_SOCKS5_FIELD => {
-                Err(format!("SOCKS5 has names up to {MAX_SOCKS5_FIELD} bytes long, the server's is {}", name.len()))
+            Host::Domain(name)
+                if self.scheme == Scheme::Socks5h && name.len() > MAX_SOCKS5_FIELD =>
+            {
+                Err(format!(
+                    "SOCKS5 has names up to {MAX_SOCKS5_FIELD} bytes long, the server's is {}",
+                    name.len()
+                ))
             }
             _ => Ok(()),
         }
@@ -130,7 +152,9 @@ const UNESCAPED: &str = "has a `/`, `\\`, `?` or `#` before an `@`: in a user na
 fn check_socks_user(scheme: Scheme, UserInfo { user, password }: &UserInfo) -> Result<(), String> {
     if matches!(scheme, Scheme::Socks5 | Scheme::Socks5h) {
         return match user.len().max(password.len()) > MAX_SOCKS5_FIELD {
-            true => Err(format!("SOCKS5 has user names and passwords up to {MAX_SOCKS5_FIELD} bytes long")),
+            true => Err(format!(
+                "SOCKS5 has user names and passwords up to {MAX_SOCKS5_FIELD} bytes long"
+            )),
             false => Ok(()),
         };
     }
@@ -186,7 +210,8 @@ mod tests {
             let address = Address::parse(url).unwrap();
             assert_eq!(address.authorization.as_deref(), Some("Basic YUBiOnA6dw=="), "{url}");
         }
-        let UserInfo { user, password } = Address::parse("socks5://a%40b:p%3Aw@proxy").unwrap().user_info.unwrap();
+        let UserInfo { user, password } =
+            Address::parse("socks5://a%40b:p%3Aw@proxy").unwrap().user_info.unwrap();
         assert_eq!((user.as_slice(), password.as_slice()), (&b"a@b"[..], &b"p:w"[..]));
     }
 
@@ -225,11 +250,15 @@ mod tests {
     fn what_a_proxy_cannot_be_asked_for_is_known_before() {
         let check = |url: &str, host: Host<&str>| Address::parse(url).unwrap().check(&host);
         let ipv6 = Host::Ipv6(std::net::Ipv6Addr::LOCALHOST);
-        assert!(check("socks4://p", ipv6.clone()).is_err_and(|problem| problem.contains("socks5://")));
+        assert!(
+            check("socks4://p", ipv6.clone()).is_err_and(|problem| problem.contains("socks5://"))
+        );
         assert!(check("socks4a://p", ipv6.clone()).is_err());
         assert!(check("socks5://p", ipv6.clone()).is_ok() && check("http://p", ipv6).is_ok());
         let long = "x.".repeat(128);
-        assert!(check("socks5h://p", Host::Domain(&long)).is_err_and(|problem| problem.contains("255")));
+        assert!(
+            check("socks5h://p", Host::Domain(&long)).is_err_and(|problem| problem.contains("255"))
+        );
         assert!(check("socks5h://p", Host::Domain(&long[1..])).is_ok());
     }
 }

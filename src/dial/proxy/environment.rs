@@ -1,12 +1,14 @@
-//! Which proxy the environment names for a server, by the rules that curl documents. Pure but for [`variable`].
+//! Which proxy the environment names for a server, by the rules that curl documents. Pure but for
+//! [`variable`].
 //!
 //! | URL | variables, the first that is set and not empty |
 //! |---|---|
 //! | `ws://` | `ws_proxy`, `WS_PROXY`, `http_proxy`, `HTTP_PROXY` (not in a CGI program), `all_proxy`, `ALL_PROXY` |
 //! | `wss://` | `wss_proxy`, `WSS_PROXY`, `https_proxy`, `HTTPS_PROXY`, `all_proxy`, `ALL_PROXY` |
 //!
-//! None where `no_proxy`, or else `NO_PROXY`, has the server. Beyond what curl has, its names may have a port or begin with
-//! `*.`, as other programs let them, and `HTTP_PROXY` counts where it cannot come from a request.
+//! None where `no_proxy`, or else `NO_PROXY`, has the server. Beyond what curl has, its names may
+//! have a port or begin with `*.`, as other programs let them, and `HTTP_PROXY` counts where it
+//! cannot come from a request.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -27,10 +29,14 @@ pub(super) fn proxy(
     variable: impl Fn(&str) -> Option<String>,
 ) -> Option<(&'static str, String)> {
     let names: &[&str] = match scheme {
-        "wss" => &["wss_proxy", "WSS_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"],
-        // A server that runs a CGI program hands the request's headers over as HTTP_…, so that whoever sends `Proxy: …`
-        // would choose the proxy (RFC 3875 §4.1.18).
-        _ if variable("REQUEST_METHOD").is_some() => &["ws_proxy", "WS_PROXY", "http_proxy", "all_proxy", "ALL_PROXY"],
+        "wss" => {
+            &["wss_proxy", "WSS_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]
+        }
+        // A server that runs a CGI program hands the request's headers over as HTTP_…, so that
+        // whoever sends `Proxy: …` would choose the proxy (RFC 3875 §4.1.18).
+        _ if variable("REQUEST_METHOD").is_some() => {
+            &["ws_proxy", "WS_PROXY", "http_proxy", "all_proxy", "ALL_PROXY"]
+        }
         _ => &["ws_proxy", "WS_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"],
     };
     let set = names.iter().find_map(|name| Some((*name, variable(name)?)))?;
@@ -58,8 +64,8 @@ fn covers(entry: &str, host: &Host<&str>, port: u16) -> bool {
     }
 }
 
-/// `host`, `host:port`, `[v6]:port`, `[v6]/bits`, and IPv6 without brackets. What follows a bracket and is none of these
-/// makes an address that is none.
+/// `host`, `host:port`, `[v6]:port`, `[v6]/bits`, and IPv6 without brackets. What follows a bracket
+/// and is none of these makes an address that is none.
 fn split_port(entry: &str) -> (Cow<'_, str>, Option<&str>) {
     if let Some((address, rest)) = entry.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         let (bits, port) = split_at_colon(rest);
@@ -79,7 +85,9 @@ fn split_at_colon(text: &str) -> (&str, Option<&str>) {
 fn is_below(name: &str, entry: &str) -> bool {
     let entry = entry.strip_prefix('*').unwrap_or(entry).trim_matches('.');
     let name = name.trim_end_matches('.');
-    let Some(start) = name.len().checked_sub(entry.len()).filter(|_| !entry.is_empty()) else { return false };
+    let Some(start) = name.len().checked_sub(entry.len()).filter(|_| !entry.is_empty()) else {
+        return false;
+    };
     name.is_char_boundary(start)
         && name[start..].eq_ignore_ascii_case(entry)
         && (start == 0 || name[..start].ends_with('.'))
@@ -107,7 +115,8 @@ fn network(entry: &str) -> Option<(u128, u32)> {
     (bits <= most).then(|| (as_ipv6(address), before + bits))
 }
 
-/// The bits of `::ffff:0:0`, behind which IPv4 has its place in IPv6 (RFC 4291 §2.5.5.2): an address may be written both ways.
+/// The bits of `::ffff:0:0`, behind which IPv4 has its place in IPv6 (RFC 4291 §2.5.5.2): an
+/// address may be written both ways.
 const IPV4_MAPPED: u32 = 96;
 
 fn as_ipv6(address: IpAddr) -> u128 {
@@ -126,14 +135,18 @@ mod tests {
     /// The value that counts for a URL, with these variables.
     fn picked(url: &str, variables: &[(&str, &str)]) -> Option<String> {
         let url = Url::parse(url).unwrap();
-        let set = |name: &str| variables.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned());
-        proxy(url.scheme(), &url.host().unwrap(), url.port_or_known_default().unwrap(), set).map(|(_, value)| value)
+        let set = |name: &str| {
+            variables.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned())
+        };
+        proxy(url.scheme(), &url.host().unwrap(), url.port_or_known_default().unwrap(), set)
+            .map(|(_, value)| value)
     }
 
     #[test]
     fn the_most_particular_variable_counts_and_small_letters_before_capitals() {
         let ws = ["ws_proxy", "WS_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
-        let wss = ["wss_proxy", "WSS_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+        let wss =
+            ["wss_proxy", "WSS_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
         for (url, names) in [("ws://host/", ws), ("wss://host/", wss)] {
             for first in 0..names.len() {
                 let variables: Vec<_> = names[first..].iter().map(|name| (*name, *name)).collect();
@@ -141,9 +154,13 @@ mod tests {
             }
             assert_eq!(picked(url, &[]), None);
         }
-        let others = [("https_proxy", "a"), ("HTTPS_PROXY", "b"), ("wss_proxy", "c"), ("Http_Proxy", "d")];
+        let others =
+            [("https_proxy", "a"), ("HTTPS_PROXY", "b"), ("wss_proxy", "c"), ("Http_Proxy", "d")];
         assert_eq!(picked("ws://host/", &others), None);
-        assert_eq!(picked("wss://host/", &[("http_proxy", "a"), ("HTTP_PROXY", "b"), ("ws_proxy", "c")]), None);
+        assert_eq!(
+            picked("wss://host/", &[("http_proxy", "a"), ("HTTP_PROXY", "b"), ("ws_proxy", "c")]),
+            None
+        );
     }
 
     #[test]
@@ -151,7 +168,10 @@ mod tests {
         let cgi = [("HTTP_PROXY", "evil"), ("REQUEST_METHOD", "GET"), ("ALL_PROXY", "good")];
         assert_eq!(picked("ws://host/", &cgi).as_deref(), Some("good"));
         assert_eq!(picked("ws://host/", &cgi[..2]), None);
-        assert_eq!(picked("ws://host/", &[("http_proxy", "good"), cgi[0], cgi[1]]).as_deref(), Some("good"));
+        assert_eq!(
+            picked("ws://host/", &[("http_proxy", "good"), cgi[0], cgi[1]]).as_deref(),
+            Some("good")
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! CONNECT, the request that makes an HTTP proxy a tunnel (RFC 9110 §9.3.6). For `ws://` too, as RFC 6455 §4.1 has it.
+//! CONNECT, the request that makes an HTTP proxy a tunnel (RFC 9110 §9.3.6). For `ws://` too, as
+//! RFC 6455 §4.1 has it.
 
 use tungstenite::http::StatusCode;
 
@@ -16,7 +17,8 @@ pub(super) fn connect(
 ) -> Result<(), Stop> {
     line.send(request(destination, authorization).as_bytes())?;
     let head = read_head(line)?;
-    // Headers that speak of a body mean nothing here: what follows a 2xx is the tunnel (RFC 9110 §9.3.6).
+    // Headers that speak of a body mean nothing here: what follows a 2xx is the tunnel (RFC 9110
+    // §9.3.6).
     if (200..300).contains(&head.status) {
         return Ok(());
     }
@@ -31,11 +33,13 @@ pub(super) fn connect(
 
 /// Holds a credential.
 fn request(destination: &Destination<'_>, authorization: Option<&str>) -> String {
-    let authorization = authorization.map_or(String::new(), |value| format!("Proxy-Authorization: {value}\r\n"));
+    let authorization =
+        authorization.map_or(String::new(), |value| format!("Proxy-Authorization: {value}\r\n"));
     format!("CONNECT {destination} HTTP/1.1\r\nHost: {destination}\r\n{authorization}\r\n")
 }
 
-/// Byte by byte, so that nothing behind the head is taken from whom it is for. It is a few hundred bytes, once.
+/// Byte by byte, so that nothing behind the head is taken from whom it is for. It is a few hundred
+/// bytes, once.
 fn read_head(line: &mut dyn Line) -> Result<ResponseHead, Stop> {
     let mut arriving = Arriving::default();
     loop {
@@ -43,11 +47,15 @@ fn read_head(line: &mut dyn Line) -> Result<ResponseHead, Stop> {
         line.receive(&mut byte)?;
         // RFC 8446 §5.1: the content types of an alert and of a handshake.
         if arriving.is_empty() && matches!(byte, [0x15 | 0x16]) {
-            return Err(Refusal::nonsense("it speaks TLS on this port: is its URL meant to be https://?"));
+            return Err(Refusal::nonsense(
+                "it speaks TLS on this port: is its URL meant to be https://?",
+            ));
         }
         // What a SOCKS proxy's answers begin with, of version 5 and 4.
         if arriving.is_empty() && matches!(byte, [0x05 | 0x00]) {
-            return Err(Refusal::nonsense("it does not speak HTTP on this port: is its URL meant to be socks5h://?"));
+            return Err(Refusal::nonsense(
+                "it does not speak HTTP on this port: is its URL meant to be socks5h://?",
+            ));
         }
         arriving.push(&byte);
         if let Some((head, _)) = arriving.take_head().map_err(Refusal::nonsense)? {
@@ -67,19 +75,25 @@ fn problem(head: &ResponseHead, authorized: bool) -> String {
         502..=504 => "it could not reach the server".to_owned(),
         _ => "only 2xx opens one".to_owned(),
     };
-    format!("HTTP status {status}{}: {meaning}", name.map_or(String::new(), |name| format!(" ({name})")))
+    format!(
+        "HTTP status {status}{}: {meaning}",
+        name.map_or(String::new(), |name| format!(" ({name})"))
+    )
 }
 
 /// Returns what the proxy wants to be told first (RFC 9110 §11.7.1).
 fn wanted(head: &ResponseHead, authorized: bool) -> String {
     let offered: Vec<&str> = head.headers.get_all("Proxy-Authenticate").collect();
     let basic = |offer: &&str| {
-        offer
-            .split(',')
-            .any(|part| part.trim_start().get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic")))
+        offer.split(',').any(|part| {
+            part.trim_start().get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic"))
+        })
     };
     if !offered.is_empty() && !offered.iter().any(basic) {
-        return format!("it wants `{}`, this client has only Basic authentication", excerpt(&offered.join(", ")));
+        return format!(
+            "it wants `{}`, this client has only Basic authentication",
+            excerpt(&offered.join(", "))
+        );
     }
     match authorized {
         true => "it does not take this user name and password".into(),
@@ -110,9 +124,14 @@ mod tests {
         let (_, sent, _) = ask(None, b"");
         assert_eq!(sent, "CONNECT host:443 HTTP/1.1\r\nHost: host:443\r\n\r\n");
         let (_, sent, _) = ask(Some("Basic eA=="), b"");
-        assert_eq!(sent, "CONNECT host:443 HTTP/1.1\r\nHost: host:443\r\nProxy-Authorization: Basic eA==\r\n\r\n");
+        assert_eq!(
+            sent,
+            "CONNECT host:443 HTTP/1.1\r\nHost: host:443\r\nProxy-Authorization: Basic eA==\r\n\r\n"
+        );
         let address = Destination::Address("[::1]:80".parse().unwrap());
-        assert!(request(&address, None).starts_with("CONNECT [::1]:80 HTTP/1.1\r\nHost: [::1]:80\r\n"));
+        assert!(
+            request(&address, None).starts_with("CONNECT [::1]:80 HTTP/1.1\r\nHost: [::1]:80\r\n")
+        );
     }
 
     #[test]
@@ -165,7 +184,11 @@ mod tests {
             (&endless, "64 KiB"),
         ] {
             let refusal = refusal(None, answer);
-            assert!(refusal.reply.is_none() && refusal.problem.contains(says), "{says:?}: {}", refusal.problem);
+            assert!(
+                refusal.reply.is_none() && refusal.problem.contains(says),
+                "{says:?}: {}",
+                refusal.problem
+            );
         }
     }
 }

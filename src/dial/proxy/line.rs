@@ -30,7 +30,8 @@ impl Stop {
     pub(super) fn may_be_the_address(&self) -> bool {
         match self {
             Stop::Refused(refusal) => refusal.unreachable,
-            // Some proxies wait for an address until we give up, and some hang up instead of saying that it is dead.
+            // Some proxies wait for an address until we give up, and some hang up instead of saying
+            // that it is dead.
             Stop::Failed(Failure::Error(Error::Timeout { .. } | Error::Network { .. })) => true,
             Stop::Failed(_) => false,
         }
@@ -67,7 +68,12 @@ pub(super) struct Refusal {
 impl Refusal {
     /// The answer is none that the protocol has: trying again may find something else on that port.
     pub(super) fn nonsense(problem: impl Into<String>) -> Stop {
-        Stop::Refused(Refusal { reply: None, problem: problem.into(), unreachable: false, temporary: true })
+        Stop::Refused(Refusal {
+            reply: None,
+            problem: problem.into(),
+            unreachable: false,
+            temporary: true,
+        })
     }
 }
 
@@ -88,7 +94,10 @@ impl<'a, 'b> ProxyStream<'a, 'b> {
     fn hung_up(heard: bool, scheme: Scheme) -> String {
         match heard {
             true => "it hung up in the middle of its answer".into(),
-            false => format!("it hung up without an answer (does it speak {} on this port?)", scheme.name()),
+            false => format!(
+                "it hung up without an answer (does it speak {} on this port?)",
+                scheme.name()
+            ),
         }
     }
 }
@@ -102,14 +111,19 @@ impl Line for ProxyStream<'_, '_> {
         let (stream, heard, scheme) = (self.stream, self.heard, self.scheme);
         let mut filled = 0;
         while filled < bytes.len() {
-            filled += self.waiter.retry(Phase::Proxy, || match stream.read(&mut bytes[filled..]) {
-                Ok(0) => Err(io::Error::new(ErrorKind::UnexpectedEof, Self::hung_up(heard || filled > 0, scheme))),
-                // One that cannot make sense of the request closes with part of it unread, which is a reset.
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => {
-                    Err(io::Error::new(error.kind(), Self::hung_up(heard || filled > 0, scheme)))
-                }
-                other => other,
-            })?;
+            filled +=
+                self.waiter.retry(Phase::Proxy, || match stream.read(&mut bytes[filled..]) {
+                    Ok(0) => Err(io::Error::new(
+                        ErrorKind::UnexpectedEof,
+                        Self::hung_up(heard || filled > 0, scheme),
+                    )),
+                    // One that cannot make sense of the request closes with part of it unread,
+                    // which is a reset.
+                    Err(error) if error.kind() == ErrorKind::ConnectionReset => Err(
+                        io::Error::new(error.kind(), Self::hung_up(heard || filled > 0, scheme)),
+                    ),
+                    other => other,
+                })?;
             self.heard = true;
         }
         Ok(())
@@ -171,7 +185,9 @@ mod tests {
                     _ => socks::socks5(&mut line, &destination, None),
                 };
                 match result {
-                    Err(Stop::Refused(refusal)) => assert!(!refusal.problem.is_empty(), "{answers:?}"),
+                    Err(Stop::Refused(refusal)) => {
+                        assert!(!refusal.problem.is_empty(), "{answers:?}")
+                    }
                     Err(Stop::Failed(_)) => {}
                     Ok(()) => assert!(line.answers.len() < answers.len(), "{answers:?}"),
                 }

@@ -1,15 +1,16 @@
-//! Gets through a proxy: turns a server's name into a [`Stream`] that leads there, or into an error with what the proxy
-//! said. Runs on the connecting thread.
+//! Gets through a proxy: turns a server's name into a [`Stream`] that leads there, or into an error
+//! with what the proxy said. Runs on the connecting thread.
 //!
 //! ```text
 //! option, environment → address                          which proxy, if any: checked before any socket
 //!                       line → http or socks → Stream    one exchange of messages
 //! ```
 //!
-//! Nothing is taken off the stream beyond the proxy's answer: what comes with it is the server's, for the layers above.
+//! Nothing is taken off the stream beyond the proxy's answer: what comes with it is the server's,
+//! for the layers above.
 //!
-//! The protocols are our own few lines: the libraries for them open sockets themselves, or want an async runtime, and none
-//! that is kept speaks SOCKS4.
+//! The protocols are our own few lines: the libraries for them open sockets themselves, or want an
+//! async runtime, and none that is kept speaks SOCKS4.
 
 mod address;
 mod environment;
@@ -56,22 +57,36 @@ enum Destination<'a> {
 
 impl Proxy {
     /// Picks the proxy for a server, by the options or else by the environment, and checks it.
-    pub(super) fn choose(config: &Config, scheme: &str, host: &Host<&str>, port: u16) -> Result<Option<Self>, Error> {
+    pub(super) fn choose(
+        config: &Config,
+        scheme: &str,
+        host: &Host<&str>,
+        port: u16,
+    ) -> Result<Option<Self>, Error> {
         let (what, url) = match &config.proxy {
             ProxyChoice::None => return Ok(None),
             ProxyChoice::Url(url) => (format!("proxy({})", shown_url(url)), url.clone()),
-            ProxyChoice::Environment => match environment::proxy(scheme, host, port, environment::variable) {
-                None => return Ok(None),
-                Some((name, url)) => (format!("the environment's {name}, {}", shown_url(&url)), url),
-            },
+            ProxyChoice::Environment => {
+                match environment::proxy(scheme, host, port, environment::variable) {
+                    None => return Ok(None),
+                    Some((name, url)) => {
+                        (format!("the environment's {name}, {}", shown_url(&url)), url)
+                    }
+                }
+            }
         };
-        let address = Address::parse(&url).and_then(|address| address.check(host).map(|()| address));
+        let address =
+            Address::parse(&url).and_then(|address| address.check(host).map(|()| address));
         let address = address.map_err(|problem| Error::invalid(what, problem))?;
         let tls = match address.scheme {
             Scheme::Https => Some(Connector::new(&as_ref(&address.host), &config.proxy_tls)?),
             _ => None,
         };
-        Ok(Some(Proxy { peer: format!("the proxy {}:{}", address.host, address.port).into(), tls, address }))
+        Ok(Some(Proxy {
+            peer: format!("the proxy {}:{}", address.host, address.port).into(),
+            tls,
+            address,
+        }))
     }
 
     /// Returns a stream that leads to the server through this proxy.
@@ -93,8 +108,9 @@ impl Proxy {
 
     /// Asks for one after the other until the proxy reaches it. There is at least one.
     ///
-    /// One after the other, not staggered as [`tcp`] does it: a proxy takes longer than a quarter of a second as a rule, so
-    /// every connect would make it open several. But none takes more than half of the time that is left.
+    /// One after the other, not staggered as [`tcp`] does it: a proxy takes longer than a quarter
+    /// of a second as a rule, so every connect would make it open several. But none takes more than
+    /// half of the time that is left.
     fn open_first(
         &self,
         destinations: &[Destination<'_>],
@@ -105,7 +121,8 @@ impl Proxy {
         let addresses = resolve(&self.address.host, self.address.port, route, waiter)?;
         let mut rest = destinations;
         loop {
-            let (destination, others) = rest.split_first().expect("there is at least one, and the last one returns");
+            let (destination, others) =
+                rest.split_first().expect("there is at least one, and the last one returns");
             let stream = self.connect(&addresses, &route.options, waiter)?;
             waiter.set_peer(&format!("{} for {}", self.peer, destination.of(server)));
             let tunnel = match others.is_empty() {
@@ -128,7 +145,8 @@ impl Proxy {
         }
     }
 
-    /// Returns what to ask for, at least one: the name, where the proxy looks it up, or the addresses that it is given here.
+    /// Returns what to ask for, at least one: the name, where the proxy looks it up, or the
+    /// addresses that it is given here.
     fn destinations<'a>(
         &self,
         host: &'a Host,
@@ -140,11 +158,14 @@ impl Proxy {
             return Ok(vec![Destination::Name(name, port)]);
         }
         let addresses = interleave(&resolve(host, port, route, waiter)?).into_iter();
-        let reached = addresses.filter(|address| address.is_ipv4() || self.address.scheme.reaches_ipv6());
+        let reached =
+            addresses.filter(|address| address.is_ipv4() || self.address.scheme.reaches_ipv6());
         let destinations: Vec<_> = reached.map(Destination::Address).collect();
         if destinations.is_empty() {
-            let problem =
-                format!("no IPv4 address, which is all that {} reaches: socks5:// reaches more", self.address);
+            let problem = format!(
+                "no IPv4 address, which is all that {} reaches: socks5:// reaches more",
+                self.address
+            );
             let problem = io::Error::new(io::ErrorKind::NotFound, problem);
             return Err(Error::network(Phase::Resolve, waiter.peer(), problem).into());
         }
@@ -165,14 +186,23 @@ impl Proxy {
         }
     }
 
-    fn tunnel(&self, stream: Stream, destination: &Destination<'_>, waiter: &mut Waiter<'_>) -> Result<Stream, Stop> {
+    fn tunnel(
+        &self,
+        stream: Stream,
+        destination: &Destination<'_>,
+        waiter: &mut Waiter<'_>,
+    ) -> Result<Stream, Stop> {
         let mut line = ProxyStream::new(&stream, self.address.scheme, waiter);
         match &self.address.scheme {
             Scheme::Http | Scheme::Https => {
                 http::connect(&mut line, destination, self.address.authorization.as_deref())
             }
-            Scheme::Socks4 | Scheme::Socks4a => socks::socks4(&mut line, destination, self.address.user_info.as_ref()),
-            Scheme::Socks5 | Scheme::Socks5h => socks::socks5(&mut line, destination, self.address.user_info.as_ref()),
+            Scheme::Socks4 | Scheme::Socks4a => {
+                socks::socks4(&mut line, destination, self.address.user_info.as_ref())
+            }
+            Scheme::Socks5 | Scheme::Socks5h => {
+                socks::socks5(&mut line, destination, self.address.user_info.as_ref())
+            }
         }?;
         Ok(stream)
     }
@@ -182,10 +212,18 @@ impl Proxy {
         let destination = tried.last().map(ToString::to_string).unwrap_or_default();
         let problem = match destination == server {
             true => refusal.problem,
-            false => format!("{} (looked up here for {server}; tried {})", refusal.problem, list(tried)),
+            false => {
+                format!("{} (looked up here for {server}; tried {})", refusal.problem, list(tried))
+            }
         };
         let (proxy, reply) = (self.address.to_string(), refusal.reply);
-        Error::Proxy(Box::new(ProxyRefusal { proxy, destination, reply, problem, temporary: refusal.temporary }))
+        Error::Proxy(Box::new(ProxyRefusal {
+            proxy,
+            destination,
+            reply,
+            problem,
+            temporary: refusal.temporary,
+        }))
     }
 }
 
@@ -224,7 +262,8 @@ mod tests {
     use super::super::waiter::Cancel;
     use super::*;
 
-    /// Asks for two addresses of a proxy that gives these replies, and tells how often it was asked.
+    /// Asks for two addresses of a proxy that gives these replies, and tells how often it was
+    /// asked.
     fn ask_for_two(replies: &'static [u8]) -> Result<(), Failure> {
         let server = Server::taking(replies.len(), |i, mut stream| {
             stream.read_exact(&mut [0; 3]).unwrap();
@@ -236,10 +275,14 @@ mod tests {
         });
         let url = format!("socks5://127.0.0.1:{}", server.port);
         let config = Config { proxy: ProxyChoice::Url(url), ..Config::default() };
-        let proxy = Proxy::choose(&config, "ws", &Host::Domain("server.example"), 80).unwrap().unwrap();
-        let destinations = ["10.0.0.1:80", "10.0.0.2:80"].map(|address| Destination::Address(address.parse().unwrap()));
+        let proxy =
+            Proxy::choose(&config, "ws", &Host::Domain("server.example"), 80).unwrap().unwrap();
+        let destinations = ["10.0.0.1:80", "10.0.0.2:80"]
+            .map(|address| Destination::Address(address.parse().unwrap()));
         let cancel = Cancel::new();
-        let result = proxy.open_first(&destinations, "host:80", &Route::default(), &mut waiter(&cancel)).map(drop);
+        let result = proxy
+            .open_first(&destinations, "host:80", &Route::default(), &mut waiter(&cancel))
+            .map(drop);
         server.join(result)
     }
 
@@ -248,7 +291,9 @@ mod tests {
         assert!(ask_for_two(&[0]).is_ok());
         assert!(ask_for_two(&[4, 0]).is_ok());
         // The rules of the proxy, which are not about the address alone.
-        for (replies, of) in [(&[2][..], "10.0.0.1:80: SOCKS5 reply 2"), (&[3, 5], "10.0.0.2:80: SOCKS5 reply 5")] {
+        for (replies, of) in
+            [(&[2][..], "10.0.0.1:80: SOCKS5 reply 2"), (&[3, 5], "10.0.0.2:80: SOCKS5 reply 5")]
+        {
             match ask_for_two(replies) {
                 Err(Failure::Error(error)) => assert!(error.to_string().contains(of), "{error}"),
                 other => panic!("{other:?}"),

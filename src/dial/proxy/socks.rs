@@ -1,4 +1,5 @@
-//! SOCKS 4, 4a and 5 (RFC 1928, with the user names and passwords of RFC 1929): straight-line exchanges over a [`Line`].
+//! SOCKS 4, 4a and 5 (RFC 1928, with the user names and passwords of RFC 1929): straight-line
+//! exchanges over a [`Line`].
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -31,10 +32,14 @@ pub(super) fn socks4(
 fn request4(destination: &Destination<'_>, user: &[u8]) -> Vec<u8> {
     // 4a: an address that cannot be one says that there is a name behind the user's.
     let (address, port, name) = match destination {
-        Destination::Address(SocketAddr::V4(address)) => (address.ip().octets(), address.port(), None),
-        Destination::Address(SocketAddr::V6(address)) => {
-            (address.ip().to_ipv4_mapped().map_or([0; 4], |address| address.octets()), address.port(), None)
+        Destination::Address(SocketAddr::V4(address)) => {
+            (address.ip().octets(), address.port(), None)
         }
+        Destination::Address(SocketAddr::V6(address)) => (
+            address.ip().to_ipv4_mapped().map_or([0; 4], |address| address.octets()),
+            address.port(),
+            None,
+        ),
         Destination::Name(name, port) => ([0, 0, 0, 1], *port, Some(name)),
     };
     let mut request = vec![4, CONNECT];
@@ -57,7 +62,12 @@ fn refused4(code: u8) -> Stop {
         _ => ("which no version of SOCKS4 has", false),
     };
     let problem = format!("SOCKS4 reply {code}: {problem}");
-    Stop::Refused(Refusal { reply: Some(code.into()), problem, unreachable, temporary: unreachable })
+    Stop::Refused(Refusal {
+        reply: Some(code.into()),
+        problem,
+        unreachable,
+        temporary: unreachable,
+    })
 }
 
 /// RFC 1928 §3: the ways to authenticate.
@@ -85,9 +95,13 @@ pub(super) fn socks5(
                 "it wants a user name and password: put them into its URL, user:password@ before the host",
             ));
         }
-        ([5, NONE_ACCEPTABLE], Some(_)) => return Err(locked("it takes neither a user name and password nor none")),
+        ([5, NONE_ACCEPTABLE], Some(_)) => {
+            return Err(locked("it takes neither a user name and password nor none"));
+        }
         ([5, method], _) => {
-            return Err(Refusal::nonsense(format!("it chose the way {method} to authenticate, which was not offered")));
+            return Err(Refusal::nonsense(format!(
+                "it chose the way {method} to authenticate, which was not offered"
+            )));
         }
         (other, _) => return Err(not_socks("SOCKS5", other)),
     }
@@ -147,7 +161,8 @@ fn take_reply5(line: &mut dyn Line) -> Result<(), Stop> {
     if code != 0 {
         return Err(refused5(code));
     }
-    // The address at the proxy's other end, which means nothing here, but must not be left to the tunnel.
+    // The address at the proxy's other end, which means nothing here, but must not be left to the
+    // tunnel.
     let mut kind = [0; 2];
     line.receive(&mut kind)?;
     let length = match kind[1] {
@@ -158,7 +173,11 @@ fn take_reply5(line: &mut dyn Line) -> Result<(), Stop> {
             line.receive(&mut length)?;
             usize::from(length[0])
         }
-        other => return Err(Refusal::nonsense(format!("its reply has an address of the unknown kind {other}"))),
+        other => {
+            return Err(Refusal::nonsense(format!(
+                "its reply has an address of the unknown kind {other}"
+            )));
+        }
     };
     line.receive(&mut vec![0; length + 2])?;
     Ok(())
@@ -170,11 +189,17 @@ fn refused5(code: u8) -> Stop {
         1 => ("the proxy failed", true, true),
         2 => ("its rules do not allow this server", false, false),
         3 => ("the server's network cannot be reached from there", true, true),
-        4 => ("the server cannot be reached from there, or its name is not known there", true, true),
+        4 => {
+            ("the server cannot be reached from there, or its name is not known there", true, true)
+        }
         5 => ("the server refused the connection", true, true),
         6 => ("the server did not answer in time", true, true),
         7 => ("it does not open connections", false, false),
-        8 => ("it does not take addresses of this kind (socks5h:// gives it the name instead)", true, false),
+        8 => (
+            "it does not take addresses of this kind (socks5h:// gives it the name instead)",
+            true,
+            false,
+        ),
         _ => ("which RFC 1928 does not have", false, true),
     };
     let problem = format!("SOCKS5 reply {code}: {problem}");
@@ -182,7 +207,12 @@ fn refused5(code: u8) -> Stop {
 }
 
 fn locked(problem: &str) -> Stop {
-    Stop::Refused(Refusal { reply: None, problem: problem.into(), unreachable: false, temporary: false })
+    Stop::Refused(Refusal {
+        reply: None,
+        problem: problem.into(),
+        unreachable: false,
+        temporary: false,
+    })
 }
 
 fn not_socks(version: &str, answer: [u8; 2]) -> Stop {
@@ -194,7 +224,9 @@ fn not_socks(version: &str, answer: [u8; 2]) -> Stop {
         _ => "",
     };
     let shown = answer.escape_ascii();
-    Refusal::nonsense(format!("it does not speak {version} on this port, its answer begins with \"{shown}\"{advice}"))
+    Refusal::nonsense(format!(
+        "it does not speak {version} on this port, its answer begins with \"{shown}\"{advice}"
+    ))
 }
 
 #[cfg(test)]
@@ -245,7 +277,9 @@ mod tests {
     #[test]
     fn version_5_sends_either_and_takes_every_kind_of_address_back() {
         let asked_by_name = b"\x05\x01\0\x05\x01\0\x03\x04host\x00\x50";
-        for bound in [&b"\x01\x7f\0\0\x01"[..], b"\x03\x05proxy", b"\x03\0", &[&[4][..], &[0; 16]].concat()] {
+        for bound in
+            [&b"\x01\x7f\0\0\x01"[..], b"\x03\x05proxy", b"\x03\0", &[&[4][..], &[0; 16]].concat()]
+        {
             let answers = [b"\x05\0\x05\0\0", bound, b"\x12\x34first"].concat();
             let (sent, result, left) = ask(socks5, &Destination::Name("host", 80), false, &answers);
             assert_eq!(sent, asked_by_name);
@@ -253,7 +287,8 @@ mod tests {
         }
         let (sent, ..) = ask(socks5, &ipv4(), false, b"\x05\0");
         assert_eq!(sent, b"\x05\x01\0\x05\x01\0\x01\x0a\x01\x02\x03\x01\xbb");
-        let (sent, ..) = ask(socks5, &Destination::Address("[::1]:443".parse().unwrap()), false, b"\x05\0");
+        let (sent, ..) =
+            ask(socks5, &Destination::Address("[::1]:443".parse().unwrap()), false, b"\x05\0");
         assert_eq!(sent, [&b"\x05\x01\0\x05\x01\0\x04"[..], &[0; 15], b"\x01\x01\xbb"].concat());
     }
 
@@ -263,7 +298,11 @@ mod tests {
         assert!(sent.starts_with(b"\x05\x02\0\x02\x05\x01\0"), "{sent:?}");
         let (sent, ..) = ask(socks5, &ipv4(), true, b"\x05\x02\x01\0");
         assert!(sent.starts_with(b"\x05\x02\0\x02\x01\x05alice\x02pw\x05\x01\0"), "{sent:?}");
-        assert!(refusal(socks5, true, b"\x05\x02\x01\x01").problem.contains("does not take this user name"));
+        assert!(
+            refusal(socks5, true, b"\x05\x02\x01\x01")
+                .problem
+                .contains("does not take this user name")
+        );
         assert!(refusal(socks5, true, b"\x05\xff").problem.contains("neither"));
         let unlocked = refusal(socks5, false, b"\x05\xff");
         assert!(unlocked.problem.contains("user:password@") && !unlocked.temporary, "{unlocked:?}");
@@ -291,9 +330,15 @@ mod tests {
             );
             assert!(refusal.problem.contains(says), "{says:?}: {}", refusal.problem);
         }
-        for (code, says) in [(91, "could not reach"), (92, "identd"), (93, "another user"), (1, "no version")] {
+        for (code, says) in
+            [(91, "could not reach"), (92, "identd"), (93, "another user"), (1, "no version")]
+        {
             let refusal = refusal(socks4, false, &[0, code]);
-            assert!(refusal.reply == Some(code.into()) && refusal.problem.contains(says), "{}", refusal.problem);
+            assert!(
+                refusal.reply == Some(code.into()) && refusal.problem.contains(says),
+                "{}",
+                refusal.problem
+            );
         }
     }
 
@@ -309,7 +354,11 @@ mod tests {
             (socks4, b"\x15\x03", "\"\\x15\\x03\": it speaks TLS"),
         ] {
             let refusal = refusal(protocol, false, answers);
-            assert!(refusal.reply.is_none() && refusal.problem.contains(says), "{says:?}: {}", refusal.problem);
+            assert!(
+                refusal.reply.is_none() && refusal.problem.contains(says),
+                "{says:?}: {}",
+                refusal.problem
+            );
         }
     }
 }

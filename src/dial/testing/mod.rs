@@ -1,5 +1,5 @@
-//! What the tests of connecting share: a scripted server on a thread of its own, bounded waiting, and an address that
-//! never answers.
+//! What the tests of connecting share: a scripted server on a thread of its own, bounded waiting,
+//! and an address that never answers.
 
 #[cfg(feature = "__tls")]
 pub(super) mod tls;
@@ -37,10 +37,14 @@ impl Server {
     }
 
     /// Takes so many connections, one after the other.
-    pub(super) fn taking(connections: usize, mut script: impl FnMut(usize, TcpStream) + Send + 'static) -> Self {
+    pub(super) fn taking(
+        connections: usize,
+        mut script: impl FnMut(usize, TcpStream) + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        // On Linux this bounds `accept` too: a client that never comes is a failed test, not one that hangs.
+        // On Linux this bounds `accept` too: a client that never comes is a failed test, not one
+        // that hangs.
         SockRef::from(&listener).set_read_timeout(Some(LONG)).unwrap();
         let thread = thread::spawn(move || {
             for i in 0..connections {
@@ -115,13 +119,15 @@ pub(super) fn wait_for_end(stream: &mut impl Read) {
 pub(super) struct DeadListener(TcpListener);
 
 impl DeadListener {
-    /// Returns `None` where a full queue refuses, or cannot be had: there is nothing to test then, which is noted, or fails the
-    /// test where the environment variable `CI` is set.
+    /// Returns `None` where a full queue refuses, or cannot be had: there is nothing to test then,
+    /// which is noted, or fails the test where the environment variable `CI` is set.
     pub(super) fn new() -> Option<Self> {
         let listener = cfg!(target_os = "linux").then(DeadListener::full).flatten();
         if listener.is_none() {
-            let (test, why) =
-                (thread::current().name().unwrap_or("a test").to_owned(), "no listener's queue fills up here");
+            let (test, why) = (
+                thread::current().name().unwrap_or("a test").to_owned(),
+                "no listener's queue fills up here",
+            );
             assert!(env::var_os("CI").is_none(), "not to be skipped where CI is set: {why}");
             // Past the harness, which keeps what a passing test prints to itself.
             io::stderr().write_all(format!("skipped {test}: {why}\n").as_bytes()).unwrap();
@@ -137,7 +143,8 @@ impl DeadListener {
         let listener = TcpListener::from(listener);
         let address = listener.local_addr().ok()?;
         // A connection stays in the queue when its client has gone, so this needs no descriptors.
-        let full = (0..10).any(|_| TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_err());
+        let full = (0..10)
+            .any(|_| TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_err());
         full.then_some(DeadListener(listener))
     }
 

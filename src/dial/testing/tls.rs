@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use native_tls::{TlsAcceptor, TlsStream};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, PublicKeyData, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, PublicKeyData,
+    date_time_ymd,
 };
 
 use super::Server;
@@ -31,7 +32,8 @@ pub(crate) struct Certified {
 impl Authority {
     pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
-        // A name of its own, or its certificates would count as signed by themselves, or by another authority.
+        // A name of its own, or its certificates would count as signed by themselves, or by another
+        // authority.
         static MADE: AtomicUsize = AtomicUsize::new(0);
         let name = format!("authority {}", MADE.fetch_add(1, Ordering::Relaxed));
         params.distinguished_name.push(DnType::CommonName, name);
@@ -64,14 +66,22 @@ impl Authority {
 
     fn sign(&self, params: CertificateParams) -> Certified {
         let key = KeyPair::generate().unwrap();
-        Certified { certificate: params.signed_by(&key, &self.0).unwrap().pem(), key: key.serialize_pem() }
+        Certified {
+            certificate: params.signed_by(&key, &self.0).unwrap().pem(),
+            key: key.serialize_pem(),
+        }
     }
 }
 
 impl Certified {
     /// A server with this certificate. Where the handshake fails, the script is not run.
-    pub(crate) fn serve(&self, script: impl FnOnce(TlsStream<TcpStream>) + Send + 'static) -> Server {
-        let identity = native_tls::Identity::from_pkcs8(self.certificate.as_bytes(), self.key.as_bytes()).unwrap();
+    pub(crate) fn serve(
+        &self,
+        script: impl FnOnce(TlsStream<TcpStream>) + Send + 'static,
+    ) -> Server {
+        let identity =
+            native_tls::Identity::from_pkcs8(self.certificate.as_bytes(), self.key.as_bytes())
+                .unwrap();
         let acceptor = TlsAcceptor::new(identity).unwrap();
         Server::start(move |tcp| {
             // What was written is on its way.

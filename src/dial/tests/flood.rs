@@ -1,5 +1,6 @@
-//! A server that says, within TLS, endlessly what means nothing: it must not keep a thread to itself. rustls is the server,
-//! which makes one flight of it all; as a client it refuses one of that length.
+//! A server that says, within TLS, endlessly what means nothing: it must not keep a thread to
+//! itself. rustls is the server, which makes one flight of it all; as a client it refuses one of
+//! that length.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -23,11 +24,13 @@ use crate::transport::{Socket, Transport};
 const ENOUGH: usize = 1 << 20;
 const TICKETS: usize = 60_000;
 
-/// A server whose handshake ends with session tickets (RFC 8446 §4.6.1), each in a record of its own.
+/// A server whose handshake ends with session tickets (RFC 8446 §4.6.1), each in a record of its
+/// own.
 fn flood(certified: &Certified) -> Server {
     let chain = vec![CertificateDer::from_pem_slice(certified.certificate.as_bytes()).unwrap()];
     let key = PrivateKeyDer::from_pem_slice(certified.key.as_bytes()).unwrap();
-    let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+    let builder =
+        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
     let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
     let mut config = builder.with_single_cert(chain, key).unwrap();
     config.send_tls13_tickets = TICKETS;
@@ -54,7 +57,8 @@ fn flood(certified: &Certified) -> Server {
     })
 }
 
-/// TCP with which there is always more to read: it waits for it. Cancels the connect when enough has been.
+/// TCP with which there is always more to read: it waits for it. Cancels the connect when enough
+/// has been.
 struct AlwaysMore {
     tcp: TcpStream,
     read: Arc<AtomicUsize>,
@@ -97,7 +101,8 @@ fn a_flood_of_records_with_nothing_in_them_lets_others_have_their_turn() {
     let (read, cancel) = (Arc::new(AtomicUsize::new(0)), Cancel::new());
     let transport = AlwaysMore { tcp, read: Arc::clone(&read), cancel: cancel.clone() };
     let mut config = trusting(&authority, TlsBackend::NativeTls);
-    config.route = Route { socket: Some(ReadyMade::new(Socket::from(transport))), ..Route::default() };
+    config.route =
+        Route { socket: Some(ReadyMade::new(Socket::from(transport))), ..Route::default() };
     let target = Target::new(&format!("wss://localhost:{}/", server.port), &config).unwrap();
     let result = connect(&target, LONG, &cancel);
     assert!(matches!(result, Err(Failure::Cancelled)), "{:?}", result.map(drop));

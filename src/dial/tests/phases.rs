@@ -3,7 +3,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::super::testing::{DeadListener, LONG, Server, dial, read_request, switching, text, wait_for_end};
+use super::super::testing::{
+    DeadListener, LONG, Server, dial, read_request, switching, text, wait_for_end,
+};
 use super::super::{Cancel, Failure, Target, connect};
 use crate::config::Config;
 use crate::error::{Error, Phase};
@@ -64,9 +66,14 @@ fn a_server_that_drips_its_head_times_out_too() {
 fn a_timeout_names_phase_peer_and_limit() {
     let server = Server::start(|mut stream| wait_for_end(&mut stream));
     let (port, after) = (server.port, Duration::from_millis(50));
-    let error = server.join(text(dial(&format!("ws://127.0.0.1:{port}/?token=secret"), &Config::default(), after)));
-    let told =
-        format!("WebSocket upgrade by 127.0.0.1:{port}: not done within the connect_timeout of 50ms (is this its");
+    let error = server.join(text(dial(
+        &format!("ws://127.0.0.1:{port}/?token=secret"),
+        &Config::default(),
+        after,
+    )));
+    let told = format!(
+        "WebSocket upgrade by 127.0.0.1:{port}: not done within the connect_timeout of 50ms (is this its"
+    );
     assert!(error.starts_with(&told), "{error}");
 }
 
@@ -76,7 +83,8 @@ fn a_timeout_beyond_the_clock_is_none() {
         let request = read_request(&mut stream);
         stream.write_all(switching(&request).as_bytes()).unwrap();
     });
-    let result = dial(&format!("ws://127.0.0.1:{}/", server.port), &Config::default(), Duration::MAX);
+    let result =
+        dial(&format!("ws://127.0.0.1:{}/", server.port), &Config::default(), Duration::MAX);
     assert!(server.join(result).is_ok());
 }
 
@@ -87,7 +95,10 @@ fn a_cancel_before_connecting_opens_no_socket() {
     // Nobody listens on port 1, so that anything but `Cancelled` would show.
     let target = Target::new("ws://127.0.0.1:1/", &Config::default()).unwrap();
     assert!(matches!(connect(&target, LONG, &cancel), Err(Failure::Cancelled)));
-    assert!(matches!(connect(&target, LONG, &cancel), Err(Failure::Cancelled)), "a cancel is for good");
+    assert!(
+        matches!(connect(&target, LONG, &cancel), Err(Failure::Cancelled)),
+        "a cancel is for good"
+    );
 }
 
 /// Connects and cancels as soon as `reached` hears something.
@@ -137,7 +148,9 @@ fn a_cancel_ends_the_tls_handshake_at_once() {
 
 #[test]
 fn a_cancel_ends_the_upgrade_at_once() {
-    for beginning in ["", "HTTP/1.1 101 Swi", "HTTP/1.1 403 Forbidden\r\nContent-Length: 10\r\n\r\nhal"] {
+    for beginning in
+        ["", "HTTP/1.1 101 Swi", "HTTP/1.1 403 Forbidden\r\nContent-Length: 10\r\n\r\nhal"]
+    {
         let (reach, reached) = mpsc::channel();
         let server = Server::start(move |mut stream| {
             read_request(&mut stream);

@@ -1,4 +1,5 @@
-//! What proxies answer, and what goes through them: scripted proxies and servers, each on a thread of its own.
+//! What proxies answer, and what goes through them: scripted proxies and servers, each on a thread
+//! of its own.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -16,12 +17,19 @@ use crate::error::{Error, Phase, ProxyRefusal};
 const URL: &str = "ws://server.invalid/chat?token=secret";
 
 fn through(scheme: &str, port: u16) -> Config {
-    let user_info = if scheme == "socks4" || scheme == "socks4a" { "alice" } else { "alice:secret" };
-    Config { proxy: ProxyChoice::Url(format!("{scheme}://{user_info}@127.0.0.1:{port}")), ..Config::default() }
+    let user_info =
+        if scheme == "socks4" || scheme == "socks4a" { "alice" } else { "alice:secret" };
+    Config {
+        proxy: ProxyChoice::Url(format!("{scheme}://{user_info}@127.0.0.1:{port}")),
+        ..Config::default()
+    }
 }
 
 /// Connects to `URL` through a proxy that does what the script says, and waits for its end.
-fn connect(scheme: &str, script: impl FnOnce(TcpStream) + Send + 'static) -> Result<Connected, Failure> {
+fn connect(
+    scheme: &str,
+    script: impl FnOnce(TcpStream) + Send + 'static,
+) -> Result<Connected, Failure> {
     let proxy = Server::start(script);
     let result = dial(URL, &through(scheme, proxy.port), LONG);
     proxy.join(result)
@@ -35,7 +43,8 @@ fn refusal(result: Result<Connected, Failure>) -> ProxyRefusal {
     }
 }
 
-/// Reads a SOCKS5 greeting with a login, lets the client in, and reads its request for `server.invalid`.
+/// Reads a SOCKS5 greeting with a login, lets the client in, and reads its request for
+/// `server.invalid`.
 fn welcome(stream: &mut TcpStream) -> Vec<u8> {
     stream.read_exact(&mut [0; 4]).unwrap();
     stream.write_all(&[5, 2]).unwrap();
@@ -51,7 +60,10 @@ fn connect_opens_a_tunnel_in_which_the_upgrade_is_the_servers() {
     let connected = connect("http", |mut stream| {
         let request = read_request(&mut stream);
         let authorization = "Proxy-Authorization: Basic YWxpY2U6c2VjcmV0";
-        assert_eq!(request, ["CONNECT server.invalid:80 HTTP/1.1", "Host: server.invalid:80", authorization]);
+        assert_eq!(
+            request,
+            ["CONNECT server.invalid:80 HTTP/1.1", "Host: server.invalid:80", authorization]
+        );
         stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").unwrap();
         let request = read_request(&mut stream);
         assert_eq!(request[..2], ["GET /chat?token=secret HTTP/1.1", "Host: server.invalid"]);
@@ -86,7 +98,9 @@ fn what_comes_together_with_the_proxys_answer_is_the_servers() {
     ];
     for (scheme, script) in scripts {
         match connect(scheme, script) {
-            Err(Failure::Error(Error::Rejected(rejection))) => assert_eq!(rejection.body, b"no", "{scheme}"),
+            Err(Failure::Error(Error::Rejected(rejection))) => {
+                assert_eq!(rejection.body, b"no", "{scheme}")
+            }
             other => panic!("{scheme}: {}", text(other)),
         }
     }
@@ -97,14 +111,18 @@ fn an_answer_may_come_byte_by_byte() {
     let result = connect("socks5h", |mut stream| {
         stream.set_nodelay(true).unwrap();
         welcome(&mut stream);
-        b"\x05\0\0\x03\x05proxy\0\0HTTP/1.1 403 x\r\n\r\n".iter().for_each(|byte| stream.write_all(&[*byte]).unwrap());
+        b"\x05\0\0\x03\x05proxy\0\0HTTP/1.1 403 x\r\n\r\n"
+            .iter()
+            .for_each(|byte| stream.write_all(&[*byte]).unwrap());
         wait_for_end(&mut stream);
     });
     assert!(text(result).contains("HTTP status 403"));
     let result = connect("http", |mut stream| {
         stream.set_nodelay(true).unwrap();
         read_request(&mut stream);
-        b"HTTP/1.0 200 OK\r\n\r\nHTTP/1.1 403 x\r\n\r\n".iter().for_each(|byte| stream.write_all(&[*byte]).unwrap());
+        b"HTTP/1.0 200 OK\r\n\r\nHTTP/1.1 403 x\r\n\r\n"
+            .iter()
+            .for_each(|byte| stream.write_all(&[*byte]).unwrap());
         wait_for_end(&mut stream);
     });
     assert!(text(result).contains("HTTP status 403"));
@@ -112,13 +130,17 @@ fn an_answer_may_come_byte_by_byte() {
 
 #[test]
 fn a_refusal_names_proxy_and_server_and_no_credential() {
-    let proxy =
-        Server::answering("HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm=\"x\"\r\nContent-Length: 9\r\n\r\n");
+    let proxy = Server::answering(
+        "HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm=\"x\"\r\nContent-Length: 9\r\n\r\n",
+    );
     let port = proxy.port;
     let result = dial(URL, &through("http", port), LONG);
     let error = text(proxy.join(result));
     let expected = "HTTP status 407 (Proxy Authentication Required): it does not take this user name and password";
-    assert_eq!(error, format!("the proxy http://127.0.0.1:{port} opened no way to server.invalid:80: {expected}"));
+    assert_eq!(
+        error,
+        format!("the proxy http://127.0.0.1:{port} opened no way to server.invalid:80: {expected}")
+    );
 
     let refused = refusal(connect("socks5h", |mut stream| {
         welcome(&mut stream);
@@ -150,7 +172,9 @@ fn garbage_and_endless_heads_are_refused_in_bounded_memory() {
 
 #[test]
 fn a_proxy_that_hangs_up_is_a_network_error_that_names_it() {
-    for (answer, says) in [("", "hung up without an answer (does it speak http on"), ("HTTP/1.1 20", "in the middle")] {
+    for (answer, says) in
+        [("", "hung up without an answer (does it speak http on"), ("HTTP/1.1 20", "in the middle")]
+    {
         let proxy = Server::start(move |mut stream| {
             read_request(&mut stream);
             stream.write_all(answer.as_bytes()).unwrap();
@@ -161,8 +185,9 @@ fn a_proxy_that_hangs_up_is_a_network_error_that_names_it() {
         assert!(matches!(&result, Err(Failure::Error(Error::Network { phase: Phase::Proxy, .. }))));
         let error = text(result);
         assert!(
-            error.starts_with(&format!("asking the proxy 127.0.0.1:{port} for server.invalid:80: it "))
-                && error.contains(says),
+            error.starts_with(&format!(
+                "asking the proxy 127.0.0.1:{port} for server.invalid:80: it "
+            )) && error.contains(says),
             "{error}"
         );
     }
@@ -173,7 +198,8 @@ fn a_proxy_that_hangs_up_is_a_network_error_that_names_it() {
 
 #[test]
 fn a_proxy_that_is_not_there_is_told_from_a_server_that_is_not() {
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port();
+    let port =
+        TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port();
     let error = text(dial(URL, &through("socks5h", port), LONG));
     assert!(error.starts_with(&format!("connecting to the proxy 127.0.0.1:{port}: ")), "{error}");
 }
@@ -185,7 +211,9 @@ fn behind_the_proxy_errors_name_the_server_again() {
         stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
         read_request(&mut stream);
     });
-    assert!(text(result).starts_with("WebSocket upgrade by server.invalid:80: the server hung up without an answer"));
+    assert!(text(result).starts_with(
+        "WebSocket upgrade by server.invalid:80: the server hung up without an answer"
+    ));
 }
 
 #[test]
@@ -222,7 +250,9 @@ fn every_silence_of_a_proxy_times_out_in_its_phase() {
 
 #[test]
 fn a_cancel_ends_the_wait_for_a_proxy_at_once() {
-    for (scheme, beginning) in [("http", ""), ("http", "HTTP/1.1 20"), ("socks5h", ""), ("socks4a", "\0")] {
+    for (scheme, beginning) in
+        [("http", ""), ("http", "HTTP/1.1 20"), ("socks5h", ""), ("socks4a", "\0")]
+    {
         let (reach, reached) = mpsc::channel();
         let proxy = Server::start(move |mut stream| {
             stream.read_exact(&mut [0; 4]).unwrap();
@@ -262,7 +292,9 @@ mod secure {
     use crate::tls::TlsBackend;
 
     fn acceptor(certified: &Certified) -> TlsAcceptor {
-        let identity = Identity::from_pkcs8(certified.certificate.as_bytes(), certified.key.as_bytes()).unwrap();
+        let identity =
+            Identity::from_pkcs8(certified.certificate.as_bytes(), certified.key.as_bytes())
+                .unwrap();
         TlsAcceptor::new(identity).unwrap()
     }
 
@@ -324,9 +356,13 @@ mod secure {
         // A server's authority vouches for no proxy.
         let proxy = servers.certify("127.0.0.1").serve(|mut outer| wait_for_end(&mut outer));
         let port = proxy.port;
-        let result = dial("wss://server.invalid/", &config(&servers, &proxies, backend, port), LONG);
+        let result =
+            dial("wss://server.invalid/", &config(&servers, &proxies, backend, port), LONG);
         let error = text(proxy.join(result));
-        assert!(error.starts_with(&format!("TLS handshake with the proxy 127.0.0.1:{port}: ")), "{error}");
+        assert!(
+            error.starts_with(&format!("TLS handshake with the proxy 127.0.0.1:{port}: ")),
+            "{error}"
+        );
         // Nor the other way round, whatever tunnel it comes through.
         let inner = acceptor(&proxies.certify("server.invalid"));
         let proxy = proxies.certify("127.0.0.1").serve(move |mut outer| {
@@ -334,7 +370,8 @@ mod secure {
             outer.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
             assert!(inner.accept(outer).is_err());
         });
-        let result = dial("wss://server.invalid/", &config(&servers, &proxies, backend, proxy.port), LONG);
+        let result =
+            dial("wss://server.invalid/", &config(&servers, &proxies, backend, proxy.port), LONG);
         let error = text(proxy.join(result));
         assert!(error.starts_with("TLS handshake with server.invalid:443: "), "{error}");
     }
@@ -362,9 +399,16 @@ mod secure {
                 garble(outer);
             });
             let port = proxy.port;
-            let result = dial(&format!("{url}://server.invalid/"), &config(&servers, &proxies, backend, port), LONG);
+            let result = dial(
+                &format!("{url}://server.invalid/"),
+                &config(&servers, &proxies, backend, port),
+                LONG,
+            );
             let error = text(proxy.join(result));
-            assert!(error.starts_with(&format!("TLS handshake with the proxy 127.0.0.1:{port}: ")), "{error}");
+            assert!(
+                error.starts_with(&format!("TLS handshake with the proxy 127.0.0.1:{port}: ")),
+                "{error}"
+            );
         }
         // And in the middle of everything.
         let proxy = proxies.certify("127.0.0.1").serve(move |mut outer| {
@@ -375,7 +419,8 @@ mod secure {
             garble(outer);
         });
         let port = proxy.port;
-        let connected = dial("ws://server.invalid/", &config(&servers, &proxies, backend, port), LONG);
+        let connected =
+            dial("ws://server.invalid/", &config(&servers, &proxies, backend, port), LONG);
         let mut stream = connected.unwrap_or_else(|failure| panic!("{failure:?}")).stream;
         let mut error = String::new();
         drive(&mut stream, |stream| match stream.read(&mut [0; 100]) {
@@ -398,7 +443,10 @@ mod secure {
         });
         let result = dial(URL, &through("https", proxy.port), LONG);
         let error = text(proxy.join(result));
-        assert!(error.contains("does not speak TLS on this port") && error.contains("http://"), "{error}");
+        assert!(
+            error.contains("does not speak TLS on this port") && error.contains("http://"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -16,7 +16,9 @@ fn following(max_redirects: u32) -> Config {
 
 fn redirecting(status: u16, location: &str) -> Server {
     // More of a body than one waits for.
-    Server::answering(format!("HTTP/1.1 {status} x\r\nLocation: {location}\r\nContent-Length: 99\r\n\r\nmoved"))
+    Server::answering(format!(
+        "HTTP/1.1 {status} x\r\nLocation: {location}\r\nContent-Length: 99\r\n\r\nmoved"
+    ))
 }
 
 /// A server that opens the WebSocket and gives the request's lines.
@@ -73,7 +75,10 @@ fn a_redirect_within_the_origin_keeps_the_credentials_and_one_out_of_it_loses_th
     assert!(connected.is_ok(), "{}", text(connected));
     let request = requests.recv().unwrap().join("\n");
     assert!(!request.contains("secret") && !request.contains("Authorization"), "{request}");
-    assert!(request.contains("User-Agent: test") && request.contains("Sec-WebSocket-Protocol: v1"), "{request}");
+    assert!(
+        request.contains("User-Agent: test") && request.contains("Sec-WebSocket-Protocol: v1"),
+        "{request}"
+    );
     drop(connected);
     last.join(());
     first.join(());
@@ -81,7 +86,9 @@ fn a_redirect_within_the_origin_keeps_the_credentials_and_one_out_of_it_loses_th
     // Two connections to one port.
     let server = Server::taking(2, |i, mut stream| {
         let request = read_request(&mut stream);
-        for line in ["Authorization: Basic dXNlcjpzZWNyZXQ=", "X-Api-Key: secret", "Cookie: a=secret"] {
+        for line in
+            ["Authorization: Basic dXNlcjpzZWNyZXQ=", "X-Api-Key: secret", "Cookie: a=secret"]
+        {
             assert!(request.iter().any(|sent| sent == line), "{i}: {request:?}");
         }
         let answer = match i {
@@ -90,7 +97,8 @@ fn a_redirect_within_the_origin_keeps_the_credentials_and_one_out_of_it_loses_th
         };
         stream.write_all(answer.as_bytes()).unwrap();
     });
-    let connected = dial(&format!("ws://user:secret@127.0.0.1:{}/here", server.port), &config, LONG);
+    let connected =
+        dial(&format!("ws://user:secret@127.0.0.1:{}/here", server.port), &config, LONG);
     assert!(connected.is_ok(), "{}", text(connected));
     server.join(());
 }
@@ -100,9 +108,12 @@ fn a_circle_ends_with_the_number_that_is_allowed() {
     for max in [0, 1, 4] {
         let server = Server::taking(max + 1, |_, mut stream| {
             read_request(&mut stream);
-            stream.write_all(b"HTTP/1.1 302 x\r\nLocation: /again\r\nContent-Length: 5\r\n\r\nagain").unwrap();
+            stream
+                .write_all(b"HTTP/1.1 302 x\r\nLocation: /again\r\nContent-Length: 5\r\n\r\nagain")
+                .unwrap();
         });
-        let result = dial(&format!("ws://127.0.0.1:{}/again", server.port), &following(max as u32), LONG);
+        let result =
+            dial(&format!("ws://127.0.0.1:{}/again", server.port), &following(max as u32), LONG);
         let rejection = rejection(server.join(result));
         assert_eq!((rejection.status, rejection.body.as_slice()), (302, &b"again"[..]));
         match max {
@@ -130,7 +141,10 @@ fn what_cannot_be_followed_is_a_rejection_that_says_why() {
         let rejection = rejection(server.join(result));
         match why {
             None => assert_eq!(rejection.not_followed, None, "{answer}"),
-            Some(why) => assert!(rejection.not_followed.as_ref().is_some_and(|said| said.contains(why)), "{rejection}"),
+            Some(why) => assert!(
+                rejection.not_followed.as_ref().is_some_and(|said| said.contains(why)),
+                "{rejection}"
+            ),
         }
         assert!(!rejection.to_string().contains("secret"), "{rejection}");
     }
@@ -147,7 +161,10 @@ fn what_fails_behind_a_redirect_names_who_failed() {
     let last = Server::start(|mut stream| drop(read_request(&mut stream)));
     let (first, port) = (redirecting(302, &format!("ws://127.0.0.1:{}/", last.port)), last.port);
     let error = text(dial(&format!("ws://127.0.0.1:{}/", first.port), &following(5), LONG));
-    assert!(error.starts_with(&format!("WebSocket upgrade by 127.0.0.1:{port}: the server hung up")), "{error}");
+    assert!(
+        error.starts_with(&format!("WebSocket upgrade by 127.0.0.1:{port}: the server hung up")),
+        "{error}"
+    );
     last.join(());
     first.join(());
 }

@@ -19,7 +19,12 @@ fn accept(mut stream: impl Read + Write) {
 }
 
 /// Connects to a server that has `host`'s certificate from `authority`, by `wss://` and `name`.
-fn connect(authority: &Authority, host: &str, name: &str, config: &Config) -> Result<Connected, Failure> {
+fn connect(
+    authority: &Authority,
+    host: &str,
+    name: &str,
+    config: &Config,
+) -> Result<Connected, Failure> {
     let server = authority.certify(host).serve(accept);
     let result = dial(&format!("wss://{name}:{}/", server.port), config, LONG);
     // The server waits for the end of what was opened.
@@ -69,7 +74,10 @@ fn a_certificate_that_is_not_trusted_says_why_and_what_to_do() {
             let result = connect(&authority, host, "127.0.0.1", &config);
             assert!(matches!(result, Err(Failure::Error(Error::Tls { .. }))), "{says}");
             let error = text(result);
-            assert!(error.contains("its certificate is not accepted") && error.contains(says), "{error}");
+            assert!(
+                error.contains("its certificate is not accepted") && error.contains(says),
+                "{error}"
+            );
         }
         let expired = authority.certify_until_2020("127.0.0.1").serve(accept);
         let error = text(expired.connect_tls(&trusting(&authority, backend)));
@@ -93,7 +101,12 @@ fn options_change_what_is_accepted() {
                     .danger_accept_invalid_hostnames(true),
             ),
             ("127.0.0.1", TlsConfig::new().backend(backend).danger_accept_invalid_certs(true)),
-            ("127.0.0.1", root().root_certificate(Authority::new().pem() + &authority.pem()).only_these_roots(true)),
+            (
+                "127.0.0.1",
+                root()
+                    .root_certificate(Authority::new().pem() + &authority.pem())
+                    .only_these_roots(true),
+            ),
         ] {
             let shown = format!("{tls:?}");
             let connected = connect(&authority, host, "127.0.0.1", &with(tls));
@@ -119,8 +132,9 @@ fn a_ready_made_rustls_configuration_is_used() {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(authority.der().into()).unwrap();
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let ready_made =
-        rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let ready_made = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap();
     let ready_made = ready_made.with_root_certificates(roots).with_no_client_auth();
     let tls = TlsConfig::new().rustls(ready_made).server_name("other.example");
     assert!(connect(&authority, "other.example", "127.0.0.1", &with(tls)).is_ok());
@@ -134,7 +148,10 @@ fn a_server_without_tls_is_told_by_its_answer() {
             stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
         });
         let error = text(server.connect_tls(&with(TlsConfig::new().backend(backend))));
-        assert!(error.contains("does not speak TLS on this port") && error.contains("ws://"), "{error}");
+        assert!(
+            error.contains("does not speak TLS on this port") && error.contains("ws://"),
+            "{error}"
+        );
     });
 }
 
@@ -173,7 +190,8 @@ fn nothing_stays_hidden_in_the_session() {
         const FRAMES: usize = 100_000;
         let authority = Authority::new();
         let server = authority.certify("127.0.0.1").serve(|mut stream| {
-            // Head and frames as one write, so that a record begins with the one and ends with the other.
+            // Head and frames as one write, so that a record begins with the one and ends with the
+            // other.
             let mut bytes = switching(&read_request(&mut stream)).into_bytes();
             bytes.extend(pattern(FRAMES));
             stream.write_all(&bytes).unwrap();
@@ -181,7 +199,8 @@ fn nothing_stays_hidden_in_the_session() {
         });
         let url = format!("wss://127.0.0.1:{}/", server.port);
         let Connected { mut stream, leftover: mut bytes, .. } =
-            dial(&url, &trusting(&authority, backend), LONG).unwrap_or_else(|failure| panic!("{failure:?}"));
+            dial(&url, &trusting(&authority, backend), LONG)
+                .unwrap_or_else(|failure| panic!("{failure:?}"));
         assert!(!bytes.is_empty(), "the first record had frames");
         // Driven by events alone: what the session hid, none would tell of.
         drive(&mut stream, |stream| {
@@ -214,8 +233,9 @@ fn what_is_written_in_pieces_arrives_whole_and_an_end_without_close_notify_is_an
             wait_for_end(stream.get_mut());
         });
         let url = format!("wss://127.0.0.1:{}/", server.port);
-        let mut stream =
-            dial(&url, &trusting(&authority, backend), LONG).unwrap_or_else(|failure| panic!("{failure:?}")).stream;
+        let mut stream = dial(&url, &trusting(&authority, backend), LONG)
+            .unwrap_or_else(|failure| panic!("{failure:?}"))
+            .stream;
         let (bytes, mut written) = (pattern(LENGTH), 0);
         drive(&mut stream, |stream| {
             written += stream.write(&bytes[written..])?;
@@ -243,7 +263,8 @@ fn an_end_behind_the_last_bytes_needs_no_event() {
             wait_for_end(stream.get_mut());
         });
         let url = format!("wss://127.0.0.1:{}/", server.port);
-        let stream = dial(&url, &trusting(&authority, backend), LONG).unwrap_or_else(|failure| panic!("{failure:?}"));
+        let stream = dial(&url, &trusting(&authority, backend), LONG)
+            .unwrap_or_else(|failure| panic!("{failure:?}"));
         let stream = stream.stream;
         let mut buf = [0; 100];
         while stream.has_more() {
@@ -275,10 +296,11 @@ fn a_short_read_has_taken_all_there_was() {
             wait_for_end(&mut stream);
         });
         let url = format!("wss://127.0.0.1:{}/", server.port);
-        let Connected { stream, leftover, .. } =
-            dial(&url, &trusting(&authority, backend), LONG).unwrap_or_else(|failure| panic!("{failure:?}"));
+        let Connected { stream, leftover, .. } = dial(&url, &trusting(&authority, backend), LONG)
+            .unwrap_or_else(|failure| panic!("{failure:?}"));
         all_is_there.recv_timeout(LONG).unwrap();
-        // Buffers that end within records, at their end, and beyond: as long as each comes back full, there may be more.
+        // Buffers that end within records, at their end, and beyond: as long as each comes back
+        // full, there may be more.
         let mut received = leftover;
         for size in [1, 100, 16 << 10, 1000, 5000, 7, 256 << 10] {
             let mut buf = vec![0; size];
@@ -312,7 +334,9 @@ fn what_the_library_says_goes_out_before_what_is_encrypted_after_it() {
             stream.layer().unwrap().has_said(&ALERT_IN_THE_CLEAR);
             match then {
                 "write" => assert_eq!(stream.write(b"x").unwrap(), 1),
-                "read" => assert_eq!(stream.read(&mut [0; 1]).unwrap_err().kind(), ErrorKind::WouldBlock),
+                "read" => {
+                    assert_eq!(stream.read(&mut [0; 1]).unwrap_err().kind(), ErrorKind::WouldBlock)
+                }
                 _ => stream.shutdown(),
             }
             server.join(stream);
@@ -354,7 +378,8 @@ pub(super) fn pattern(length: usize) -> Vec<u8> {
 
 impl Server {
     fn connect_tls(self, config: &Config) -> Result<Connected, Failure> {
-        let result = dial(&format!("wss://127.0.0.1:{}/", self.port), config, Duration::from_secs(20));
+        let result =
+            dial(&format!("wss://127.0.0.1:{}/", self.port), config, Duration::from_secs(20));
         self.join(result)
     }
 }

@@ -10,7 +10,8 @@ use crate::error::{Error, Phase, Rejection};
 /// A server that answers rightly, with `more` headers before the empty line and `frames` behind it.
 fn accepting(more: &'static str, frames: &'static [u8]) -> Server {
     Server::start(move |mut stream| {
-        let head = switching(&read_request(&mut stream)).replace("\r\n\r\n", &format!("\r\n{more}\r\n"));
+        let head =
+            switching(&read_request(&mut stream)).replace("\r\n\r\n", &format!("\r\n{more}\r\n"));
         stream.write_all(&[head.as_bytes(), frames].concat()).unwrap();
         wait_for_end(&mut stream);
     })
@@ -55,7 +56,10 @@ fn the_server_gets_the_request_and_the_client_the_handshake() {
     };
     open(server, &config, |connected| {
         let handshake = &connected.handshake;
-        assert_eq!((handshake.status(), handshake.subprotocol(), handshake.extensions()), (101, Some("v1"), None));
+        assert_eq!(
+            (handshake.status(), handshake.subprotocol(), handshake.extensions()),
+            (101, Some("v1"), None)
+        );
         assert!(handshake.headers().get_all("set-cookie").eq(["a=b", "c=d"]));
         assert_eq!(handshake.peer_addr().map(|address| address.port()), Some(port));
         assert!(handshake.local_addr().is_some_and(|address| address.ip().is_loopback()));
@@ -74,8 +78,8 @@ fn the_first_frames_are_kept() {
 fn a_head_may_come_byte_by_byte() {
     let server = Server::start(|mut stream| {
         stream.set_nodelay(true).unwrap();
-        let head =
-            switching(&read_request(&mut stream)).replace("\r\n\r\n", &format!("\r\nX: {}\r\n\r\n", "x".repeat(2000)));
+        let head = switching(&read_request(&mut stream))
+            .replace("\r\n\r\n", &format!("\r\nX: {}\r\n\r\n", "x".repeat(2000)));
         head.bytes().for_each(|byte| stream.write_all(&[byte]).unwrap());
         wait_for_end(&mut stream);
     });
@@ -109,8 +113,10 @@ fn a_head_may_be_64_kib_long_and_no_longer() {
     let error = text(answer((64 << 10) + 1).connect(&Config::default()));
     assert!(error.ends_with("the response head is over 64 KiB long"), "{error}");
     // Nor may it be endless, in one head or in many.
-    for endless in ["HTTP/1.1 101 x\r\nX: ".to_owned() + &"x".repeat(1 << 20), "HTTP/1.1 100 x\r\n\r\n".repeat(1 << 14)]
-    {
+    for endless in [
+        "HTTP/1.1 101 x\r\nX: ".to_owned() + &"x".repeat(1 << 20),
+        "HTTP/1.1 100 x\r\n\r\n".repeat(1 << 14),
+    ] {
         let error = text(Server::answering(endless).connect(&Config::default()));
         assert!(error.ends_with("the response head is over 64 KiB long"), "{error}");
     }
@@ -118,8 +124,9 @@ fn a_head_may_be_64_kib_long_and_no_longer() {
 
 #[test]
 fn a_redirect_is_a_rejection_that_tells_where_to() {
-    let rejection =
-        rejection(Server::answering("HTTP/1.1 302 Found\r\nLocation: wss://other/\r\nContent-Length: 0\r\n\r\n"));
+    let rejection = rejection(Server::answering(
+        "HTTP/1.1 302 Found\r\nLocation: wss://other/\r\nContent-Length: 0\r\n\r\n",
+    ));
     assert_eq!((rejection.status, rejection.headers.get("location")), (302, Some("wss://other/")));
     let shown = rejection.to_string();
     assert!(
@@ -145,7 +152,10 @@ fn a_rejection_carries_its_body() {
     ] {
         let began = Instant::now();
         assert_eq!(rejection(Server::answering(response)).body, body, "{response}");
-        assert!(began.elapsed() < Duration::from_millis(900), "{response}: the body's end was not seen");
+        assert!(
+            began.elapsed() < Duration::from_millis(900),
+            "{response}: the body's end was not seen"
+        );
     }
     let hangs_up = Server::start(|mut stream| {
         read_request(&mut stream);
@@ -187,26 +197,35 @@ fn an_answer_that_is_no_upgrade_says_what_is_wrong() {
     }
     let error = text(accepting("Sec-WebSocket-Protocol: v1\r\n", b"").connect(&Config::default()));
     assert!(error.contains("subprotocol `v1`, which was not offered"), "{error}");
-    let error = text(accepting("Sec-WebSocket-Extensions: permessage-deflate\r\n", b"").connect(&Config::default()));
+    let error = text(
+        accepting("Sec-WebSocket-Extensions: permessage-deflate\r\n", b"")
+            .connect(&Config::default()),
+    );
     assert!(error.contains("extension `permessage-deflate`, which was not offered"), "{error}");
 }
 
 #[test]
 fn a_server_that_hangs_up_is_a_network_error_of_the_upgrade() {
-    for (beginning, says) in [("", "without an answer"), ("HTTP/1.1 101 Swi", "in the middle of its response head")] {
+    for (beginning, says) in
+        [("", "without an answer"), ("HTTP/1.1 101 Swi", "in the middle of its response head")]
+    {
         let server = Server::start(move |mut stream| {
             read_request(&mut stream);
             stream.write_all(beginning.as_bytes()).unwrap();
         });
         let result = server.connect(&Config::default());
-        assert!(matches!(result, Err(Failure::Error(Error::Network { phase: Phase::Upgrade, .. }))), "{says}");
+        assert!(
+            matches!(result, Err(Failure::Error(Error::Network { phase: Phase::Upgrade, .. }))),
+            "{says}"
+        );
         assert!(text(result).contains(says));
     }
 }
 
 #[test]
 fn a_port_where_nobody_listens_is_a_network_error_of_connecting() {
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port();
+    let port =
+        TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port();
     let result = dial(&format!("ws://127.0.0.1:{port}/"), &Config::default(), LONG);
     assert!(matches!(result, Err(Failure::Error(Error::Network { phase: Phase::Connect, .. }))));
     assert!(text(result).starts_with(&format!("connecting to 127.0.0.1:{port}: ")));

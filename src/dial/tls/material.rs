@@ -1,5 +1,6 @@
-//! Certificates and keys as they are handed in, bytes or files, PEM or DER: reads them, and says what is wrong with them
-//! before a TLS library does, whose words are less helpful. The only file that reads certificate files.
+//! Certificates and keys as they are handed in, bytes or files, PEM or DER: reads them, and says
+//! what is wrong with them before a TLS library does, whose words are less helpful. The only file
+//! that reads certificate files.
 
 use std::borrow::Cow;
 use std::fs;
@@ -41,7 +42,8 @@ pub(super) fn chain(certificates: &Material) -> Result<Named<'_>, Error> {
     Ok(chain)
 }
 
-/// Reads a private key in PEM, in PKCS#8 form: without what stands before it (OpenSSL writes attributes there).
+/// Reads a private key in PEM, in PKCS#8 form: without what stands before it (OpenSSL writes
+/// attributes there).
 pub(super) fn key(key: &Material) -> Result<Named<'_>, Error> {
     let mut key = read(format!("{}, its key", describe("identity_pem", key)), key)?;
     let start = pkcs8_key(&key.bytes).map_err(|problem| key.invalid(problem))?;
@@ -59,7 +61,9 @@ fn pkcs8_key(pem: &[u8]) -> Result<usize, &'static str> {
         return Ok(start);
     }
     if contains(pem, b"-----BEGIN ENCRYPTED PRIVATE KEY-----") {
-        return Err("is encrypted: decrypt it with `openssl pkcs8 -in key.pem -out plain.pem`, or use identity_pkcs12");
+        return Err(
+            "is encrypted: decrypt it with `openssl pkcs8 -in key.pem -out plain.pem`, or use identity_pkcs12",
+        );
     }
     if contains(pem, b"PRIVATE KEY-----") {
         return Err("is not in PKCS#8 form (`-----BEGIN PRIVATE KEY-----`): convert it with \
@@ -80,12 +84,13 @@ fn describe(option: &str, material: &Material) -> String {
 }
 
 fn read(what: String, material: &Material) -> Result<Named<'_>, Error> {
-    let bytes = match material {
-        Material::Bytes(bytes) => Cow::Borrowed(bytes.as_slice()),
-        Material::File(path) => Cow::Owned(
-            fs::read(path).map_err(|error| Error::invalid(what.as_str(), format!("cannot be read: {error}")))?,
-        ),
-    };
+    let bytes =
+        match material {
+            Material::Bytes(bytes) => Cow::Borrowed(bytes.as_slice()),
+            Material::File(path) => Cow::Owned(fs::read(path).map_err(|error| {
+                Error::invalid(what.as_str(), format!("cannot be read: {error}"))
+            })?),
+        };
     if bytes.is_empty() {
         return Err(Error::invalid(what, "is empty"));
     }

@@ -1,5 +1,6 @@
-//! `wss://`: from a connected [`Stream`] to one within TLS, or to an error that says what is wrong with the server or its
-//! certificate. Runs on the connecting thread; the options were turned into a [`Connector`] before any socket was opened.
+//! `wss://`: from a connected [`Stream`] to one within TLS, or to an error that says what is wrong
+//! with the server or its certificate. Runs on the connecting thread; the options were turned into
+//! a [`Connector`] before any socket was opened.
 //!
 //! ```text
 //!   TlsConfig ── native_options / rustls_options ──► Connector ── handshake ──► Layer, a Stream over a Stream
@@ -8,8 +9,8 @@
 //!
 //! Only `native_options`, `rustls_options` and what they make know which library it is.
 //!
-//! Apart from the session that comes of it, which lives as long as the connection: what is here is options, trust, and the
-//! waiting for the server's answers.
+//! Apart from the session that comes of it, which lives as long as the connection: what is here is
+//! options, trust, and the waiting for the server's answers.
 
 mod material;
 #[cfg(feature = "native-tls")]
@@ -39,11 +40,13 @@ use crate::transport::Stream;
 use crate::transport::tls::native;
 #[cfg(feature = "rustls")]
 use crate::transport::tls::rustls_session;
-use crate::transport::tls::{CiphertextIn, CiphertextOut, HandshakeStep, Layer, TlsAttempt, TlsFailure};
+use crate::transport::tls::{
+    CiphertextIn, CiphertextOut, HandshakeStep, Layer, TlsAttempt, TlsFailure,
+};
 use pins::Pins;
 
-/// What to trust, who to be, and whose certificate to expect. Made once for all connects to a target: loading the
-/// operating system's roots takes longer than a handshake.
+/// What to trust, who to be, and whose certificate to expect. Made once for all connects to a
+/// target: loading the operating system's roots takes longer than a handshake.
 pub(super) struct Connector {
     begin: Begin,
     pins: Pins,
@@ -61,7 +64,11 @@ impl Connector {
     }
 
     /// Takes a connected stream that is registered with the waiter.
-    pub(super) fn handshake(&self, below: Stream, waiter: &mut Waiter<'_>) -> Result<Stream, Failure> {
+    pub(super) fn handshake(
+        &self,
+        below: Stream,
+        waiter: &mut Waiter<'_>,
+    ) -> Result<Stream, Failure> {
         let refused = |error: TlsFailure, waiter: &Waiter<'_>| error.of(waiter.peer().into());
         let (mut incoming, mut outgoing) = (CiphertextIn::default(), CiphertextOut::default());
         incoming.borrow_buffer();
@@ -96,18 +103,26 @@ fn begin_with(config: &TlsConfig, server_name: String) -> Result<Begin, Error> {
         #[cfg(feature = "native-tls")]
         TlsBackend::NativeTls => {
             let connector = native_options::connector(config)?;
-            Ok(Box::new(move || Ok(Box::new(native::NativeAttempt::new(connector.as_ref().clone(), &server_name)))))
+            Ok(Box::new(move || {
+                Ok(Box::new(native::NativeAttempt::new(connector.as_ref().clone(), &server_name)))
+            }))
         }
         #[cfg(feature = "rustls")]
         TlsBackend::Rustls => {
-            let name: ServerName<'static> = server_name.clone().try_into().map_err(|_| not_a_name(&server_name))?;
+            let name: ServerName<'static> =
+                server_name.clone().try_into().map_err(|_| not_a_name(&server_name))?;
             let config = rustls_options::connector(config)?;
-            Ok(Box::new(move || Ok(Box::new(rustls_session::RustlsAttempt::new(Arc::clone(&config), name.clone())?))))
+            Ok(Box::new(move || {
+                Ok(Box::new(rustls_session::RustlsAttempt::new(Arc::clone(&config), name.clone())?))
+            }))
         }
         #[allow(unreachable_patterns)]
         other => Err(Error::invalid(
             format!("TlsConfig::backend({other:?})"),
-            format!("this program was built without it: enable the feature `{}` of websocket-app", other.feature()),
+            format!(
+                "this program was built without it: enable the feature `{}` of websocket-app",
+                other.feature()
+            ),
         )),
     }
 }
@@ -132,7 +147,10 @@ fn server_name(host: &Host<&str>, chosen: Option<&str>) -> Result<String, Error>
 }
 
 fn not_a_name(name: &str) -> Error {
-    Error::invalid(format!("TlsConfig::server_name({name:?})"), "must be a host name or an IP address")
+    Error::invalid(
+        format!("TlsConfig::server_name({name:?})"),
+        "must be a host name or an IP address",
+    )
 }
 
 /// Puts first what the libraries cannot know: that the server does not speak TLS at all.

@@ -8,8 +8,8 @@ use super::material;
 use crate::error::Error;
 use crate::tls::{Identity, Material, TlsConfig, TlsVersion};
 
-/// The one without options, while anybody has it: it holds the operating system's roots, which take most of a megabyte and
-/// tens of milliseconds to load.
+/// The one without options, while anybody has it: it holds the operating system's roots, which take
+/// most of a megabyte and tens of milliseconds to load.
 static PLAIN: Mutex<Weak<TlsConnector>> = Mutex::new(Weak::new());
 
 /// Makes the connector, or gives the ready-made one, or the one that others without options have.
@@ -34,7 +34,10 @@ fn made(config: &TlsConfig) -> Result<TlsConnector, Error> {
         return Err(unable("key_log_file", "gives no keys away"));
     }
     if config.bundled_roots {
-        return Err(unable("bundled_roots", "knows the operating system's roots, and those handed in"));
+        return Err(unable(
+            "bundled_roots",
+            "knows the operating system's roots, and those handed in",
+        ));
     }
     let mut builder = TlsConnector::builder();
     for root in &config.roots {
@@ -53,7 +56,11 @@ fn made(config: &TlsConfig) -> Result<TlsConnector, Error> {
     builder.danger_accept_invalid_certs(config.accept_invalid_certs);
     builder.danger_accept_invalid_hostnames(config.accept_invalid_hostnames);
     builder.build().map_err(|error| {
-        let what = if config.identity.is_some() { "TlsConfig, with its client identity" } else { "TlsConfig" };
+        let what = if config.identity.is_some() {
+            "TlsConfig, with its client identity"
+        } else {
+            "TlsConfig"
+        };
         Error::invalid(what, format!("the TLS library does not accept it: {error}"))
     })
 }
@@ -61,14 +68,17 @@ fn made(config: &TlsConfig) -> Result<TlsConnector, Error> {
 fn unable(option: &str, why: &str) -> Error {
     Error::invalid(
         format!("TlsConfig::{option}"),
-        format!("cannot be had from native-tls, which {why}: choose TlsBackend::Rustls (feature `rustls`)"),
+        format!(
+            "cannot be had from native-tls, which {why}: choose TlsBackend::Rustls (feature `rustls`)"
+        ),
     )
 }
 
 fn root_certificates(root: &Material) -> Result<Vec<Certificate>, Error> {
     let root = material::root(root)?;
     if !root.is_pem() {
-        let not_der = |error| root.invalid(format!("is neither PEM nor a DER certificate: {error}"));
+        let not_der =
+            |error| root.invalid(format!("is neither PEM nor a DER certificate: {error}"));
         return Ok(vec![Certificate::from_der(&root.bytes).map_err(not_der)?]);
     }
     let damaged = |error| root.invalid(format!("has a CERTIFICATE block that is damaged: {error}"));
@@ -88,18 +98,21 @@ fn client_identity(identity: &Identity) -> Result<native_tls::Identity, Error> {
         }
         Identity::Pem { certificates, key } => {
             let (chain, key) = (material::chain(certificates)?, material::key(key)?);
-            native_tls::Identity::from_pkcs8(&chain.bytes, &key.bytes)
-                .map_err(|error| chain.invalid(format!("the certificate or its key cannot be used: {error}")))
+            native_tls::Identity::from_pkcs8(&chain.bytes, &key.bytes).map_err(|error| {
+                chain.invalid(format!("the certificate or its key cannot be used: {error}"))
+            })
         }
     }
 }
 
-/// Says why an archive cannot be opened, in words for people where they are OpenSSL's; the other libraries' are that already.
+/// Says why an archive cannot be opened, in words for people where they are OpenSSL's; the other
+/// libraries' are that already.
 fn not_opened(text: &str) -> String {
     if text.contains("mac verify failure") {
         return "its password is another one".into();
     }
-    // What archives were encrypted with for decades, OpenSSL 3 has only where its `legacy` provider is loaded.
+    // What archives were encrypted with for decades, OpenSSL 3 has only where its `legacy` provider
+    // is loaded.
     if text.contains("unsupported") {
         return format!(
             "is encrypted in a way that the TLS library does not have, as old programs do (RC2): convert it with \

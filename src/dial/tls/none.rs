@@ -1,4 +1,5 @@
-//! Stands in for connecting by TLS where no TLS feature is on: asking for it is an error, and no connector is ever made.
+//! Stands in for connecting by TLS where no TLS feature is on: asking for it is an error, and no
+//! connector is ever made.
 
 use url::Host;
 
@@ -17,7 +18,11 @@ impl Connector {
         ))
     }
 
-    pub(super) fn handshake(&self, _below: Stream, _waiter: &mut Waiter<'_>) -> Result<Stream, Failure> {
+    pub(super) fn handshake(
+        &self,
+        _below: Stream,
+        _waiter: &mut Waiter<'_>,
+    ) -> Result<Stream, Failure> {
         match *self {}
     }
 }

@@ -1,7 +1,7 @@
 //! [`Pins`]: which keys a server's certificate may have, whoever signed it.
 //!
-//! A pin is `sha256/` and the Base64 of the SHA-256 of the certificate's SubjectPublicKeyInfo, the form of curl and of
-//! RFC 7469 (§2.4). It holds for the server's own certificate.
+//! A pin is `sha256/` and the Base64 of the SHA-256 of the certificate's SubjectPublicKeyInfo, the
+//! form of curl and of RFC 7469 (§2.4). It holds for the server's own certificate.
 
 use sha2::{Digest, Sha256};
 
@@ -35,7 +35,9 @@ impl Pins {
         match &pin {
             Some(pin) if self.0.contains(pin) => Ok(()),
             Some(pin) => Err(refused(format!("its key is none of the pinned ones, it is {pin}"))),
-            None => Err(refused("its key cannot be read to compare it with the pinned ones".into())),
+            None => {
+                Err(refused("its key cannot be read to compare it with the pinned ones".into()))
+            }
         }
     }
 }
@@ -83,7 +85,12 @@ fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
         0..=0x7f => (usize::from(first), rest),
         0x81..=0x84 => {
             let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-            (bytes.iter().try_fold(0_usize, |length, &byte| length.checked_mul(256)?.checked_add(byte.into()))?, rest)
+            (
+                bytes.iter().try_fold(0_usize, |length, &byte| {
+                    length.checked_mul(256)?.checked_add(byte.into())
+                })?,
+                rest,
+            )
         }
         _ => return None,
     };
@@ -109,7 +116,12 @@ mod tests {
         assert!(pins(&[&own]).unwrap().check(Some(authority.der())).is_ok());
         assert!(pins(&[&pin(b"other"), &own]).unwrap().check(Some(authority.der())).is_ok());
         assert!(pins(&[]).unwrap().check(None).is_ok());
-        for certificate in [Some(Authority::new().der()), None, Some(authority.der()[..100].to_vec()), Some(vec![])] {
+        for certificate in [
+            Some(Authority::new().der()),
+            None,
+            Some(authority.der()[..100].to_vec()),
+            Some(vec![]),
+        ] {
             assert!(pins(&[&own]).unwrap().check(certificate).is_err());
         }
     }
@@ -134,7 +146,10 @@ mod tests {
             &right.replace("0=", "1="),
         ] {
             let error = pins(&[wrong]).err().map(|error| error.to_string()).unwrap_or_default();
-            assert!(error.contains("TlsConfig::pin") && error.contains("44 characters"), "{wrong}: {error}");
+            assert!(
+                error.contains("TlsConfig::pin") && error.contains("44 characters"),
+                "{wrong}: {error}"
+            );
         }
     }
 
@@ -144,7 +159,9 @@ mod tests {
         for cut in 0..der.len() {
             let _ = public_key_info(&der[..cut]);
         }
-        for broken in [&[0x30, 0x84, 0xff, 0xff, 0xff, 0xff][..], &[0x30, 0x80], &[0x30, 0x82, 1], &[0x30]] {
+        for broken in
+            [&[0x30, 0x84, 0xff, 0xff, 0xff, 0xff][..], &[0x30, 0x80], &[0x30, 0x82, 1], &[0x30]]
+        {
             assert_eq!(public_key_info(broken), None);
         }
     }

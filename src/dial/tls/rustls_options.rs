@@ -68,7 +68,10 @@ fn verifier(config: &TlsConfig, provider: Arc<CryptoProvider>) -> Result<Verifie
     Ok(Verifier { chains, handed_in, any_name: config.accept_invalid_hostnames, algorithms })
 }
 
-fn roots(config: &TlsConfig, handed_in: &[CertificateDer<'static>]) -> Result<Arc<RootCertStore>, Error> {
+fn roots(
+    config: &TlsConfig,
+    handed_in: &[CertificateDer<'static>],
+) -> Result<Arc<RootCertStore>, Error> {
     if handed_in.is_empty() && !config.only_these_roots && !config.bundled_roots {
         return native_roots();
     }
@@ -91,7 +94,8 @@ fn roots(config: &TlsConfig, handed_in: &[CertificateDer<'static>]) -> Result<Ar
     Ok(Arc::new(store))
 }
 
-/// The operating system's roots: read when they are wanted, and shared as long as they are, since there are many.
+/// The operating system's roots: read when they are wanted, and shared as long as they are, since
+/// there are many.
 fn native_roots() -> Result<Arc<RootCertStore>, Error> {
     static SHARED: Mutex<Weak<RootCertStore>> = Mutex::new(Weak::new());
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -136,9 +140,9 @@ fn root_certificates(root: &Material) -> Result<Vec<CertificateDer<'static>>, Er
     let root = material::root(root)?;
     let certificates = match root.is_pem() {
         false => vec![CertificateDer::from(root.bytes.to_vec())],
-        true => CertificateDer::pem_slice_iter(&root.bytes)
-            .collect::<Result<_, _>>()
-            .map_err(|error| root.invalid(format!("has a CERTIFICATE block that is damaged: {error}")))?,
+        true => CertificateDer::pem_slice_iter(&root.bytes).collect::<Result<_, _>>().map_err(
+            |error| root.invalid(format!("has a CERTIFICATE block that is damaged: {error}")),
+        )?,
     };
     if certificates.is_empty() {
         return Err(root.invalid("is PEM, but without a certificate that can be read"));
@@ -154,7 +158,9 @@ fn root_certificates(root: &Material) -> Result<Vec<CertificateDer<'static>>, Er
     Ok(certificates)
 }
 
-fn client_identity(identity: &Identity) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Error> {
+fn client_identity(
+    identity: &Identity,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Error> {
     match identity {
         Identity::Pkcs12 { archive, .. } => Err(material::archive(archive)?.invalid(
             "rustls reads no PKCS#12 archives: convert it with `openssl pkcs12 -in archive.p12 -nodes -out identity.pem` \

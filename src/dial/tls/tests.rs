@@ -17,7 +17,10 @@ const ARCHIVE: &[u8] = include_bytes!("../testing/identity.p12");
 const OLD_ARCHIVE: &[u8] = include_bytes!("../testing/identity-rc2.p12");
 
 fn problem(config: TlsConfig) -> String {
-    Connector::new(&Host::Domain("example.com"), &config).err().map(|error| error.to_string()).unwrap_or_default()
+    Connector::new(&Host::Domain("example.com"), &config)
+        .err()
+        .map(|error| error.to_string())
+        .unwrap_or_default()
 }
 
 /// A file that is gone when the test is over.
@@ -25,7 +28,8 @@ struct File(PathBuf);
 
 impl File {
     fn new(name: &str, content: &[u8]) -> Self {
-        let path = std::env::temp_dir().join(format!("websocket-app-{}-{name}", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("websocket-app-{}-{name}", std::process::id()));
         fs::write(&path, content).unwrap();
         File(path)
     }
@@ -49,7 +53,11 @@ fn what_is_right_makes_a_connector() {
         for config in [
             new(),
             new().root_certificate(authority.der()),
-            new().root_certificate(format!("# ours\n{}{}", authority.pem(), Authority::new().pem())),
+            new().root_certificate(format!(
+                "# ours\n{}{}",
+                authority.pem(),
+                Authority::new().pem()
+            )),
             new().root_certificate_file(&root.0).only_these_roots(true),
             new().identity_pem(client.certificate.clone(), client.key.clone()),
             new().identity_pem(client.certificate.clone() + &authority.pem(), client.key.clone()),
@@ -73,7 +81,10 @@ fn what_is_wrong_is_named_with_what_would_be_right() {
     for &backend in BACKENDS {
         let new = || TlsConfig::new().backend(backend);
         for (config, says) in [
-            (new().root_certificate_file("/nowhere/root.pem"), "file /nowhere/root.pem: cannot be read: No such file"),
+            (
+                new().root_certificate_file("/nowhere/root.pem"),
+                "file /nowhere/root.pem: cannot be read: No such file",
+            ),
             (new().root_certificate_file(&empty.0), "empty.pem: is empty"),
             (new().root_certificate(""), "is empty"),
             (new().root_certificate("garbage"), "neither PEM nor a DER certificate"),
@@ -81,7 +92,10 @@ fn what_is_wrong_is_named_with_what_would_be_right() {
             (new().root_certificate(damaged.clone()), "damaged"),
             (new().only_these_roots(true), "trusts nobody without a root"),
             (new().root_certificate(pem).only_these_roots(true).bundled_roots(true), "keep one"),
-            (new().identity_pem_files("/nowhere/a.pem", "/nowhere/a.key"), "file /nowhere/a.pem: cannot be read"),
+            (
+                new().identity_pem_files("/nowhere/a.pem", "/nowhere/a.key"),
+                "file /nowhere/a.pem: cannot be read",
+            ),
             (new().identity_pem(key, key), "with a CERTIFICATE block"),
             (new().identity_pem(pem, ""), "its key: is empty"),
             (new().identity_pem(pem, "garbage"), "must be a private key in PEM"),
@@ -99,7 +113,10 @@ fn what_is_wrong_is_named_with_what_would_be_right() {
 fn is_refused(config: TlsConfig, says: &str) {
     let shown = format!("{config:?}");
     let problem = problem(config);
-    assert!(problem.starts_with("TlsConfig") && problem.contains(says), "{shown}: {says}: {problem}");
+    assert!(
+        problem.starts_with("TlsConfig") && problem.contains(says),
+        "{shown}: {says}: {problem}"
+    );
     assert!(!problem.contains("secret") && !problem.contains("hunter2"), "{problem}");
 }
 
@@ -129,7 +146,8 @@ fn what_rustls_has_and_lacks() {
         let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
         let builder = rustls::ClientConfig::builder_with_provider(provider);
         let roots = rustls::RootCertStore::empty();
-        let builder = builder.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots);
+        let builder =
+            builder.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots);
         TlsConfig::new().rustls(builder.with_no_client_auth())
     };
     is_refused(new().identity_pkcs12(ARCHIVE, "secret"), "openssl pkcs12");
@@ -142,30 +160,41 @@ fn what_rustls_has_and_lacks() {
     is_refused(ready_made().min_version(TlsVersion::Tls13), "is ready-made");
     #[cfg(feature = "native-tls")]
     {
-        is_refused(ready_made().native_tls(native_tls::TlsConnector::new().unwrap()), "one does it");
+        is_refused(
+            ready_made().native_tls(native_tls::TlsConnector::new().unwrap()),
+            "one does it",
+        );
         is_refused(ready_made().backend(TlsBackend::NativeTls), "for the other library");
     }
 }
 
 #[test]
 fn a_library_that_is_not_compiled_in_is_named() {
-    for (backend, feature) in [(TlsBackend::NativeTls, "native-tls"), (TlsBackend::Rustls, "rustls")] {
+    for (backend, feature) in
+        [(TlsBackend::NativeTls, "native-tls"), (TlsBackend::Rustls, "rustls")]
+    {
         if !BACKENDS.contains(&backend) {
-            is_refused(TlsConfig::new().backend(backend), &format!("enable the feature `{feature}`"));
+            is_refused(
+                TlsConfig::new().backend(backend),
+                &format!("enable the feature `{feature}`"),
+            );
         }
     }
 }
 
 #[test]
 fn a_further_feature_changes_nothing_by_itself() {
-    let expected = if cfg!(feature = "native-tls") { TlsBackend::NativeTls } else { TlsBackend::Rustls };
+    let expected =
+        if cfg!(feature = "native-tls") { TlsBackend::NativeTls } else { TlsBackend::Rustls };
     assert_eq!(TlsConfig::new().chosen_backend().unwrap(), expected);
 }
 
 #[test]
 fn what_only_rustls_has_is_had_from_it_unless_another_one_is_named() {
-    let expected = if cfg!(feature = "rustls") { TlsBackend::Rustls } else { TlsBackend::NativeTls };
-    for config in [TlsConfig::new().bundled_roots(true), TlsConfig::new().key_log_file("keys.log")] {
+    let expected =
+        if cfg!(feature = "rustls") { TlsBackend::Rustls } else { TlsBackend::NativeTls };
+    for config in [TlsConfig::new().bundled_roots(true), TlsConfig::new().key_log_file("keys.log")]
+    {
         assert_eq!(config.chosen_backend().unwrap(), expected);
         for &backend in BACKENDS {
             assert_eq!(config.clone().backend(backend).chosen_backend().unwrap(), backend);
@@ -177,14 +206,20 @@ fn what_only_rustls_has_is_had_from_it_unless_another_one_is_named() {
 fn the_expected_name_is_the_hosts_or_the_chosen_one() {
     let host: Host<&str> = Host::Domain("example.com.");
     assert_eq!(super::server_name(&host, None).unwrap(), "example.com");
-    assert_eq!(super::server_name(&Host::Ipv6(std::net::Ipv6Addr::LOCALHOST), None).unwrap(), "::1");
-    for (chosen, expected) in
-        [("other.example", "other.example"), ("BÜCHER.example", "xn--bcher-kva.example"), ("::1", "::1")]
-    {
+    assert_eq!(
+        super::server_name(&Host::Ipv6(std::net::Ipv6Addr::LOCALHOST), None).unwrap(),
+        "::1"
+    );
+    for (chosen, expected) in [
+        ("other.example", "other.example"),
+        ("BÜCHER.example", "xn--bcher-kva.example"),
+        ("::1", "::1"),
+    ] {
         assert_eq!(super::server_name(&host, Some(chosen)).unwrap(), expected);
     }
     for wrong in ["", "a b", "https://example.com", "example.com:443"] {
-        let error = super::server_name(&host, Some(wrong)).map_err(|error| error.to_string()).unwrap_err();
+        let error =
+            super::server_name(&host, Some(wrong)).map_err(|error| error.to_string()).unwrap_err();
         assert!(error.contains("must be a host name or an IP address"), "{error}");
     }
 }

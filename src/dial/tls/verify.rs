@@ -14,7 +14,8 @@ use ::rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 pub(super) struct Verifier {
     /// `None` accepts any certificate at all.
     pub(super) chains: Option<Arc<WebPkiServerVerifier>>,
-    /// Roots that were handed in. A server may use one of them itself, as self-signed certificates are used.
+    /// Roots that were handed in. A server may use one of them itself, as self-signed certificates
+    /// are used.
     pub(super) handed_in: Vec<CertificateDer<'static>>,
     /// A trusted certificate may be for any name.
     pub(super) any_name: bool,
@@ -24,8 +25,8 @@ pub(super) struct Verifier {
 impl Verifier {
     /// Returns whether a certificate is trusted for what it is, not for who signed it.
     fn is_handed_in(&self, certificate: &CertificateDer<'_>, error: &CertificateError) -> bool {
-        // webpki wants no authority for a server, which self-signed certificates often are; the certificate's dates have
-        // been checked when it says so.
+        // webpki wants no authority for a server, which self-signed certificates often are; the
+        // certificate's dates have been checked when it says so.
         matches!(error, CertificateError::Other(other) if other.0.to_string() == "CaUsedAsEndEntity")
             && self.handed_in.iter().any(|root| root == certificate)
     }
@@ -41,7 +42,8 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let Some(chains) = &self.chains else { return Ok(ServerCertVerified::assertion()) };
-        match chains.verify_server_cert(certificate, intermediates, server_name, ocsp_response, now) {
+        match chains.verify_server_cert(certificate, intermediates, server_name, ocsp_response, now)
+        {
             // The name is checked last, when the chain is known to be right.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },

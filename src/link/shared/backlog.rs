@@ -1,5 +1,5 @@
-//! What `queue_while_disconnected` keeps: messages until they are wholly written, through lost connections. Time is an
-//! argument. Inner by the lock of `Shared`.
+//! What `queue_while_disconnected` keeps: messages until they are wholly written, through lost
+//! connections. Time is an argument. Inner by the lock of `Shared`.
 //!
 //! ```text
 //!   send ──► handed (to this connection) ──► wholly written: forgotten
@@ -28,11 +28,12 @@ pub(crate) struct Backlog {
     bytes: usize,
     /// Counts the messages that were taken out unsent.
     given_up: usize,
-    /// A connection is there, but what waits is held until its first callback has returned, so that what that sends (who
-    /// we are, what we subscribe to) goes first.
+    /// A connection is there, but what waits is held until its first callback has returned, so that
+    /// what that sends (who we are, what we subscribe to) goes first.
     holding: bool,
-    /// How many connections there were whose first callback has yet to be called. While a callback is slow it may be called
-    /// when its connection has gone and another is there: then it is not the one that is waited for.
+    /// How many connections there were whose first callback has yet to be called. While a callback
+    /// is slow it may be called when its connection has gone and another is there: then it is not
+    /// the one that is waited for.
     due: usize,
     /// The thread that runs that callback.
     opener: Option<ThreadId>,
@@ -89,7 +90,8 @@ impl Backlog {
 
     /// Keeps a message for the next connection, if it fits.
     pub(crate) fn wait(&mut self, kept: Kept) -> bool {
-        // What was handed to a connection that is lost comes on top, so there may be more than the limit.
+        // What was handed to a connection that is lost comes on top, so there may be more than the
+        // limit.
         let fits = kept.payload.len() <= self.limit.saturating_sub(self.bytes);
         if fits {
             self.bytes += kept.payload.len();
@@ -120,7 +122,8 @@ impl Backlog {
         self.opener = Some(thread).filter(|_| self.due == 0);
     }
 
-    /// That callback has returned: all that waits is for the connection that is there, if it is that one's.
+    /// That callback has returned: all that waits is for the connection that is there, if it is
+    /// that one's.
     pub(crate) fn release(&mut self, now: Instant) -> Vec<Kept> {
         if self.due > 0 {
             return Vec::new();
@@ -157,7 +160,8 @@ impl Backlog {
 
     fn take_expired(&mut self, now: Instant) -> Vec<Kept> {
         let fresh = self.waiting.iter().position(|kept| after(kept.since, self.max_age) > now);
-        let expired: Vec<Kept> = self.waiting.drain(..fresh.unwrap_or(self.waiting.len())).collect();
+        let expired: Vec<Kept> =
+            self.waiting.drain(..fresh.unwrap_or(self.waiting.len())).collect();
         self.bytes -= expired.iter().map(|kept| kept.payload.len()).sum::<usize>();
         self.given_up += expired.len();
         expired
@@ -226,7 +230,8 @@ mod tests {
 
     #[test]
     fn only_the_thread_that_opens_may_go_before_what_waits() {
-        let (here, now, mut backlog) = (thread::current().id(), Instant::now(), Backlog::new(6, SECOND));
+        let (here, now, mut backlog) =
+            (thread::current().id(), Instant::now(), Backlog::new(6, SECOND));
         assert!(!backlog.holds(here));
         backlog.hold();
         assert!(backlog.holds(here));

@@ -70,13 +70,16 @@ impl Inner {
     /// Returns what a `flush` that begins now waits for.
     pub(super) fn flush_target(&self) -> FlushTarget {
         FlushTarget {
-            position: self.writer.as_ref().map(|writer| (Arc::clone(&writer.wire), writer.accepted())),
+            position: self
+                .writer
+                .as_ref()
+                .map(|writer| (Arc::clone(&writer.wire), writer.accepted())),
             given_up: self.backlog.as_ref().map_or(0, Backlog::given_up),
         }
     }
 
-    /// Whether everything up to a position in a connection's stream has been handed to the operating system; with a backlog,
-    /// everything that there is, over whatever connections.
+    /// Whether everything up to a position in a connection's stream has been handed to the
+    /// operating system; with a backlog, everything that there is, over whatever connections.
     pub(super) fn flushed(&self, FlushTarget { position, given_up }: &FlushTarget) -> Flushed {
         if let Some(backlog) = &self.backlog {
             return match backlog.is_empty() && self.buffered() == 0 {
@@ -115,13 +118,15 @@ impl Inner {
             && self.has_room(needed)
     }
 
-    /// Returns whether a frame of this length may be queued. One that is longer than the limit may when nothing else waits.
+    /// Returns whether a frame of this length may be queued. One that is longer than the limit may
+    /// when nothing else waits.
     pub(super) fn has_room(&self, needed: usize) -> bool {
         let buffered = self.buffered();
         needed == 0 || buffered == 0 || buffered + needed <= self.max_buffer
     }
 
-    /// Returns the backlog, where a message from this thread goes there: no connection, or one that is not ready for it.
+    /// Returns the backlog, where a message from this thread goes there: no connection, or one that
+    /// is not ready for it.
     pub(super) fn waits_in(&mut self) -> Option<&mut Backlog> {
         if self.close.is_some() {
             return None;

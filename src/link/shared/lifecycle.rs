@@ -1,5 +1,5 @@
-//! What the thread that reads does with what is shared: begins and ends connections, answers control frames, goes on
-//! writing.
+//! What the thread that reads does with what is shared: begins and ends connections, answers
+//! control frames, goes on writing.
 
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -50,10 +50,18 @@ impl Shared {
     }
 
     /// A connection is there, unless closing was asked for meanwhile.
-    pub(crate) fn opened(&self, wire: &Arc<Wire>, handshake: Arc<Handshake>, opened: Opened) -> bool {
+    pub(crate) fn opened(
+        &self,
+        wire: &Arc<Wire>,
+        handshake: Arc<Handshake>,
+        opened: Opened,
+    ) -> bool {
         let agreed = handshake.compression();
         let compressor = agreed.and_then(|agreed| {
-            Some((Deflater::new(agreed, Role::Client, contexts)?, agreed.compress_from(Role::Client)))
+            Some((
+                Deflater::new(agreed, Role::Client, contexts)?,
+                agreed.compress_from(Role::Client),
+            ))
         });
         let mut guard = self.lock();
         guard.cancel = None;
@@ -84,9 +92,12 @@ impl Shared {
         if guard.state != State::Open {
             return;
         }
-        let Inner { backlog: Some(backlog), writer: Some(writer), stats, .. } = &mut *guard else { return };
+        let Inner { backlog: Some(backlog), writer: Some(writer), stats, .. } = &mut *guard else {
+            return;
+        };
         for Kept { is_text, payload, .. } in backlog.release(now()) {
-            // Uncompressed, which is always allowed: compressing all of it would hold the lock for long.
+            // Uncompressed, which is always allowed: compressing all of it would hold the lock for
+            // long.
             stats.wire_bytes_sent += payload.len() as u64;
             writer.queue_kept(Head::of(is_text), payload);
         }
@@ -96,7 +107,8 @@ impl Shared {
         drop(self.write(guard, Tail::NONE));
     }
 
-    /// The connection has ended, or the run: what was queued for it is gone, unless it is kept for the next.
+    /// The connection has ended, or the run: what was queued for it is gone, unless it is kept for
+    /// the next.
     pub(crate) fn disconnected(&self, state: State) {
         let mut guard = self.lock();
         guard.state = state;
@@ -214,8 +226,8 @@ impl Shared {
         received.pongs.fetch_add(pongs, Ordering::Relaxed);
     }
 
-    /// Answers the peer's Close, or fails the connection: messages that wait are of no use to the peer any more. Returns
-    /// whether we had begun to close before.
+    /// Answers the peer's Close, or fails the connection: messages that wait are of no use to the
+    /// peer any more. Returns whether we had begun to close before.
     pub(crate) fn finish(self: &Arc<Self>, payload: Bytes) -> bool {
         let mut guard = self.lock();
         guard.state = State::Closing;
@@ -238,11 +250,13 @@ impl Shared {
         }
     }
 
-    /// Returns whether our Close frame has been handed to the operating system. A thread that is just writing it is waited for.
+    /// Returns whether our Close frame has been handed to the operating system. A thread that is
+    /// just writing it is waited for.
     pub(crate) fn close_is_written(&self) -> bool {
         let mut guard = self.lock();
         if guard.state == State::Open {
-            // Nobody has begun to close. Senders could go on for ever; what they send now is lost with the connection.
+            // Nobody has begun to close. Senders could go on for ever; what they send now is lost
+            // with the connection.
             guard.writer.iter_mut().for_each(Writer::stop);
             return false;
         }

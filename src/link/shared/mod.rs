@@ -55,7 +55,8 @@ pub(crate) struct Requests {
 /// What every `Sender` of an app holds: see the module's description.
 pub(crate) struct Shared {
     inner: Mutex<Inner>,
-    /// Signalled when bytes have left the queue or the connection has ended, for those who wait for room or for `flush`.
+    /// Signalled when bytes have left the queue or the connection has ended, for those who wait for
+    /// room or for `flush`.
     progress: Condvar,
     /// Set by `abort`, for good: then nothing more is handed out. Set under the lock.
     aborted: AtomicBool,
@@ -84,20 +85,36 @@ impl Shared {
         }
     }
 
-    pub(crate) fn send(self: &Arc<Self>, message: Outgoing<'_>, wait: Wait) -> Result<(), SendError> {
+    pub(crate) fn send(
+        self: &Arc<Self>,
+        message: Outgoing<'_>,
+        wait: Wait,
+    ) -> Result<(), SendError> {
         let len = message.payload.bytes().len();
         let (mut deadline, mut copy) = (None, None);
         loop {
-            let guard = match self.room_for(frame::header_len(len, Role::Client) + len, wait, &mut deadline) {
+            let guard = match self.room_for(
+                frame::header_len(len, Role::Client) + len,
+                wait,
+                &mut deadline,
+            ) {
                 Ok(guard) => guard,
                 Err(NoRoom::Waits(guard)) => return keep_waiting(guard, message),
                 Err(no_room) => return Err(no_room.into_error(message)),
             };
             let Some(compressor) = guard.compressor_for(&message) else {
-                if len > MAX_COPIED && message.payload.is_borrowed() && copy.is_none() && guard.would_copy() {
-                    // That takes time, in which nobody is to wait for the lock. It is ours: an error does not hand it back.
+                if len > MAX_COPIED
+                    && message.payload.is_borrowed()
+                    && copy.is_none()
+                    && guard.would_copy()
+                {
+                    // That takes time, in which nobody is to wait for the lock. It is ours: an
+                    // error does not hand it back.
                     drop(guard);
-                    copy = Some(Outgoing { payload: Payload::Owned(message.payload.to_owned()), ..message });
+                    copy = Some(Outgoing {
+                        payload: Payload::Owned(message.payload.to_owned()),
+                        ..message
+                    });
                     continue;
                 }
                 let message = copy.as_ref().unwrap_or(&message);
@@ -113,14 +130,20 @@ impl Shared {
         }
     }
 
-    /// Compresses and queues a message. The compressor is held from the one to the other, so that messages go out in the order
-    /// in which they were compressed; nobody waits for room with it. The lock that the reading thread needs is not held
-    /// meanwhile, since compressing takes its time. `None` where the message cannot go out on this connection now.
-    fn compress(self: &Arc<Self>, compressor: &Compressor, message: &Outgoing<'_>) -> Option<Lock<'_>> {
+    /// Compresses and queues a message. The compressor is held from the one to the other, so that
+    /// messages go out in the order in which they were compressed; nobody waits for room with it.
+    /// The lock that the reading thread needs is not held meanwhile, since compressing takes its
+    /// time. `None` where the message cannot go out on this connection now.
+    fn compress(
+        self: &Arc<Self>,
+        compressor: &Compressor,
+        message: &Outgoing<'_>,
+    ) -> Option<Lock<'_>> {
         let payload = message.payload.bytes();
         let mut deflater = compressor.lock().unwrap_or_else(PoisonError::into_inner);
         let needed = frame::header_len(payload.len(), Role::Client) + payload.len();
-        // Before, since what is compressed and not sent puts the context out of step with the peer's.
+        // Before, since what is compressed and not sent puts the context out of step with the
+        // peer's.
         if !self.lock().takes(compressor, needed) {
             return None;
         }
@@ -129,8 +152,9 @@ impl Shared {
         buffers::reserve(&mut compressed, payload.len() / 4);
         deflater.compress(payload, &mut compressed);
         let guard = self.lock();
-        // The room may be gone again, by as much as one message for each thread that does not compress. A connection that
-        // closes meanwhile never opens again, so its context does not matter.
+        // The room may be gone again, by as much as one message for each thread that does not
+        // compress. A connection that closes meanwhile never opens again, so its context does not
+        // matter.
         if !guard.takes(compressor, 0) {
             return None;
         }
@@ -142,7 +166,12 @@ impl Shared {
     }
 
     /// Counts a message that goes out, and keeps it where it may have to go out again.
-    fn count_and_keep<'a>(&self, mut guard: Lock<'a>, message: &Outgoing<'_>, on_wire: usize) -> Lock<'a> {
+    fn count_and_keep<'a>(
+        &self,
+        mut guard: Lock<'a>,
+        message: &Outgoing<'_>,
+        on_wire: usize,
+    ) -> Lock<'a> {
         guard.stats.messages_sent += 1;
         guard.stats.bytes_sent += message.payload.bytes().len() as u64;
         guard.stats.wire_bytes_sent += on_wire as u64;
@@ -156,7 +185,10 @@ impl Shared {
     /// Sends a ping or pong of the user's own, in its turn among the messages.
     pub(crate) fn control(self: &Arc<Self>, head: Head, payload: &[u8]) -> Result<(), SendError> {
         if payload.len() > MAX_CONTROL_PAYLOAD {
-            let problem = format!("a ping or pong payload of {} bytes is too long: 125 are allowed", payload.len());
+            let problem = format!(
+                "a ping or pong payload of {} bytes is too long: 125 are allowed",
+                payload.len()
+            );
             return Err(SendError::InvalidControl { problem: problem.into() });
         }
         let needed = frame::header_len(payload.len(), Role::Client) + payload.len();
@@ -170,10 +202,11 @@ impl Shared {
         self.drive(guard, Wait::Default).map(drop).map_err(NoRoom::into_unwritten)
     }
 
-    /// Begins to close: what is queued goes out first, then the Close frame. Only the first call counts.
+    /// Begins to close: what is queued goes out first, then the Close frame. Only the first call
+    /// counts.
     pub(crate) fn close(self: &Arc<Self>, code: u16, reason: &str) -> Result<(), SendError> {
-        let payload =
-            close_payload(code, reason).map_err(|problem| SendError::InvalidControl { problem: problem.into() })?;
+        let payload = close_payload(code, reason)
+            .map_err(|problem| SendError::InvalidControl { problem: problem.into() })?;
         let mut guard = self.lock();
         if guard.close.is_some() || matches!(guard.state, State::Closed) {
             return Ok(());
@@ -248,7 +281,8 @@ impl Shared {
                 let full = SendError::QueueFull { message: None, limit: guard.max_buffer };
                 self.wait_for_writer(guard, &mut moment).ok_or(full)?
             } else {
-                self.wait(guard, deadline).map_err(|()| SendError::Timeout { message: None, after: timeout })?
+                self.wait(guard, deadline)
+                    .map_err(|()| SendError::Timeout { message: None, after: timeout })?
             };
         }
     }
@@ -302,7 +336,10 @@ fn keep_waiting(mut guard: Lock<'_>, message: Outgoing<'_>) -> Result<(), SendEr
         return Err(SendError::NotConnected { message: message.into_owned_message() });
     };
     if !backlog.wait(kept) {
-        return Err(SendError::QueueFull { limit: backlog.limit(), message: message.into_owned_message() });
+        return Err(SendError::QueueFull {
+            limit: backlog.limit(),
+            message: message.into_owned_message(),
+        });
     }
     guard.stats.messages_sent += 1;
     guard.stats.bytes_sent += len as u64;

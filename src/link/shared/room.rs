@@ -14,8 +14,8 @@ use crate::message::Outgoing;
 use crate::sync::{now, thread_local};
 
 thread_local! {
-    /// Whether this thread is in a callback: there a send never waits, since the thread that waits may be the one that
-    /// would make room.
+    /// Whether this thread is in a callback: there a send never waits, since the thread that waits
+    /// may be the one that would make room.
     static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -58,12 +58,14 @@ impl Wait {
     }
 }
 
-/// How long a caller that may not wait lets another thread get on with writing, which does not block and makes room if the
-/// socket has any: many times what a piece takes, for that thread may have to wait for a processor.
+/// How long a caller that may not wait lets another thread get on with writing, which does not
+/// block and makes room if the socket has any: many times what a piece takes, for that thread may
+/// have to wait for a processor.
 const WAIT_FOR_WRITER: Duration = Duration::from_millis(10);
 
 impl Shared {
-    /// Waits until a frame of this length may be queued, up to the deadline, which it sets where there is none yet.
+    /// Waits until a frame of this length may be queued, up to the deadline, which it sets where
+    /// there is none yet.
     pub(super) fn room_for(
         self: &Arc<Self>,
         needed: usize,
@@ -111,9 +113,14 @@ impl Shared {
         Ok(self.wait_for_progress(guard, left))
     }
 
-    /// Lets a thread that is writing get on with it, for a caller that may not wait: up to the moment, which this sets where
-    /// there is none yet. `None` where no thread writes, or not for longer.
-    pub(super) fn wait_for_writer<'a>(&'a self, guard: Lock<'a>, moment: &mut Option<Instant>) -> Option<Lock<'a>> {
+    /// Lets a thread that is writing get on with it, for a caller that may not wait: up to the
+    /// moment, which this sets where there is none yet. `None` where no thread writes, or not for
+    /// longer.
+    pub(super) fn wait_for_writer<'a>(
+        &'a self,
+        guard: Lock<'a>,
+        moment: &mut Option<Instant>,
+    ) -> Option<Lock<'a>> {
         let moment = *moment.get_or_insert_with(|| after(now(), WAIT_FOR_WRITER));
         let is_written = guard.writer.as_ref().is_some_and(Writer::is_active) && moment > now();
         is_written.then(|| self.wait_for_progress(guard, WAIT_FOR_WRITER))
@@ -121,7 +128,8 @@ impl Shared {
 
     fn wait_for_progress<'a>(&'a self, mut guard: Lock<'a>, timeout: Duration) -> Lock<'a> {
         guard.waiting_threads += 1;
-        let (mut guard, _) = self.progress.wait_timeout(guard, timeout).unwrap_or_else(PoisonError::into_inner);
+        let (mut guard, _) =
+            self.progress.wait_timeout(guard, timeout).unwrap_or_else(PoisonError::into_inner);
         guard.waiting_threads -= 1;
         guard
     }

@@ -1,4 +1,5 @@
-//! How what is sent gets to a socket, in streams and in large messages, where no loop does anything but what the tests do.
+//! How what is sent gets to a socket, in streams and in large messages, where no loop does anything
+//! but what the tests do.
 
 use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -42,7 +43,8 @@ impl Connection {
         Connection { shared, wire, waker, peer, _poll: poll }
     }
 
-    /// Sends a message of 100 bytes, 106 on the wire, as if many had gone before it without a pause.
+    /// Sends a message of 100 bytes, 106 on the wire, as if many had gone before it without a
+    /// pause.
     fn send_in_a_stream(&self) -> Result<(), SendError> {
         self.shared.lock().writer.as_mut().unwrap().coalescer.make_stream();
         self.shared.send(Outgoing::from(&[7; 100][..]), Wait::Never)
@@ -87,7 +89,10 @@ fn a_stream_that_fills_the_queue_is_written_and_not_refused() {
         let mut connection = Connection::new(1 << 10);
         let scope = in_callback.then(CallbackScope::enter);
         for i in 0..100 {
-            assert!(connection.send_in_a_stream().is_ok(), "message {i}, in a callback: {in_callback}");
+            assert!(
+                connection.send_in_a_stream().is_ok(),
+                "message {i}, in a callback: {in_callback}"
+            );
         }
         drop(scope);
         drop(connection.shared.write(connection.shared.lock(), Tail::NONE));

@@ -1,4 +1,5 @@
-//! How what is queued gets to the socket. One thread at a time writes, without the lock; the others only append.
+//! How what is queued gets to the socket. One thread at a time writes, without the lock; the others
+//! only append.
 
 use std::io;
 use std::mem;
@@ -16,12 +17,14 @@ use crate::protocol::frame::Head;
 use crate::sync::atomic::Ordering;
 use crate::sync::now;
 
-/// How many pieces a thread writes for others before the flusher takes over, and that before its other streams have a turn: a
-/// message of 1 MiB goes out whole, which takes a fraction of a millisecond.
+/// How many pieces a thread writes for others before the flusher takes over, and that before its
+/// other streams have a turn: a message of 1 MiB goes out whole, which takes a fraction of a
+/// millisecond.
 const PIECES_IN_A_TURN: usize = 6;
 
 impl Shared {
-    /// Queues a frame for which there is room, and writes it, or has it written. For `prepared_from` see [`Writer::queue`].
+    /// Queues a frame for which there is room, and writes it, or has it written. For
+    /// `prepared_from` see [`Writer::queue`].
     pub(super) fn enqueue<'a>(
         self: &'a Arc<Self>,
         mut guard: Lock<'a>,
@@ -35,7 +38,9 @@ impl Shared {
             Queued::Next(tail) => tail,
             Queued::Streaming if !flusher::write_soon(self) => Tail::NONE,
             queued => {
-                writer.coalescer.set_flushing(writer.coalescer.is_flushing() || matches!(queued, Queued::Streaming));
+                writer.coalescer.set_flushing(
+                    writer.coalescer.is_flushing() || matches!(queued, Queued::Streaming),
+                );
                 if prepared_from.is_some() {
                     writer.coalescer.is_over(now());
                 }
@@ -50,15 +55,23 @@ impl Shared {
     }
 
     /// Where no loop does: waits for the socket and writes, until nothing is left.
-    pub(super) fn drive<'a>(self: &'a Arc<Self>, mut guard: Lock<'a>, wait: Wait) -> Result<Lock<'a>, NoRoom<'a>> {
-        let Some(writer) = guard.writer.as_ref().filter(|writer| writer.is_driven_by_caller && writer.buffered() > 0)
+    pub(super) fn drive<'a>(
+        self: &'a Arc<Self>,
+        mut guard: Lock<'a>,
+        wait: Wait,
+    ) -> Result<Lock<'a>, NoRoom<'a>> {
+        let Some(writer) = guard
+            .writer
+            .as_ref()
+            .filter(|writer| writer.is_driven_by_caller && writer.buffered() > 0)
         else {
             return Ok(guard);
         };
         if matches!(wait, Wait::Never) {
             return Ok(guard);
         }
-        let (wire, target, timeout) = (Arc::clone(&writer.wire), writer.accepted(), wait.limit(&guard));
+        let (wire, target, timeout) =
+            (Arc::clone(&writer.wire), writer.accepted(), wait.limit(&guard));
         let deadline = after(now(), timeout);
         while guard.buffered() > 0 {
             let left = deadline.saturating_duration_since(now());
@@ -77,10 +90,9 @@ impl Shared {
                 waited
             };
             guard = self.write(guard, Tail::NONE);
-            let lost = guard
-                .writer
-                .as_ref()
-                .is_none_or(|writer| writer.accepted() < target || matches!(writer.writing, Writing::Failed(_)));
+            let lost = guard.writer.as_ref().is_none_or(|writer| {
+                writer.accepted() < target || matches!(writer.writing, Writing::Failed(_))
+            });
             if waited.is_err() || lost || self.is_aborted() {
                 return Err(NoRoom::NotConnected);
             }
@@ -88,10 +100,16 @@ impl Shared {
         Ok(guard)
     }
 
-    /// Writes until nothing is left or the socket is full, unless a thread is at it already. The lock is not held while
-    /// the socket is written.
-    pub(super) fn write<'a>(self: &'a Arc<Self>, mut guard: Lock<'a>, mut tail: Tail<'_>) -> Lock<'a> {
-        let Some((wire, mut chunk)) = guard.writer.as_mut().and_then(Writer::begin) else { return guard };
+    /// Writes until nothing is left or the socket is full, unless a thread is at it already. The
+    /// lock is not held while the socket is written.
+    pub(super) fn write<'a>(
+        self: &'a Arc<Self>,
+        mut guard: Lock<'a>,
+        mut tail: Tail<'_>,
+    ) -> Lock<'a> {
+        let Some((wire, mut chunk)) = guard.writer.as_mut().and_then(Writer::begin) else {
+            return guard;
+        };
         let (mut pieces, mut written) = (0, Ok(0));
         loop {
             match self.advance(&mut guard, &mut chunk, &mut tail, written, &mut pieces) {
@@ -108,7 +126,8 @@ impl Shared {
                         guard = self.lock();
                         guard.writer.iter_mut().for_each(|writer| writer.take_over(&rest));
                     }
-                    if !guard.writer.as_mut().is_some_and(|writer| writer.end(&mut chunk, stopped)) {
+                    if !guard.writer.as_mut().is_some_and(|writer| writer.end(&mut chunk, stopped))
+                    {
                         break;
                     }
                     written = Ok(0);
@@ -132,7 +151,9 @@ impl Shared {
         pieces: &mut usize,
     ) -> Option<WriteEnd> {
         self.notify(guard);
-        let Inner { writer: Some(writer), backlog, .. } = &mut **guard else { return Some(WriteEnd::Ended) };
+        let Inner { writer: Some(writer), backlog, .. } = &mut **guard else {
+            return Some(WriteEnd::Ended);
+        };
         let mut messages = 0;
         let stopped = writer.advance(chunk, tail, written, &mut messages);
         if let Some(backlog) = backlog {
@@ -154,11 +175,14 @@ impl Shared {
         None
     }
 
-    /// Writes what a stream of messages has left in the queue: for the flusher. Returns whether to come back soon, since
-    /// the stream may go on.
+    /// Writes what a stream of messages has left in the queue: for the flusher. Returns whether to
+    /// come back soon, since the stream may go on.
     pub(crate) fn write_stream(self: &Arc<Self>) -> bool {
         let mut guard = self.lock();
-        let Some(writer) = guard.writer.as_mut().filter(|writer| writer.coalescer.is_flushing()) else { return false };
+        let Some(writer) = guard.writer.as_mut().filter(|writer| writer.coalescer.is_flushing())
+        else {
+            return false;
+        };
         match writer.writing {
             Writing::Idle if writer.buffered() > 0 => writer.coalescer.set_flushing(true),
             // A thread that writes takes what is appended meanwhile.
@@ -180,7 +204,8 @@ impl Shared {
     }
 }
 
-/// A panic of a TLS library's own is an error of this connection, as that of a program's transport is.
+/// A panic of a TLS library's own is an error of this connection, as that of a program's transport
+/// is.
 fn write_guarded(wire: &Wire, chunk: &Chunk) -> io::Result<usize> {
     catch_unwind(AssertUnwindSafe(|| wire.stream.write(chunk.left())))
         .unwrap_or_else(|_| Err(io::Error::other("a panic while writing")))

@@ -1,5 +1,5 @@
-//! Collects the body of a response that refused the upgrade: where it ends, and what it says without its framing
-//! (RFC 7230 §3.3.3). Pure: who connects reads the bytes.
+//! Collects the body of a response that refused the upgrade: where it ends, and what it says
+//! without its framing (RFC 7230 §3.3.3). Pure: who connects reads the bytes.
 
 use crate::headers::Headers;
 
@@ -31,7 +31,9 @@ enum BodyRest {
 
 impl Body {
     pub(crate) fn new(status: u16, headers: &Headers) -> Self {
-        let chunked = headers.get_all("Transfer-Encoding").any(|value| value.to_ascii_lowercase().contains("chunked"));
+        let chunked = headers
+            .get_all("Transfer-Encoding")
+            .any(|value| value.to_ascii_lowercase().contains("chunked"));
         let length = headers.get("Content-Length").and_then(|value| value.parse().ok());
         let rest = match (status, chunked, length) {
             (204 | 304, ..) => BodyRest::Length(0),
@@ -67,7 +69,8 @@ impl Body {
         self.bytes
     }
 
-    /// Keeps the body's part of `data`, of which it may have `length` bytes, and gives the rest back.
+    /// Keeps the body's part of `data`, of which it may have `length` bytes, and gives the rest
+    /// back.
     fn keep<'a>(&mut self, data: &'a [u8], length: u64) -> &'a [u8] {
         let room = MAX_BODY - self.bytes.len();
         let n = data.len().min(usize::try_from(length).unwrap_or(usize::MAX)).min(room);
@@ -83,18 +86,20 @@ impl Body {
     }
 }
 
-/// Takes one byte of the chunked transfer coding (RFC 7230 §4.1). What is malformed ends the body where it is: it is shown
-/// to people, nothing depends on it.
+/// Takes one byte of the chunked transfer coding (RFC 7230 §4.1). What is malformed ends the body
+/// where it is: it is shown to people, nothing depends on it.
 fn framing(rest: BodyRest, byte: u8) -> BodyRest {
     const END: BodyRest = BodyRest::Length(0);
     let sized = |size| if size == 0 { END } else { BodyRest::Chunk(size) };
     match (rest, byte) {
         (BodyRest::ChunkSize(size), b'\n') => sized(size),
         (BodyRest::ChunkSize(size), b';' | b' ' | b'\t' | b'\r') => BodyRest::ChunkExtension(size),
-        (BodyRest::ChunkSize(size), digit) => match (char::from(digit).to_digit(16), size.checked_mul(16)) {
-            (Some(digit), Some(size)) => BodyRest::ChunkSize(size + u64::from(digit)),
-            _ => END,
-        },
+        (BodyRest::ChunkSize(size), digit) => {
+            match (char::from(digit).to_digit(16), size.checked_mul(16)) {
+                (Some(digit), Some(size)) => BodyRest::ChunkSize(size + u64::from(digit)),
+                _ => END,
+            }
+        }
         (BodyRest::ChunkExtension(size), b'\n') => sized(size),
         (BodyRest::ChunkEnd, b'\n') => BodyRest::ChunkSize(0),
         (BodyRest::ChunkEnd, b'\r') | (BodyRest::ChunkExtension(_), _) => rest,
@@ -107,7 +112,8 @@ mod tests {
     use super::*;
 
     fn body(status: u16, headers: &[(&str, &str)]) -> Body {
-        let fields = headers.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let fields =
+            headers.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
         Body::new(status, &Headers::new(fields))
     }
 
@@ -117,7 +123,11 @@ mod tests {
         whole.push(data);
         let mut split = body(status, headers);
         data.iter().for_each(|byte| split.push(&[*byte]));
-        assert_eq!((&whole.bytes, whole.is_complete()), (&split.bytes, split.is_complete()), "{data:?}");
+        assert_eq!(
+            (&whole.bytes, whole.is_complete()),
+            (&split.bytes, split.is_complete()),
+            "{data:?}"
+        );
         (whole.bytes, split.is_complete())
     }
 
@@ -129,7 +139,10 @@ mod tests {
         assert_eq!(collect(403, &[("Content-Length", "0")], b""), (vec![], true));
         assert_eq!(collect(304, length, b""), (vec![], true));
         // No length anyone could mean: until the end.
-        assert_eq!(collect(403, &[("Content-Length", "five")], b"hello"), (b"hello".to_vec(), false));
+        assert_eq!(
+            collect(403, &[("Content-Length", "five")], b"hello"),
+            (b"hello".to_vec(), false)
+        );
         assert_eq!(collect(403, &[], b"hello"), (b"hello".to_vec(), false));
     }
 
@@ -138,7 +151,11 @@ mod tests {
         let chunked = &[("Transfer-Encoding", "gzip, Chunked"), ("Content-Length", "1")];
         for (data, text, complete) in [
             ("5\r\nhello\r\n0\r\n\r\n", "hello", true),
-            ("5\r\nhello\r\n7;name=\"value\"\r\n, world\r\n0\r\nTrailer: x\r\n\r\n", "hello, world", true),
+            (
+                "5\r\nhello\r\n7;name=\"value\"\r\n, world\r\n0\r\nTrailer: x\r\n\r\n",
+                "hello, world",
+                true,
+            ),
             ("A\r\n0123456789\r\n00\r\n", "0123456789", true),
             ("5\nhello\n0\n", "hello", true),
             ("5\r\nhel", "hel", false),
@@ -150,7 +167,11 @@ mod tests {
             ("fffffffffffffffff\r\nhello", "", true),
             ("-5\r\nhello", "", true),
         ] {
-            assert_eq!(collect(403, chunked, data.as_bytes()), (text.as_bytes().to_vec(), complete), "{data:?}");
+            assert_eq!(
+                collect(403, chunked, data.as_bytes()),
+                (text.as_bytes().to_vec(), complete),
+                "{data:?}"
+            );
         }
     }
 

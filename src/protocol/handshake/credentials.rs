@@ -1,5 +1,5 @@
-//! Turns a URL's user info into a name and a password, and these into the value of an `Authorization` or
-//! `Proxy-Authorization` header (RFC 7617). Pure.
+//! Turns a URL's user info into a name and a password, and these into the value of an
+//! `Authorization` or `Proxy-Authorization` header (RFC 7617). Pure.
 
 use url::Url;
 
@@ -21,7 +21,8 @@ impl UserInfo {
 
     /// Returns `Basic …`. Errors show neither name nor password.
     pub(crate) fn basic_auth(&self) -> Result<String, &'static str> {
-        // RFC 7617 §2: the first colon ends the user's name, and neither part may contain control characters.
+        // RFC 7617 §2: the first colon ends the user's name, and neither part may contain control
+        // characters.
         if self.user.contains(&b':') {
             return Err("the user name contains a colon, which Basic authentication cannot carry");
         }
@@ -55,10 +56,15 @@ pub(crate) fn base64(data: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(data.len().div_ceil(3) * 4);
     for group in data.chunks(3) {
-        let bits = (0..3).fold(0, |bits, i| bits << 8 | usize::from(group.get(i).copied().unwrap_or(0)));
+        let bits =
+            (0..3).fold(0, |bits, i| bits << 8 | usize::from(group.get(i).copied().unwrap_or(0)));
         for i in 0..4 {
             // One byte fills two characters, two fill three; the rest is padding.
-            text.push(if i <= group.len() { char::from(ALPHABET[bits >> (18 - 6 * i) & 63]) } else { '=' });
+            text.push(if i <= group.len() {
+                char::from(ALPHABET[bits >> (18 - 6 * i) & 63])
+            } else {
+                '='
+            });
         }
     }
     text
@@ -92,7 +98,9 @@ mod tests {
 
     #[test]
     fn what_basic_authentication_cannot_carry_is_refused_without_showing_it() {
-        for url in ["ws://us%3Aer:secret@host/", "ws://user:secret%0A@host/", "ws://us%00er:secret@host/"] {
+        for url in
+            ["ws://us%3Aer:secret@host/", "ws://user:secret%0A@host/", "ws://us%00er:secret@host/"]
+        {
             let error = auth(url).unwrap_err();
             assert!(error.contains("cannot carry") && !error.contains("secret"), "{error}");
         }

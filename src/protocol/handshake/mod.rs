@@ -1,8 +1,10 @@
-//! The opening handshake (RFC 6455 §4) without I/O: a URL and headers into a request, bytes into a response, and whether that
-//! opens the WebSocket. [`Handshake`] is what was agreed on, for the application to look at.
+//! The opening handshake (RFC 6455 §4) without I/O: a URL and headers into a request, bytes into a
+//! response, and whether that opens the WebSocket. [`Handshake`] is what was agreed on, for the
+//! application to look at.
 //!
-//! Apart from the rest of the protocol because it is over before the first frame: whoever connects drives it, on its own thread,
-//! and knows nothing of frames. It owns what has arrived so far, and nothing else.
+//! Apart from the rest of the protocol because it is over before the first frame: whoever connects
+//! drives it, on its own thread, and knows nothing of frames. It owns what has arrived so far, and
+//! nothing else.
 
 pub(crate) mod body;
 pub(crate) mod credentials;
@@ -15,10 +17,11 @@ use std::net::SocketAddr;
 use crate::deflate::NegotiatedDeflate;
 use crate::headers::Headers;
 
-/// The server's answer to the opening request (RFC 6455 §4.2.2), and the two ends of the connection.
+/// The server's answer to the opening request (RFC 6455 §4.2.2), and the two ends of the
+/// connection.
 ///
-/// Stays what it was when the connection opened. `Debug` shows neither the subprotocol, which some make a token, nor the values
-/// of [`Headers`] that may be credentials.
+/// Stays what it was when the connection opened. `Debug` shows neither the subprotocol, which some
+/// make a token, nor the values of [`Headers`] that may be credentials.
 ///
 /// ```no_run
 /// use websocket_app::WebSocketApp;
@@ -54,29 +57,32 @@ impl Handshake {
         self.status
     }
 
-    /// Returns all headers of the response: `Set-Cookie`, `Server`, and what the application's server adds.
+    /// Returns all headers of the response: `Set-Cookie`, `Server`, and what the application's
+    /// server adds.
     pub fn headers(&self) -> &Headers {
         &self.headers
     }
 
-    /// Returns the subprotocol the server chose from those offered, or `None` if it chose none (RFC 6455 §1.9).
+    /// Returns the subprotocol the server chose from those offered, or `None` if it chose none (RFC
+    /// 6455 §1.9).
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
     }
 
-    /// Returns the extensions in use with their parameters, as the server wrote them, or `None` if there are none
-    /// (RFC 6455 §9.1).
+    /// Returns the extensions in use with their parameters, as the server wrote them, or `None` if
+    /// there are none (RFC 6455 §9.1).
     pub fn extensions(&self) -> Option<&str> {
         self.extensions.as_deref()
     }
 
-    /// Returns this end's address, or `None` if it is not TCP, or the connection was gone before it could be asked for.
+    /// Returns this end's address, or `None` if it is not TCP, or the connection was gone before it
+    /// could be asked for.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.local_addr
     }
 
-    /// Returns the server's address, or that of what stands before it, or `None` if it is not TCP, or the connection was gone
-    /// before it could be asked for.
+    /// Returns the server's address, or that of what stands before it, or `None` if it is not TCP,
+    /// or the connection was gone before it could be asked for.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.peer_addr
     }

@@ -1,5 +1,6 @@
-//! Turns a URL and what the program sets into the opening request (RFC 6455 §4.1), and refuses what would break it or change
-//! its meaning. Pure: who connects sends it, with a key and cookies of that moment.
+//! Turns a URL and what the program sets into the opening request (RFC 6455 §4.1), and refuses what
+//! would break it or change its meaning. Pure: who connects sends it, with a key and cookies of
+//! that moment.
 
 use url::{Position, Url};
 
@@ -21,7 +22,8 @@ pub(crate) struct Fields<'a> {
     pub(crate) compression: Option<&'a Deflate>,
 }
 
-/// The opening request but for its key, which is new each time. Holds credentials: it is never shown or logged.
+/// The opening request but for its key, which is new each time. Holds credentials: it is never
+/// shown or logged.
 pub(crate) struct Request {
     before_key: Vec<u8>,
     /// Up to the empty line that ends the head.
@@ -43,7 +45,9 @@ impl Request {
         check_value("cookie", fields.cookie.unwrap_or_default())?;
         check_subprotocols(fields.subprotocols)?;
 
-        let mut head = format!("GET {} HTTP/1.1\r\n", &url[Position::BeforePath..Position::AfterQuery]).into_bytes();
+        let mut head =
+            format!("GET {} HTTP/1.1\r\n", &url[Position::BeforePath..Position::AfterQuery])
+                .into_bytes();
         match fields.host.or(header(fields, "Host")) {
             Some(host) => push_field(&mut head, "Host", host),
             // Without the port where it is the scheme's default (RFC 7230 §5.4).
@@ -72,15 +76,21 @@ impl Request {
         if let (Some(basic), None) = (basic, header(fields, "Authorization")) {
             push_field(&mut tail, "Authorization", &basic);
         }
-        for (name, value) in fields.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("Host")) {
+        for (name, value) in
+            fields.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("Host"))
+        {
             push_field(&mut tail, name, value);
         }
 
-        let offer = Offer { subprotocols: fields.subprotocols.to_vec(), deflate: fields.compression.cloned() };
+        let offer = Offer {
+            subprotocols: fields.subprotocols.to_vec(),
+            deflate: fields.compression.cloned(),
+        };
         Ok(Request { before_key: head, after_key: tail, offer })
     }
 
-    /// Returns what goes over the wire, for one connection's key, with the cookies of that moment where they are kept.
+    /// Returns what goes over the wire, for one connection's key, with the cookies of that moment
+    /// where they are kept.
     pub(crate) fn to_bytes(&self, key: &str, cookie: Option<&str>) -> Vec<u8> {
         let mut bytes = [&self.before_key, key.as_bytes(), &self.after_key].concat();
         if let Some(cookie) = cookie {
@@ -99,7 +109,11 @@ fn push_field(head: &mut Vec<u8>, name: &str, value: &str) {
 }
 
 fn header<'a>(fields: &Fields<'a>, wanted: &str) -> Option<&'a str> {
-    fields.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.as_str())
+    fields
+        .headers
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
+        .map(|(_, value)| value.as_str())
 }
 
 fn check_header(name: &str, value: &str) -> Result<(), Error> {
@@ -130,8 +144,8 @@ fn check_host(what: &str, host: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// RFC 7230 §3.2: a line break would begin another header, other control characters have no place in a value. Values are
-/// never shown.
+/// RFC 7230 §3.2: a line break would begin another header, other control characters have no place
+/// in a value. Values are never shown.
 fn check_value(what: &str, value: &str) -> Result<(), Error> {
     if value.contains(['\r', '\n']) {
         return Err(Error::invalid(what, "its value contains a line break: trim it"));
@@ -145,7 +159,9 @@ fn check_value(what: &str, value: &str) -> Result<(), Error> {
 /// Says what to do instead of setting a header that is not the caller's to set.
 fn reserved(name: &str) -> Option<&'static str> {
     Some(match name.to_ascii_lowercase().as_str() {
-        "upgrade" | "connection" | "sec-websocket-key" | "sec-websocket-version" => "the handshake sets it itself",
+        "upgrade" | "connection" | "sec-websocket-key" | "sec-websocket-version" => {
+            "the handshake sets it itself"
+        }
         "sec-websocket-accept" => "only a server sends it",
         "sec-websocket-protocol" => "use subprotocols([…]), which also checks the server's choice",
         "sec-websocket-extensions" => {
@@ -158,7 +174,9 @@ fn reserved(name: &str) -> Option<&'static str> {
 }
 
 fn check_repeated(fields: &Fields<'_>) -> Result<(), Error> {
-    let count = |wanted: &str| fields.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(wanted)).count();
+    let count = |wanted: &str| {
+        fields.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(wanted)).count()
+    };
     // RFC 6265 §5.4: one Cookie header at most.
     let keeps = fields.keeps_cookies.then_some("keep_cookies(true)");
     let cookie = fields.cookie.map(|_| "cookie(…)").or(keeps);
@@ -170,9 +188,17 @@ fn check_repeated(fields: &Fields<'_>) -> Result<(), Error> {
     ] {
         match (count(name), by_option) {
             (1.., Some(option)) => {
-                return Err(Error::invalid(format!("header({name:?})"), format!("is also set by {option}: keep one")));
+                return Err(Error::invalid(
+                    format!("header({name:?})"),
+                    format!("is also set by {option}: keep one"),
+                ));
             }
-            (2.., None) => return Err(Error::invalid(format!("header({name:?})"), "is set twice: servers take one")),
+            (2.., None) => {
+                return Err(Error::invalid(
+                    format!("header({name:?})"),
+                    "is set twice: servers take one",
+                ));
+            }
             _ => {}
         }
     }
@@ -264,14 +290,20 @@ mod tests {
             assert!(request.contains(&format!("\r\nHost: {host}\r\n")), "{url}: {request}");
         }
         let replaced = with_headers("ws://127.0.0.1:80/", &[("host", "virtual.example")]);
-        assert!(replaced.starts_with("GET / HTTP/1.1\r\nHost: virtual.example\r\nUpgrade"), "{replaced}");
+        assert!(
+            replaced.starts_with("GET / HTTP/1.1\r\nHost: virtual.example\r\nUpgrade"),
+            "{replaced}"
+        );
         assert!(!replaced.contains("127.0.0.1") && !replaced.contains("host:"), "{replaced}");
     }
 
     #[test]
     fn an_authorization_header_replaces_the_urls() {
         let request = with_headers("ws://user:pw@h/", &[("authorization", "Bearer x")]);
-        assert!(request.contains("authorization: Bearer x\r\n") && !request.contains("Basic"), "{request}");
+        assert!(
+            request.contains("authorization: Bearer x\r\n") && !request.contains("Basic"),
+            "{request}"
+        );
     }
 
     #[test]
@@ -316,7 +348,12 @@ mod tests {
             assert!(error.contains("subprotocol"), "{names:?}: {error}");
         }
         let origin = Fields { origin: Some("https://a\r\nX: y"), ..Fields::default() };
-        assert!(request("ws://h/", &origin).unwrap_err().to_string().contains("origin: its value contains a line"));
+        assert!(
+            request("ws://h/", &origin)
+                .unwrap_err()
+                .to_string()
+                .contains("origin: its value contains a line")
+        );
         let cookie = Fields { cookie: Some("a=secret\n"), ..Fields::default() };
         assert!(request("ws://h/", &cookie).unwrap_err().to_string().contains("cookie: its value"));
     }
@@ -326,10 +363,16 @@ mod tests {
         let fields = Fields { cookie: Some("a=b"), keeps_cookies: true, ..Fields::default() };
         let request = Request::new(&Url::parse("ws://h/").unwrap(), &fields).unwrap();
         let text = |cookie| String::from_utf8(request.to_bytes("KEY", cookie)).unwrap();
-        assert!(text(Some("a=b; c=d")).ends_with("\r\nCookie: a=b; c=d\r\n\r\n"), "{}", text(Some("a=b; c=d")));
+        assert!(
+            text(Some("a=b; c=d")).ends_with("\r\nCookie: a=b; c=d\r\n\r\n"),
+            "{}",
+            text(Some("a=b; c=d"))
+        );
         assert!(!text(None).contains("Cookie"), "{}", text(None));
         let headers = owned(&[("Cookie", "secret")]);
-        let error = Request::new(&Url::parse("ws://h/").unwrap(), &Fields { headers: &headers, ..fields }).err();
+        let error =
+            Request::new(&Url::parse("ws://h/").unwrap(), &Fields { headers: &headers, ..fields })
+                .err();
         assert!(error.is_some_and(|error| error.to_string().contains("cookie(")));
     }
 }

@@ -1,5 +1,5 @@
-//! Turns bytes into a response head, and decides whether it opens the WebSocket (RFC 6455 §4.1). Pure: who
-//! connects reads the bytes.
+//! Turns bytes into a response head, and decides whether it opens the WebSocket (RFC 6455 §4.1).
+//! Pure: who connects reads the bytes.
 
 use tungstenite::handshake::client::Response;
 use tungstenite::handshake::machine::TryParse;
@@ -37,7 +37,8 @@ impl Arriving {
         self.bytes.is_empty()
     }
 
-    /// Returns the final response's head, and what came behind it, once the head is whole; says early what is wrong.
+    /// Returns the final response's head, and what came behind it, once the head is whole; says
+    /// early what is wrong.
     pub(crate) fn take_head(&mut self) -> Result<Option<(ResponseHead, Vec<u8>)>, String> {
         loop {
             ResponseHead::check_start(&self.bytes)?;
@@ -51,9 +52,11 @@ impl Arriving {
             };
             let head = ResponseHead::parse(&self.bytes[..end])?;
             self.bytes.drain(..end);
-            // RFC 7231 §6.2: a client must be able to take any number of interim responses (100, 103) before the final one.
+            // RFC 7231 §6.2: a client must be able to take any number of interim responses (100,
+            // 103) before the final one.
             if head.status >= 200 || head.status == 101 {
-                // A copy: the head's allocation would stay with the connection until the first frame.
+                // A copy: the head's allocation would stay with the connection until the first
+                // frame.
                 return Ok(Some((head, self.bytes.as_slice().to_vec())));
             }
             self.interim += end;
@@ -67,13 +70,14 @@ impl Arriving {
 pub(crate) struct ResponseHead {
     pub(crate) status: u16,
     pub(crate) headers: Headers,
-    /// HTTP/1.0: a server, or a proxy on the way, that cannot know of the upgrade (RFC 6455 §4.2.2).
+    /// HTTP/1.0: a server, or a proxy on the way, that cannot know of the upgrade (RFC 6455
+    /// §4.2.2).
     is_http_1_0: bool,
 }
 
 impl ResponseHead {
-    /// Finds the end of the head: just behind the first empty line. `searched` bytes were searched before in vain, so that
-    /// a head that comes byte by byte is searched once.
+    /// Finds the end of the head: just behind the first empty line. `searched` bytes were searched
+    /// before in vain, so that a head that comes byte by byte is searched once.
     fn find_end(bytes: &[u8], searched: usize) -> Option<usize> {
         // An empty line may have begun in the part that was searched: `\n\r` of `\n\r\n`.
         let from = searched.saturating_sub(2);
@@ -94,20 +98,25 @@ impl ResponseHead {
         }
         // RFC 8446 §5.1: the content types of an alert and of a handshake.
         if let Some(0x15 | 0x16) = bytes.first() {
-            return Err("the server speaks TLS on this port: is the URL's scheme meant to be wss://?".into());
+            return Err(
+                "the server speaks TLS on this port: is the URL's scheme meant to be wss://?"
+                    .into(),
+            );
         }
         if bytes.starts_with(b"GET ") {
             // Shown, it might have secrets of ours.
             return Err("the server sends back what it is sent, is the port right?".into());
         }
-        let shown: String = bytes.iter().take(24).flat_map(|&byte| byte.escape_ascii()).map(char::from).collect();
+        let shown: String =
+            bytes.iter().take(24).flat_map(|&byte| byte.escape_ascii()).map(char::from).collect();
         Err(format!("the answer is not HTTP/1.1, is the port right? It begins with \"{shown}…\""))
     }
 
     /// Parses a head that ends where [`find_end`](Self::find_end) says.
     fn parse(bytes: &[u8]) -> Result<Self, String> {
         let is_http_1_0 = bytes.starts_with(b"HTTP/1.0");
-        // Any version that came before 1.1 is refused by the parser, while a refusal by an old server is still worth showing.
+        // Any version that came before 1.1 is refused by the parser, while a refusal by an old
+        // server is still worth showing.
         let parsed = match is_http_1_0 {
             true => Response::try_parse(&[b"HTTP/1.1", &bytes[8..]].concat()),
             false => Response::try_parse(bytes),
@@ -115,7 +124,10 @@ impl ResponseHead {
         match parsed {
             Ok(Some((_, response))) => {
                 let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-                let fields = response.headers().iter().map(|(name, value)| (name.to_string(), text(value.as_bytes())));
+                let fields = response
+                    .headers()
+                    .iter()
+                    .map(|(name, value)| (name.to_string(), text(value.as_bytes())));
                 let headers = Headers::new(fields.collect());
                 Ok(ResponseHead { status: response.status().as_u16(), headers, is_http_1_0 })
             }
@@ -131,17 +143,31 @@ impl ResponseHead {
         }
         // Item 2, as the list that RFC 7230 §6.7 makes of it.
         if !self.tokens("Upgrade").any(|token| token.eq_ignore_ascii_case("websocket")) {
-            return Err(format!("the response {}, not `Upgrade: websocket`", self.found("Upgrade")));
+            return Err(format!(
+                "the response {}, not `Upgrade: websocket`",
+                self.found("Upgrade")
+            ));
         }
         // Item 3: a list of tokens, `keep-alive, Upgrade` for one.
         if !self.tokens("Connection").any(|token| token.eq_ignore_ascii_case("upgrade")) {
-            return Err(format!("the response {}, not `Connection: Upgrade`", self.found("Connection")));
+            return Err(format!(
+                "the response {}, not `Connection: Upgrade`",
+                self.found("Connection")
+            ));
         }
         // Item 4.
         match self.only("Sec-WebSocket-Accept")? {
             Some(key) if key == accept_key => {}
-            Some(_) => return Err("Sec-WebSocket-Accept does not answer our key: it may come from a cache".into()),
-            None => return Err("the response has no Sec-WebSocket-Accept: is this a WebSocket server?".into()),
+            Some(_) => {
+                return Err(
+                    "Sec-WebSocket-Accept does not answer our key: it may come from a cache".into(),
+                );
+            }
+            None => {
+                return Err(
+                    "the response has no Sec-WebSocket-Accept: is this a WebSocket server?".into(),
+                );
+            }
         }
         // Item 5. More than one header is allowed here, and means one list (§9.1).
         let extensions: Vec<&str> = self.tokens("Sec-WebSocket-Extensions").collect();
@@ -149,7 +175,9 @@ impl ResponseHead {
         for extension in &extensions {
             let Some(deflate) = &offer.deflate else {
                 let name = excerpt(extension_name(extension));
-                return Err(format!("the server chose the extension `{name}`, which was not offered"));
+                return Err(format!(
+                    "the server chose the extension `{name}`, which was not offered"
+                ));
             };
             if compression.replace(deflate.agree(extension)?).is_some() {
                 return Err("the server chose permessage-deflate twice".into());
@@ -159,7 +187,10 @@ impl ResponseHead {
         let subprotocol = self.only("Sec-WebSocket-Protocol")?;
         match subprotocol {
             Some(name) if !offer.subprotocols.iter().any(|offered| offered == name) => {
-                return Err(format!("the server chose the subprotocol `{}`, which was not offered", excerpt(name)));
+                return Err(format!(
+                    "the server chose the subprotocol `{}`, which was not offered",
+                    excerpt(name)
+                ));
             }
             _ => {}
         }
@@ -169,7 +200,11 @@ impl ResponseHead {
 
     /// The elements of a header that is a list, whether in one line or several (RFC 7230 §3.2.2).
     fn tokens<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.headers.get_all(name).flat_map(|value| value.split(',')).map(str::trim).filter(|token| !token.is_empty())
+        self.headers
+            .get_all(name)
+            .flat_map(|value| value.split(','))
+            .map(str::trim)
+            .filter(|token| !token.is_empty())
     }
 
     /// The value of a header that must not be repeated.
@@ -211,13 +246,19 @@ mod tests {
         Offer { subprotocols: vec!["v2".into(), "v1".into()], deflate: Some(Deflate::default()) }
     }
 
-    /// A correct response, but for the headers of the same name as these; one that ends in `-` is left out.
+    /// A correct response, but for the headers of the same name as these; one that ends in `-` is
+    /// left out.
     fn accept(changed: &[&str]) -> Result<Accepted, String> {
         let correct =
-            ["Upgrade: websocket", "Connection: Upgrade", &format!("Sec-WebSocket-Accept: {KEY}")].map(str::to_owned);
+            ["Upgrade: websocket", "Connection: Upgrade", &format!("Sec-WebSocket-Accept: {KEY}")]
+                .map(str::to_owned);
         let name = |line: &str| line.split(':').next().unwrap_or_default().to_ascii_lowercase();
-        let kept = correct.iter().map(String::as_str).filter(|line| !changed.iter().any(|c| name(c) == name(line)));
-        let lines: Vec<&str> = kept.chain(changed.iter().copied().filter(|line| !line.ends_with('-'))).collect();
+        let kept = correct
+            .iter()
+            .map(String::as_str)
+            .filter(|line| !changed.iter().any(|c| name(c) == name(line)));
+        let lines: Vec<&str> =
+            kept.chain(changed.iter().copied().filter(|line| !line.ends_with('-'))).collect();
         let head = format!("HTTP/1.1 101 Switching Protocols\r\n{}\r\n\r\n", lines.join("\r\n"));
         ResponseHead::parse(head.as_bytes())?.accept(KEY, &offer())
     }
@@ -240,7 +281,10 @@ mod tests {
         ]);
         let chosen = chosen.unwrap();
         assert_eq!(chosen.subprotocol.as_deref(), Some("v1"));
-        assert_eq!(chosen.extensions.as_deref(), Some("permessage-deflate; server_max_window_bits=9"));
+        assert_eq!(
+            chosen.extensions.as_deref(),
+            Some("permessage-deflate; server_max_window_bits=9")
+        );
         assert_eq!(chosen.compression.map(|agreed| agreed.server_max_window_bits), Some(9));
     }
 
@@ -258,15 +302,24 @@ mod tests {
             (&["Sec-WebSocket-Accept: S3pPLMBiTxaQ9kYGzzhZRbK+xOo="], "does not answer our key"),
             (&[&repeated, &repeated], "2 Sec-WebSocket-Accept headers"),
             (&["Sec-WebSocket-Extensions: x-other"], "`x-other`, which was not offered"),
-            (&["Sec-WebSocket-Extensions: permessage-deflate, permessage-deflate"], "permessage-deflate twice"),
+            (
+                &["Sec-WebSocket-Extensions: permessage-deflate, permessage-deflate"],
+                "permessage-deflate twice",
+            ),
             (&["Sec-WebSocket-Extensions: permessage-deflate; x=1"], "unknown parameter"),
             (&["Sec-WebSocket-Protocol: v3"], "subprotocol `v3`"),
             (&["Sec-WebSocket-Protocol: V1"], "subprotocol `V1`"),
             (&["Sec-WebSocket-Protocol: v1, v2"], "subprotocol `v1, v2`"),
-            (&["Sec-WebSocket-Protocol: v1", "Sec-WebSocket-Protocol: v1"], "2 Sec-WebSocket-Protocol headers"),
+            (
+                &["Sec-WebSocket-Protocol: v1", "Sec-WebSocket-Protocol: v1"],
+                "2 Sec-WebSocket-Protocol headers",
+            ),
         ] {
             let refused = accept(changed);
-            assert!(refused.as_ref().is_err_and(|problem| problem.contains(says)), "{changed:?}: {refused:?}");
+            assert!(
+                refused.as_ref().is_err_and(|problem| problem.contains(says)),
+                "{changed:?}: {refused:?}"
+            );
         }
     }
 
@@ -279,7 +332,10 @@ mod tests {
         assert_eq!(headers.get_all("Set-Cookie").collect::<Vec<_>>(), ["2", "1", "3"]);
         let names: Vec<_> = headers.iter().map(|(name, _)| name).collect();
         let (cookies, server) = (["set-cookie"; 3], ["server"]);
-        assert!(names == [&cookies[..], &server].concat() || names == [&server[..], &cookies].concat(), "{names:?}");
+        assert!(
+            names == [&cookies[..], &server].concat() || names == [&server[..], &cookies].concat(),
+            "{names:?}"
+        );
     }
 
     #[test]
@@ -290,8 +346,14 @@ mod tests {
             );
             ResponseHead::parse(head.as_bytes()).unwrap().accept(KEY, &Offer::default())
         };
-        assert!(head("Sec-WebSocket-Protocol: v1").is_err_and(|problem| problem.contains("not offered")));
-        assert!(head("Sec-WebSocket-Extensions: permessage-deflate").is_err_and(|p| p.contains("not offered")));
+        assert!(
+            head("Sec-WebSocket-Protocol: v1")
+                .is_err_and(|problem| problem.contains("not offered"))
+        );
+        assert!(
+            head("Sec-WebSocket-Extensions: permessage-deflate")
+                .is_err_and(|p| p.contains("not offered"))
+        );
     }
 
     #[test]
@@ -305,8 +367,10 @@ mod tests {
             (b"", None),
         ] {
             assert_eq!(ResponseHead::find_end(bytes, 0), end, "{bytes:?}");
-            // Byte by byte it is found with the last one that it needs, and each byte is looked at a few times only.
-            let found = (0..bytes.len()).find_map(|had| ResponseHead::find_end(&bytes[..=had], had));
+            // Byte by byte it is found with the last one that it needs, and each byte is looked at
+            // a few times only.
+            let found =
+                (0..bytes.len()).find_map(|had| ResponseHead::find_end(&bytes[..=had], had));
             assert_eq!(found, end, "{bytes:?}");
         }
     }
@@ -331,16 +395,25 @@ mod tests {
     #[test]
     fn an_old_servers_refusal_is_read_and_its_upgrade_is_not() {
         assert_eq!(ResponseHead::parse(b"HTTP/1.0 404 Not Found\r\n\r\n").unwrap().status, 404);
-        let upgraded = ResponseHead::parse(b"HTTP/1.0 101 x\r\nUpgrade: websocket\r\n\r\n").unwrap();
+        let upgraded =
+            ResponseHead::parse(b"HTTP/1.0 101 x\r\nUpgrade: websocket\r\n\r\n").unwrap();
         assert!(upgraded.accept(KEY, &offer()).is_err_and(|problem| problem.contains("HTTP/1.0")));
     }
 
     #[test]
     fn a_malformed_head_is_an_error() {
         let many = format!("HTTP/1.1 101 x\r\n{}\r\n", "A: b\r\n".repeat(200));
-        for head in ["HTTP/1.1 abc x\r\n\r\n", "HTTP/1.1 101 x\r\nno colon\r\n\r\n", "HTTP/1.9 101\r\n\r\n", &many] {
+        for head in [
+            "HTTP/1.1 abc x\r\n\r\n",
+            "HTTP/1.1 101 x\r\nno colon\r\n\r\n",
+            "HTTP/1.9 101\r\n\r\n",
+            &many,
+        ] {
             let parsed = ResponseHead::parse(head.as_bytes());
-            assert!(parsed.as_ref().is_err_and(|problem| problem.contains("not valid HTTP")), "{parsed:?}");
+            assert!(
+                parsed.as_ref().is_err_and(|problem| problem.contains("not valid HTTP")),
+                "{parsed:?}"
+            );
         }
     }
 }

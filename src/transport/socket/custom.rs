@@ -10,14 +10,15 @@ use mio::{Interest, Registry, Token};
 
 use super::handle::{AsHandle, Handle, set_nonblocking};
 
-/// A connected byte stream of the program's own: what [`connector`](crate::WebSocketApp::connector) may return, for whatever
-/// is neither TCP nor a Unix socket.
+/// A connected byte stream of the program's own: what [`connector`](crate::WebSocketApp::connector)
+/// may return, for whatever is neither TCP nor a Unix socket.
 ///
-/// It has a descriptor that the operating system can wait for (`AsFd`; on Windows a socket, `AsSocket`), which becomes
-/// non-blocking when it is used. What it does besides must not block either: other apps on the same
-/// [`EventLoop`](crate::EventLoop) would wait with it. Reading and writing happen on different threads at the same time, so
-/// both take `&self`: where they share state, that needs a lock, which must not be held while waiting. For a stream of std's
-/// traits there is [`Socket::from_stream`](crate::Socket::from_stream), which needs none of this.
+/// It has a descriptor that the operating system can wait for (`AsFd`; on Windows a socket,
+/// `AsSocket`), which becomes non-blocking when it is used. What it does besides must not block
+/// either: other apps on the same [`EventLoop`](crate::EventLoop) would wait with it. Reading and
+/// writing happen on different threads at the same time, so both take `&self`: where they share
+/// state, that needs a lock, which must not be held while waiting. For a stream of std's traits
+/// there is [`Socket::from_stream`](crate::Socket::from_stream), which needs none of this.
 ///
 /// ```
 /// # #[cfg(unix)] mod counted {
@@ -66,19 +67,20 @@ pub trait Transport: AsHandle + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Of kind [`WouldBlock`](io::ErrorKind::WouldBlock) when there is nothing: it is then read again once the descriptor has
-    /// become readable. Any other ends the connection.
+    /// Of kind [`WouldBlock`](io::ErrorKind::WouldBlock) when there is nothing: it is then read
+    /// again once the descriptor has become readable. Any other ends the connection.
     fn read(&self, buf: &mut [u8]) -> io::Result<usize>;
 
     /// Writes what there is room for, one byte at least.
     ///
     /// # Errors
     ///
-    /// Of kind [`WouldBlock`](io::ErrorKind::WouldBlock) when there is no room: the same bytes are then written again once the
-    /// descriptor has become writable. Any other ends the connection.
+    /// Of kind [`WouldBlock`](io::ErrorKind::WouldBlock) when there is no room: the same bytes are
+    /// then written again once the descriptor has become writable. Any other ends the connection.
     fn write(&self, buf: &[u8]) -> io::Result<usize>;
 
-    /// Ends one direction, or both: a thread that reads gets an end, and the peer is told. Must not wait.
+    /// Ends one direction, or both: a thread that reads gets an end, and the peer is told. Must not
+    /// wait.
     ///
     /// # Errors
     ///
@@ -90,18 +92,22 @@ pub trait Transport: AsHandle + Send + Sync + 'static {
 pub(super) struct Custom {
     transport: Program,
     registered: Option<Handle>,
-    /// What the last read met behind the bytes that it gave, an end or an error: no event will tell of it, and the transport
-    /// need not say it twice. Only the reader locks.
+    /// What the last read met behind the bytes that it gave, an end or an error: no event will tell
+    /// of it, and the transport need not say it twice. Only the reader locks.
     behind: Mutex<Option<io::Result<usize>>>,
 }
 
 impl Custom {
     pub(super) fn new(transport: impl Transport) -> Self {
-        Custom { transport: Program(Some(Box::new(transport))), registered: None, behind: Mutex::new(None) }
+        Custom {
+            transport: Program(Some(Box::new(transport))),
+            registered: None,
+            behind: Mutex::new(None),
+        }
     }
 
-    /// Reads until nothing is there: of what stayed behind no event would tell. What ends it behind some bytes shows at the
-    /// next read.
+    /// Reads until nothing is there: of what stayed behind no event would tell. What ends it behind
+    /// some bytes shows at the next read.
     pub(super) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         if let Some(met) = self.behind().take() {
             return met;
@@ -150,7 +156,8 @@ impl Custom {
         guarded(|| self.transport.get()?.shutdown(how))
     }
 
-    /// Whoever reads and writes by the descriptor, as most do, never blocks then, whatever its program has left it at.
+    /// Whoever reads and writes by the descriptor, as most do, never blocks then, whatever its
+    /// program has left it at.
     pub(super) fn prepare(&self) -> io::Result<()> {
         guarded(|| set_nonblocking(self.transport.get()?))
     }
@@ -178,20 +185,32 @@ impl Drop for Program {
     }
 }
 
-/// A panic of the program's own code must not be that of the event loop, which may carry other apps.
+/// A panic of the program's own code must not be that of the event loop, which may carry other
+/// apps.
 fn guarded<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err(io::Error::other("the transport panicked")))
+    catch_unwind(AssertUnwindSafe(call))
+        .unwrap_or_else(|_| Err(io::Error::other("the transport panicked")))
 }
 
 impl Source for Custom {
-    fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+    fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
         let mut handle = self.handle()?;
         handle.register(registry, token, interest)?;
         self.registered = Some(handle);
         Ok(())
     }
 
-    fn reregister(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+    fn reregister(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
         match &mut self.registered {
             Some(handle) => handle.reregister(registry, token, interest),
             None => Err(io::ErrorKind::NotFound.into()),

@@ -1,4 +1,5 @@
-//! What a poll waits for in place of a socket that is not the poll's own: where the two operating systems differ.
+//! What a poll waits for in place of a socket that is not the poll's own: where the two operating
+//! systems differ.
 
 use std::io;
 use std::time::Duration;
@@ -50,18 +51,29 @@ mod system {
             Ok(Handle(socket.as_fd().as_raw_fd()))
         }
 
-        /// Does something with what this stands for, so that the poll tells when it no longer would block.
+        /// Does something with what this stands for, so that the poll tells when it no longer would
+        /// block.
         pub(crate) fn with<T>(&self, io: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
             io()
         }
     }
 
     impl Source for Handle {
-        fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        fn register(
+            &mut self,
+            registry: &Registry,
+            token: Token,
+            interest: Interest,
+        ) -> io::Result<()> {
             SourceFd(&self.0).register(registry, token, interest)
         }
 
-        fn reregister(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        fn reregister(
+            &mut self,
+            registry: &Registry,
+            token: Token,
+            interest: Interest,
+        ) -> io::Result<()> {
             SourceFd(&self.0).reregister(registry, token, interest)
         }
 
@@ -98,19 +110,29 @@ mod system {
             Ok(Handle(TcpStream::from_std(socket.as_socket().try_clone_to_owned()?.into())))
         }
 
-        /// Does something with what this stands for, so that the poll tells when it no longer would block: it waits again for
-        /// no other socket than one that it has seen block.
+        /// Does something with what this stands for, so that the poll tells when it no longer would
+        /// block: it waits again for no other socket than one that it has seen block.
         pub(crate) fn with<T>(&self, io: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
             self.0.try_io(io)
         }
     }
 
     impl Source for Handle {
-        fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        fn register(
+            &mut self,
+            registry: &Registry,
+            token: Token,
+            interest: Interest,
+        ) -> io::Result<()> {
             self.0.register(registry, token, interest)
         }
 
-        fn reregister(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        fn reregister(
+            &mut self,
+            registry: &Registry,
+            token: Token,
+            interest: Interest,
+        ) -> io::Result<()> {
             self.0.reregister(registry, token, interest)
         }
 

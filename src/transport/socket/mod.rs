@@ -24,15 +24,15 @@ use handle::{AsHandle, Handle};
 pub use options::SocketOptions;
 use read_write::ReadWrite;
 
-/// A connected byte stream: made from a [`TcpStream`](std::net::TcpStream), from a Unix socket's stream, from a
-/// [`Transport`] of your own, or from anything else that reads and writes and has a descriptor
-/// ([`from_stream`](Self::from_stream)).
+/// A connected byte stream: made from a [`TcpStream`](std::net::TcpStream), from a Unix socket's
+/// stream, from a [`Transport`] of your own, or from anything else that reads and writes and has a
+/// descriptor ([`from_stream`](Self::from_stream)).
 ///
 /// Whatever it is made from becomes non-blocking when it is used, and its clones with it.
 pub struct Socket(SocketKind);
 
-/// Whether a read that came back short may be the last until there is an event. On Windows there is none before a read
-/// that would block: only that makes mio wait for the socket again.
+/// Whether a read that came back short may be the last until there is an event. On Windows there is
+/// none before a read that would block: only that makes mio wait for the socket again.
 const SHORT_IS_ALL: bool = cfg!(not(windows));
 
 enum SocketKind {
@@ -62,12 +62,14 @@ impl<T: Transport> From<T> for Socket {
 }
 
 impl Socket {
-    /// Makes one of any stream that reads and writes, and has a descriptor that the operating system can wait for (`AsFd`; on
-    /// Windows a socket, `AsSocket`): a port of a virtual machine, a serial line, another crate's kind of socket.
+    /// Makes one of any stream that reads and writes, and has a descriptor that the operating
+    /// system can wait for (`AsFd`; on Windows a socket, `AsSocket`): a port of a virtual machine,
+    /// a serial line, another crate's kind of socket.
     ///
-    /// The stream becomes non-blocking when it is used, and is never flushed: what it has taken must be on its way. It is read
-    /// and written by turns, under a lock that is not held while waiting; a [`Transport`] does both at once. In the end it is
-    /// shut down, if it is a socket, and dropped.
+    /// The stream becomes non-blocking when it is used, and is never flushed: what it has taken
+    /// must be on its way. It is read and written by turns, under a lock that is not held while
+    /// waiting; a [`Transport`] does both at once. In the end it is shut down, if it is a socket,
+    /// and dropped.
     ///
     /// ```no_run
     /// # #[cfg(unix)]
@@ -98,7 +100,8 @@ impl Socket {
         Socket(SocketKind::Tcp(tcp))
     }
 
-    /// Makes a socket that came from the program fit for an event loop: one that blocks would hold up all of the loop's apps.
+    /// Makes a socket that came from the program fit for an event loop: one that blocks would hold
+    /// up all of the loop's apps.
     pub(crate) fn prepare(&self) -> io::Result<()> {
         match &self.0 {
             SocketKind::Tcp(tcp) => SockRef::from(tcp).set_nonblocking(true),
@@ -108,8 +111,8 @@ impl Socket {
         }
     }
 
-    /// Reads what is there. Zero is the end of the stream; a short count means that no more is there, unless
-    /// [`has_more`](Self::has_more) says so.
+    /// Reads what is there. Zero is the end of the stream; a short count means that no more is
+    /// there, unless [`has_more`](Self::has_more) says so.
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         match &self.0 {
             SocketKind::Tcp(tcp) => (&mut &*tcp).read(buf),
@@ -127,7 +130,8 @@ impl Socket {
         }
     }
 
-    /// Writes what there is room for. Only `WouldBlock` means that the socket is full: an event follows nothing else.
+    /// Writes what there is room for. Only `WouldBlock` means that the socket is full: an event
+    /// follows nothing else.
     pub(crate) fn write(&self, buf: &[u8]) -> io::Result<usize> {
         match &self.0 {
             SocketKind::Tcp(tcp) => (&mut &*tcp).write(buf),
@@ -148,7 +152,8 @@ impl Socket {
         };
     }
 
-    /// Returns the local and the peer's address, where it is TCP and the operating system still knows them.
+    /// Returns the local and the peer's address, where it is TCP and the operating system still
+    /// knows them.
     pub(crate) fn addresses(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
         match &self.0 {
             SocketKind::Tcp(tcp) => (tcp.local_addr().ok(), tcp.peer_addr().ok()),
@@ -177,11 +182,21 @@ impl Socket {
 }
 
 impl Source for Socket {
-    fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+    fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
         self.source().register(registry, token, interest)
     }
 
-    fn reregister(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+    fn reregister(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interest: Interest,
+    ) -> io::Result<()> {
         self.source().reregister(registry, token, interest)
     }
 

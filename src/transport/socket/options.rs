@@ -10,8 +10,9 @@ use socket2::{Socket, TcpKeepalive};
 use super::system;
 use crate::error::Error;
 
-/// Options of TCP sockets, for [`socket_options`](crate::WebSocketApp::socket_options). Each is set before the socket
-/// connects; one that the operating system refuses is the error of the attempt, and names the option.
+/// Options of TCP sockets, for [`socket_options`](crate::WebSocketApp::socket_options). Each is set
+/// before the socket connects; one that the operating system refuses is the error of the attempt,
+/// and names the option.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -57,64 +58,66 @@ impl SocketOptions {
         Self::default()
     }
 
-    /// Sends small messages at once (`TCP_NODELAY`), not together with later ones. Defaults to `true`: messages are written
-    /// whole, so waiting could only delay them.
+    /// Sends small messages at once (`TCP_NODELAY`), not together with later ones. Defaults to
+    /// `true`: messages are written whole, so waiting could only delay them.
     pub fn nodelay(mut self, nodelay: bool) -> Self {
         self.nodelay = nodelay;
         self
     }
 
-    /// Has the operating system probe a connection on which nothing came for this long (`SO_KEEPALIVE`, `TCP_KEEPIDLE`).
-    /// Defaults to off: [`ping_interval`](crate::WebSocketApp::ping_interval) asks the server itself, through every proxy.
+    /// Has the operating system probe a connection on which nothing came for this long
+    /// (`SO_KEEPALIVE`, `TCP_KEEPIDLE`). Defaults to off:
+    /// [`ping_interval`](crate::WebSocketApp::ping_interval) asks the server itself, through every
+    /// proxy.
     pub fn keepalive(mut self, idle: Duration) -> Self {
         self.keepalive = Some(idle);
         self
     }
 
-    /// Sets the time between the probes of [`keepalive`](Self::keepalive) (`TCP_KEEPINTVL`), in whole seconds. Defaults to
-    /// the operating system's.
+    /// Sets the time between the probes of [`keepalive`](Self::keepalive) (`TCP_KEEPINTVL`), in
+    /// whole seconds. Defaults to the operating system's.
     pub fn keepalive_interval(mut self, interval: Duration) -> Self {
         self.keepalive_interval = Some(interval);
         self
     }
 
-    /// Sets after how many unanswered probes of [`keepalive`](Self::keepalive) the connection is lost (`TCP_KEEPCNT`).
-    /// Defaults to the operating system's.
+    /// Sets after how many unanswered probes of [`keepalive`](Self::keepalive) the connection is
+    /// lost (`TCP_KEEPCNT`). Defaults to the operating system's.
     pub fn keepalive_retries(mut self, retries: u32) -> Self {
         self.keepalive_retries = Some(retries);
         self
     }
 
-    /// Sets how many bytes the operating system keeps until the server has them (`SO_SNDBUF`). Defaults to the operating
-    /// system's, which most adapt to the connection.
+    /// Sets how many bytes the operating system keeps until the server has them (`SO_SNDBUF`).
+    /// Defaults to the operating system's, which most adapt to the connection.
     pub fn send_buffer_size(mut self, bytes: usize) -> Self {
         self.send_buffer_size = Some(bytes);
         self
     }
 
-    /// Sets how many bytes the operating system keeps until they are read (`SO_RCVBUF`). Defaults to the operating
-    /// system's, which most adapt to the connection.
+    /// Sets how many bytes the operating system keeps until they are read (`SO_RCVBUF`). Defaults
+    /// to the operating system's, which most adapt to the connection.
     pub fn receive_buffer_size(mut self, bytes: usize) -> Self {
         self.receive_buffer_size = Some(bytes);
         self
     }
 
-    /// Connects from this address of this machine, so only to addresses of the same family. Defaults to the one that the
-    /// operating system's routes lead to.
+    /// Connects from this address of this machine, so only to addresses of the same family.
+    /// Defaults to the one that the operating system's routes lead to.
     pub fn bind_address(mut self, address: impl Into<IpAddr>) -> Self {
         self.bind_address = Some(address.into());
         self
     }
 
-    /// Connects through this network interface, such as `"eth1"` (`SO_BINDTODEVICE`): Linux and Android only, elsewhere an
-    /// error of the run. Defaults to any.
+    /// Connects through this network interface, such as `"eth1"` (`SO_BINDTODEVICE`): Linux and
+    /// Android only, elsewhere an error of the run. Defaults to any.
     pub fn bind_interface(mut self, name: impl Into<String>) -> Self {
         self.bind_interface = Some(name.into());
         self
     }
 
-    /// Marks the packets with a type of service (`IP_TOS`, for IPv6 `IPV6_TCLASS`): the upper six bits are the DSCP
-    /// (RFC 2474). Defaults to 0.
+    /// Marks the packets with a type of service (`IP_TOS`, for IPv6 `IPV6_TCLASS`): the upper six
+    /// bits are the DSCP (RFC 2474). Defaults to 0.
     pub fn tos(mut self, tos: u8) -> Self {
         self.tos = Some(tos);
         self
@@ -122,13 +125,21 @@ impl SocketOptions {
 
     /// Refuses what could never work here.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let invalid = |what: &str, problem: &str| Err(Error::invalid(format!("socket_options: {what}"), problem));
+        let invalid = |what: &str, problem: &str| {
+            Err(Error::invalid(format!("socket_options: {what}"), problem))
+        };
         let details = self.keepalive_interval.is_some() || self.keepalive_retries.is_some();
         if details && self.keepalive.is_none() {
-            return invalid("keepalive_interval, keepalive_retries", "have no effect without keepalive(…)");
+            return invalid(
+                "keepalive_interval, keepalive_retries",
+                "have no effect without keepalive(…)",
+            );
         }
         if details && !system::HAS_KEEPALIVE_DETAILS {
-            return invalid("keepalive_interval, keepalive_retries", "this operating system has no such options");
+            return invalid(
+                "keepalive_interval, keepalive_retries",
+                "this operating system has no such options",
+            );
         }
         let short = |time: Option<Duration>| time.is_some_and(|time| time.as_secs() == 0);
         if short(self.keepalive) || short(self.keepalive_interval) {
@@ -148,7 +159,8 @@ impl SocketOptions {
         }
     }
 
-    /// Returns whether an address can be connected to from where these options want to connect from.
+    /// Returns whether an address can be connected to from where these options want to connect
+    /// from.
     pub(crate) fn suit(&self, address: &SocketAddr) -> bool {
         self.bind_address.is_none_or(|ours| ours.is_ipv4() == address.is_ipv4())
     }
@@ -175,19 +187,28 @@ impl SocketOptions {
             naming(&format!("bind_interface({name:?})"), system::bind_interface(socket, name))?;
         }
         if let Some(address) = self.bind_address {
-            naming(&format!("bind_address({address})"), socket.bind(&SocketAddr::from((address, 0)).into()))?;
+            naming(
+                &format!("bind_address({address})"),
+                socket.bind(&SocketAddr::from((address, 0)).into()),
+            )?;
         }
         Ok(())
     }
 
     fn tcp_keepalive(&self, idle: Duration) -> TcpKeepalive {
-        system::with_details(TcpKeepalive::new().with_time(idle), self.keepalive_interval, self.keepalive_retries)
+        system::with_details(
+            TcpKeepalive::new().with_time(idle),
+            self.keepalive_interval,
+            self.keepalive_retries,
+        )
     }
 }
 
 /// Says which option it was that the operating system refused.
 fn naming(option: &str, set: io::Result<()>) -> io::Result<()> {
-    set.map_err(|error| io::Error::new(error.kind(), format!("{error} (from the socket option {option})")))
+    set.map_err(|error| {
+        io::Error::new(error.kind(), format!("{error} (from the socket option {option})"))
+    })
 }
 
 #[cfg(test)]
@@ -220,14 +241,19 @@ mod tests {
 
     #[test]
     fn an_address_to_bind_leaves_the_other_family_out() {
-        let (v4, v6) = (SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), SocketAddr::from((Ipv6Addr::LOCALHOST, 1)));
+        let (v4, v6) = (
+            SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
+            SocketAddr::from((Ipv6Addr::LOCALHOST, 1)),
+        );
         let new = SocketOptions::new;
         assert!(new().suit(&v4) && new().suit(&v6));
         assert!(
-            new().bind_address(Ipv4Addr::LOCALHOST).suit(&v4) && !new().bind_address(Ipv4Addr::LOCALHOST).suit(&v6)
+            new().bind_address(Ipv4Addr::LOCALHOST).suit(&v4)
+                && !new().bind_address(Ipv4Addr::LOCALHOST).suit(&v6)
         );
         assert!(
-            new().bind_address(Ipv6Addr::LOCALHOST).suit(&v6) && !new().bind_address(Ipv6Addr::LOCALHOST).suit(&v4)
+            new().bind_address(Ipv6Addr::LOCALHOST).suit(&v6)
+                && !new().bind_address(Ipv6Addr::LOCALHOST).suit(&v4)
         );
     }
 
@@ -235,7 +261,8 @@ mod tests {
     fn every_option_reaches_the_socket() {
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        let (sent, received) = (socket.send_buffer_size().unwrap(), socket.recv_buffer_size().unwrap());
+        let (sent, received) =
+            (socket.send_buffer_size().unwrap(), socket.recv_buffer_size().unwrap());
         let options = SocketOptions::new()
             .keepalive(Duration::from_secs(77))
             .send_buffer_size(1 << 15)
@@ -260,7 +287,10 @@ mod tests {
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         let seconds = Duration::from_secs;
-        let options = SocketOptions::new().keepalive(seconds(77)).keepalive_interval(seconds(7)).keepalive_retries(3);
+        let options = SocketOptions::new()
+            .keepalive(seconds(77))
+            .keepalive_interval(seconds(7))
+            .keepalive_retries(3);
         options.bind_interface("lo").apply(&socket, &peer).unwrap();
         assert_eq!(socket.tcp_keepalive_time().unwrap(), seconds(77));
         assert_eq!(socket.tcp_keepalive_interval().unwrap(), seconds(7));

@@ -9,10 +9,12 @@ use socket2::SockRef;
 use super::custom::Transport;
 use super::handle::{AsHandle, Borrowed, Owned, duplicate};
 
-/// A stream that is used by one thread at a time. Its lock is held for a call, which does not block.
+/// A stream that is used by one thread at a time. Its lock is held for a call, which does not
+/// block.
 pub(super) struct ReadWrite<S> {
     stream: Mutex<S>,
-    /// The same descriptor under another number, so that it can be waited for, and shut down, without the lock.
+    /// The same descriptor under another number, so that it can be waited for, and shut down,
+    /// without the lock.
     handle: Owned,
 }
 
@@ -23,7 +25,8 @@ impl<S: Read + Write + AsHandle> ReadWrite<S> {
     }
 
     fn lock(&self) -> MutexGuard<'_, S> {
-        // A panic of the stream's own is an error of this connection: whether it goes on is for the stream to say.
+        // A panic of the stream's own is an error of this connection: whether it goes on is for the
+        // stream to say.
         self.stream.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

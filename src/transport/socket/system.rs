@@ -1,5 +1,5 @@
-//! The options that not every operating system has, or not under every name. What one lacks is refused when a run begins,
-//! or, where that depends on the address, when a socket is to connect.
+//! The options that not every operating system has, or not under every name. What one lacks is
+//! refused when a run begins, or, where that depends on the address, when a socket is to connect.
 
 use std::io;
 use std::net::SocketAddr;
@@ -51,7 +51,11 @@ pub(super) fn with_details(
     target_os = "freebsd",
     target_os = "netbsd"
 )))]
-pub(super) fn with_details(keepalive: TcpKeepalive, _: Option<Duration>, _: Option<u32>) -> TcpKeepalive {
+pub(super) fn with_details(
+    keepalive: TcpKeepalive,
+    _: Option<Duration>,
+    _: Option<u32>,
+) -> TcpKeepalive {
     keepalive
 }
 

@@ -1,13 +1,15 @@
 //! [`CiphertextIn`]: ciphertext taken off the socket and not decrypted yet.
 //!
-//! The socket is read in large pieces, many records at a time, into a buffer that belongs to the thread. A connection keeps
-//! only what is left over, the beginning of a record as a rule, so that an idle one holds nothing.
+//! The socket is read in large pieces, many records at a time, into a buffer that belongs to the
+//! thread. A connection keeps only what is left over, the beginning of a record as a rule, so that
+//! an idle one holds nothing.
 
 use std::io;
 
 use crate::transport::buffers::{self, READ_SIZE};
 
-/// No handshake message is longer than 64 KiB, which the TLS libraries see to, and none takes more than this in records.
+/// No handshake message is longer than 64 KiB, which the TLS libraries see to, and none takes more
+/// than this in records.
 const MAX_HELD: usize = 256 << 10;
 
 #[derive(Default)]
@@ -31,7 +33,8 @@ impl CiphertextIn {
 
     /// Gives the buffer back to the thread, and keeps what is left over.
     pub(crate) fn return_buffer(&mut self) {
-        let left = CiphertextIn { bytes: self.waiting().to_vec(), start: 0, end: self.waiting().len() };
+        let left =
+            CiphertextIn { bytes: self.waiting().to_vec(), start: 0, end: self.waiting().len() };
         let CiphertextIn { bytes: buffer, .. } = std::mem::replace(self, left);
         buffers::return_from_reading(buffer);
     }
@@ -53,7 +56,8 @@ impl CiphertextIn {
         }
     }
 
-    /// Returns the room for the next read. A TLS library that goes on wanting more without taking anything is an error.
+    /// Returns the room for the next read. A TLS library that goes on wanting more without taking
+    /// anything is an error.
     pub(crate) fn room(&mut self) -> io::Result<&mut [u8]> {
         if self.start > 0 {
             self.bytes.copy_within(self.start..self.end, 0);

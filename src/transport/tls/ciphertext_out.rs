@@ -1,7 +1,8 @@
 //! [`CiphertextOut`]: what is encrypted and not on the socket yet, and how much of what the caller gave that is.
 //!
-//! A record that has been encrypted must go out as it is, before anything else. So bytes count as written when the record
-//! that has them is on the socket, and until then the caller must offer them again.
+//! A record that has been encrypted must go out as it is, before anything else. So bytes count as
+//! written when the record that has them is on the socket, and until then the caller must offer
+//! them again.
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,18 +12,20 @@ use crate::transport::buffers::{self as spare, PIECE};
 /// The greatest length of a record (RFC 8446 §5.1).
 const MAX_RECORD: usize = 16 << 10;
 
-/// How much is encrypted at a time: a piece and the frame that it ends with, which then go out in one write. It is all that
-/// a connection ever holds.
+/// How much is encrypted at a time: a piece and the frame that it ends with, which then go out in
+/// one write. It is all that a connection ever holds.
 const MAX_BATCH: usize = PIECE + (48 << 10);
 
-/// How much longer a record is than what is in it, with the common suites: 29 and 22 (RFC 5246 §6.2.3, RFC 8446 §5.2).
+/// How much longer a record is than what is in it, with the common suites: 29 and 22 (RFC 5246
+/// §6.2.3, RFC 8446 §5.2).
 pub(super) const OVERHEAD: usize = 64;
 
 #[derive(Default)]
 pub(crate) struct CiphertextOut {
     bytes: Vec<u8>,
     sent: usize,
-    /// Of `bytes`, in order: records of the caller's. What the TLS library says for itself is in none.
+    /// Of `bytes`, in order: records of the caller's. What the TLS library says for itself is in
+    /// none.
     records: VecDeque<Record>,
 }
 
@@ -43,9 +46,9 @@ impl CiphertextOut {
         self.bytes.len() - self.sent
     }
 
-    /// Writes what there is room for, and tells how many bytes of `buf` are on the socket now. Those that were encrypted
-    /// before and are not, are the first of `buf`. `encrypt` makes a record of the beginning of what it is given, and tells
-    /// how much that is.
+    /// Writes what there is room for, and tells how many bytes of `buf` are on the socket now.
+    /// Those that were encrypted before and are not, are the first of `buf`. `encrypt` makes a
+    /// record of the beginning of what it is given, and tells how much that is.
     pub(super) fn write(
         &mut self,
         buf: &[u8],
@@ -64,7 +67,10 @@ impl CiphertextOut {
                 Err(error) => return Err(error),
             }
             let batch = &buf[written..buf.len().min(written + MAX_BATCH)];
-            spare::reserve(&mut self.bytes, batch.len() + batch.len().div_ceil(MAX_RECORD) * OVERHEAD);
+            spare::reserve(
+                &mut self.bytes,
+                batch.len() + batch.len().div_ceil(MAX_RECORD) * OVERHEAD,
+            );
             let mut encrypted = 0;
             while encrypted < batch.len() {
                 let piece = &batch[encrypted..batch.len().min(encrypted + MAX_RECORD)];
@@ -73,7 +79,8 @@ impl CiphertextOut {
                         self.records.push_back(Record { end: self.bytes.len(), length });
                         encrypted += length;
                     }
-                    // What went well goes out first, and what the TLS library says to it; then this comes again.
+                    // What went well goes out first, and what the TLS library says to it; then this
+                    // comes again.
                     Err(_) if self.len() > 0 => break,
                     Err(_) if written > 0 => return Ok(written),
                     Err(error) => return Err(error),
@@ -82,8 +89,9 @@ impl CiphertextOut {
         }
     }
 
-    /// Writes until all is on the socket, or the socket says that it is full: an event follows nothing else. A short write
-    /// of a program's own transport means only that it took no more at once.
+    /// Writes until all is on the socket, or the socket says that it is full: an event follows
+    /// nothing else. A short write of a program's own transport means only that it took no more at
+    /// once.
     pub(crate) fn flush(&mut self, socket: impl Fn(&[u8]) -> io::Result<usize>) -> io::Result<()> {
         while self.len() > 0 {
             self.sent += socket(&self.bytes[self.sent..])?;
@@ -194,7 +202,10 @@ mod tests {
             Err(io::ErrorKind::WouldBlock.into())
         };
         let error = outgoing.write(b"hello", |bytes| socket.take(bytes), encrypt).unwrap_err();
-        assert_eq!((error.kind(), &socket.got.borrow()[..]), (io::ErrorKind::WouldBlock, &b"new keys first"[..]));
+        assert_eq!(
+            (error.kind(), &socket.got.borrow()[..]),
+            (io::ErrorKind::WouldBlock, &b"new keys first"[..])
+        );
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! [`Layer`]: a TLS session over a [`Stream`], itself read and written like one.
 //!
-//! The session is one state for both directions, so it has a lock; what is encrypted has another, whose holder writes the
-//! socket. A record is encrypted under both, so that records go out in their order, and written without the session's: a
-//! reader does not wait for a writer's system call, unless the TLS library has something to say to what was read. No call
-//! blocks, and neither lock is held while waiting for the socket.
+//! The session is one state for both directions, so it has a lock; what is encrypted has another,
+//! whose holder writes the socket. A record is encrypted under both, so that records go out in
+//! their order, and written without the session's: a reader does not wait for a writer's system
+//! call, unless the TLS library has something to say to what was read. No call blocks, and neither
+//! lock is held while waiting for the socket.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,8 +15,8 @@ use super::ciphertext_out::CiphertextOut;
 use super::session::{BrokenSession, TlsSession};
 use crate::transport::{Stream, WAITS_FOR_PEER};
 
-/// How often one call reads the socket at most: as much as fills the callers' buffers. Records may be empty, and a peer that
-/// sends nothing else must not keep a thread to itself.
+/// How often one call reads the socket at most: as much as fills the callers' buffers. Records may
+/// be empty, and a peer that sends nothing else must not keep a thread to itself.
 const MAX_READS: usize = 8;
 
 pub(crate) struct Layer {
@@ -32,7 +33,8 @@ pub(crate) struct Layer {
 struct LayerState {
     session: Box<dyn TlsSession>,
     incoming: CiphertextIn,
-    /// What the TLS library says for itself, an alert or new keys: goes out before what is encrypted after it.
+    /// What the TLS library says for itself, an alert or new keys: goes out before what is
+    /// encrypted after it.
     said: Vec<u8>,
     /// Nothing more will come.
     ended: bool,
@@ -50,7 +52,13 @@ impl Layer {
         outgoing: CiphertextOut,
     ) -> Self {
         incoming.return_buffer();
-        let state = Mutex::new(LayerState { session, incoming, said: Vec::new(), ended: false, failed: None });
+        let state = Mutex::new(LayerState {
+            session,
+            incoming,
+            said: Vec::new(),
+            ended: false,
+            failed: None,
+        });
         let (outgoing, more) = (Mutex::new(outgoing), AtomicBool::new(true));
         Layer { below, peer: peer.into(), outgoing, state, more }
     }
@@ -69,7 +77,8 @@ impl Layer {
         state.incoming.borrow_buffer();
         let mut length = 0;
         let left = self.more.load(Ordering::Relaxed);
-        let result = state.read(&self.below, buf, &mut length, left).map_err(|error| self.named(error));
+        let result =
+            state.read(&self.below, buf, &mut length, left).map_err(|error| self.named(error));
         state.incoming.return_buffer();
         let (more, result) = match result {
             Ok(more) => (more, Ok(length)),
@@ -136,7 +145,8 @@ impl Layer {
     }
 }
 
-/// A panic within the TLS library may leave the session unusable, which its next call reports: nothing to add here.
+/// A panic within the TLS library may leave the session unusable, which its next call reports:
+/// nothing to add here.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -149,9 +159,16 @@ impl LayerState {
         }
     }
 
-    /// Fills `buf` from as many records as it takes, counting in `length`. Gives whether another read has something to do
-    /// that no event will tell of: an end, or that `buf` is full. `left` says that the last read gave that.
-    fn read(&mut self, below: &Stream, buf: &mut [u8], length: &mut usize, left: bool) -> io::Result<bool> {
+    /// Fills `buf` from as many records as it takes, counting in `length`. Gives whether another
+    /// read has something to do that no event will tell of: an end, or that `buf` is full. `left`
+    /// says that the last read gave that.
+    fn read(
+        &mut self,
+        below: &Stream,
+        buf: &mut [u8],
+        length: &mut usize,
+        left: bool,
+    ) -> io::Result<bool> {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
@@ -162,14 +179,15 @@ impl LayerState {
             let room = self.incoming.room()?;
             let (size, n) = (room.len(), below.read(room)?);
             self.incoming.filled(n);
-            // An end without close_notify is an end: WebSocket's own Close frame tells an orderly one from a cut
-            // (RFC 6455 §7.1.5).
+            // An end without close_notify is an end: WebSocket's own Close frame tells an orderly
+            // one from a cut (RFC 6455 §7.1.5).
             self.ended = n == 0;
             if self.decrypt(buf, length)? {
                 return Ok(true);
             }
-            // A short read has emptied the socket, and an event will tell of what comes from now on. With nothing to give,
-            // look again all the same: the socket's end, if that was behind it, has been told of already.
+            // A short read has emptied the socket, and an event will tell of what comes from now
+            // on. With nothing to give, look again all the same: the socket's end, if that was
+            // behind it, has been told of already.
             if *length > 0 && n < size && !below.has_more() {
                 return Ok(false);
             }
@@ -177,9 +195,11 @@ impl LayerState {
         if *length > 0 { Ok(true) } else { Err(io::ErrorKind::Interrupted.into()) }
     }
 
-    /// Decrypts what is there, and tells whether there is nothing more to be done now: this is the end, or `buf` is full.
+    /// Decrypts what is there, and tells whether there is nothing more to be done now: this is the
+    /// end, or `buf` is full.
     fn decrypt(&mut self, buf: &mut [u8], length: &mut usize) -> io::Result<bool> {
-        let decrypted = self.session.decrypt(&mut self.incoming, &mut self.said, &mut buf[*length..]);
+        let decrypted =
+            self.session.decrypt(&mut self.incoming, &mut self.said, &mut buf[*length..]);
         *length += decrypted.length;
         self.ended |= decrypted.closed;
         match decrypted.error {

@@ -5,9 +5,10 @@
 //!             (native, rustls_session)   (ahead: what came, outgoing: what is to go)
 //! ```
 //!
-//! Two libraries do the work, and only the files named after them know which. Both work in memory: the socket is read and
-//! written here, in large pieces, and so may be a TLS session itself. Connecting drives the [`TlsAttempt`], on its own thread; from
-//! then on reader and writer share the [`Layer`], under its locks.
+//! Two libraries do the work, and only the files named after them know which. Both work in memory:
+//! the socket is read and written here, in large pieces, and so may be a TLS session itself.
+//! Connecting drives the [`TlsAttempt`], on its own thread; from then on reader and writer share
+//! the [`Layer`], under its locks.
 
 mod ciphertext_in;
 mod ciphertext_out;

@@ -10,7 +10,8 @@ use native_tls::{HandshakeError, MidHandshakeTlsStream, TlsConnector, TlsStream}
 use super::ciphertext_in::CiphertextIn;
 use super::session::{self, Decrypted, HandshakeStep, TlsFailure};
 
-/// OpenSSL takes from its socket what the next record needs; the other libraries may take whole records that they hold back.
+/// OpenSSL takes from its socket what the next record needs; the other libraries may take whole
+/// records that they hold back.
 const HOLDS_RECORDS_BACK: bool = cfg!(any(windows, target_vendor = "apple"));
 
 /// What the TLS library takes for a socket. During a call, it has what came and what is to go.
@@ -54,7 +55,8 @@ impl Write for Pipe {
 
 impl Drop for Pipe {
     fn drop(&mut self) {
-        *self.last_words.lock().unwrap_or_else(PoisonError::into_inner) = mem::take(&mut self.outgoing);
+        *self.last_words.lock().unwrap_or_else(PoisonError::into_inner) =
+            mem::take(&mut self.outgoing);
     }
 }
 
@@ -80,7 +82,11 @@ impl NativeAttempt {
 }
 
 impl session::TlsAttempt for NativeAttempt {
-    fn step(self: Box<Self>, incoming: &mut CiphertextIn, outgoing: &mut Vec<u8>) -> Result<HandshakeStep, TlsFailure> {
+    fn step(
+        self: Box<Self>,
+        incoming: &mut CiphertextIn,
+        outgoing: &mut Vec<u8>,
+    ) -> Result<HandshakeStep, TlsFailure> {
         let NativeAttempt { server_name, last_words, progress } = *self;
         let attempt = match progress {
             Progress::Begins(connector) => {
@@ -101,13 +107,18 @@ impl session::TlsAttempt for NativeAttempt {
             }
             Err(HandshakeError::WouldBlock(mut halfway)) => {
                 halfway.get_mut().swap(incoming, outgoing);
-                let attempt = NativeAttempt { server_name, last_words, progress: Progress::Halfway(halfway) };
+                let attempt =
+                    NativeAttempt { server_name, last_words, progress: Progress::Halfway(halfway) };
                 Ok(HandshakeStep::Wants(Box::new(attempt)))
             }
             Err(HandshakeError::Failure(error)) => {
                 outgoing.append(&mut last_words.lock().unwrap_or_else(PoisonError::into_inner));
                 let text = error.to_string();
-                Err(TlsFailure { lasting: is_lasting(&text), text: reason(&text, &server_name), source: error.into() })
+                Err(TlsFailure {
+                    lasting: is_lasting(&text),
+                    text: reason(&text, &server_name),
+                    source: error.into(),
+                })
             }
         }
     }
@@ -116,7 +127,12 @@ impl session::TlsAttempt for NativeAttempt {
 struct NativeSession(TlsStream<Pipe>);
 
 impl session::TlsSession for NativeSession {
-    fn decrypt(&mut self, incoming: &mut CiphertextIn, outgoing: &mut Vec<u8>, buf: &mut [u8]) -> Decrypted {
+    fn decrypt(
+        &mut self,
+        incoming: &mut CiphertextIn,
+        outgoing: &mut Vec<u8>,
+        buf: &mut [u8],
+    ) -> Decrypted {
         self.0.get_mut().swap(incoming, outgoing);
         let mut decrypted = Decrypted::default();
         while decrypted.length < buf.len() {
@@ -143,13 +159,19 @@ impl session::TlsSession for NativeSession {
         decrypted
     }
 
-    fn encrypt(&mut self, bytes: &[u8], incoming: &mut CiphertextIn, outgoing: &mut Vec<u8>) -> io::Result<usize> {
+    fn encrypt(
+        &mut self,
+        bytes: &[u8],
+        incoming: &mut CiphertextIn,
+        outgoing: &mut Vec<u8>,
+    ) -> io::Result<usize> {
         self.0.get_mut().swap(incoming, outgoing);
         let written = self.0.write(bytes);
         self.0.get_mut().swap(incoming, outgoing);
         match written {
             Ok(0) => Err(io::ErrorKind::WriteZero.into()),
-            // The peer negotiates anew (RFC 5246 §7.4.1.1), which has to be done before anything else is said.
+            // The peer negotiates anew (RFC 5246 §7.4.1.1), which has to be done before anything
+            // else is said.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
             written => written.map_err(explain),
         }
@@ -167,16 +189,16 @@ impl session::TlsSession for NativeSession {
     }
 }
 
-/// Makes an open session's error readable: TLS 1.3 tells only after the handshake that it wants a client certificate.
-/// It is of kind `Other` whatever the library says: it is not the socket's.
+/// Makes an open session's error readable: TLS 1.3 tells only after the handshake that it wants a
+/// client certificate. It is of kind `Other` whatever the library says: it is not the socket's.
 fn explain(error: io::Error) -> io::Error {
     let text = error.get_ref().map_or_else(|| error.to_string(), ToString::to_string);
     let (lasting, source) = (is_lasting(&text), Box::<dyn StdError + Send + Sync>::from(error));
     io::Error::other(TlsFailure { lasting, text: reason(&text, ""), source })
 }
 
-/// Returns whether the next attempt will meet the same, as far as the words of the libraries tell: a server that is restarting, or
-/// a proxy before it, may say anything else.
+/// Returns whether the next attempt will meet the same, as far as the words of the libraries tell:
+/// a server that is restarting, or a proxy before it, may say anything else.
 fn is_lasting(text: &str) -> bool {
     const LASTING: [&str; 9] = [
         "access denied",
@@ -193,16 +215,20 @@ fn is_lasting(text: &str) -> bool {
     LASTING.iter().any(|words| text.contains(words))
 }
 
-/// Says first what is wrong, then what to do. OpenSSL's text is a path through its source, with the reason as its fifth
-/// part and, for a certificate, in brackets at the end; the other libraries' texts are sentences already.
+/// Says first what is wrong, then what to do. OpenSSL's text is a path through its source, with the
+/// reason as its fifth part and, for a certificate, in brackets at the end; the other libraries'
+/// texts are sentences already.
 fn reason(text: &str, server_name: &str) -> String {
     let Some(openssl) = text.strip_prefix("error:") else { return text.to_owned() };
     let general = openssl.split(':').nth(3).unwrap_or(text);
-    let bracketed = text.strip_suffix(')').and_then(|text| text.rsplit_once(" (")).map(|(_, reason)| reason);
+    let bracketed =
+        text.strip_suffix(')').and_then(|text| text.rsplit_once(" (")).map(|(_, reason)| reason);
     let Some(reason) = bracketed.filter(|_| general == "certificate verify failed") else {
         return match general.contains("certificate required") {
             true => {
-                format!("it wants a client certificate: TlsConfig::identity_pem_files gives it one ({general})")
+                format!(
+                    "it wants a client certificate: TlsConfig::identity_pem_files gives it one ({general})"
+                )
             }
             false => general.to_owned(),
         };
@@ -226,24 +252,39 @@ mod tests {
     #[test]
     fn the_reason_comes_first_and_advice_after_it() {
         let openssl = |reason: &str| {
-            format!("error:0A000086:SSL routines:tls_post_process:certificate verify failed:x.c:1889: ({reason})")
+            format!(
+                "error:0A000086:SSL routines:tls_post_process:certificate verify failed:x.c:1889: ({reason})"
+            )
         };
         for (reason_given, begins, contains) in [
-            ("certificate has expired", "its certificate is not accepted: certificate has expired", "clock"),
-            ("hostname mismatch", "its certificate is not accepted: hostname mismatch", "`localhost`"),
-            ("self-signed certificate", "its certificate is not accepted: self-signed", "root_certificate_file"),
+            (
+                "certificate has expired",
+                "its certificate is not accepted: certificate has expired",
+                "clock",
+            ),
+            (
+                "hostname mismatch",
+                "its certificate is not accepted: hostname mismatch",
+                "`localhost`",
+            ),
+            (
+                "self-signed certificate",
+                "its certificate is not accepted: self-signed",
+                "root_certificate_file",
+            ),
             ("unable to get local issuer certificate", "its certificate", "root_certificate_file"),
         ] {
             let text = reason(&openssl(reason_given), "localhost");
             assert!(text.starts_with(begins) && text.contains(contains), "{text}");
         }
-        let alert =
-            "error:0A00042E:SSL routines:ssl3_read_bytes:tlsv1 alert protocol version:rec.c:1584:SSL alert number 70";
+        let alert = "error:0A00042E:SSL routines:ssl3_read_bytes:tlsv1 alert protocol version:rec.c:1584:SSL alert number 70";
         assert_eq!(reason(alert, "localhost"), "tlsv1 alert protocol version");
-        let alert =
-            "error:0A00045C:SSL routines:ssl3_read_bytes:tlsv13 alert certificate required:rec.c:1601:SSL alert";
+        let alert = "error:0A00045C:SSL routines:ssl3_read_bytes:tlsv13 alert certificate required:rec.c:1601:SSL alert";
         let error = explain(io::Error::other(alert));
         assert!(error.to_string().contains("TlsConfig::identity_pem_files"), "{error}");
-        assert_eq!(reason("The certificate is not trusted.", "localhost"), "The certificate is not trusted.");
+        assert_eq!(
+            reason("The certificate is not trusted.", "localhost"),
+            "The certificate is not trusted."
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Stands in for TLS where no TLS feature is on: there is no session, and so nothing here is ever made.
+//! Stands in for TLS where no TLS feature is on: there is no session, and so nothing here is ever
+//! made.
 
 use std::io;
 

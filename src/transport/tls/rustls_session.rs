@@ -1,4 +1,5 @@
-//! A session of rustls, by its interface without buffers: it decrypts in place in ours, and encrypts into ours.
+//! A session of rustls, by its interface without buffers: it decrypts in place in ours, and
+//! encrypts into ours.
 
 use std::io;
 use std::sync::Arc;
@@ -35,10 +36,11 @@ enum Turn {
 }
 
 impl RustlsConnection {
-    /// Goes on until there is something to tell: decrypts into `buf`, and encrypts `bytes` as soon as it may.
+    /// Goes on until there is something to tell: decrypts into `buf`, and encrypts `bytes` as soon
+    /// as it may.
     ///
-    /// `incoming` always is all that came and was not consumed, also where there is only something to send: the library
-    /// remembers places in it, and panics if they are gone.
+    /// `incoming` always is all that came and was not consumed, also where there is only something
+    /// to send: the library remembers places in it, and panics if they are gone.
     fn turn(
         &mut self,
         incoming: &mut CiphertextIn,
@@ -55,7 +57,8 @@ impl RustlsConnection {
                     while let Some(record) = traffic.next_record() {
                         let record = record?;
                         consumed += record.discard;
-                        let (fits, kept) = record.payload.split_at(record.payload.len().min(buf.len() - filled));
+                        let (fits, kept) =
+                            record.payload.split_at(record.payload.len().min(buf.len() - filled));
                         buf[filled..filled + fits.len()].copy_from_slice(fits);
                         filled += fits.len();
                         self.plaintext.extend_from_slice(kept);
@@ -73,8 +76,10 @@ impl RustlsConnection {
                 }
                 Ok(ConnectionState::WriteTraffic(mut traffic)) => {
                     if !bytes.is_empty() {
-                        append(outgoing, bytes.len() + OVERHEAD, |room| traffic.encrypt(bytes, room))
-                            .map_err(|error| TlsError::General(error.to_string()))?;
+                        append(outgoing, bytes.len() + OVERHEAD, |room| {
+                            traffic.encrypt(bytes, room)
+                        })
+                        .map_err(|error| TlsError::General(error.to_string()))?;
                     }
                     Ok(Some(Turn::Open))
                 }
@@ -106,7 +111,11 @@ impl RustlsConnection {
     }
 
     fn explain(&self, error: TlsError) -> TlsFailure {
-        TlsFailure { lasting: is_lasting(&error), text: reason(&error, &self.server_name), source: error.into() }
+        TlsFailure {
+            lasting: is_lasting(&error),
+            text: reason(&error, &self.server_name),
+            source: error.into(),
+        }
     }
 }
 
@@ -118,7 +127,9 @@ trait NeedsRoom {
 impl NeedsRoom for EncodeError {
     fn needs(&self) -> Option<usize> {
         match self {
-            EncodeError::InsufficientSize(InsufficientSizeError { required_size }) => Some(*required_size),
+            EncodeError::InsufficientSize(InsufficientSizeError { required_size }) => {
+                Some(*required_size)
+            }
             EncodeError::AlreadyEncoded => None,
         }
     }
@@ -127,13 +138,16 @@ impl NeedsRoom for EncodeError {
 impl NeedsRoom for EncryptError {
     fn needs(&self) -> Option<usize> {
         match self {
-            EncryptError::InsufficientSize(InsufficientSizeError { required_size }) => Some(*required_size),
+            EncryptError::InsufficientSize(InsufficientSizeError { required_size }) => {
+                Some(*required_size)
+            }
             EncryptError::EncryptExhausted => None,
         }
     }
 }
 
-/// Adds what `write` writes into the room that it is given: `room` bytes, or what it then says that it needs.
+/// Adds what `write` writes into the room that it is given: `room` bytes, or what it then says that
+/// it needs.
 fn append<E: NeedsRoom>(
     outgoing: &mut Vec<u8>,
     room: usize,
@@ -158,12 +172,21 @@ fn append<E: NeedsRoom>(
 pub(crate) struct RustlsAttempt(RustlsConnection);
 
 impl RustlsAttempt {
-    pub(crate) fn new(config: Arc<ClientConfig>, server_name: ServerName<'static>) -> Result<Self, TlsFailure> {
+    pub(crate) fn new(
+        config: Arc<ClientConfig>,
+        server_name: ServerName<'static>,
+    ) -> Result<Self, TlsFailure> {
         match UnbufferedClientConnection::new(config, server_name.clone()) {
-            Ok(tls) => {
-                Ok(RustlsAttempt(RustlsConnection { tls, server_name, plaintext: Vec::new(), given: 0, closed: false }))
+            Ok(tls) => Ok(RustlsAttempt(RustlsConnection {
+                tls,
+                server_name,
+                plaintext: Vec::new(),
+                given: 0,
+                closed: false,
+            })),
+            Err(error) => {
+                Err(TlsFailure { lasting: true, text: error.to_string(), source: error.into() })
             }
-            Err(error) => Err(TlsFailure { lasting: true, text: error.to_string(), source: error.into() }),
         }
     }
 }
@@ -188,7 +211,12 @@ impl session::TlsAttempt for RustlsAttempt {
 struct RustlsSession(RustlsConnection);
 
 impl session::TlsSession for RustlsSession {
-    fn decrypt(&mut self, incoming: &mut CiphertextIn, outgoing: &mut Vec<u8>, buf: &mut [u8]) -> Decrypted {
+    fn decrypt(
+        &mut self,
+        incoming: &mut CiphertextIn,
+        outgoing: &mut Vec<u8>,
+        buf: &mut [u8],
+    ) -> Decrypted {
         let mut decrypted = Decrypted { length: self.give(buf), ..Decrypted::default() };
         while decrypted.length < buf.len() {
             match self.0.turn(incoming, outgoing, &mut buf[decrypted.length..], &[]) {
@@ -207,11 +235,17 @@ impl session::TlsSession for RustlsSession {
         decrypted
     }
 
-    fn encrypt(&mut self, bytes: &[u8], incoming: &mut CiphertextIn, outgoing: &mut Vec<u8>) -> io::Result<usize> {
+    fn encrypt(
+        &mut self,
+        bytes: &[u8],
+        incoming: &mut CiphertextIn,
+        outgoing: &mut Vec<u8>,
+    ) -> io::Result<usize> {
         loop {
             match self.0.turn(incoming, outgoing, &mut [], bytes) {
                 Ok(Turn::Open) => return Ok(bytes.len()),
-                // The reader comes back for it: it has left whole records only where it had no room for them.
+                // The reader comes back for it: it has left whole records only where it had no room
+                // for them.
                 Ok(Turn::Received(_)) => {}
                 Ok(Turn::Blocked | Turn::Closed) => return Err(io::ErrorKind::BrokenPipe.into()),
                 Err(error) => return Err(io::Error::other(self.0.explain(error))),
@@ -250,11 +284,14 @@ impl RustlsSession {
     }
 }
 
-/// Returns whether the next attempt will meet the same: a server that is restarting, or a proxy before it, may say anything else.
+/// Returns whether the next attempt will meet the same: a server that is restarting, or a proxy
+/// before it, may say anything else.
 fn is_lasting(error: &TlsError) -> bool {
     use AlertDescription as Alert;
     match error {
-        TlsError::InvalidCertificate(_) | TlsError::NoCertificatesPresented | TlsError::PeerIncompatible(_) => true,
+        TlsError::InvalidCertificate(_)
+        | TlsError::NoCertificatesPresented
+        | TlsError::PeerIncompatible(_) => true,
         TlsError::AlertReceived(alert) => matches!(
             alert,
             Alert::AccessDenied
@@ -289,7 +326,10 @@ fn reason(error: &TlsError, server_name: &ServerName<'_>) -> String {
     }
 }
 
-fn certificate_reason(problem: &CertificateError, server_name: &ServerName<'_>) -> (String, String) {
+fn certificate_reason(
+    problem: &CertificateError,
+    server_name: &ServerName<'_>,
+) -> (String, String) {
     const TRUST: &str = ": TlsConfig::root_certificate_file can trust its root";
     const CLOCK: &str = ": is this machine's clock right?";
     match problem {
@@ -302,11 +342,15 @@ fn certificate_reason(problem: &CertificateError, server_name: &ServerName<'_>) 
         CertificateError::UnknownIssuer => ("unknown issuer".into(), TRUST.into()),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             let name = server_name.to_str();
-            let advice = format!(": it is not for `{name}`; TlsConfig::server_name can expect another name");
+            let advice =
+                format!(": it is not for `{name}`; TlsConfig::server_name can expect another name");
             ("name mismatch".into(), advice)
         }
-        // webpki's word for a server that shows the certificate of an authority, as self-signed ones often are.
-        other if other.to_string().contains("CaUsedAsEndEntity") => ("self-signed certificate".into(), TRUST.into()),
+        // webpki's word for a server that shows the certificate of an authority, as self-signed
+        // ones often are.
+        other if other.to_string().contains("CaUsedAsEndEntity") => {
+            ("self-signed certificate".into(), TRUST.into())
+        }
         other => (other.to_string(), String::new()),
     }
 }

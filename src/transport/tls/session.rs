@@ -1,5 +1,6 @@
-//! [`TlsAttempt`] and [`TlsSession`]: TLS as bytes in, bytes out, whatever library does it: one that is added implements these.
-//! It knows no socket: [`Layer`](super::Layer) moves the bytes, and has the lock.
+//! [`TlsAttempt`] and [`TlsSession`]: TLS as bytes in, bytes out, whatever library does it: one
+//! that is added implements these. It knows no socket: [`Layer`](super::Layer) moves the bytes, and
+//! has the lock.
 //!
 //! ```text
 //!    TlsAttempt ── step ──► HandshakeStep::Wants(TlsAttempt)      the server has to answer first
@@ -16,8 +17,13 @@ use crate::error::Error;
 
 /// A handshake under way.
 pub(crate) trait TlsAttempt: Send {
-    /// Takes what has come from `incoming`, and adds to `outgoing` what is to be sent, an alert in case of an error too.
-    fn step(self: Box<Self>, incoming: &mut CiphertextIn, outgoing: &mut Vec<u8>) -> Result<HandshakeStep, TlsFailure>;
+    /// Takes what has come from `incoming`, and adds to `outgoing` what is to be sent, an alert in
+    /// case of an error too.
+    fn step(
+        self: Box<Self>,
+        incoming: &mut CiphertextIn,
+        outgoing: &mut Vec<u8>,
+    ) -> Result<HandshakeStep, TlsFailure>;
 }
 
 pub(crate) enum HandshakeStep {
@@ -28,12 +34,23 @@ pub(crate) enum HandshakeStep {
 
 /// An open session.
 pub(crate) trait TlsSession: Send {
-    /// Decrypts into `buf` until it is full or no whole record is left: zero means that more must come first.
-    fn decrypt(&mut self, incoming: &mut CiphertextIn, outgoing: &mut Vec<u8>, buf: &mut [u8]) -> Decrypted;
+    /// Decrypts into `buf` until it is full or no whole record is left: zero means that more must
+    /// come first.
+    fn decrypt(
+        &mut self,
+        incoming: &mut CiphertextIn,
+        outgoing: &mut Vec<u8>,
+        buf: &mut [u8],
+    ) -> Decrypted;
 
-    /// Encrypts the beginning of `bytes`, a record's worth at most, and tells how much that is. `WouldBlock` means that the
-    /// peer has to say something first, which `decrypt` takes.
-    fn encrypt(&mut self, bytes: &[u8], incoming: &mut CiphertextIn, outgoing: &mut Vec<u8>) -> io::Result<usize>;
+    /// Encrypts the beginning of `bytes`, a record's worth at most, and tells how much that is.
+    /// `WouldBlock` means that the peer has to say something first, which `decrypt` takes.
+    fn encrypt(
+        &mut self,
+        bytes: &[u8],
+        incoming: &mut CiphertextIn,
+        outgoing: &mut Vec<u8>,
+    ) -> io::Result<usize>;
 
     /// Says that nothing more will come (RFC 8446 §6.1), if that can be said.
     fn close_notify(&mut self, incoming: &mut CiphertextIn, outgoing: &mut Vec<u8>);
@@ -55,7 +72,8 @@ pub(crate) struct Decrypted {
 /// A TLS error with a text for people; the library's own error is its source.
 #[derive(Debug)]
 pub(crate) struct TlsFailure {
-    /// It will be so the next time too: a certificate that is not trusted, one that is wanted from us, no version in common.
+    /// It will be so the next time too: a certificate that is not trusted, one that is wanted from
+    /// us, no version in common.
     pub(crate) lasting: bool,
     pub(crate) text: String,
     pub(crate) source: Box<dyn StdError + Send + Sync>,
@@ -80,7 +98,8 @@ impl StdError for TlsFailure {
     }
 }
 
-/// Takes out what an open session has made itself, and names whom it is with; gives back what the socket below it has.
+/// Takes out what an open session has made itself, and names whom it is with; gives back what the
+/// socket below it has.
 pub(crate) fn own_error(error: io::Error) -> Result<Error, io::Error> {
     let BrokenSession { peer, source } = error.downcast()?;
     Ok(source.of(peer))

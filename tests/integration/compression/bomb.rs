@@ -1,6 +1,8 @@
-//! A small message that inflates to a huge one ends with 1009, and costs no more memory than a message may have.
+//! A small message that inflates to a huge one ends with 1009, and costs no more memory than a
+//! message may have.
 //!
-//! Memory is that of the whole process, so it is measured in one that runs nothing else: the test starts itself again.
+//! Memory is that of the whole process, so it is measured in one that runs nothing else: the test
+//! starts itself again.
 
 use std::process::Command;
 use std::{env, fs, thread};
@@ -18,7 +20,8 @@ use crate::watchdog::Task;
 const ALONE: &str = "WEBSOCKET_APP_BOMB";
 
 const MIB: usize = 1 << 20;
-/// The longest message, and what is read and inflated at once beside it, and some for threads that begin and end.
+/// The longest message, and what is read and inflated at once beside it, and some for threads that
+/// begin and end.
 const LIMIT: usize = 16 * MIB;
 const BUFFERS: usize = 4 * MIB;
 
@@ -26,7 +29,12 @@ const BUFFERS: usize = 4 * MIB;
 fn a_bomb_costs_no_more_than_the_longest_message() {
     if env::var_os(ALONE).is_none() {
         let name = thread::current().name().expect("a test's thread has its name").to_owned();
-        let alone = move || Command::new(env::current_exe().unwrap()).args(["--exact", &name]).env(ALONE, "1").output();
+        let alone = move || {
+            Command::new(env::current_exe().unwrap())
+                .args(["--exact", &name])
+                .env(ALONE, "1")
+                .output()
+        };
         let output = Task::start("the process that measures", alone).join().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && said.contains("1 passed"), "{said}");
@@ -63,7 +71,8 @@ fn explode(payload: Vec<u8>) {
     app.end_given_up();
 }
 
-/// So many MiB of zeros, compressed. A flush ends at a byte, and what follows on zeros can follow on itself.
+/// So many MiB of zeros, compressed. A flush ends at a byte, and what follows on zeros can follow
+/// on itself.
 fn zeros(mebibytes: usize) -> Vec<u8> {
     let mut zlib = super::Zlib::new(PLAIN);
     let (mut all, next) = (zlib.compress(&vec![0; MIB]), zlib.compress(&vec![0; MIB]));

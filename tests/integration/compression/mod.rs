@@ -29,7 +29,8 @@ fn ticks(length: usize) -> String {
     let mut number = 12345_u64;
     while text.len() < length {
         number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        text += &format!("{{\"symbol\":\"BTC-EUR\",\"price\":{},\"side\":\"buy\"}}\n", number >> 40);
+        text +=
+            &format!("{{\"symbol\":\"BTC-EUR\",\"price\":{},\"side\":\"buy\"}}\n", number >> 40);
     }
     text.truncate(length);
     text

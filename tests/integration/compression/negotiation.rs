@@ -28,7 +28,10 @@ fn what_was_chosen_is_offered() {
         (new(), "permessage-deflate; client_max_window_bits"),
         (new().client_max_window_bits(9), "permessage-deflate; client_max_window_bits=9"),
         (
-            new().server_no_context_takeover(true).client_no_context_takeover(true).server_max_window_bits(12),
+            new()
+                .server_no_context_takeover(true)
+                .client_no_context_takeover(true)
+                .server_max_window_bits(12),
             "permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=12; \
              client_max_window_bits",
         ),
@@ -64,17 +67,30 @@ fn what_was_agreed_can_be_seen() {
 
 #[test]
 fn answers_that_may_not_be_given_fail_the_connection() {
-    let demanding = || Deflate::default().server_max_window_bits(10).server_no_context_takeover(true);
+    let demanding =
+        || Deflate::default().server_max_window_bits(10).server_no_context_takeover(true);
     for (deflate, answer, says) in [
         (Deflate::default(), "permessage-bzip2", "not offered"),
         (Deflate::default(), "x-webkit-deflate-frame", "not offered"),
         (Deflate::default(), "permessage-deflate, permessage-deflate", "twice"),
         (Deflate::default(), "permessage-deflate; speed=9", "unknown parameter"),
         (Deflate::default(), "permessage-deflate; ", "unknown parameter"),
-        (Deflate::default(), "permessage-deflate; client_no_context_takeover=1", "unknown parameter"),
+        (
+            Deflate::default(),
+            "permessage-deflate; client_no_context_takeover=1",
+            "unknown parameter",
+        ),
         (Deflate::default(), "permessage-deflate; server_max_window_bits", "unknown parameter"),
-        (Deflate::default(), "permessage-deflate; server_no_context_takeover; server_no_context_takeover", "repeated"),
-        (Deflate::default(), "permessage-deflate; client_max_window_bits=9; client_max_window_bits=9", "repeated"),
+        (
+            Deflate::default(),
+            "permessage-deflate; server_no_context_takeover; server_no_context_takeover",
+            "repeated",
+        ),
+        (
+            Deflate::default(),
+            "permessage-deflate; client_max_window_bits=9; client_max_window_bits=9",
+            "repeated",
+        ),
         (Deflate::default(), "permessage-deflate; server_max_window_bits=7", "window"),
         (Deflate::default(), "permessage-deflate; server_max_window_bits=16", "window"),
         (Deflate::default(), "permessage-deflate; client_max_window_bits=16", "window"),
@@ -82,7 +98,11 @@ fn answers_that_may_not_be_given_fail_the_connection() {
         (Deflate::default(), "permessage-deflate; client_max_window_bits=08", "window"),
         (demanding(), PLAIN, "server_no_context_takeover"),
         (demanding(), "permessage-deflate; server_no_context_takeover", "server_max_window_bits"),
-        (demanding(), "permessage-deflate; server_no_context_takeover; server_max_window_bits=11", "larger"),
+        (
+            demanding(),
+            "permessage-deflate; server_no_context_takeover; server_max_window_bits=11",
+            "larger",
+        ),
     ] {
         let peer = Peer::start(move |listener| {
             let mut client = listener.accept();
@@ -90,7 +110,9 @@ fn answers_that_may_not_be_given_fail_the_connection() {
             client.stay_silent();
         });
         let app = run(peer.app().compression(deflate));
-        let Failure::Upgrade(problem) = app.failure() else { panic!("{answer}: the failure is another") };
+        let Failure::Upgrade(problem) = app.failure() else {
+            panic!("{answer}: the failure is another")
+        };
         assert!(problem.contains(says), "{answer}: {problem}");
         app.expect_close(lost());
         app.end_given_up();

@@ -49,7 +49,10 @@ fn every_size_inflates_to_what_was_sent() {
         let peer = Peer::start(move |listener| {
             let (mut client, mut zlib) = open(listener, answer);
             for size in sizes {
-                assert!(zlib.inflate(&client.read_frame()) == ticks(size).as_bytes(), "{size} bytes, {answer}");
+                assert!(
+                    zlib.inflate(&client.read_frame()) == ticks(size).as_bytes(),
+                    "{size} bytes, {answer}"
+                );
             }
             client.answer_close();
         });
@@ -64,14 +67,18 @@ fn every_size_inflates_to_what_was_sent() {
 
 #[test]
 fn the_context_is_taken_over_unless_that_was_agreed_away() {
-    for (answer, forgets) in [(PLAIN, false), ("permessage-deflate; client_no_context_takeover", true)] {
+    for (answer, forgets) in
+        [(PLAIN, false), ("permessage-deflate; client_no_context_takeover", true)]
+    {
         let peer = Peer::start(move |listener| {
             let (mut client, mut zlib) = open(listener, answer);
             let (first, second) = (client.read_frame(), client.read_frame());
             assert!(zlib.inflate(&first) == zlib.inflate(&second));
             match forgets {
                 true => assert!(first == second, "each is compressed as if it were the first"),
-                false => assert!(second.payload.len() * 5 < first.payload.len(), "{first:?} {second:?}"),
+                false => {
+                    assert!(second.payload.len() * 5 < first.payload.len(), "{first:?} {second:?}")
+                }
             }
             client.answer_close();
         });
@@ -88,13 +95,16 @@ fn what_was_offered_binds_us_though_the_server_does_not_repeat_it() {
     let peer = Peer::start(|listener| {
         let mut client = listener.accept();
         client.upgrade_with_extensions(PLAIN);
-        let mut zlib = super::Zlib::new("permessage-deflate; client_no_context_takeover; client_max_window_bits=9");
+        let mut zlib = super::Zlib::new(
+            "permessage-deflate; client_no_context_takeover; client_max_window_bits=9",
+        );
         for _ in 0..3 {
             assert!(zlib.inflate(&client.read_frame()) == ticks(5000).as_bytes());
         }
         client.answer_close();
     });
-    let deflate = Deflate::default().client_no_context_takeover(true).client_max_window_bits(9).min_size(0);
+    let deflate =
+        Deflate::default().client_no_context_takeover(true).client_max_window_bits(9).min_size(0);
     let app = run(peer.app().compression(deflate));
     app.expect_open();
     for _ in 0..3 {
@@ -131,7 +141,9 @@ fn many_threads_send_in_the_order_of_compression() {
             let message = if frame.rsv == 0 { frame.payload } else { zlib.inflate(&frame) };
             let message = String::from_utf8(message).unwrap();
             let mut words = message.split(' ').map(|word| word.parse::<usize>());
-            let (Some(Ok(thread)), Some(Ok(number))) = (words.next(), words.next()) else { panic!("{message}") };
+            let (Some(Ok(thread)), Some(Ok(number))) = (words.next(), words.next()) else {
+                panic!("{message}")
+            };
             assert_eq!(number, next[thread], "of thread {thread}");
             next[thread] += 1;
         }
@@ -144,7 +156,9 @@ fn many_threads_send_in_the_order_of_compression() {
             let sender = &app.sender;
             scope.spawn(move || {
                 for number in 0..EACH {
-                    sender.send(format!("{thread} {number} {}", ticks(number * 31 % 3000))).unwrap();
+                    sender
+                        .send(format!("{thread} {number} {}", ticks(number * 31 % 3000)))
+                        .unwrap();
                 }
             });
         }

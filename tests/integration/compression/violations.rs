@@ -19,7 +19,11 @@ fn rsv1_where_it_means_nothing() {
     is_refused(continued, 1002, ProtocolError::ReservedBits);
     let mut zlib = Zlib::new(PLAIN);
     let compressed = zlib.frame(Frame::text(ticks(1000))).unfinished().encode();
-    is_refused([compressed, Frame::continuation([]).rsv(0b100).encode()].concat(), 1002, ProtocolError::ReservedBits);
+    is_refused(
+        [compressed, Frame::continuation([]).rsv(0b100).encode()].concat(),
+        1002,
+        ProtocolError::ReservedBits,
+    );
     for rsv in [0b010, 0b001, 0b110] {
         is_refused(Frame::text("x").rsv(rsv).encode(), 1002, ProtocolError::ReservedBits);
     }
@@ -28,8 +32,11 @@ fn rsv1_where_it_means_nothing() {
 #[test]
 fn what_is_no_deflate() {
     let compressed = Zlib::new(PLAIN).compress(ticks(1000).as_bytes());
-    // A block of the reserved kind, a stored one whose length does not check, a distance beyond the window's beginning.
-    for bad in [&[0x06][..], &[0x00, 0x05, 0x00, 0x00, 0x00, b'x'], &[0x03, 0x02, 0xff], &[0xff; 100]] {
+    // A block of the reserved kind, a stored one whose length does not check, a distance beyond the
+    // window's beginning.
+    for bad in
+        [&[0x06][..], &[0x00, 0x05, 0x00, 0x00, 0x00, b'x'], &[0x03, 0x02, 0xff], &[0xff; 100]]
+    {
         is_refused(Frame::text(bad).rsv(0b100).encode(), 1007, ProtocolError::InvalidDeflate);
         is_refused(Frame::binary(bad).rsv(0b100).encode(), 1007, ProtocolError::InvalidDeflate);
     }
@@ -61,7 +68,11 @@ fn messages_too_long_once_inflated() {
                 let size = payload.len().div_ceil(pieces);
                 let parts: Vec<&[u8]> = payload.chunks(size).collect();
                 for (i, part) in parts.iter().enumerate() {
-                    let frame = if i == 0 { Frame::text(*part).rsv(0b100) } else { Frame::continuation(*part) };
+                    let frame = if i == 0 {
+                        Frame::text(*part).rsv(0b100)
+                    } else {
+                        Frame::continuation(*part)
+                    };
                     client.send(if i + 1 < parts.len() { frame.unfinished() } else { frame });
                 }
             }
@@ -76,7 +87,8 @@ fn messages_too_long_once_inflated() {
     }
 }
 
-/// Writes this, has the client say so with a Close frame of this code, and report it; with `on_fragment` as well.
+/// Writes this, has the client say so with a Close frame of this code, and report it; with
+/// `on_fragment` as well.
 fn is_refused(bytes: Vec<u8>, code: u16, violation: ProtocolError) {
     for in_fragments in [false, true] {
         let bytes = bytes.clone();

@@ -1,4 +1,5 @@
-//! What waits: for room, behind a busy callback, for another connection. Compression changes nothing of what is promised.
+//! What waits: for room, behind a busy callback, for another connection. Compression changes
+//! nothing of what is promised.
 
 use std::thread;
 use std::time::Duration;
@@ -75,8 +76,8 @@ fn fill(sender: &Sender) -> Task<()> {
     waits
 }
 
-/// For so long that the thread that waits is at it, whatever the scheduler does. A kernel that was full may take a little
-/// more at first.
+/// For so long that the thread that waits is at it, whatever the scheduler does. A kernel that was
+/// full may take a little more at first.
 fn refused_again_and_again(send: impl Fn() -> Result<(), SendError>) {
     let mut last = Ok(());
     for _ in 0..30 {
@@ -101,8 +102,8 @@ fn end(app: Running, waits: Task<()>) {
 
 #[test]
 fn a_message_whose_connection_goes_while_it_is_compressed_is_kept() {
-    // What takes a while, and more than the kernel takes for a peer that does not read: so whatever comes first, it was not
-    // written to the lost connection.
+    // What takes a while, and more than the kernel takes for a peer that does not read: so whatever
+    // comes first, it was not written to the lost connection.
     let mut message = vec![0; 8 << 20];
     StdRng::seed_from_u64(7).fill_bytes(&mut message);
     let (expected, begun) = (message.clone(), Gate::new());
@@ -125,7 +126,10 @@ fn a_message_whose_connection_goes_while_it_is_compressed_is_kept() {
         assert!(message == expected, "another message");
         client.answer_close();
     });
-    let app = peer.app().compression(Deflate::default().level(9)).reconnect(Reconnect::fixed(Duration::from_millis(1)));
+    let app = peer
+        .app()
+        .compression(Deflate::default().level(9))
+        .reconnect(Reconnect::fixed(Duration::from_millis(1)));
     let app = run(app.queue_while_disconnected(64 << 20, FOR_EVER));
     app.expect_open();
     let sender = app.sender.clone();
@@ -146,7 +150,8 @@ fn a_message_whose_connection_goes_while_it_is_compressed_is_kept() {
 #[test]
 fn small_messages_that_wait_for_a_busy_callback_cost_what_is_counted() {
     const MESSAGES: usize = 3_000;
-    let this = "compression::waiting::small_messages_that_wait_for_a_busy_callback_cost_what_is_counted";
+    let this =
+        "compression::waiting::small_messages_that_wait_for_a_busy_callback_cost_what_is_counted";
     census::alone(this, |census| {
         let peer = Peer::start(|listener| {
             let (mut client, mut zlib) = open(listener, PLAIN);
@@ -180,35 +185,38 @@ fn small_messages_that_wait_for_a_busy_callback_cost_what_is_counted() {
 #[test]
 fn a_large_message_behind_a_small_one_is_held_once() {
     const LIMIT: usize = 32 << 20;
-    census::alone("compression::waiting::a_large_message_behind_a_small_one_is_held_once", |census| {
-        // So that the large one does not refer to the small one.
-        let answer = "permessage-deflate; server_no_context_takeover";
-        let mut zlib = Zlib::new(answer);
-        let small = zlib.frame(Frame::text("hello")).encode();
-        let large = zlib.frame(Frame::binary(vec![0; LIMIT - (1 << 20)])).unfinished().encode();
-        for behind in [false, true] {
-            let wire = if behind { [&small[..], &large].concat() } else { large.clone() };
-            let (came, may_end) = (Gate::new(), Gate::new());
-            let (has_come, end) = (came.clone(), may_end.clone());
-            let peer = Peer::start(move |listener| {
-                let (mut client, _) = open(listener, answer);
-                client.write(wire);
-                client.send(Frame::ping(""));
-                client.expect(Frame::pong(""));
-                has_come.open();
-                end.wait();
-            });
-            let before = resident();
-            let app = compressing(&peer).max_message_size(LIMIT).spawn().unwrap();
-            came.wait();
-            let cost = resident().saturating_sub(before);
-            app.sender().abort();
-            may_end.open();
-            let _aborted = within("the run", || app.join());
-            census.has_warmed_up();
-            assert!(cost > LIMIT / 2 && cost < LIMIT + (8 << 20), "{cost} bytes");
-        }
-    });
+    census::alone(
+        "compression::waiting::a_large_message_behind_a_small_one_is_held_once",
+        |census| {
+            // So that the large one does not refer to the small one.
+            let answer = "permessage-deflate; server_no_context_takeover";
+            let mut zlib = Zlib::new(answer);
+            let small = zlib.frame(Frame::text("hello")).encode();
+            let large = zlib.frame(Frame::binary(vec![0; LIMIT - (1 << 20)])).unfinished().encode();
+            for behind in [false, true] {
+                let wire = if behind { [&small[..], &large].concat() } else { large.clone() };
+                let (came, may_end) = (Gate::new(), Gate::new());
+                let (has_come, end) = (came.clone(), may_end.clone());
+                let peer = Peer::start(move |listener| {
+                    let (mut client, _) = open(listener, answer);
+                    client.write(wire);
+                    client.send(Frame::ping(""));
+                    client.expect(Frame::pong(""));
+                    has_come.open();
+                    end.wait();
+                });
+                let before = resident();
+                let app = compressing(&peer).max_message_size(LIMIT).spawn().unwrap();
+                came.wait();
+                let cost = resident().saturating_sub(before);
+                app.sender().abort();
+                may_end.open();
+                let _aborted = within("the run", || app.join());
+                census.has_warmed_up();
+                assert!(cost > LIMIT / 2 && cost < LIMIT + (8 << 20), "{cost} bytes");
+            }
+        },
+    );
 }
 
 /// What Linux says of this process, in bytes.

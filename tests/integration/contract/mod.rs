@@ -1,11 +1,14 @@
 //! The callback contract, promise by promise, as the crate's documentation numbers it.
 //!
-//! Promise 5, that the last callback of a run is an `on_close` also when no connection was ever opened, is in the modules of
-//! promises 4 and 6 that are about connecting. Promise 8, slow callbacks, has a module of its own beside this one.
+//! Promise 5, that the last callback of a run is an `on_close` also when no connection was ever
+//! opened, is in the modules of promises 4 and 6 that are about connecting. Promise 8, slow
+//! callbacks, has a module of its own beside this one.
 
-/// Callbacks never run at the same time, nor under a lock; any `Sender` method works in any callback.
+/// Callbacks never run at the same time, nor under a lock; any `Sender` method works in any
+/// callback.
 mod row1_one_at_a_time;
-/// Opened, then messages in wire order, then at most one error, then exactly one close, then nothing.
+/// Opened, then messages in wire order, then at most one error, then exactly one close, then
+/// nothing.
 mod row2_order;
 /// What `Close` tells: code, reason, clean, who began.
 mod row3_close_tells;

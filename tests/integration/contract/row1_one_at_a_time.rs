@@ -1,5 +1,6 @@
-//! Promise 1: callbacks of one app never run at the same time, and never under a lock. Any `Sender` method may be called in
-//! any callback, without deadlock. (That they do not overlap is checked by the recorder in every test.)
+//! Promise 1: callbacks of one app never run at the same time, and never under a lock. Any `Sender`
+//! method may be called in any callback, without deadlock. (That they do not overlap is checked by
+//! the recorder in every test.)
 
 use std::time::Duration;
 
@@ -59,7 +60,13 @@ fn any_method_of_sender_works_in_on_fragment_and_in_a_timer() {
 fn what_ends_the_connection_works_in_any_callback() {
     for kind in KINDS {
         let close = |ws: &Sender| ws.close_with(3000, "enough").unwrap();
-        ends_in(kind, close, 1, Some(Frame::close(3000, "enough")), clean(ClosedBy::Us, 3000, "enough"));
+        ends_in(
+            kind,
+            close,
+            1,
+            Some(Frame::close(3000, "enough")),
+            clean(ClosedBy::Us, 3000, "enough"),
+        );
         ends_in(kind, Sender::abort, 0, None, unanswered());
     }
 }
@@ -97,7 +104,8 @@ enum Kind {
     Timer,
 }
 
-const KINDS: [Kind; 7] = [Kind::Open, Kind::Message, Kind::Fragment, Kind::Ping, Kind::Pong, Kind::Error, Kind::Timer];
+const KINDS: [Kind; 7] =
+    [Kind::Open, Kind::Message, Kind::Fragment, Kind::Ping, Kind::Pong, Kind::Error, Kind::Timer];
 
 impl Kind {
     fn is(self, call: &Call) -> bool {
@@ -114,7 +122,8 @@ impl Kind {
         self == kind
     }
 
-    /// What the peer sends for it to be called, and for another to be called after it: both come with one read.
+    /// What the peer sends for it to be called, and for another to be called after it: both come
+    /// with one read.
     fn trigger(self) -> Vec<u8> {
         let first = match self {
             Kind::Open | Kind::Timer => return Vec::new(),
@@ -139,7 +148,11 @@ fn run_kind(peer: &Peer, kind: Kind, mut does: impl FnMut(&Sender) + Send + 'sta
         if kind.is(call) {
             does(ws);
         }
-        if kind == Kind::Error && *call == Call::text("first") { Err("so that on_error is called")? } else { Ok(()) }
+        if kind == Kind::Error && *call == Call::text("first") {
+            Err("so that on_error is called")?
+        } else {
+            Ok(())
+        }
     };
     match kind {
         Kind::Fragment => run_in_fragments(peer.app(), hook),
@@ -148,9 +161,15 @@ fn run_kind(peer: &Peer, kind: Kind, mut does: impl FnMut(&Sender) + Send + 'sta
     }
 }
 
-/// Ends the connection in a callback of this kind, after which so many messages that came with what it is about are handed
-/// out. The peer sees this frame, or none.
-fn ends_in(kind: Kind, end: fn(&Sender), messages_after: usize, frame: Option<Frame>, expected: Ending) {
+/// Ends the connection in a callback of this kind, after which so many messages that came with what
+/// it is about are handed out. The peer sees this frame, or none.
+fn ends_in(
+    kind: Kind,
+    end: fn(&Sender),
+    messages_after: usize,
+    frame: Option<Frame>,
+    expected: Ending,
+) {
     let peer = Peer::start(move |listener| {
         let mut client = listener.open();
         client.write(kind.trigger());
@@ -216,7 +235,8 @@ fn callbacks_take_turns_while_threads_timers_and_the_peer_are_busy() {
     });
     app.expect_open();
     let ws = app.sender.clone();
-    let sending = Task::start("sending", move || (0..EACH).try_for_each(|_| ws.send("from a thread")));
+    let sending =
+        Task::start("sending", move || (0..EACH).try_for_each(|_| ws.send("from a thread")));
     let (mut messages, mut pings, mut pongs) = (0, 0, 0);
     loop {
         match app.next() {
@@ -250,8 +270,8 @@ fn answer_until_close(listener: &Listener) {
     client.send(Frame::close(1000, ""));
 }
 
-/// Every method but those that end the connection. Whether each succeeds depends on when it is called; that each returns is
-/// what counts.
+/// Every method but those that end the connection. Whether each succeeds depends on when it is
+/// called; that each returns is what counts.
 fn use_every_method(ws: &Sender) {
     let results = [
         ws.send("sent"),

@@ -1,5 +1,6 @@
-//! Promise 2: `on_open`, then messages in wire order, then at most one `on_error`, then exactly one `on_close`, and
-//! nothing after it. (The recorder fails every test in which a call comes that is not expected.)
+//! Promise 2: `on_open`, then messages in wire order, then at most one `on_error`, then exactly one
+//! `on_close`, and nothing after it. (The recorder fails every test in which a call comes that is
+//! not expected.)
 
 use websocket_app::{ClosedBy, OwnedMessage, Phase};
 
@@ -46,7 +47,8 @@ fn frames_in_the_packet_of_the_response_come_after_on_open() {
         let mut client = listener.accept();
         client.read_request();
         let frames = [Frame::text("early"), Frame::close(1001, "and gone")];
-        let packet = [client.acceptance("").into_bytes(), frames[0].encode(), frames[1].encode()].concat();
+        let packet =
+            [client.acceptance("").into_bytes(), frames[0].encode(), frames[1].encode()].concat();
         client.write(packet);
         assert_eq!(client.expect_close_code(), 1001);
     });
@@ -116,7 +118,9 @@ fn fragments_of_a_message_come_in_order_with_nothing_but_control_frames_between(
                 assert_eq!(first, assembled.is_none(), "`first` is said of the first piece alone");
                 let whole = match (assembled.take(), data) {
                     (None, data) => data,
-                    (Some(OwnedMessage::Text(text)), OwnedMessage::Text(more)) => OwnedMessage::Text(text + &more),
+                    (Some(OwnedMessage::Text(text)), OwnedMessage::Text(more)) => {
+                        OwnedMessage::Text(text + &more)
+                    }
                     (Some(OwnedMessage::Binary(data)), OwnedMessage::Binary(more)) => {
                         OwnedMessage::Binary([data, more].concat())
                     }

@@ -14,10 +14,17 @@ use crate::watchdog::Gate;
 #[test]
 fn the_peers_code_and_reason_are_told_and_the_code_is_answered() {
     let longest = "é".repeat(61) + "!";
-    for (code, reason) in [(1000, ""), (1001, "going down"), (1011, "broken"), (1014, "bad gateway"), (3000, &longest)]
-        .into_iter()
-        .chain([1002, 1003, 1007, 1008, 1009, 1010, 1012, 1013, 3999, 4000, 4999].map(|code| (code, "")))
-    {
+    for (code, reason) in [
+        (1000, ""),
+        (1001, "going down"),
+        (1011, "broken"),
+        (1014, "bad gateway"),
+        (3000, &longest),
+    ]
+    .into_iter()
+    .chain(
+        [1002, 1003, 1007, 1008, 1009, 1010, 1012, 1013, 3999, 4000, 4999].map(|code| (code, "")),
+    ) {
         println!("{code} {reason}");
         let sent = reason.to_owned();
         let peer = Peer::start(move |listener| listener.open().close(code, &sent));
@@ -64,7 +71,9 @@ fn our_close_is_told_with_the_answer_of_the_peer() {
 #[test]
 fn close_with_sends_code_and_reason() {
     let longest = "x".repeat(123);
-    for (code, reason) in [(1000, "done"), (1001, ""), (1011, "sorry"), (3000, "é"), (4999, longest.as_str())] {
+    for (code, reason) in
+        [(1000, "done"), (1001, ""), (1011, "sorry"), (3000, "é"), (4999, longest.as_str())]
+    {
         let expected = Frame::close(code, reason);
         let peer = Peer::start(move |listener| {
             let mut client = listener.open();

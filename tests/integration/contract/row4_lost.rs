@@ -1,5 +1,5 @@
-//! Promise 4, of an open connection: reset, EOF without Close, half a frame: `on_error` first. The protocol's violations are
-//! in `protocol`, the dead peers in `keepalive`.
+//! Promise 4, of an open connection: reset, EOF without Close, half a frame: `on_error` first. The
+//! protocol's violations are in `protocol`, the dead peers in `keepalive`.
 
 use std::error::Error as _;
 use std::io;
@@ -63,7 +63,9 @@ fn a_reset_ends_a_send_that_waits_for_room() {
     while app.sender.try_send([0; 1 << 14]).is_ok() {}
     let ws = app.sender.clone();
     let waiting = Task::start("a send that waits", move || {
-        std::iter::repeat_with(|| ws.send(vec![0; 1 << 14])).find_map(Result::err).expect("it ends only by an error")
+        std::iter::repeat_with(|| ws.send(vec![0; 1 << 14]))
+            .find_map(Result::err)
+            .expect("it ends only by an error")
     });
     full.open();
     let error = waiting.join();
@@ -73,8 +75,8 @@ fn a_reset_ends_a_send_that_waits_for_room() {
     app.end_given_up();
 }
 
-/// The operating system tells a cause once, here to the write, while reading is paused; what the read says after that is no
-/// more than that the stream has ended.
+/// The operating system tells a cause once, here to the write, while reading is paused; what the
+/// read says after that is no more than that the stream has ended.
 #[test]
 fn a_reset_that_a_write_was_told_of_is_the_cause() {
     let (busy, reset, sent) = (Gate::new(), Gate::new(), Gate::new());

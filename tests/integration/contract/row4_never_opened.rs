@@ -1,5 +1,5 @@
-//! Promises 4 and 5, of a connection that never opens: refused, silence in every phase, an answer that is none.
-//! `on_error` that says why, and an `on_close` even so.
+//! Promises 4 and 5, of a connection that never opens: refused, silence in every phase, an answer
+//! that is none. `on_error` that says why, and an `on_close` even so.
 
 use std::time::Duration;
 
@@ -36,7 +36,10 @@ fn silence_when_connecting_by_tcp() {
 #[test]
 fn silence_instead_of_the_response() {
     let peer = Peer::start(|listener| listener.accept().stay_silent());
-    assert_eq!(failure(peer.app().connect_timeout(TIMEOUT)), Failure::Timeout(Phase::Upgrade, TIMEOUT));
+    assert_eq!(
+        failure(peer.app().connect_timeout(TIMEOUT)),
+        Failure::Timeout(Phase::Upgrade, TIMEOUT)
+    );
 }
 
 #[test]
@@ -60,13 +63,18 @@ fn a_response_in_single_bytes_without_end_is_not_waited_for_longer_than_the_time
     });
     let failure = failure(peer.app().connect_timeout(TIMEOUT));
     // The bytes may come so fast that the limit of 64 KiB comes first.
-    let Failure::Upgrade(_) = failure else { return assert_eq!(failure, Failure::Timeout(Phase::Upgrade, TIMEOUT)) };
+    let Failure::Upgrade(_) = failure else {
+        return assert_eq!(failure, Failure::Timeout(Phase::Upgrade, TIMEOUT));
+    };
 }
 
 #[test]
 fn the_end_instead_of_the_response() {
     let nothing = failure_after_request(drop);
-    assert!(matches!(nothing, Failure::Network(Phase::Upgrade) | Failure::Upgrade(_)), "{nothing:?}");
+    assert!(
+        matches!(nothing, Failure::Network(Phase::Upgrade) | Failure::Upgrade(_)),
+        "{nothing:?}"
+    );
     let half = failure_after_request(|mut client| client.write("HTTP/1.1 101 Swit"));
     assert!(matches!(half, Failure::Network(Phase::Upgrade) | Failure::Upgrade(_)), "{half:?}");
 }
@@ -79,13 +87,17 @@ fn a_reset_instead_of_the_response() {
 #[test]
 fn a_403_with_a_body() {
     let failure = failure_after_request(|mut client| {
-        client.write("HTTP/1.1 403 Forbidden\r\nContent-Length: 7\r\nX-Why: because\r\n\r\ngo away");
+        client
+            .write("HTTP/1.1 403 Forbidden\r\nContent-Length: 7\r\nX-Why: because\r\n\r\ngo away");
         client.stay_silent();
     });
     let Failure::Rejected(rejection) = failure else { panic!("{failure:?}") };
     assert_eq!((rejection.status, rejection.body.as_slice()), (403, b"go away".as_slice()));
     assert_eq!(rejection.headers.get("x-why"), Some("because"));
-    assert!(rejection.to_string().contains("403") && rejection.to_string().contains("go away"), "{rejection}");
+    assert!(
+        rejection.to_string().contains("403") && rejection.to_string().contains("go away"),
+        "{rejection}"
+    );
 }
 
 #[test]
@@ -109,11 +121,16 @@ fn a_body_without_end_or_that_never_comes_does_not_hold_the_refusal_back() {
 #[test]
 fn a_redirect_is_not_followed() {
     let failure = failure_after_request(|mut client| {
-        client.write("HTTP/1.1 302 Found\r\nLocation: ws://elsewhere.example/\r\nContent-Length: 0\r\n\r\n");
+        client.write(
+            "HTTP/1.1 302 Found\r\nLocation: ws://elsewhere.example/\r\nContent-Length: 0\r\n\r\n",
+        );
         client.stay_silent();
     });
     let Failure::Rejected(rejection) = failure else { panic!("{failure:?}") };
-    assert_eq!((rejection.status, rejection.headers.get("Location")), (302, Some("ws://elsewhere.example/")));
+    assert_eq!(
+        (rejection.status, rejection.headers.get("Location")),
+        (302, Some("ws://elsewhere.example/"))
+    );
     assert!(rejection.to_string().contains("ws://elsewhere.example/"), "{rejection}");
 }
 
@@ -125,8 +142,16 @@ fn answers_that_are_no_acceptance() {
         ("\x16\x03\x01\x02\0\x01\r\n\r\n".into(), "TLS"),
         ("\r\n\r\n\r\n\r\n".into(), ""),
         (format!("{ACCEPT}{}", "X: y\r\n".repeat(20_000)), ""),
-        (format!("{ACCEPT}Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n"), "Sec-WebSocket-Accept"),
-        (format!("{ACCEPT}Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: AAAA\r\n\r\n"), "Accept"),
+        (
+            format!("{ACCEPT}Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n"),
+            "Sec-WebSocket-Accept",
+        ),
+        (
+            format!(
+                "{ACCEPT}Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: AAAA\r\n\r\n"
+            ),
+            "Accept",
+        ),
     ] {
         let failure = failure_after_request(move |mut client| {
             // A client that has seen enough may have hung up before the end.
@@ -146,7 +171,11 @@ fn acceptances_with_something_wrong() {
         ("Connection", "Connection: Upgrade\r\n", ""),
         ("Connection", "Connection: Upgrade", "Connection: keep-alive"),
         ("HTTP/1.", "HTTP/1.1", "HTTP/1.0"),
-        ("permessage-deflate", "\r\n\r\n", "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"),
+        (
+            "permessage-deflate",
+            "\r\n\r\n",
+            "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
+        ),
         ("chat", "\r\n\r\n", "\r\nSec-WebSocket-Protocol: chat\r\n\r\n"),
     ] {
         let failure = failure_after_request(move |mut client| {
@@ -171,7 +200,8 @@ fn after_request(then: impl FnOnce(Connection) + Send + 'static) -> Peer {
     })
 }
 
-/// Why the app never opens its connection; that there is one `on_error` and one `on_close`, and an `Err`.
+/// Why the app never opens its connection; that there is one `on_error` and one `on_close`, and an
+/// `Err`.
 fn failure(app: WebSocketApp) -> Failure {
     let app = run(app);
     let failure = app.failure();

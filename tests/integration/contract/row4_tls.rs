@@ -1,4 +1,5 @@
-//! Promises 4 and 5 over TLS: a certificate that is not trusted or for another name, silence, a server without TLS.
+//! Promises 4 and 5 over TLS: a certificate that is not trusted or for another name, silence, a
+//! server without TLS.
 
 use std::time::Duration;
 
@@ -66,7 +67,8 @@ fn the_expected_name_and_the_dangers_can_be_chosen() {
         ];
         for choose in choices {
             let peer = Peer::start_tls(backend, |listener| listener.open().close(1000, ""));
-            let app = run(WebSocketApp::new(format!("wss://{}/", peer.addr())).tls(choose(peer.tls(), backend)));
+            let app = run(WebSocketApp::new(format!("wss://{}/", peer.addr()))
+                .tls(choose(peer.tls(), backend)));
             app.expect_open();
             app.expect_close(clean(ClosedBy::Peer, 1000, ""));
             app.end_in_order();
@@ -97,7 +99,10 @@ fn silence_in_the_tls_handshake() {
 fn silence_after_the_tls_handshake() {
     on_each_at_once(|backend| {
         let peer = Peer::start_tls(backend, |listener| listener.accept().stay_silent());
-        assert_eq!(failure(peer.app().connect_timeout(TIMEOUT)), Failure::Timeout(Phase::Upgrade, TIMEOUT));
+        assert_eq!(
+            failure(peer.app().connect_timeout(TIMEOUT)),
+            Failure::Timeout(Phase::Upgrade, TIMEOUT)
+        );
     });
 }
 
@@ -130,9 +135,9 @@ fn a_server_without_tls() {
 #[test]
 fn the_end_of_a_tls_stream_is_a_lost_connection() {
     on_each(|backend| {
-        for ending in
-            [drop, Connection::reset, |mut client: Connection| client.write(&Frame::text("half").encode()[..3])]
-        {
+        for ending in [drop, Connection::reset, |mut client: Connection| {
+            client.write(&Frame::text("half").encode()[..3])
+        }] {
             let peer = Peer::start_tls(backend, move |listener| ending(listener.open()));
             let app = run(peer.app());
             app.expect_open();
@@ -145,7 +150,8 @@ fn the_end_of_a_tls_stream_is_a_lost_connection() {
 
 /// Talks TLS to a peer that does not.
 fn wss(peer: &Peer, backend: TlsBackend) -> WebSocketApp {
-    WebSocketApp::new(format!("wss://localhost:{}/", peer.addr().port())).tls(peer.tls().backend(backend))
+    WebSocketApp::new(format!("wss://localhost:{}/", peer.addr().port()))
+        .tls(peer.tls().backend(backend))
 }
 
 fn failure(app: WebSocketApp) -> Failure {

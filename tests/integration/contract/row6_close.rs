@@ -1,5 +1,6 @@
-//! Promise 6, of an open connection: `close()` works in every callback and from any thread, queued messages go out before
-//! the Close frame, and messages that arrive before the peer's Close are still delivered.
+//! Promise 6, of an open connection: `close()` works in every callback and from any thread, queued
+//! messages go out before the Close frame, and messages that arrive before the peer's Close are
+//! still delivered.
 
 use std::time::Duration;
 
@@ -86,7 +87,8 @@ fn in_on_error_and_on_close_when_it_is_over_anyway() {
 #[test]
 fn in_a_timer() {
     let peer = Peer::start(|listener| listener.open().answer_close());
-    let app = run_with_timer(peer.app(), Duration::from_millis(1), close_if(|call| *call == Call::Timer));
+    let app =
+        run_with_timer(peer.app(), Duration::from_millis(1), close_if(|call| *call == Call::Timer));
     app.expect_open();
     app.expect(Call::Timer);
     is_closed_by_us(app);

@@ -1,5 +1,6 @@
-//! Promise 6, of a connection that is not open: `close()` before running and in every phase of connecting ends the run at
-//! once, however long `connect_timeout` is. There is an `on_close` and no `on_error`: nothing went wrong.
+//! Promise 6, of a connection that is not open: `close()` before running and in every phase of
+//! connecting ends the run at once, however long `connect_timeout` is. There is an `on_close` and
+//! no `on_error`: nothing went wrong.
 
 use std::time::Duration;
 
@@ -42,7 +43,8 @@ fn when_connecting_by_tcp() {
 #[test]
 fn by_the_handle_of_a_spawned_app() {
     let peer = FullBacklog::new();
-    let (app, calls) = record(WebSocketApp::new(peer.url()).connect_timeout(FOREVER), only_record());
+    let (app, calls) =
+        record(WebSocketApp::new(peer.url()).connect_timeout(FOREVER), only_record());
     let app = app.spawn().unwrap();
     app.close();
     calls.expect_close(unanswered());
@@ -99,7 +101,10 @@ fn at_any_moment_of_a_connection_that_opens() {
     }
 }
 
-fn closes_when(url: impl FnOnce(&str) -> String, reached: impl FnOnce(&mut Connection) + Send + 'static) {
+fn closes_when(
+    url: impl FnOnce(&str) -> String,
+    reached: impl FnOnce(&mut Connection) + Send + 'static,
+) {
     let gate = Gate::new();
     let here = gate.clone();
     let peer = Peer::start(move |listener| {

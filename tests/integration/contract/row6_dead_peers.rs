@@ -1,5 +1,6 @@
-//! Promise 6, of peers that do not play along: `on_close` comes within `close_timeout` however dead the peer is, also when
-//! nothing can be sent any more. `on_error` says what was wrong; the run ends as it was asked to, so its result is `Ok`.
+//! Promise 6, of peers that do not play along: `on_close` comes within `close_timeout` however dead
+//! the peer is, also when nothing can be sent any more. `on_error` says what was wrong; the run
+//! ends as it was asked to, so its result is `Ok`.
 
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use crate::recorder::Call;
 use crate::running::{Running, run, run_with};
 use crate::watchdog::Task;
 
-/// Short, because it is waited for. The default is as long as a test's patience, so that ignoring this fails.
+/// Short, because it is waited for. The default is as long as a test's patience, so that ignoring
+/// this fails.
 const TIMEOUT: Duration = Duration::from_millis(200);
 
 #[test]
@@ -40,7 +42,9 @@ fn a_peer_that_ends_the_stream_instead_of_answering() {
         let app = run(peer.app());
         app.expect_open();
         app.sender.close();
-        let Failure::Network(Phase::Closing) = app.failure() else { panic!("it was lost while closing") };
+        let Failure::Network(Phase::Closing) = app.failure() else {
+            panic!("it was lost while closing")
+        };
         app.expect_close(unanswered());
         app.end_in_order();
     }
@@ -59,7 +63,9 @@ fn a_peer_that_ignores_close_and_goes_on_talking() {
     loop {
         match app.next() {
             Call::Message(message) => assert_eq!(message.as_message().len(), 4096),
-            Call::Error(failure) => break assert_eq!(failure, Failure::Timeout(Phase::Closing, TIMEOUT)),
+            Call::Error(failure) => {
+                break assert_eq!(failure, Failure::Timeout(Phase::Closing, TIMEOUT));
+            }
             call => panic!("{call:?}"),
         }
     }

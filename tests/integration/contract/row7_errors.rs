@@ -1,5 +1,5 @@
-//! Promise 7: an `Err` from a callback goes to `on_error` right after that callback, and the connection goes on. An `Err`
-//! from `on_error` or `on_close` ends the run.
+//! Promise 7: an `Err` from a callback goes to `on_error` right after that callback, and the
+//! connection goes on. An `Err` from `on_error` or `on_close` ends the run.
 
 use std::time::Duration;
 
@@ -92,7 +92,11 @@ fn in_on_error_ends_the_run() {
 #[test]
 fn in_on_close_is_the_result_of_the_run() {
     let peer = Peer::start(|listener| listener.open().close(1000, ""));
-    let app = run_with(peer.app(), |_, call| if matches!(call, Call::Close(_)) { Err("at last")? } else { Ok(()) });
+    let app =
+        run_with(
+            peer.app(),
+            |_, call| if matches!(call, Call::Close(_)) { Err("at last")? } else { Ok(()) },
+        );
     app.expect_open();
     app.expect_close(clean(ClosedBy::Peer, 1000, ""));
     assert_eq!(app.end(), Err(Failure::Callback("at last".into())));

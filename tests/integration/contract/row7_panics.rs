@@ -1,5 +1,5 @@
-//! Promise 7: a panic in a callback is caught: Close 1011 on the wire, `on_error`, `on_close`, and `run_forever` or `join`
-//! returns it as an error. The process lives on.
+//! Promise 7: a panic in a callback is caught: Close 1011 on the wire, `on_error`, `on_close`, and
+//! `run_forever` or `join` returns it as an error. The process lives on.
 
 use std::time::Duration;
 
@@ -49,7 +49,9 @@ fn in_on_fragment() {
 
 #[test]
 fn in_on_ping_and_on_pong() {
-    for (frame, when) in [(Frame::ping("a"), Call::Ping(b"a".into())), (Frame::pong("a"), Call::Pong(b"a".into()))] {
+    for (frame, when) in
+        [(Frame::ping("a"), Call::Ping(b"a".into())), (Frame::pong("a"), Call::Pong(b"a".into()))]
+    {
         let peer = Peer::start(sees_1011_after(Some(frame)));
         let here = when.clone();
         let app = run_with(peer.app(), panic_at(move |call| *call == here));
@@ -62,7 +64,8 @@ fn in_on_ping_and_on_pong() {
 #[test]
 fn in_a_timer() {
     let peer = Peer::start(sees_1011_after(None));
-    let app = run_with_timer(peer.app(), Duration::from_millis(1), panic_at(|call| *call == Call::Timer));
+    let app =
+        run_with_timer(peer.app(), Duration::from_millis(1), panic_at(|call| *call == Call::Timer));
     app.expect_open();
     app.expect(Call::Timer);
     is_panicked(app);
@@ -85,7 +88,8 @@ fn in_on_error_while_open() {
 #[test]
 fn in_on_error_of_a_connection_that_never_opened() {
     let nobody = RefusedPort::new();
-    let app = run_with(WebSocketApp::new(nobody.url()), panic_at(|call| matches!(call, Call::Error(_))));
+    let app =
+        run_with(WebSocketApp::new(nobody.url()), panic_at(|call| matches!(call, Call::Error(_))));
     app.failure();
     app.expect_close(lost());
     assert_eq!(app.end(), Err(Failure::Panicked("boom".into())));
@@ -108,10 +112,14 @@ fn join_returns_it_too() {
     calls.expect_open();
     calls.expect_failure(Failure::Panicked("boom".into()));
     calls.expect_close(unanswered());
-    assert_eq!(within("join", || app.join()).map_err(Failure::from), Err(Failure::Panicked("boom".into())));
+    assert_eq!(
+        within("join", || app.join()).map_err(Failure::from),
+        Err(Failure::Panicked("boom".into()))
+    );
 }
 
-/// The script: the client's next data or Close frame is a Close with 1011, whatever became of a ping.
+/// The script: the client's next data or Close frame is a Close with 1011, whatever became of a
+/// ping.
 fn sees_1011_after(frame: Option<Frame>) -> impl FnOnce(&Listener) + Send + 'static {
     move |listener| {
         let mut client = listener.open();

@@ -1,5 +1,6 @@
-//! Promise 9: `run_forever`, and `join`, return `Ok(Close)` when either side closed in order, and `Err` when the app gave up.
-//! (Every test of the contract that ends with `end_in_order` or `end_given_up` checks it against the callbacks.)
+//! Promise 9: `run_forever`, and `join`, return `Ok(Close)` when either side closed in order, and
+//! `Err` when the app gave up. (Every test of the contract that ends with `end_in_order` or
+//! `end_given_up` checks it against the callbacks.)
 
 use websocket_app::{ClosedBy, Phase, WebSocketApp};
 

@@ -54,7 +54,10 @@ fn an_address_that_is_silent_is_passed_over() {
     let peer = Peer::start(echo);
     let (silent, answers) = (FullBacklog::new(), peer.addr());
     let silent_addr = silent.addr();
-    talks(WebSocketApp::new("ws://somewhere.invalid/").resolver(move |_, _| Ok([silent_addr, answers])));
+    talks(
+        WebSocketApp::new("ws://somewhere.invalid/")
+            .resolver(move |_, _| Ok([silent_addr, answers])),
+    );
 }
 
 #[test]
@@ -62,7 +65,10 @@ fn an_address_that_refuses_is_passed_over() {
     let peer = Peer::start(echo);
     let (refuses, answers) = (RefusedPort::new(), peer.addr());
     let refuses_addr = refuses.addr();
-    talks(WebSocketApp::new("ws://somewhere.invalid/").resolver(move |_, _| Ok([refuses_addr, answers])));
+    talks(
+        WebSocketApp::new("ws://somewhere.invalid/")
+            .resolver(move |_, _| Ok([refuses_addr, answers])),
+    );
 }
 
 /// Reads a SOCKS5 greeting without a login and a request, and gives the address that it asks for.
@@ -87,7 +93,8 @@ fn addresses<const N: usize>(list: [&str; N]) -> [SocketAddr; N] {
 }
 
 /// For documentation (RFC 3849, RFC 5737): nobody has them, and only the proxy is asked.
-const RESOLVED: [&str; 4] = ["[2001:db8::1]:80", "[2001:db8::2]:80", "192.0.2.1:80", "192.0.2.2:80"];
+const RESOLVED: [&str; 4] =
+    ["[2001:db8::1]:80", "[2001:db8::2]:80", "192.0.2.1:80", "192.0.2.2:80"];
 
 #[test]
 fn a_proxy_is_asked_for_both_families_in_turns_and_none_takes_all_the_time() {
@@ -111,7 +118,8 @@ fn a_proxy_is_asked_for_both_families_in_turns_and_none_takes_all_the_time() {
         client.send(Frame::text("hello"));
         client.answer_close();
     });
-    let app = WebSocketApp::new("ws://somewhere.invalid/").proxy(format!("socks5://{}", proxy.addr()));
+    let app =
+        WebSocketApp::new("ws://somewhere.invalid/").proxy(format!("socks5://{}", proxy.addr()));
     // Half of it is waited for in vain.
     talks(app.connect_timeout(Duration::from_secs(6)).resolver(|_, _| Ok(addresses(RESOLVED))));
 }
@@ -132,7 +140,8 @@ fn a_proxys_refusal_names_the_host_and_every_address_that_was_tried() {
     let error = within("run_forever", || app.run_forever()).unwrap_err();
     let refused = "SOCKS5 reply 5: the server refused the connection";
     let tried = "looked up here for somewhere.invalid:80; tried 192.0.2.1:80 and [2001:db8::1]:80";
-    let expected = format!("the proxy {url} opened no way to [2001:db8::1]:80: {refused} ({tried})");
+    let expected =
+        format!("the proxy {url} opened no way to [2001:db8::1]:80: {refused} ({tried})");
     assert_eq!(error.to_string(), expected);
 }
 
@@ -143,9 +152,11 @@ fn what_a_resolver_finds_wrong_is_the_error() {
         (Err("no such name"), "looking up somewhere.invalid:80: no such name"),
         (Ok(()), "looking up somewhere.invalid:80: the name has no address"),
     ] {
-        let app = WebSocketApp::new("ws://somewhere.invalid/").resolver(move |_, _| -> io::Result<Vec<SocketAddr>> {
-            found.map(|()| Vec::new()).map_err(io::Error::other)
-        });
+        let app = WebSocketApp::new("ws://somewhere.invalid/").resolver(
+            move |_, _| -> io::Result<Vec<SocketAddr>> {
+                found.map(|()| Vec::new()).map_err(io::Error::other)
+            },
+        );
         let error = within("run_forever", || app.run_forever()).unwrap_err().to_string();
         assert!(error.starts_with(says), "{error}");
     }
@@ -158,11 +169,13 @@ fn a_resolver_that_hangs_holds_up_neither_the_deadline_nor_close() {
     let released = Arc::new(Mutex::new(released));
     let hangs = |busy: Gate| {
         let released = Arc::clone(&released);
-        WebSocketApp::new("ws://somewhere.invalid/").resolver(move |_, _| -> io::Result<Vec<SocketAddr>> {
-            busy.open();
-            let _until_the_test_is_over = released.lock().map(|released| released.recv());
-            Ok(Vec::new())
-        })
+        WebSocketApp::new("ws://somewhere.invalid/").resolver(
+            move |_, _| -> io::Result<Vec<SocketAddr>> {
+                busy.open();
+                let _until_the_test_is_over = released.lock().map(|released| released.recv());
+                Ok(Vec::new())
+            },
+        )
     };
     let timeout = Duration::from_millis(50);
     let app = run(hangs(Gate::new()).connect_timeout(timeout));

@@ -14,7 +14,9 @@ use crate::watchdog::within;
 /// The cookies that a request has, one header at most.
 pub(super) fn cookies(client: &mut Connection) -> Option<String> {
     let request = client.read_request();
-    assert!(request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("Cookie")).count() <= 1);
+    assert!(
+        request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("Cookie")).count() <= 1
+    );
     request.header("Cookie").map(str::to_owned)
 }
 
@@ -26,7 +28,10 @@ fn reconnecting(peer: &Peer) -> WebSocketApp {
 fn they_are_sent_with_later_connections_and_replaced_by_later_ones() {
     let peer = Peer::start(|listener| {
         for (sent, sets) in [
-            ("given=1", "Set-Cookie: session=a; HttpOnly\r\nSet-Cookie: elsewhere=1; Path=/other\r\n"),
+            (
+                "given=1",
+                "Set-Cookie: session=a; HttpOnly\r\nSet-Cookie: elsewhere=1; Path=/other\r\n",
+            ),
             ("given=1; session=a", "Set-Cookie: session=b\r\nSet-Cookie: given=2\r\n"),
             ("given=2; session=b", "Set-Cookie: session=; Max-Age=0\r\n"),
             ("given=2", ""),
@@ -90,7 +95,9 @@ fn they_are_forgotten_unless_asked_for() {
 #[test]
 fn none_is_for_a_whole_top_level_domain() {
     let peer = Peer::start(|listener| {
-        for (domain, sent) in [("", None), ("; Domain=invalid", None), ("; Domain=host.invalid", Some("a=1"))] {
+        for (domain, sent) in
+            [("", None), ("; Domain=invalid", None), ("; Domain=host.invalid", Some("a=1"))]
+        {
             let mut client = listener.accept();
             assert_eq!(cookies(&mut client), None);
             let to = "Location: ws://second.host.invalid/\r\nContent-Length: 0\r\n";
@@ -101,7 +108,8 @@ fn none_is_for_a_whole_top_level_domain() {
     });
     let addr = peer.addr();
     for _ in 0..3 {
-        let builder = WebSocket::builder("ws://first.host.invalid/").keep_cookies(true).max_redirects(1);
+        let builder =
+            WebSocket::builder("ws://first.host.invalid/").keep_cookies(true).max_redirects(1);
         let builder = builder.connector(move |_, _| TcpStream::connect(addr));
         within("the client", move || builder.connect().unwrap().close().unwrap());
     }

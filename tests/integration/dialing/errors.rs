@@ -1,4 +1,5 @@
-//! What the errors say: the phase, the host, the addresses that were tried, and what to try. Whole texts, as people get them.
+//! What the errors say: the phase, the host, the addresses that were tried, and what to try. Whole
+//! texts, as people get them.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -30,12 +31,17 @@ fn resolved(addresses: impl IntoIterator<Item = SocketAddr>) -> WebSocketApp {
 
 #[test]
 fn looking_up() {
-    let unknown = |_: &str, _| -> io::Result<Vec<SocketAddr>> { Err(io::Error::new(ErrorKind::NotFound, "unknown")) };
+    let unknown = |_: &str, _| -> io::Result<Vec<SocketAddr>> {
+        Err(io::Error::new(ErrorKind::NotFound, "unknown"))
+    };
     assert_eq!(
         text(WebSocketApp::new(URL).resolver(unknown)),
         "looking up somewhere.invalid:80: unknown (is the name spelt right, and is the network up?)"
     );
-    assert_eq!(text(resolved([])), "looking up somewhere.invalid:80: the name has no address (is it spelt right?)");
+    assert_eq!(
+        text(resolved([])),
+        "looking up somewhere.invalid:80: the name has no address (is it spelt right?)"
+    );
 }
 
 #[test]
@@ -44,11 +50,19 @@ fn refused_by_each_address() {
     let (first, second) = (first.addr(), second.addr());
     const HINT: &str = "is it running, and is its port the right one?";
     // A host that is an address is not named twice.
-    assert_eq!(text(WebSocketApp::new(format!("ws://{first}/"))), format!("connecting to {first}: …: {HINT}"));
-    assert_eq!(text(resolved([first])), format!("connecting to somewhere.invalid:80: …, from {first}: {HINT}"));
+    assert_eq!(
+        text(WebSocketApp::new(format!("ws://{first}/"))),
+        format!("connecting to {first}: …: {HINT}")
+    );
+    assert_eq!(
+        text(resolved([first])),
+        format!("connecting to somewhere.invalid:80: …, from {first}: {HINT}")
+    );
     assert_eq!(
         text(resolved([first, second])),
-        format!("connecting to somewhere.invalid:80: …, from {second}, tried besides {first}: {HINT}")
+        format!(
+            "connecting to somewhere.invalid:80: …, from {second}, tried besides {first}: {HINT}"
+        )
     );
     assert_eq!(
         text(WebSocketApp::new(URL).proxy(format!("http://{first}"))),
@@ -82,7 +96,11 @@ fn no_answer() {
     );
     let silent = Peer::start(|listener| listener.accept().stay_silent());
     assert_eq!(
-        text(WebSocketApp::new(URL).proxy(format!("http://{}", silent.addr())).connect_timeout(limit)),
+        text(
+            WebSocketApp::new(URL)
+                .proxy(format!("http://{}", silent.addr()))
+                .connect_timeout(limit)
+        ),
         format!(
             "asking the proxy {} for somewhere.invalid:80: {LATE} (is the proxy overloaded, or the server out of its reach?)",
             silent.addr()
@@ -209,8 +227,7 @@ fn tls() {
             client.read_something();
             client.write("HTTP/1.1 400 x\r\n\r\n");
         };
-        const NOT_TLS: &str =
-            "it does not speak TLS on this port: is the URL's scheme meant to be ws:// (for a proxy, http://)?";
+        const NOT_TLS: &str = "it does not speak TLS on this port: is the URL's scheme meant to be ws:// (for a proxy, http://)?";
         let server = Peer::start(plain);
         let addr = server.addr();
         let app = WebSocketApp::new(format!("wss://{addr}/")).tls(tls());
@@ -222,7 +239,10 @@ fn tls() {
         let untrusted = Peer::start_tls(backend, Listener::expect_no_agreement);
         let text = text(untrusted.app().tls(tls()));
         let (begins, ends) = (
-            format!("TLS handshake with localhost:{}: its certificate is not accepted: ", untrusted.addr().port()),
+            format!(
+                "TLS handshake with localhost:{}: its certificate is not accepted: ",
+                untrusted.addr().port()
+            ),
             ": TlsConfig::root_certificate_file can trust its root",
         );
         assert!(text.starts_with(&begins) && text.ends_with(ends), "{text}");

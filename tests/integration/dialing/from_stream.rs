@@ -55,7 +55,9 @@ impl AsFd for Plain {
 fn any_stream_that_reads_and_writes_is_made_one() {
     let peer = Peer::start(|listener| (0..2).for_each(|_| echo(listener)));
     let addr = peer.addr();
-    talks(WebSocketApp::new(NOWHERE).socket(Socket::from_stream(Plain::to(addr).unwrap()).unwrap()));
+    talks(
+        WebSocketApp::new(NOWHERE).socket(Socket::from_stream(Plain::to(addr).unwrap()).unwrap()),
+    );
     talks(WebSocketApp::new(NOWHERE).connector(move |_, _| Socket::from_stream(Plain::to(addr)?)));
 }
 
@@ -63,7 +65,9 @@ fn any_stream_that_reads_and_writes_is_made_one() {
 #[test]
 fn long_messages_go_both_ways_over_one_that_is_made_so() {
     let peer = Peer::start(long_echo);
-    long_messages_go_both_ways(peer.app().socket(Socket::from_stream(Plain::to(peer.addr()).unwrap()).unwrap()));
+    long_messages_go_both_ways(
+        peer.app().socket(Socket::from_stream(Plain::to(peer.addr()).unwrap()).unwrap()),
+    );
 }
 
 /// The peer is told at once, although another number for the socket is still open.
@@ -85,7 +89,10 @@ fn its_peer_sees_the_end_behind_a_close() {
 }
 
 /// Ends an app's connection in this way, and waits until the peer has seen it so.
-fn its_peer_sees(script: impl FnOnce(Connection) + Send + 'static, end: impl FnOnce(&Sender)) -> Ending {
+fn its_peer_sees(
+    script: impl FnOnce(Connection) + Send + 'static,
+    end: impl FnOnce(&Sender),
+) -> Ending {
     let seen = Gate::new();
     let peer = Peer::start({
         let seen = seen.clone();

@@ -56,7 +56,8 @@ fn talks(app: WebSocketApp) {
     app.end_in_order();
 }
 
-/// The app, which waits for something that never comes once `busy` is open, ends at once when it is closed.
+/// The app, which waits for something that never comes once `busy` is open, ends at once when it is
+/// closed.
 fn close_ends_it(app: WebSocketApp, busy: &Gate) {
     let app = run(app.connect_timeout(FOREVER));
     busy.wait();

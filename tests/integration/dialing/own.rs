@@ -70,7 +70,9 @@ fn a_ready_made_socket_is_good_for_one_connection() {
     app.expect_open();
     app.sender.reconnect();
     app.close();
-    let Failure::Invalid(what, problem) = app.failure() else { panic!("another connection, of what?") };
+    let Failure::Invalid(what, problem) = app.failure() else {
+        panic!("another connection, of what?")
+    };
     assert!(what == "socket(…)" && problem.contains("connector(…)"), "{what}: {problem}");
     app.expect_close(lost());
     app.end_given_up();
@@ -108,7 +110,10 @@ fn a_connector_gets_an_ipv6_address_as_it_is_connected_to() {
     let addr = peer.addr();
     talks(WebSocketApp::new("ws://[::1]:8080/").connector(move |host, port| {
         assert_eq!((host, port), ("::1", 8080));
-        assert_eq!((host, port).to_socket_addrs()?.next(), Some((Ipv6Addr::LOCALHOST, 8080).into()));
+        assert_eq!(
+            (host, port).to_socket_addrs()?.next(),
+            Some((Ipv6Addr::LOCALHOST, 8080).into())
+        );
         TcpStream::connect(addr)
     }));
 }
@@ -118,7 +123,9 @@ fn a_connector_is_called_for_where_a_redirect_leads() {
     let peer = Peer::start(|listener| {
         let mut client = listener.accept();
         assert_eq!(client.read_request().header("Host"), Some("first.invalid"));
-        client.write("HTTP/1.1 302 x\r\nLocation: ws://second.invalid:81/\r\nContent-Length: 0\r\n\r\n");
+        client.write(
+            "HTTP/1.1 302 x\r\nLocation: ws://second.invalid:81/\r\nContent-Length: 0\r\n\r\n",
+        );
         drop(client);
         let mut client = listener.accept();
         // What was set for the first server's name is not for the second.
@@ -129,25 +136,29 @@ fn a_connector_is_called_for_where_a_redirect_leads() {
     });
     let (addr, asked) = (peer.addr(), Arc::new(Mutex::new(Vec::new())));
     let asks = Arc::clone(&asked);
-    let builder = WebSocket::builder(NOWHERE).host("first.invalid").max_redirects(1).connector(move |host, port| {
-        asks.lock().unwrap().push(format!("{host}:{port}"));
-        TcpStream::connect(addr)
-    });
+    let builder = WebSocket::builder(NOWHERE).host("first.invalid").max_redirects(1).connector(
+        move |host, port| {
+            asks.lock().unwrap().push(format!("{host}:{port}"));
+            TcpStream::connect(addr)
+        },
+    );
     within("the client", move || builder.connect().unwrap().close().unwrap());
     assert_eq!(*asked.lock().unwrap(), ["nowhere.invalid:80", "second.invalid:81"]);
 }
 
 #[test]
 fn a_connector_that_fails_fails_the_attempt() {
-    let app = WebSocketApp::new(NOWHERE)
-        .connector(|_, _| -> io::Result<TcpStream> { Err(io::Error::other("the gateway is asleep")) });
+    let app = WebSocketApp::new(NOWHERE).connector(|_, _| -> io::Result<TcpStream> {
+        Err(io::Error::other("the gateway is asleep"))
+    });
     let error = within("run_forever", || app.run_forever()).unwrap_err();
     assert_eq!(error.to_string(), "connecting to nowhere.invalid:80: the gateway is asleep");
 }
 
 #[test]
 fn a_connector_that_panics_ends_the_run() {
-    let app = run(WebSocketApp::new(NOWHERE).connector(|_, _| -> io::Result<TcpStream> { panic!("on purpose") }));
+    let app = run(WebSocketApp::new(NOWHERE)
+        .connector(|_, _| -> io::Result<TcpStream> { panic!("on purpose") }));
     assert!(matches!(app.failure(), Failure::Panicked(_)));
     app.expect_close(lost());
     app.end_given_up();
@@ -179,7 +190,9 @@ fn connectors_that_hang_are_not_called_without_end() {
     let (over, calls) = (Gate::new(), Arc::new(AtomicU32::new(0)));
     let (released, called) = (over.clone(), Arc::clone(&calls));
     let soon = Duration::from_millis(1);
-    let app = WebSocketApp::new(NOWHERE).connect_timeout(soon).reconnect(Reconnect::fixed(soon).max_attempts(9));
+    let app = WebSocketApp::new(NOWHERE)
+        .connect_timeout(soon)
+        .reconnect(Reconnect::fixed(soon).max_attempts(9));
     let app = run(app.connector(move |_, _| -> io::Result<TcpStream> {
         called.fetch_add(1, Ordering::SeqCst);
         released.wait();

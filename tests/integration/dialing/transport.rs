@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use websocket_app::ClosedBy::Us;
-use websocket_app::{Close, Error, EventLoop, Message, Phase, Reconnect, State, Transport, WebSocket, WebSocketApp};
+use websocket_app::{
+    Close, Error, EventLoop, Message, Phase, Reconnect, State, Transport, WebSocket, WebSocketApp,
+};
 
 use super::{echo, talks};
 use crate::failure::{Failure, clean, lost};
@@ -20,7 +22,8 @@ use crate::watchdog::{Gate, Task, wait_until, within};
 /// What a URL says when nobody is to look it up.
 pub(super) const NOWHERE: &str = "ws://nowhere.invalid/";
 
-/// TCP that takes and gives a few bytes at a time, as if they had to be unpacked. Some it cannot stand.
+/// TCP that takes and gives a few bytes at a time, as if they had to be unpacked. Some it cannot
+/// stand.
 struct Crumbs {
     tcp: TcpStream,
     few: usize,
@@ -79,15 +82,19 @@ fn tls_goes_over_one_too() {
     });
 }
 
-/// As std's are, unless they are told otherwise: one that did would hold up every app of its loop, for ever.
+/// As std's are, unless they are told otherwise: one that did would hold up every app of its loop,
+/// for ever.
 #[test]
 fn one_whose_descriptor_blocks_is_made_not_to() {
-    let (silent, other) = (Peer::start(|listener| listener.open().answer_close()), Peer::start(echo));
+    let (silent, other) =
+        (Peer::start(|listener| listener.open().answer_close()), Peer::start(echo));
     let apps = EventLoop::new().unwrap();
     let blocking = Crumbs { tcp: TcpStream::connect(silent.addr()).unwrap(), few: 300 };
     let waits = apps.add(WebSocketApp::new(NOWHERE).socket(blocking)).unwrap();
     wait_until("it is open", || waits.sender().state() == State::Open);
-    let goes_on = apps.add(other.app().on_open(|ws| ws.send("hello")).on_message(|ws, _| ws.close())).unwrap();
+    let goes_on = apps
+        .add(other.app().on_open(|ws| ws.send("hello")).on_message(|ws, _| ws.close()))
+        .unwrap();
     within("join", || goes_on.join()).unwrap();
     waits.sender().close();
     assert!(within("join", || waits.join()).unwrap().clean);
@@ -160,7 +167,8 @@ fn its_panic_costs_this_connection_and_no_other() {
     let apps = EventLoop::new().unwrap();
     let goes_on = apps.add(other.app().on_message(|ws, _| ws.close())).unwrap();
     wait_until("it is open", || goes_on.sender().state() == State::Open);
-    let app = WebSocketApp::new(NOWHERE).socket(crumbs(&poisons, 300)).on_open(|ws| ws.send("hello"));
+    let app =
+        WebSocketApp::new(NOWHERE).socket(crumbs(&poisons, 300)).on_open(|ws| ws.send("hello"));
     let app = apps.add(app).unwrap();
     let error = within("join", || app.join()).unwrap_err();
     assert!(error.to_string().contains("the transport panicked"), "{error}");
@@ -236,7 +244,8 @@ fn an_end_or_an_error_right_behind_the_last_bytes_is_seen_at_once() {
             client.send(Frame::text("last words"));
             client.stay_silent();
         });
-        let app = WebSocketApp::new(NOWHERE).ping_interval(None).socket(EndsWithin::new(&peer, end));
+        let app =
+            WebSocketApp::new(NOWHERE).ping_interval(None).socket(EndsWithin::new(&peer, end));
         let app = app.on_open(|ws| ws.send("go"));
         let error = within("run_forever", || app.run_forever()).unwrap_err();
         assert!(matches!(error, Error::Network { phase: Phase::Open, .. }), "{error:?}");

@@ -11,7 +11,9 @@ use std::time::Duration;
 use std::{env, process};
 
 use socket2::{Domain, SockAddr, Socket, Type};
-use websocket_app::{Error, Message, Phase, Reconnect, SocketOptions, State, WebSocket, WebSocketApp};
+use websocket_app::{
+    Error, Message, Phase, Reconnect, SocketOptions, State, WebSocket, WebSocketApp,
+};
 
 use super::{FOREVER, echo, talks};
 use crate::failure::{Failure, lost, unanswered};
@@ -43,7 +45,9 @@ fn tls_goes_through_one_too() {
 fn a_cookie_goes_to_no_other_socket() {
     use super::cookies::{answers_with, cookies};
     let peer = Peer::start(|listener| {
-        for (sent, sets) in [(None, "Set-Cookie: a=1\r\n"), (None, "Set-Cookie: a=2\r\n"), (Some("a=1"), "")] {
+        for (sent, sets) in
+            [(None, "Set-Cookie: a=1\r\n"), (None, "Set-Cookie: a=2\r\n"), (Some("a=1"), "")]
+        {
             let mut client = listener.accept();
             assert_eq!(cookies(&mut client).as_deref(), sent);
             let answer = client.acceptance(sets);
@@ -109,11 +113,16 @@ fn a_redirect_within_the_server_stays_at_the_socket() {
     let peer = Peer::start(|listener| {
         let mut client = listener.accept();
         assert_eq!(client.read_request().line, "GET /old HTTP/1.1");
-        client.write("HTTP/1.1 301 x\r\nLocation: http://localhost/new?a=b\r\nContent-Length: 0\r\n\r\n");
+        client.write(
+            "HTTP/1.1 301 x\r\nLocation: http://localhost/new?a=b\r\nContent-Length: 0\r\n\r\n",
+        );
         drop(client);
         let mut client = listener.accept();
         let request = client.read_request();
-        assert_eq!((request.line.as_str(), request.header("Host")), ("GET /new?a=b HTTP/1.1", Some("localhost")));
+        assert_eq!(
+            (request.line.as_str(), request.header("Host")),
+            ("GET /new?a=b HTTP/1.1", Some("localhost"))
+        );
         let answer = client.acceptance("");
         client.write(answer);
         client.answer_close();
@@ -136,14 +145,16 @@ fn a_redirect_elsewhere_has_use_for_a_resolver_and_socket_options() {
     let first = Peer::start(|listener| {
         let mut client = listener.accept();
         client.read_request();
-        client.write("HTTP/1.1 302 x\r\nLocation: ws://second.invalid/\r\nContent-Length: 0\r\n\r\n");
+        client
+            .write("HTTP/1.1 302 x\r\nLocation: ws://second.invalid/\r\nContent-Length: 0\r\n\r\n");
     });
     let (door, addr) = (Door::to(first.addr()), second.addr());
     let builder = WebSocket::builder(door.url("ws+unix", "/")).max_redirects(1);
-    let builder = builder.socket_options(SocketOptions::new().nodelay(false)).resolver(move |host, _| {
-        assert_eq!(host, "second.invalid");
-        Ok([addr])
-    });
+    let builder =
+        builder.socket_options(SocketOptions::new().nodelay(false)).resolver(move |host, _| {
+            assert_eq!(host, "second.invalid");
+            Ok([addr])
+        });
     within("the client", move || builder.connect().unwrap().close().unwrap());
 }
 
@@ -154,7 +165,8 @@ fn it_is_connected_again() {
         echo(listener);
     });
     let door = Door::to(peer.addr());
-    let app = WebSocketApp::new(door.url("ws+unix", "/")).reconnect(Reconnect::fixed(Duration::from_millis(1)));
+    let app = WebSocketApp::new(door.url("ws+unix", "/"))
+        .reconnect(Reconnect::fixed(Duration::from_millis(1)));
     let app = run(app);
     app.expect_open();
     app.close();
@@ -173,15 +185,24 @@ fn a_path_where_nobody_listens() {
     for (prepare, kind, hint) in [
         ((|_| ()) as fn(&Path), ErrorKind::NotFound, "is the path right"),
         // Bound and dropped: the file stays.
-        (|path| drop(UnixListener::bind(path).unwrap()), ErrorKind::ConnectionRefused, "is the server running"),
+        (
+            |path| drop(UnixListener::bind(path).unwrap()),
+            ErrorKind::ConnectionRefused,
+            "is the server running",
+        ),
     ] {
         prepare(&path);
         let url = format!("ws+unix:{}:/chat?token=secret", path.display());
         let error = within("connect", move || WebSocket::connect(url)).unwrap_err();
-        let Error::Network { phase: Phase::Connect, source, .. } = &error else { panic!("{error:?}") };
+        let Error::Network { phase: Phase::Connect, source, .. } = &error else {
+            panic!("{error:?}")
+        };
         assert_eq!(source.kind(), kind);
         let text = error.to_string();
-        assert!(text.starts_with(&format!("connecting to {}: ", path.display())) && text.contains(hint), "{text}");
+        assert!(
+            text.starts_with(&format!("connecting to {}: ", path.display())) && text.contains(hint),
+            "{text}"
+        );
     }
 }
 
@@ -221,7 +242,9 @@ impl Door {
             while let Ok((unix, _)) = listener.accept()
                 && !closed.load(Ordering::SeqCst)
             {
-                guests.push(Task::start("a client's way through the door", move || lead(&unix, peer)));
+                guests.push(Task::start("a client's way through the door", move || {
+                    lead(&unix, peer)
+                }));
             }
         });
         Door { folder, closing, _keeper: keeper }

@@ -63,7 +63,8 @@ fn an_app_may_be_added_in_a_callback() {
     let first = add_with(&event_loop, echo.app(), move |_, call| {
         if *call == Call::Open {
             let event_loop = for_callback.upgrade().ok_or("the loop is still there")?;
-            *place.lock().map_err(|_| "nobody else")? = Some(add(&event_loop, WebSocketApp::new(url.clone())));
+            *place.lock().map_err(|_| "nobody else")? =
+                Some(add(&event_loop, WebSocketApp::new(url.clone())));
         }
         Ok(())
     });
@@ -96,20 +97,23 @@ fn join_needs_no_app() {
     join(EventLoop::new().unwrap());
 }
 
-/// Nor does it leave anything, the thread that looks after slow callbacks included, though that sleeps and no callback wakes
-/// it up.
+/// Nor does it leave anything, the thread that looks after slow callbacks included, though that
+/// sleeps and no callback wakes it up.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_loop_that_had_no_app_leaves_no_thread() {
-    census::alone("event_loop::coming_and_going::a_loop_that_had_no_app_leaves_no_thread", |census| {
-        let event_loop = EventLoop::new().unwrap();
-        // When the loop's thread sleeps, those that it starts are there.
-        for _each_of_them_too in 0..2 {
-            Observed::others().iter().for_each(Observed::sleeps);
-        }
-        join(event_loop);
-        census.nothing_is_left("a loop without an app");
-    });
+    census::alone(
+        "event_loop::coming_and_going::a_loop_that_had_no_app_leaves_no_thread",
+        |census| {
+            let event_loop = EventLoop::new().unwrap();
+            // When the loop's thread sleeps, those that it starts are there.
+            for _each_of_them_too in 0..2 {
+                Observed::others().iter().for_each(Observed::sleeps);
+            }
+            join(event_loop);
+            census.nothing_is_left("a loop without an app");
+        },
+    );
 }
 
 #[test]

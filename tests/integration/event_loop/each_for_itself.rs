@@ -69,7 +69,8 @@ fn each_app_has_its_own_reconnects_and_timers() {
     join(event_loop);
 }
 
-/// Whether it is the first callback that panics or a later one. Those that report the end panic as well here.
+/// Whether it is the first callback that panics or a later one. Those that report the end panic as
+/// well here.
 #[test]
 fn a_panic_in_one_apps_callback_ends_that_app_only() {
     let event_loop = EventLoop::new().unwrap();
@@ -171,7 +172,10 @@ fn nothing_of_an_app_reaches_the_one_that_comes_after_it() {
         let app = add_with_timer(&event_loop, app, Duration::from_millis(1), only_record());
         app.expect_open();
         app.sender.send("hello").unwrap();
-        let next = || std::iter::repeat_with(|| next_but_ticks(&app)).find(|call| !matches!(call, Call::Pong(_)));
+        let next = || {
+            std::iter::repeat_with(|| next_but_ticks(&app))
+                .find(|call| !matches!(call, Call::Pong(_)))
+        };
         assert_eq!(next(), Some(Call::text(&round.to_string())));
         app.sender.send("understood").unwrap();
         if is_reset {

@@ -1,5 +1,6 @@
-//! A loop that fails, which no callback can make it do. Here the program's logger panics on the loop's thread. No callback is
-//! called any more, but nobody waits for ever: `join` says why, senders are told, and no app can be added.
+//! A loop that fails, which no callback can make it do. Here the program's logger panics on the
+//! loop's thread. No callback is called any more, but nobody waits for ever: `join` says why,
+//! senders are told, and no app can be added.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -70,9 +71,12 @@ fn whoever_joins_is_told_and_none_can_be_added() {
         met.expect_open();
         let open = add(&event_loop, peer.app());
         open.expect_open();
-        let waiting = add(&event_loop, WebSocketApp::new(refused.url()).reconnect(Reconnect::fixed(HOUR)));
+        let waiting =
+            add(&event_loop, WebSocketApp::new(refused.url()).reconnect(Reconnect::fixed(HOUR)));
         waiting.failed_attempt(1);
-        let app = WebSocketApp::new(silent.url()).connect_timeout(HOUR).queue_while_disconnected(100, HOUR);
+        let app = WebSocketApp::new(silent.url())
+            .connect_timeout(HOUR)
+            .queue_while_disconnected(100, HOUR);
         let connecting = add(&event_loop, app);
         connecting.sender.send("kept").unwrap();
         wait_until("it connects", || connecting.sender.state() == State::Connecting);
@@ -150,7 +154,10 @@ fn a_thread_that_waits_for_room_is_told() {
         let met = add(&event_loop, fatal.app());
         met.expect_open();
         gate.open();
-        assert!(matches!(waits.join(), Some(SendError::NotConnected { .. })), "it waits for another reason");
+        assert!(
+            matches!(waits.join(), Some(SendError::NotConnected { .. })),
+            "it waits for another reason"
+        );
         [met, full].into_iter().for_each(is_over);
         assert!(within("the loop", || event_loop.join()).is_err());
     });

@@ -21,12 +21,15 @@ fn a_flood_on_one_connection_starves_neither_the_messages_nor_the_timers_of_99_o
     let event_loop = EventLoop::new().unwrap();
     let flood = Flood::start(&event_loop);
     let echo = echo_peer(OTHERS);
-    let add_one = |_| add_with_timer(&event_loop, echo.app(), Duration::from_millis(100), only_record());
+    let add_one =
+        |_| add_with_timer(&event_loop, echo.app(), Duration::from_millis(100), only_record());
     let others: Vec<Added> = (0..OTHERS).map(add_one).collect();
     others.iter().for_each(|app| app.expect_open());
     for round in 0..10 {
         others.iter().for_each(|app| app.sender.send(round.to_string()).unwrap());
-        others.iter().for_each(|app| assert_eq!(next_but_ticks(app), Call::text(&round.to_string())));
+        others
+            .iter()
+            .for_each(|app| assert_eq!(next_but_ticks(app), Call::text(&round.to_string())));
     }
     others.iter().for_each(|app| app.expect(Call::Timer));
     // All at once, and not one after the other while their peers wait.
@@ -51,7 +54,8 @@ fn a_flood_does_not_hide_that_another_peer_is_dead() {
     join(event_loop);
 }
 
-/// What a thread sends without a pause is written by the loop, which has other things to do as well.
+/// What a thread sends without a pause is written by the loop, which has other things to do as
+/// well.
 #[test]
 fn a_stream_of_sends_does_not_starve_messages_and_timers() {
     let event_loop = EventLoop::new().unwrap();

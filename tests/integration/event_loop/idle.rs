@@ -24,7 +24,8 @@ fn the_memory_of_a_large_message_is_given_back_though_nothing_more_is_read() {
                 client.answer_close();
             });
             let (lengths, length) = crossbeam_channel::unbounded();
-            let app = peer.app().on_message(move |_, message| lengths.send(message.as_bytes().len()));
+            let app =
+                peer.app().on_message(move |_, message| lengths.send(message.as_bytes().len()));
             let app = event_loop.add(app.on_open(|ws| ws.send("next"))).unwrap();
             assert_eq!(length.recv_timeout(PATIENCE), Ok(10));
             census.has_warmed_up();
@@ -47,7 +48,8 @@ fn the_memory_of_a_large_message_that_begins_behind_a_small_one_is_given_back() 
         let event_loop = EventLoop::new().unwrap();
         let in_two = |size: usize| {
             let half = vec![7; size / 2];
-            [Frame::binary(half.clone()).unfinished().encode(), Frame::continuation(half).encode()].concat()
+            [Frame::binary(half.clone()).unfinished().encode(), Frame::continuation(half).encode()]
+                .concat()
         };
         let peer = Peer::start(move |listener| {
             let mut client = listener.open();

@@ -27,6 +27,8 @@ fn next_but_ticks(app: &Added) -> Call {
 /// Closes an app that has a timer.
 fn close_timed(app: Added) {
     app.sender.close();
-    assert!(matches!(next_but_ticks(&app), Call::Close(close) if close.clean && close.code == 1000));
+    assert!(
+        matches!(next_but_ticks(&app), Call::Close(close) if close.clean && close.code == 1000)
+    );
     app.end().unwrap();
 }

@@ -1,5 +1,5 @@
-//! What is left in this process after something is over: threads, file descriptors, memory. Other tests have them too, so
-//! a test that counts runs itself again in a process of its own.
+//! What is left in this process after something is over: threads, file descriptors, memory. Other
+//! tests have them too, so a test that counts runs itself again in a process of its own.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +16,8 @@ const ALONE: &str = "WEBSOCKET_APP_TEST_ALONE";
 /// A child is given this long: it has watchdogs of its own.
 const CHILD_PATIENCE: Duration = Duration::from_secs(300);
 
-/// How much memory may be more after a while than it was in the beginning, for what allocators keep.
+/// How much memory may be more after a while than it was in the beginning, for what allocators
+/// keep.
 const SLACK: u64 = 3 << 20;
 
 /// Runs a test in a process of its own, by its full name. Its output is shown when it fails.
@@ -27,8 +28,8 @@ pub(crate) fn alone(test: &str, work: impl FnOnce(&mut Census)) {
     let mut child = Command::new(env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(ALONE, test)
-        // One arena, so that memory that is given back is used again; and what is large goes back to the system at once, as
-        // it does by default until the first such block is given back.
+        // One arena, so that memory that is given back is used again; and what is large goes back
+        // to the system at once, as it does by default until the first such block is given back.
         .env("MALLOC_ARENA_MAX", "1")
         .env("MALLOC_MMAP_THRESHOLD_", "131072")
         .env("MALLOC_TRIM_THRESHOLD_", "131072")
@@ -37,7 +38,10 @@ pub(crate) fn alone(test: &str, work: impl FnOnce(&mut Census)) {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let readers = [read(child.stdout.take().expect("it is piped")), read(child.stderr.take().expect("it is piped"))];
+    let readers = [
+        read(child.stdout.take().expect("it is piped")),
+        read(child.stderr.take().expect("it is piped")),
+    ];
     let deadline = Instant::now() + CHILD_PATIENCE;
     let status = loop {
         match child.try_wait().unwrap() {
@@ -78,8 +82,8 @@ impl Census {
         Census { threads: threads(), files: files().len(), memory: None }
     }
 
-    /// Fails unless everything but memory is as it was in the beginning, now or soon: a thread that was told to end may
-    /// be about to.
+    /// Fails unless everything but memory is as it was in the beginning, now or soon: a thread that
+    /// was told to end may be about to.
     pub(crate) fn nothing_is_left(&self, after: &str) {
         if !cfg!(target_os = "linux") {
             return;
@@ -103,8 +107,9 @@ impl Census {
         self.memory = memory();
     }
 
-    /// Does the same again and again until it takes no more memory than the time before; fails if it always does. Once, it
-    /// may: there is much that is made once and kept, and where memory is given back in another order, gaps are left.
+    /// Does the same again and again until it takes no more memory than the time before; fails if
+    /// it always does. Once, it may: there is much that is made once and kept, and where memory is
+    /// given back in another order, gaps are left.
     pub(crate) fn memory_settles(&mut self, what: &str, mut work: impl FnMut(&Self)) {
         const COURSES: u32 = 5;
         let mut courses = Vec::new();
@@ -151,7 +156,9 @@ fn threads() -> BTreeMap<String, usize> {
 /// What the file descriptors are of. The one this is read with is always there.
 fn files() -> Vec<String> {
     let entries = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
-    entries.filter_map(|entry| Some(fs::read_link(entry.path()).ok()?.display().to_string())).collect()
+    entries
+        .filter_map(|entry| Some(fs::read_link(entry.path()).ok()?.display().to_string()))
+        .collect()
 }
 
 /// Bytes of this process that are in memory.

@@ -1,4 +1,5 @@
-//! The contract, checked of a run whose course nobody knows beforehand: which call may follow which, and with what.
+//! The contract, checked of a run whose course nobody knows beforehand: which call may follow
+//! which, and with what.
 
 use websocket_app::{Close, ClosedBy, Phase};
 
@@ -70,7 +71,9 @@ impl Course {
     fn after(&mut self, call: &Call) -> Result<At, &'static str> {
         match (self.at, call) {
             (At::Attempt(_), Call::Open) if self.has_been_open => Err("the first connection again"),
-            (At::Attempt(_), Call::Reconnect) if !self.has_been_open => Err("the first connection is none"),
+            (At::Attempt(_), Call::Reconnect) if !self.has_been_open => {
+                Err("the first connection is none")
+            }
             (At::Attempt(_), Call::Open | Call::Reconnect) => {
                 self.has_been_open = true;
                 Ok(At::Open)
@@ -101,12 +104,20 @@ impl Course {
         }
         match (self.at, close.by, close.reconnect_in) {
             (At::Open, ClosedBy::Lost, _) => Err("lost without an error"),
-            (At::Open, ClosedBy::Peer, _) if !close.clean => Err("closed by the peer without its Close frame"),
+            (At::Open, ClosedBy::Peer, _) if !close.clean => {
+                Err("closed by the peer without its Close frame")
+            }
             (At::Failed, ..) if close.clean => Err("failed and clean"),
             (At::Failed, ClosedBy::Peer, _) => Err("failed and closed by the peer"),
-            (At::Open | At::Failed, _, Some(_)) if close.attempt > 0 => Ok(At::Attempt(close.attempt)),
+            (At::Open | At::Failed, _, Some(_)) if close.attempt > 0 => {
+                Ok(At::Attempt(close.attempt))
+            }
             // Between connections, only somebody who closes, or giving up, makes a last one.
-            (At::Attempt(_), ClosedBy::Us, None) | (At::GivenUp, ClosedBy::Lost, None) if !close.clean => Ok(At::Over),
+            (At::Attempt(_), ClosedBy::Us, None) | (At::GivenUp, ClosedBy::Lost, None)
+                if !close.clean =>
+            {
+                Ok(At::Over)
+            }
             (At::Open | At::Failed, _, None) if close.attempt == 0 => Ok(At::Over),
             _ => Err("a close out of turn"),
         }

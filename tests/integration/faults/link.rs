@@ -1,4 +1,5 @@
-//! One connection through the proxy, and the harm that is done to it. Never blocks; belongs to the proxy's thread.
+//! One connection through the proxy, and the harm that is done to it. Never blocks; belongs to the
+//! proxy's thread.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -28,8 +29,15 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    pub(super) const ALL: [Fault; 7] =
-        [Fault::Cut, Fault::Reset, Fault::Stall, Fault::SwallowUp, Fault::SwallowDown, Fault::Delay, Fault::Chop];
+    pub(super) const ALL: [Fault; 7] = [
+        Fault::Cut,
+        Fault::Reset,
+        Fault::Stall,
+        Fault::SwallowUp,
+        Fault::SwallowDown,
+        Fault::Delay,
+        Fault::Chop,
+    ];
 
     /// Whether a connection is to survive it.
     pub(super) fn is_harmless(self) -> bool {
@@ -144,7 +152,9 @@ impl Link {
             [Ok(Turn::Over), _] if self.struck == Some(Fault::SwallowUp) => Turn::Over,
             [Ok(Turn::Again), _] | [_, Ok(Turn::Again)] => Turn::Again,
             [Ok(up), Ok(down)] => {
-                let times = [up, down].into_iter().filter_map(|turn| if let Turn::Wait(t) = turn { t } else { None });
+                let times = [up, down]
+                    .into_iter()
+                    .filter_map(|turn| if let Turn::Wait(t) = turn { t } else { None });
                 Turn::Wait(times.min())
             }
         }
@@ -155,7 +165,8 @@ impl Link {
         self.struck = Some(fault);
         match fault {
             Fault::Cut => {
-                // An end, whatever the app has sent: unread, it would make the end a reset. The app may have gone itself.
+                // An end, whatever the app has sent: unread, it would make the end a reset. The app
+                // may have gone itself.
                 let _gone = self.app.shutdown(Shutdown::Write);
                 let _gone = self.server.shutdown(Shutdown::Both);
                 self.down = Pipe { ended: true, ..Pipe::default() };
@@ -194,7 +205,9 @@ impl Pipe {
             if manner == Manner::Not {
                 self.buffer.clear();
             }
-            if let Some(held) = self.held_until.filter(|held| manner == Manner::Delayed && *held > now) {
+            if let Some(held) =
+                self.held_until.filter(|held| manner == Manner::Delayed && *held > now)
+            {
                 return Ok(Turn::Wait(Some(held)));
             }
             if !self.buffer.is_empty() {
@@ -219,7 +232,8 @@ impl Pipe {
                 }
                 return Ok(Turn::Over);
             }
-            let room = usize::try_from(limit.saturating_sub(self.passed)).unwrap_or(CHUNK).min(CHUNK);
+            let room =
+                usize::try_from(limit.saturating_sub(self.passed)).unwrap_or(CHUNK).min(CHUNK);
             if room == 0 {
                 return Ok(Turn::Wait(None));
             }

@@ -1,5 +1,6 @@
-//! A server that is fine behind a proxy that is not: every fault in every phase, then random sequences of them. After each
-//! the contract has held, and neither a thread nor a file descriptor nor memory is left.
+//! A server that is fine behind a proxy that is not: every fault in every phase, then random
+//! sequences of them. After each the contract has held, and neither a thread nor a file descriptor
+//! nor memory is left.
 //!
 //! What counts those is the process, so these tests run in one of their own: see `census`.
 

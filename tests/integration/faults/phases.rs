@@ -1,5 +1,5 @@
-//! Every fault at every moment of a connection, over ws and wss: what the app is told, that the next connection is fine,
-//! and that nothing is left, memory included.
+//! Every fault at every moment of a connection, over ws and wss: what the app is told, that the
+//! next connection is fine, and that nothing is left, memory included.
 
 use std::panic::resume_unwind;
 use std::thread;
@@ -15,8 +15,8 @@ use crate::failure::{Ending, Failure, clean, ending, lost, unanswered};
 use crate::recorder::{Call, Recorder};
 use crate::running::run_with;
 
-/// How long the app waits where it has to find out by itself. Short, because it is waited for; longer when the machine was
-/// too slow for that.
+/// How long the app waits where it has to find out by itself. Short, because it is waited for;
+/// longer when the machine was too slow for that.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     connect: Duration,
@@ -64,7 +64,9 @@ fn swallow_up() {
 
 #[test]
 fn swallow_down() {
-    census::alone("faults::phases::swallow_down", |census| every_moment(Fault::SwallowDown, census));
+    census::alone("faults::phases::swallow_down", |census| {
+        every_moment(Fault::SwallowDown, census)
+    });
 }
 
 #[test]
@@ -78,11 +80,15 @@ fn chop() {
 }
 
 fn every_moment(fault: Fault, census: &mut Census) {
-    census.memory_settles(&format!("{fault:?} at every moment"), |census| once_at_every_moment(fault, census));
+    census.memory_settles(&format!("{fault:?} at every moment"), |census| {
+        once_at_every_moment(fault, census)
+    });
 }
 
 fn once_at_every_moment(fault: Fault, census: &Census) {
-    let cases = SCHEMES.iter().flat_map(|scheme| Moment::ALL.map(|moment| Case { scheme: *scheme, fault, moment }));
+    let cases = SCHEMES
+        .iter()
+        .flat_map(|scheme| Moment::ALL.map(|moment| Case { scheme: *scheme, fault, moment }));
     let cases = cases.filter(|case| case.scheme.is_some() || case.moment != Moment::MidHandshake);
     if !fault.is_silent() {
         for case in cases {
@@ -111,13 +117,15 @@ impl Case {
         for factor in FACTORS {
             let limits = Limits::times(factor);
             let ((told, met), expected) = (one(self, limits), expected(self, limits));
-            let undisturbed = !told.iter().any(|told| matches!(told, Told::Error(_) | Told::Failed(..)));
+            let undisturbed =
+                !told.iter().any(|told| matches!(told, Told::Error(_) | Told::Failed(..)));
             if told != expected && undisturbed && !met && FACTORS.last() != Some(&factor) {
                 eprintln!("somebody else had the fault: {self:?}");
                 continue;
             }
             let differs = told.iter().zip(&expected).find(|(told, expected)| told != expected);
-            if differs.is_some_and(|(told, _)| told.is_timeout()) && FACTORS.last() != Some(&factor) {
+            if differs.is_some_and(|(told, _)| told.is_timeout()) && FACTORS.last() != Some(&factor)
+            {
                 eprintln!("too slow for {limits:?}: {self:?}");
                 continue;
             }
@@ -145,7 +153,8 @@ impl Told {
     }
 }
 
-/// Runs an app through it. Also tells whether the server met the app at the moment; of some faults it does not hear.
+/// Runs an app through it. Also tells whether the server met the app at the moment; of some faults
+/// it does not hear.
 fn one(Case { scheme, fault, moment }: Case, limits: Limits) -> (Vec<Told>, bool) {
     let proxy = Proxy::start();
     let order = proxy.order();
@@ -159,8 +168,9 @@ fn one(Case { scheme, fault, moment }: Case, limits: Limits) -> (Vec<Told>, bool
     let server = Server::start(scheme, Some((moment, order)));
     proxy.lead_to(server.peer.addr());
 
-    let mut app =
-        WebSocketApp::new(proxy.url(&server.peer)).tls(server.peer.tls()).reconnect(Reconnect::fixed(AGAIN_AFTER));
+    let mut app = WebSocketApp::new(proxy.url(&server.peer))
+        .tls(server.peer.tls())
+        .reconnect(Reconnect::fixed(AGAIN_AFTER));
     if fault.is_silent() {
         app = app
             .connect_timeout(limits.connect)
@@ -200,7 +210,9 @@ fn until_the_end(app: &Recorder) -> Vec<Told> {
             Call::Open => Told::Open,
             Call::Reconnect => Told::Reconnect,
             Call::Message(message) => Told::Text(message.to_string()),
-            Call::Error(Failure::Attempt(number, Some(AGAIN_AFTER), why)) => Told::Failed(number, *why),
+            Call::Error(Failure::Attempt(number, Some(AGAIN_AFTER), why)) => {
+                Told::Failed(number, *why)
+            }
             Call::Error(failure) => Told::Error(failure),
             Call::Pong(_) => continue,
             Call::Close(close) if close.reconnect_in.is_none() => {
@@ -237,7 +249,12 @@ fn expected(case: Case, limits: Limits) -> Vec<Told> {
         }
         (_, None) => told.extend(opened),
         (Moment::Closing, Some(failure)) => {
-            told.extend([text(WELCOME), text("hello"), Told::Error(failure), Told::Close(unanswered(), false)]);
+            told.extend([
+                text(WELCOME),
+                text("hello"),
+                Told::Error(failure),
+                Told::Close(unanswered(), false),
+            ]);
         }
         (_, Some(failure)) => {
             if comes && moment != Moment::MidUpload {
@@ -264,7 +281,11 @@ fn failure(Case { scheme, fault, moment }: Case, limits: Limits) -> Option<Failu
         Moment::Request | Moment::MidResponse if fault == Fault::SwallowUp => Phase::Open,
         Moment::FirstByte | Moment::Request | Moment::MidResponse => Phase::Upgrade,
         Moment::Closing => Phase::Closing,
-        Moment::Open | Moment::MidFrame | Moment::MidMessage | Moment::MidClose | Moment::MidUpload => Phase::Open,
+        Moment::Open
+        | Moment::MidFrame
+        | Moment::MidMessage
+        | Moment::MidClose
+        | Moment::MidUpload => Phase::Open,
     };
     Some(match phase {
         _ if !fault.is_silent() => Failure::Network(phase),

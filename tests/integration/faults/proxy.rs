@@ -1,4 +1,5 @@
-//! The proxy between an app and a server: a thread that has all their sockets, and lets each connection have its fault.
+//! The proxy between an app and a server: a thread that has all their sockets, and lets each
+//! connection have its fault.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,7 +17,8 @@ use crate::watchdog::{Gate, Task};
 const WAKER: Token = Token(0);
 const LISTENER: Token = Token(1);
 
-/// What each connection is to suffer, in the order in which they come; those that come after them suffer nothing.
+/// What each connection is to suffer, in the order in which they come; those that come after them
+/// suffer nothing.
 pub(super) type Plan = VecDeque<Option<(Fault, When)>>;
 
 pub(super) struct Proxy {
@@ -51,9 +53,19 @@ impl Proxy {
         let mut listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE).unwrap();
         let addr = listener.local_addr().unwrap();
-        let shared =
-            Arc::new(Shared { waker, server: Mutex::new(None), plan: Mutex::default(), stop: AtomicBool::new(false) });
-        let state = Running { poll, listener, shared: Arc::clone(&shared), links: BTreeMap::new(), next: 1 };
+        let shared = Arc::new(Shared {
+            waker,
+            server: Mutex::new(None),
+            plan: Mutex::default(),
+            stop: AtomicBool::new(false),
+        });
+        let state = Running {
+            poll,
+            listener,
+            shared: Arc::clone(&shared),
+            links: BTreeMap::new(),
+            next: 1,
+        };
         Proxy { addr, shared, _thread: Task::start("the proxy", move || state.run()) }
     }
 
@@ -75,7 +87,9 @@ impl Proxy {
 
     /// The URL of this server by way of the proxy.
     pub(super) fn url(&self, server: &Peer) -> String {
-        server.url().replace(&format!(":{}/", server.addr().port()), &format!(":{}/", self.addr.port()))
+        server
+            .url()
+            .replace(&format!(":{}/", server.addr().port()), &format!(":{}/", self.addr.port()))
     }
 }
 
@@ -132,8 +146,11 @@ impl Running {
                     WAKER => {}
                     LISTENER => self.accept(),
                     // The end of the app's stream behind bytes that nobody takes.
-                    Token(socket) if socket % 2 == 0 && (event.is_read_closed() || event.is_error()) => {
-                        self.links.retain(|number, link| *number != socket / 2 || !link.is_stalled());
+                    Token(socket)
+                        if socket % 2 == 0 && (event.is_read_closed() || event.is_error()) =>
+                    {
+                        self.links
+                            .retain(|number, link| *number != socket / 2 || !link.is_stalled());
                     }
                     Token(_) => {}
                 }
@@ -159,7 +176,8 @@ impl Running {
         }
     }
 
-    /// Gives each connection a turn; returns how long nothing is to be done unless a socket has news.
+    /// Gives each connection a turn; returns how long nothing is to be done unless a socket has
+    /// news.
     fn turn(&mut self) -> Option<Duration> {
         let now = Instant::now();
         let mut first: Option<Instant> = None;
@@ -175,6 +193,10 @@ impl Running {
                 true
             }
         });
-        if again { Some(Duration::ZERO) } else { first.map(|first| first.saturating_duration_since(now)) }
+        if again {
+            Some(Duration::ZERO)
+        } else {
+            first.map(|first| first.saturating_duration_since(now))
+        }
     }
 }

@@ -1,5 +1,6 @@
-//! Random sequences of faults, each from a seed, which a failure tells. Set `WEBSOCKET_APP_TEST_SEED` to run that one again,
-//! and `WEBSOCKET_APP_TEST_SEQUENCES` to run more or fewer.
+//! Random sequences of faults, each from a seed, which a failure tells. Set
+//! `WEBSOCKET_APP_TEST_SEED` to run that one again, and `WEBSOCKET_APP_TEST_SEQUENCES` to run more
+//! or fewer.
 
 use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -74,7 +75,11 @@ fn sequences(scheme: Scheme, census: &mut Census) {
     let number = |name| env::var(name).ok().map(|value| value.parse::<u64>().expect("a number"));
     let asked = number("WEBSOCKET_APP_TEST_SEED");
     let first = asked.unwrap_or_else(|| rand::rng().random_range(0..u64::from(u32::MAX)));
-    let count = number("WEBSOCKET_APP_TEST_SEQUENCES").unwrap_or(if asked.is_some() { 1 } else { SEQUENCES });
+    let count = number("WEBSOCKET_APP_TEST_SEQUENCES").unwrap_or(if asked.is_some() {
+        1
+    } else {
+        SEQUENCES
+    });
     for seed in first..first + count {
         let (census, done) = (&mut *census, seed - first);
         let outcome = catch_unwind(AssertUnwindSafe(|| {
@@ -85,7 +90,9 @@ fn sequences(scheme: Scheme, census: &mut Census) {
             }
         }));
         if let Err(panic) = outcome {
-            eprintln!("\nin the sequence of seed {seed}: WEBSOCKET_APP_TEST_SEED={seed} runs it again");
+            eprintln!(
+                "\nin the sequence of seed {seed}: WEBSOCKET_APP_TEST_SEED={seed} runs it again"
+            );
             resume_unwind(panic);
         }
     }
@@ -163,8 +170,9 @@ fn step(rng: &mut StdRng) -> Step {
     }
 }
 
-/// Sends some texts after the server's welcome, each when the one before has come back, then ends the connection in one
-/// way or another, and in the end the run. What comes back wrong is left for the test.
+/// Sends some texts after the server's welcome, each when the one before has come back, then ends
+/// the connection in one way or another, and in the end the run. What comes back wrong is left for
+/// the test.
 fn conversation(rng: &mut StdRng, conversations: u32, wrong: Arc<Mutex<Option<String>>>) -> Hook {
     let mut rng = StdRng::seed_from_u64(rng.random_range(0..u64::MAX));
     let mut had = 0;

@@ -1,5 +1,6 @@
-//! The server behind the proxy: it is fine itself. Says welcome, echoes text, takes binary, answers pings and Close, as often as it is
-//! connected to; and, if told to, has the fault struck at a moment of the first connection.
+//! The server behind the proxy: it is fine itself. Says welcome, echoes text, takes binary, answers
+//! pings and Close, as often as it is connected to; and, if told to, has the fault struck at a
+//! moment of the first connection.
 
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -105,8 +106,8 @@ impl Server {
         Server { peer, met, over }
     }
 
-    /// Whether the first connection came as far as to its moment. The port may have been another's before, whose client,
-    /// in whatever process, comes back.
+    /// Whether the first connection came as far as to its moment. The port may have been another's
+    /// before, whose client, in whatever process, comes back.
     pub(super) fn has_met(&self) -> bool {
         self.met.load(Ordering::SeqCst)
     }
@@ -159,7 +160,9 @@ fn meet(listener: &Listener, moment: Moment, order: &Order, met: &AtomicBool) ->
         // The proxy's own; what is uploaded comes first, but for a ping on a busy machine.
         Moment::MidUpload => loop {
             match client.try_read_frame().ok()? {
-                ping if ping.opcode == PING => client.try_write(Frame::pong(ping.payload).encode()).ok()?,
+                ping if ping.opcode == PING => {
+                    client.try_write(Frame::pong(ping.payload).encode()).ok()?
+                }
                 _upload => break,
             }
         },
@@ -175,8 +178,8 @@ fn in_two(client: &mut Connection, bytes: &[u8], half: usize, order: &Order) -> 
     client.try_write(&bytes[half..]).ok()
 }
 
-/// Welcomes the client and answers everything. `closing` is called before the client's Close is answered, with true, and
-/// after it.
+/// Welcomes the client and answers everything. `closing` is called before the client's Close is
+/// answered, with true, and after it.
 fn serve(mut client: Connection, closing: impl Fn(bool)) -> Option<()> {
     client.try_write(Frame::text(WELCOME).encode()).ok()?;
     let mut has_closed = false;

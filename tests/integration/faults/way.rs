@@ -1,5 +1,5 @@
-//! On its way to the server an app meets a name that nobody knows, a port where nobody listens, and one where nobody
-//! answers; each is told, and the server reached in the end.
+//! On its way to the server an app meets a name that nobody knows, a port where nobody listens, and
+//! one where nobody answers; each is told, and the server reached in the end.
 
 use std::time::Duration;
 
@@ -51,7 +51,8 @@ fn one(scheme: Scheme) {
     loop {
         match app.next() {
             Call::Open => break,
-            Call::Error(Failure::Attempt(_, Some(_), why)) if matches!(*why, Failure::Timeout(..)) => {}
+            Call::Error(Failure::Attempt(_, Some(_), why))
+                if matches!(*why, Failure::Timeout(..)) => {}
             call => panic!("{call:?}"),
         }
     }

@@ -1,5 +1,6 @@
-//! Half-open connections for real: the server is in a network namespace, behind a link that goes silent without an end of
-//! stream or a reset, as when a cable is pulled or a firewall forgets. Linux, root and iproute2; said where they lack.
+//! Half-open connections for real: the server is in a network namespace, behind a link that goes
+//! silent without an end of stream or a reset, as when a cable is pulled or a firewall forgets.
+//! Linux, root and iproute2; said where they lack.
 
 /// The namespace, its link, and what runs in it.
 mod namespace;
@@ -24,8 +25,10 @@ const SLACK: Duration = Duration::from_secs(3);
 type Change = fn(&Namespace);
 
 /// The ways in which a peer goes silent, and comes back.
-const SILENCES: [(Change, Change); 2] =
-    [(Namespace::pull_the_link, Namespace::plug_the_link), (Namespace::lose_the_way, Namespace::find_the_way)];
+const SILENCES: [(Change, Change); 2] = [
+    (Namespace::pull_the_link, Namespace::plug_the_link),
+    (Namespace::lose_the_way, Namespace::find_the_way),
+];
 
 #[test]
 fn a_silent_link_is_noticed_in_time_and_the_connection_made_again_when_it_is_back() {
@@ -97,7 +100,8 @@ fn close_ends_the_run_in_time_however_silent_the_link() {
     }
 }
 
-/// A server that is started anew while nobody can hear it knows nothing of the connection, and says so when it is pinged.
+/// A server that is started anew while nobody can hear it knows nothing of the connection, and says
+/// so when it is pinged.
 #[test]
 fn a_peer_that_has_forgotten_the_connection_answers_the_ping_with_a_reset() {
     let Some((_watchdog, namespace, mut server)) = setting() else { return };
@@ -133,7 +137,9 @@ fn looks_a_name_up() {
     app.end_given_up();
 
     let policy = Reconnect::fixed(Duration::from_millis(1)).max_attempts(2);
-    let app = run(WebSocketApp::new("ws://somewhere.example/").connect_timeout(timeout).reconnect(policy));
+    let app = run(WebSocketApp::new("ws://somewhere.example/")
+        .connect_timeout(timeout)
+        .reconnect(policy));
     assert_eq!(app.failed_attempt(1).1, Failure::Timeout(Phase::Resolve, timeout));
     assert_eq!(app.failed_attempt(2).1, Failure::Timeout(Phase::Resolve, timeout));
     app.expect_close(lost());
@@ -211,7 +217,8 @@ fn talks(app: &Running) {
         match app.next() {
             Call::Open => break,
             // A slow machine may need more than one attempt.
-            Call::Error(Failure::Attempt(_, Some(_), why)) if matches!(*why, Failure::Timeout(..)) => {}
+            Call::Error(Failure::Attempt(_, Some(_), why))
+                if matches!(*why, Failure::Timeout(..)) => {}
             call => panic!("{call:?}"),
         }
     }
@@ -244,8 +251,8 @@ fn is_noticed(app: &Running) {
     assert!(took < PING_INTERVAL + PING_TIMEOUT + SLACK, "noticed after {took:?}");
 }
 
-/// Follows the attempts to connect from the lost connection until one succeeds, which it can after the first has failed;
-/// returns how many failed.
+/// Follows the attempts to connect from the lost connection until one succeeds, which it can after
+/// the first has failed; returns how many failed.
 fn attempts_until(app: &Running, first_failed: impl FnOnce()) -> u32 {
     let mut first_failed = Some(first_failed);
     let (_, first) = app.expect_close_for_now(lost());
@@ -255,7 +262,10 @@ fn attempts_until(app: &Running, first_failed: impl FnOnce()) -> u32 {
             Call::Error(Failure::Attempt(number, Some(_), why)) => {
                 assert_eq!(number, first + failed);
                 failed += 1;
-                assert!(matches!(*why, Failure::Network(Phase::Connect) | Failure::Timeout(..)), "{why:?}");
+                assert!(
+                    matches!(*why, Failure::Network(Phase::Connect) | Failure::Timeout(..)),
+                    "{why:?}"
+                );
                 if let Some(first_failed) = first_failed.take() {
                     first_failed();
                 }

@@ -1,5 +1,6 @@
-//! A network namespace with one link to this one, and processes of this test binary that run in it. Everything is taken
-//! away when it is dropped; what a run that was killed has left, the next one takes away.
+//! A network namespace with one link to this one, and processes of this test binary that run in it.
+//! Everything is taken away when it is dropped; what a run that was killed has left, the next one
+//! takes away.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -114,20 +115,22 @@ impl Namespace {
         UdpSocket::bind((self.here, 53)).unwrap()
     }
 
-    /// Gives a name several addresses: the preferred ones are IPv6, and what is sent there disappears; the last is the
-    /// namespace itself. Says why it cannot, where there is no IPv6.
+    /// Gives a name several addresses: the preferred ones are IPv6, and what is sent there
+    /// disappears; the last is the namespace itself. Says why it cannot, where there is no IPv6.
     pub(super) fn give_a_name_with_dead_ipv6(&self, name: &str) -> bool {
         if !Path::new("/proc/net/if_inet6").exists() {
             is_skipped("no IPv6 here", "/proc/net/if_inet6 is missing");
             return false;
         }
-        // For documentation (RFC 3849), and yet preferred to IPv4 (RFC 6724), as an address that leads somewhere would be.
+        // For documentation (RFC 3849), and yet preferred to IPv4 (RFC 6724), as an address that
+        // leads somewhere would be.
         self.ip("addr add 2001:db8::1/64 dev eth0 nodad");
         for dead in ["2001:db8::2", "2001:db8::3"] {
             self.ip(&format!("neigh add {dead} lladdr 02:00:00:00:00:02 dev eth0 nud permanent"));
         }
         fs::create_dir_all(self.settings()).unwrap();
-        let hosts = format!("2001:db8::2 {name}\n2001:db8::3 {name}\n{} {name}\n", Ipv4Addr::LOCALHOST);
+        let hosts =
+            format!("2001:db8::2 {name}\n2001:db8::3 {name}\n{} {name}\n", Ipv4Addr::LOCALHOST);
         fs::write(self.settings().join("hosts"), hosts).unwrap();
         true
     }
@@ -139,7 +142,8 @@ impl Namespace {
 
     /// Runs a test of this binary in the namespace, in a role.
     pub(super) fn run_test(&self, test: &str, role: &str) {
-        let mut child = self.command(test, role).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            self.command(test, role).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let deadline = Instant::now() + 2 * PATIENCE;
         while child.try_wait().unwrap().is_none() {
             if Instant::now() > deadline {
@@ -148,8 +152,12 @@ impl Namespace {
             thread::sleep(Duration::from_millis(10));
         }
         let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
-        let [stdout, stderr] = [stdout, stderr].map(|output| String::from_utf8_lossy(&output).into_owned());
-        assert!(status.success() && stdout.contains("1 passed"), "{test}: {status}\n{stdout}\n{stderr}");
+        let [stdout, stderr] =
+            [stdout, stderr].map(|output| String::from_utf8_lossy(&output).into_owned());
+        assert!(
+            status.success() && stdout.contains("1 passed"),
+            "{test}: {status}\n{stdout}\n{stderr}"
+        );
     }
 
     pub(super) fn start_server(&self) -> Server {
@@ -195,7 +203,8 @@ fn is_skipped(what: &str, why: &str) {
 }
 
 fn ip(line: &str) -> Result<String, String> {
-    let output = Command::new("ip").args(line.split(' ')).output().map_err(|e| format!("ip: {e}"))?;
+    let output =
+        Command::new("ip").args(line.split(' ')).output().map_err(|e| format!("ip: {e}"))?;
     match output.status.success() {
         true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
         false => Err(format!("ip {line}: {}", String::from_utf8_lossy(&output.stderr).trim())),
@@ -227,7 +236,8 @@ impl Server {
         self.url.clone()
     }
 
-    /// `half`: writes half a frame to every client. `forget`: drops every connection with a reset. Returns when it is done.
+    /// `half`: writes half a frame to every client. `forget`: drops every connection with a reset.
+    /// Returns when it is done.
     pub(super) fn tell(&mut self, what: &str) {
         let stdin = self.process.stdin.as_mut().expect("it is piped");
         writeln!(stdin, "{what}").unwrap();
@@ -274,7 +284,9 @@ pub(super) fn serve() {
             clients.next += 1;
             clients.listening.insert(number, tcp.try_clone().unwrap());
             let clients = Arc::clone(&accepted);
-            thread::spawn(move || talk(Connection::new(tcp, |tcp| Ok(Box::new(tcp))), number, &clients));
+            thread::spawn(move || {
+                talk(Connection::new(tcp, |tcp| Ok(Box::new(tcp))), number, &clients)
+            });
         }
     });
     for line in io::stdin().lines().map(Result::unwrap) {

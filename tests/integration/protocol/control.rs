@@ -50,7 +50,8 @@ fn a_flood_of_pings_is_answered_in_order_and_the_latest_at_least() {
     const PINGS: u32 = 20_000;
     let peer = Peer::start(|listener| {
         let mut client = listener.open();
-        let flood: Vec<u8> = (0..PINGS).flat_map(|i| Frame::ping(i.to_be_bytes()).encode()).collect();
+        let flood: Vec<u8> =
+            (0..PINGS).flat_map(|i| Frame::ping(i.to_be_bytes()).encode()).collect();
         client.write(flood);
         let mut latest = None;
         while latest != Some(PINGS - 1) {

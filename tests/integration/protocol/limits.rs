@@ -1,5 +1,5 @@
-//! The limits on what is received: told by the head of a frame, before its payload comes. Too long is close code 1009, too
-//! many fragments, which may be short, is a matter of policy, 1008.
+//! The limits on what is received: told by the head of a frame, before its payload comes. Too long
+//! is close code 1009, too many fragments, which may be short, is a matter of policy, 1008.
 
 use websocket_app::{ClosedBy, LimitError, OwnedMessage, WebSocketApp};
 
@@ -15,7 +15,12 @@ const FRAGMENTS: LimitError = LimitError::Fragments { limit: 3 };
 #[test]
 fn a_message_as_long_as_allowed_is_delivered_and_one_byte_more_is_not() {
     for opcode in [Frame::text, Frame::binary] {
-        exceeds(vec![opcode([b'x'; 100].to_vec()).encode(), opcode(vec![]).head(101)], &[100], SIZE, 1009);
+        exceeds(
+            vec![opcode([b'x'; 100].to_vec()).encode(), opcode(vec![]).head(101)],
+            &[100],
+            SIZE,
+            1009,
+        );
     }
 }
 
@@ -101,8 +106,8 @@ fn limited(peer: &Peer) -> WebSocketApp {
     peer.app().max_message_size(100).max_fragments(3)
 }
 
-/// The peer sends these, of which messages of these lengths are delivered, and the last exceeds the limit: it sees a Close
-/// with this code.
+/// The peer sends these, of which messages of these lengths are delivered, and the last exceeds the
+/// limit: it sees a Close with this code.
 fn exceeds(sent: Vec<Vec<u8>>, delivered: &[usize], limit: LimitError, code: u16) {
     let peer = Peer::start(move |listener| {
         let mut client = listener.open();
@@ -112,7 +117,9 @@ fn exceeds(sent: Vec<Vec<u8>>, delivered: &[usize], limit: LimitError, code: u16
     let app = run(limited(&peer));
     app.expect_open();
     for length in delivered {
-        let Call::Message(message) = app.next() else { panic!("a message of {length} bytes is expected") };
+        let Call::Message(message) = app.next() else {
+            panic!("a message of {length} bytes is expected")
+        };
         assert_eq!(message.as_message().len(), *length);
     }
     app.expect_failure(Failure::Limit(limit));

@@ -16,7 +16,10 @@ fn every_short_length_both_ways() {
 
 #[test]
 fn lengths_at_the_borders_of_the_encoding_both_ways() {
-    is_echoed(Peer::start, vec![65_534, 65_535, 65_536, 65_537, 262_143, 262_144, 262_145, 1 << 20]);
+    is_echoed(
+        Peer::start,
+        vec![65_534, 65_535, 65_536, 65_537, 262_143, 262_144, 262_145, 1 << 20],
+    );
 }
 
 #[test]
@@ -28,7 +31,8 @@ fn sixteen_mebibytes_both_ways() {
 #[test]
 fn the_same_over_tls() {
     for &backend in crate::tls::BACKENDS {
-        let lengths = vec![0, 1, 125, 126, 127, 16_383, 16_384, 16_385, 65_535, 65_536, 1 << 20, 4 << 20];
+        let lengths =
+            vec![0, 1, 125, 126, 127, 16_383, 16_384, 16_385, 65_535, 65_536, 1 << 20, 4 << 20];
         is_echoed(|script| Peer::start_tls(backend, script), lengths);
     }
 }
@@ -181,7 +185,8 @@ fn everything_that_can_be_sent_is_the_right_kind() {
     is_closed_by_the_peer(app);
 }
 
-/// The peer sends text and binary of these lengths, the app sends them back from its callback, and both compare.
+/// The peer sends text and binary of these lengths, the app sends them back from its callback, and
+/// both compare.
 fn is_echoed(start: impl FnOnce(EchoScript) -> Peer, lengths: Vec<usize>) {
     let sent = lengths.clone();
     let peer = start(Box::new(move |listener| {
@@ -213,10 +218,12 @@ fn echo(ws: &Sender, call: &Call) -> Result<(), CallbackError> {
     if let Call::Message(message) = call { Ok(ws.send(message)?) } else { Ok(()) }
 }
 
-/// ASCII of this length, in lines whose length is prime and so no buffer's: nothing can be swapped or lost unseen.
+/// ASCII of this length, in lines whose length is prime and so no buffer's: nothing can be swapped
+/// or lost unseen.
 fn body(length: usize) -> String {
     const LINE: usize = 997;
-    let line: String = (0..LINE.min(length)).map(|i| char::from(b' ' + ((i * i + length) % 95) as u8)).collect();
+    let line: String =
+        (0..LINE.min(length)).map(|i| char::from(b' ' + ((i * i + length) % 95) as u8)).collect();
     let mut body = line.repeat(length / LINE + 1);
     body.truncate(length);
     body

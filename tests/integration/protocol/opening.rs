@@ -1,4 +1,5 @@
-//! The opening request as the server sees it (RFC 6455 §4.1), and the handshake as a `Sender` tells it.
+//! The opening request as the server sees it (RFC 6455 §4.1), and the handshake as a `Sender` tells
+//! it.
 
 use websocket_app::{ClosedBy, State, WebSocketApp};
 
@@ -10,14 +11,19 @@ use crate::running::run;
 
 #[test]
 fn the_request_is_as_the_rfc_asks() {
-    let request = request_of(|peer| WebSocketApp::new(format!("{}chat/room?user=me&x=%20", peer.url())));
+    let request =
+        request_of(|peer| WebSocketApp::new(format!("{}chat/room?user=me&x=%20", peer.url())));
     assert_eq!(request.line, "GET /chat/room?user=me&x=%20 HTTP/1.1");
     assert!(request.header("Host").is_some_and(|host| host.starts_with("127.0.0.1:")));
     assert!(request.header("Upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket")));
-    assert!(request.header("Connection").is_some_and(|value| value.eq_ignore_ascii_case("upgrade")));
+    assert!(
+        request.header("Connection").is_some_and(|value| value.eq_ignore_ascii_case("upgrade"))
+    );
     assert_eq!(request.header("Sec-WebSocket-Version"), Some("13"));
     assert_eq!(request.header("Sec-WebSocket-Key").map(str::len), Some(24), "16 bytes in base64");
-    for absent in ["Origin", "Cookie", "Authorization", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"] {
+    for absent in
+        ["Origin", "Cookie", "Authorization", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"]
+    {
         assert_eq!(request.header(absent), None);
     }
 }
@@ -61,10 +67,15 @@ fn the_handshake_is_told() {
     app.expect_open();
     assert_eq!(app.sender.state(), State::Open);
     let handshake = app.sender.handshake().expect("it is open");
-    assert_eq!((handshake.status(), handshake.subprotocol(), handshake.extensions()), (101, Some("superchat"), None));
+    assert_eq!(
+        (handshake.status(), handshake.subprotocol(), handshake.extensions()),
+        (101, Some("superchat"), None)
+    );
     assert_eq!(handshake.headers().get("x-server"), Some("raw"));
     assert_eq!(handshake.peer_addr(), Some(peer.addr()));
-    assert!(handshake.local_addr().is_some_and(|addr| addr.ip().is_loopback() && addr != peer.addr()));
+    assert!(
+        handshake.local_addr().is_some_and(|addr| addr.ip().is_loopback() && addr != peer.addr())
+    );
     app.sender.close();
     app.expect_close(clean(ClosedBy::Us, 1000, ""));
     app.end_in_order();
@@ -75,7 +86,8 @@ fn what_may_be_a_credential_is_told_and_not_shown() {
     let peer = Peer::start(|listener| {
         let mut client = listener.accept();
         client.read_request();
-        let fields = "Set-Cookie: a=secret\r\nX-Token: secret\r\nAuthorization: secret\r\nServer: raw\r\n";
+        let fields =
+            "Set-Cookie: a=secret\r\nX-Token: secret\r\nAuthorization: secret\r\nServer: raw\r\n";
         let answer = client.acceptance(&format!("Sec-WebSocket-Protocol: secret\r\n{fields}"));
         client.write(answer);
         client.answer_close();
@@ -84,7 +96,10 @@ fn what_may_be_a_credential_is_told_and_not_shown() {
     app.expect_open();
     let handshake = app.sender.handshake().expect("it is open");
     let shown = format!("{handshake:?} {handshake:#?} {:?}", handshake.headers());
-    assert!(shown.contains("set-cookie") && shown.contains("raw") && !shown.contains("secret"), "{shown}");
+    assert!(
+        shown.contains("set-cookie") && shown.contains("raw") && !shown.contains("secret"),
+        "{shown}"
+    );
     assert_eq!(handshake.subprotocol(), Some("secret"));
     assert!(handshake.headers().iter().any(|field| field == ("set-cookie", "a=secret")));
     app.sender.close();

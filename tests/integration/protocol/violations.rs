@@ -1,5 +1,5 @@
-//! What a server must not do. The client fails the connection (RFC 6455 §7.1.7): a Close frame with the right code, `on_error`
-//! that names it, nothing delivered any more.
+//! What a server must not do. The client fails the connection (RFC 6455 §7.1.7): a Close frame with
+//! the right code, `on_error` that names it, nothing delivered any more.
 
 use websocket_app::ProtocolError;
 
@@ -16,7 +16,9 @@ fn reserved_bits() {
             is_refused(Frame::new(opcode, []).rsv(rsv).encode(), 1002, ProtocolError::ReservedBits);
         }
     }
-    let continued = [Frame::text("a").unfinished().encode(), Frame::continuation("b").rsv(0b100).encode()].concat();
+    let continued =
+        [Frame::text("a").unfinished().encode(), Frame::continuation("b").rsv(0b100).encode()]
+            .concat();
     is_refused(continued, 1002, ProtocolError::ReservedBits);
 }
 
@@ -39,7 +41,11 @@ fn masked_frames() {
 #[test]
 fn fragmented_control_frames() {
     for opcode in [PING, PONG, CLOSE] {
-        is_refused(Frame::new(opcode, []).unfinished().encode(), 1002, ProtocolError::FragmentedControlFrame);
+        is_refused(
+            Frame::new(opcode, []).unfinished().encode(),
+            1002,
+            ProtocolError::FragmentedControlFrame,
+        );
     }
 }
 
@@ -48,7 +54,11 @@ fn control_frames_of_more_than_125_bytes() {
     for opcode in [PING, PONG, CLOSE] {
         // By the head alone.
         is_refused(Frame::new(opcode, []).head(126), 1002, ProtocolError::OversizedControlFrame);
-        is_refused(Frame::new(opcode, []).head(1 << 20), 1002, ProtocolError::OversizedControlFrame);
+        is_refused(
+            Frame::new(opcode, []).head(1 << 20),
+            1002,
+            ProtocolError::OversizedControlFrame,
+        );
     }
 }
 
@@ -61,7 +71,11 @@ fn a_length_with_its_highest_bit_set() {
 #[test]
 fn a_continuation_of_nothing() {
     is_refused(Frame::continuation("x").encode(), 1002, ProtocolError::UnexpectedContinuation);
-    is_refused(Frame::new(CONTINUATION, []).unfinished().encode(), 1002, ProtocolError::UnexpectedContinuation);
+    is_refused(
+        Frame::new(CONTINUATION, []).unfinished().encode(),
+        1002,
+        ProtocolError::UnexpectedContinuation,
+    );
 }
 
 #[test]
@@ -76,21 +90,38 @@ fn a_message_within_a_message() {
 
 #[test]
 fn text_that_is_not_utf8() {
-    for bad in [&b"\xff"[..], b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"ends within \xc3", b"a\x80b"] {
+    for bad in [
+        &b"\xff"[..],
+        b"\xc0\x80",
+        b"\xed\xa0\x80",
+        b"\xf4\x90\x80\x80",
+        b"ends within \xc3",
+        b"a\x80b",
+    ] {
         is_refused(Frame::text(bad).encode(), 1007, ProtocolError::InvalidUtf8);
     }
-    let cut = [Frame::text(b"\xe2\x82").unfinished().encode(), Frame::continuation("x").encode()].concat();
+    let cut = [Frame::text(b"\xe2\x82").unfinished().encode(), Frame::continuation("x").encode()]
+        .concat();
     is_refused(cut, 1007, ProtocolError::InvalidUtf8);
-    let never_whole = [Frame::text(b"\xe2\x82").unfinished().encode(), Frame::continuation("").encode()].concat();
+    let never_whole =
+        [Frame::text(b"\xe2\x82").unfinished().encode(), Frame::continuation("").encode()].concat();
     is_refused(never_whole, 1007, ProtocolError::InvalidUtf8);
 }
 
 #[test]
 fn bad_text_fails_before_its_frame_is_whole() {
     for declared in [10, 1000, 100_000, 10_000_000] {
-        is_refused([Frame::text("").head(declared), b"ok \xff".into()].concat(), 1007, ProtocolError::InvalidUtf8);
+        is_refused(
+            [Frame::text("").head(declared), b"ok \xff".into()].concat(),
+            1007,
+            ProtocolError::InvalidUtf8,
+        );
         let fragment = Frame::text("").unfinished();
-        is_refused([fragment.head(declared), b"ok \xff".into()].concat(), 1007, ProtocolError::InvalidUtf8);
+        is_refused(
+            [fragment.head(declared), b"ok \xff".into()].concat(),
+            1007,
+            ProtocolError::InvalidUtf8,
+        );
     }
 }
 
@@ -106,8 +137,12 @@ fn bad_text_in_fragments_is_refused_after_the_good_pieces() {
     app.expect_open();
     loop {
         match app.next() {
-            Call::Fragment { data, last, .. } => assert!(!last && !data.to_string().contains('\u{fffd}'), "{data}"),
-            Call::Error(failure) => break assert_eq!(failure, Failure::Protocol(ProtocolError::InvalidUtf8)),
+            Call::Fragment { data, last, .. } => {
+                assert!(!last && !data.to_string().contains('\u{fffd}'), "{data}")
+            }
+            Call::Error(failure) => {
+                break assert_eq!(failure, Failure::Protocol(ProtocolError::InvalidUtf8));
+            }
             call => panic!("{call:?}"),
         }
     }
@@ -136,7 +171,12 @@ fn a_close_reason_that_is_not_utf8() {
 fn what_came_before_is_delivered_and_what_comes_after_is_not() {
     let peer = Peer::start(|listener| {
         let mut client = listener.open();
-        let frames = [Frame::text("before"), Frame::text("wrong").rsv(1), Frame::text("after"), Frame::close(1000, "")];
+        let frames = [
+            Frame::text("before"),
+            Frame::text("wrong").rsv(1),
+            Frame::text("after"),
+            Frame::close(1000, ""),
+        ];
         client.write(frames.iter().flat_map(Frame::encode).collect::<Vec<_>>());
         assert_eq!(client.expect_close_code(), 1002);
         client.hang_up();

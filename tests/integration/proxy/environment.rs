@@ -1,5 +1,5 @@
-//! A process whose environment names a proxy. It is this program again, with one test that connects: a test must not
-//! change the environment of those beside it.
+//! A process whose environment names a proxy. It is this program again, with one test that
+//! connects: a test must not change the environment of those beside it.
 
 use std::env;
 use std::net::SocketAddr;
@@ -36,7 +36,8 @@ const OPTION: &str = "WEBSOCKET_TEST_OPTION";
 const BACKEND: &str = "WEBSOCKET_TEST_BACKEND";
 const ROOT: &str = "WEBSOCKET_TEST_ROOT";
 
-/// In the process that runs again: connects, says hello, and prints what it is connected to and what it hears, or the error.
+/// In the process that runs again: connects, says hello, and prints what it is connected to and
+/// what it hears, or the error.
 #[test]
 fn again() {
     let Ok(url) = env::var(URL) else { return };
@@ -56,7 +57,11 @@ fn again() {
     match connected {
         Ok(mut ws) => {
             ws.send("hello").unwrap();
-            println!("connected to {}: {}", ws.handshake().peer_addr().unwrap(), ws.recv().unwrap());
+            println!(
+                "connected to {}: {}",
+                ws.handshake().peer_addr().unwrap(),
+                ws.recv().unwrap()
+            );
         }
         Err(error) => println!("failed: {error}"),
     }
@@ -69,15 +74,20 @@ fn connects(url: &str, option: &str, variables: &[(&str, String)]) -> String {
     for name in VARIABLES {
         command.env_remove(name);
     }
-    command.env(URL, url).env(OPTION, option).envs(variables.iter().map(|(name, value)| (name, value)));
+    command
+        .env(URL, url)
+        .env(OPTION, option)
+        .envs(variables.iter().map(|(name, value)| (name, value)));
     let output = within("the process", move || command.output().unwrap());
     assert!(output.status.success(), "{output:?}");
     let stdout = String::from_utf8(output.stdout).unwrap();
-    let line = stdout.lines().find(|line| line.contains("connected to") || line.contains("failed: "));
+    let line =
+        stdout.lines().find(|line| line.contains("connected to") || line.contains("failed: "));
     line.unwrap_or_else(|| panic!("{stdout}")).to_owned()
 }
 
-/// Whether that is what it is connected to, and whether it is a server that answers, behind that or there.
+/// Whether that is what it is connected to, and whether it is a server that answers, behind that or
+/// there.
 fn is_answered_by(connected: &str, addr: SocketAddr) -> bool {
     connected.ends_with(&format!("connected to {addr}: hi"))
 }
@@ -112,7 +122,8 @@ fn the_environment_names_the_proxy_and_the_options_overrule_it() {
         assert!(is_answered_by(&connected, named.addr()), "{name}: {connected}");
     }
     let option = format!("http://{}", chosen.addr());
-    let connected = connects(SERVER, &option, &[("http_proxy", url.clone()), ("no_proxy", "*".into())]);
+    let connected =
+        connects(SERVER, &option, &[("http_proxy", url.clone()), ("no_proxy", "*".into())]);
     assert!(is_answered_by(&connected, chosen.addr()), "{connected}");
     for (option, variables) in [
         ("no_proxy", vec![("http_proxy", url.clone())]),
@@ -129,7 +140,10 @@ fn the_environment_names_the_proxy_and_the_options_overrule_it() {
 fn a_variable_that_is_wrong_is_named_without_its_password() {
     let peer = echo(0);
     let failed = connects(&peer.url(), "", &[("ALL_PROXY", "socks://alice:wonder@host".into())]);
-    assert!(failed.contains("the environment's ALL_PROXY, \"socks://…@host\": its scheme is none of"), "{failed}");
+    assert!(
+        failed.contains("the environment's ALL_PROXY, \"socks://…@host\": its scheme is none of"),
+        "{failed}"
+    );
 }
 
 /// With TLS to the server through it.
@@ -147,12 +161,19 @@ fn a_real_proxy_is_used_for_wss_but_for_whom_the_environment_excepts() {
             (vec![named("HTTPS_PROXY")], proxy.addr()),
             (vec![named("https_proxy")], proxy.addr()),
             (vec![named("ALL_PROXY")], proxy.addr()),
-            (vec![named("HTTPS_PROXY"), ("NO_PROXY", "other.example, localhost:1".into())], proxy.addr()),
-            (vec![named("HTTPS_PROXY"), ("NO_PROXY", "other.example, localhost".into())], server.addr()),
+            (
+                vec![named("HTTPS_PROXY"), ("NO_PROXY", "other.example, localhost:1".into())],
+                proxy.addr(),
+            ),
+            (
+                vec![named("HTTPS_PROXY"), ("NO_PROXY", "other.example, localhost".into())],
+                server.addr(),
+            ),
             (vec![named("ALL_PROXY"), ("no_proxy", "*".into())], server.addr()),
             (vec![named("HTTP_PROXY")], server.addr()),
         ] {
-            let trusting = [(BACKEND, format!("{backend:?}")), (ROOT, certificate.pem().to_owned())];
+            let trusting =
+                [(BACKEND, format!("{backend:?}")), (ROOT, certificate.pem().to_owned())];
             let connected = connects(&server.url(), "", &[&variables[..], &trusting[..]].concat());
             assert!(is_answered_by(&connected, connected_to), "{variables:?}: {connected}");
         }

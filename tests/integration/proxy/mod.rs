@@ -61,10 +61,15 @@ fn tinyproxy_lets_us_through_with_the_right_password_only() {
     let (peer, addr) = (echo(2), proxy.addr());
     converses(peer.app().proxy(format!("http://alice:wonder@{addr}")), addr);
     converses(WebSocketApp::new(by_name(&peer)).proxy(format!("alice:wonder@{addr}")), addr);
-    for (login, says) in [("", "user:password@"), ("alice:land@", "does not take this"), ("bob:wonder@", "not take")] {
+    for (login, says) in
+        [("", "user:password@"), ("alice:land@", "does not take this"), ("bob:wonder@", "not take")]
+    {
         let refused = refusal(&peer.url(), format!("http://{login}{addr}"));
         // It says 401 where 407 is meant.
-        assert!(matches!(refused.reply, Some(401 | 407)) && refused.problem.contains(says), "{refused}");
+        assert!(
+            matches!(refused.reply, Some(401 | 407)) && refused.problem.contains(says),
+            "{refused}"
+        );
     }
 }
 
@@ -83,7 +88,9 @@ fn squid_lets_us_through_and_says_what_it_does_not_allow() {
 
 #[test]
 fn dante_lets_us_through_by_socks_4_and_5() {
-    let Some(proxy) = dante("socks block { from: 0.0.0.0/0 to: 0.0.0.0/0 port = 1 }") else { return };
+    let Some(proxy) = dante("socks block { from: 0.0.0.0/0 to: 0.0.0.0/0 port = 1 }") else {
+        return;
+    };
     let (peer, addr) = (echo(5), proxy.addr());
     for scheme in ["socks4", "socks5", "socks5h"] {
         converses(peer.app().proxy(format!("{scheme}://{addr}")), addr);
@@ -107,8 +114,13 @@ fn microsocks_lets_us_through_with_the_right_password_only() {
     for scheme in ["socks5", "socks5h"] {
         converses(peer.app().proxy(format!("{scheme}://alice:wonder@{addr}")), addr);
     }
-    converses(WebSocketApp::new(by_name(&peer)).proxy(format!("socks5h://alice:wonder@{addr}")), addr);
-    for (login, says) in [("", "wants a user name"), ("alice:land@", "does not take this user name")] {
+    converses(
+        WebSocketApp::new(by_name(&peer)).proxy(format!("socks5h://alice:wonder@{addr}")),
+        addr,
+    );
+    for (login, says) in
+        [("", "wants a user name"), ("alice:land@", "does not take this user name")]
+    {
         let refused = refusal(&peer.url(), format!("socks5h://{login}{addr}"));
         assert!(refused.reply.is_none() && refused.problem.contains(says), "{refused}");
     }
@@ -157,7 +169,8 @@ fn a_wrong_password_is_not_tried_again_and_a_proxy_in_trouble_is() {
         }
         listener.saw_nobody_else();
     });
-    let app = WebSocketApp::new("ws://server.invalid/").proxy(format!("http://alice:land@{}", proxy.addr()));
+    let app = WebSocketApp::new("ws://server.invalid/")
+        .proxy(format!("http://alice:land@{}", proxy.addr()));
     let soon = Duration::from_millis(1);
     let app = run(app.reconnect(Reconnect::fixed(soon)));
     app.expect_failure(Failure::Attempt(1, Some(soon), Box::new(Failure::Proxy(Some(503)))));
@@ -170,9 +183,14 @@ fn a_wrong_password_is_not_tried_again_and_a_proxy_in_trouble_is() {
 fn one_that_speaks_something_else_is_told() {
     let Some(socks) = microsocks("alice", "wonder") else { return };
     let url = format!("http://{}", socks.addr());
-    let error = WebSocket::builder("ws://127.0.0.1:1/").proxy(&url).connect().err().unwrap().to_string();
+    let error =
+        WebSocket::builder("ws://127.0.0.1:1/").proxy(&url).connect().err().unwrap().to_string();
     // It hangs up or answers in its own way.
-    assert!(error.contains("does it speak http on this port") || error.contains("meant to be socks5h://"), "{error}");
+    assert!(
+        error.contains("does it speak http on this port")
+            || error.contains("meant to be socks5h://"),
+        "{error}"
+    );
 }
 
 #[cfg(feature = "__tls")]
@@ -190,7 +208,8 @@ mod secure {
 
     fn tls_goes_through_every_kind_with(backend: TlsBackend) {
         let (Some(http), Some(socks)) = (tinyproxy(""), dante("")) else { return };
-        let peer = Peer::start_tls(backend, |listener| (0..4).for_each(|_| converse(listener.open())));
+        let peer =
+            Peer::start_tls(backend, |listener| (0..4).for_each(|_| converse(listener.open())));
         converses(peer.app().proxy(format!("http://{}", http.addr())), http.addr());
         for scheme in ["socks4", "socks5", "socks5h"] {
             converses(peer.app().proxy(format!("{scheme}://{}", socks.addr())), socks.addr());
@@ -218,6 +237,9 @@ mod secure {
         // Trusting the server is not trusting the proxy.
         let untrusted = through(plain.app()).proxy_tls(secure.tls());
         let error = crate::watchdog::within("run_forever", || untrusted.run_forever()).unwrap_err();
-        assert!(error.to_string().starts_with("TLS handshake with the proxy localhost:"), "{error}");
+        assert!(
+            error.to_string().starts_with("TLS handshake with the proxy localhost:"),
+            "{error}"
+        );
     }
 }

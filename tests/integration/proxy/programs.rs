@@ -24,7 +24,9 @@ pub(super) fn tinyproxy(options: &str) -> Option<Program> {
 
 /// HTTP.
 pub(super) fn squid(options: &str) -> Option<Program> {
-    Program::start("squid", |folder, port| squid_command(folder, &format!("http_port 127.0.0.1:{port}\n{options}\n")))
+    Program::start("squid", |folder, port| {
+        squid_command(folder, &format!("http_port 127.0.0.1:{port}\n{options}\n"))
+    })
 }
 
 /// HTTP within TLS, for `localhost`.
@@ -36,7 +38,10 @@ pub(super) fn squid_tls(certificate: &str, key: &str) -> Option<Program> {
         let key_file = folder.join("key.pem");
         fs::write(&key_file, key).unwrap();
         let (file, key_file) = (file.display(), key_file.display());
-        squid_command(folder, &format!("https_port 127.0.0.1:{port} tls-cert={file} tls-key={key_file}\n"))
+        squid_command(
+            folder,
+            &format!("https_port 127.0.0.1:{port} tls-cert={file} tls-key={key_file}\n"),
+        )
     })
 }
 
@@ -66,9 +71,15 @@ pub(super) fn dante(options: &str) -> Option<Program> {
     Program::start("danted", |folder, port| {
         let file = folder.join("conf");
         let to_all = "from: 127.0.0.0/8 to: 0.0.0.0/0";
-        let rules = format!("client pass {{ {to_all} }}\n{options}\nsocks pass {{ {to_all} protocol: tcp }}\n");
+        let rules = format!(
+            "client pass {{ {to_all} }}\n{options}\nsocks pass {{ {to_all} protocol: tcp }}\n"
+        );
         let listen = format!("internal: 127.0.0.1 port = {port}\nexternal: 127.0.0.1\n");
-        fs::write(&file, format!("logoutput: stderr\n{listen}clientmethod: none\nsocksmethod: none\n{rules}")).unwrap();
+        fs::write(
+            &file,
+            format!("logoutput: stderr\n{listen}clientmethod: none\nsocksmethod: none\n{rules}"),
+        )
+        .unwrap();
         let mut command = system("danted");
         command.arg("-f").arg(file);
         command

@@ -1,5 +1,5 @@
-//! permessage-deflate with each combination of its four parameters: those we offer, and those the server demands. Messages
-//! of every size, that compress well or not at all, there and back.
+//! permessage-deflate with each combination of its four parameters: those we offer, and those the
+//! server demands. Messages of every size, that compress well or not at all, there and back.
 
 use std::sync::LazyLock;
 
@@ -18,7 +18,8 @@ const LONG: usize = (1 << 20) + (1 << 19);
 /// Takes a while, so it is for no parameter and for all of them.
 const LONGEST: usize = 4 << 20;
 
-/// Nothing in it repeats itself, and no size is sent the same as another. Made once, since that takes a while.
+/// Nothing in it repeats itself, and no size is sent the same as another. Made once, since that
+/// takes a while.
 static RANDOM: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut random = vec![0; SIZES.iter().sum()];
     StdRng::seed_from_u64(7).fill_bytes(&mut random);
@@ -69,7 +70,10 @@ fn there_and_back(servers: &Servers, server: u8, deflate: Deflate, agreed: u8, l
     let handshake = app.sender.handshake().expect("it is open");
     let extensions = handshake.extensions().expect("it agrees to compress");
     for (bit, parameter) in PARAMETERS.iter().enumerate() {
-        assert!(agreed & 1 << bit == 0 || extensions.contains(parameter), "{parameter} is not in {extensions}");
+        assert!(
+            agreed & 1 << bit == 0 || extensions.contains(parameter),
+            "{parameter} is not in {extensions}"
+        );
     }
     let mut random = RANDOM.as_slice();
     for size in SIZES.into_iter().filter(|size| *size <= longest) {
@@ -85,6 +89,9 @@ fn there_and_back(servers: &Servers, server: u8, deflate: Deflate, agreed: u8, l
         app.expect_binary(&sevens);
     }
     let stats = app.sender.stats();
-    assert!(stats.wire_bytes_sent < stats.bytes_sent / 2 && stats.wire_bytes_received < stats.bytes_received / 2);
+    assert!(
+        stats.wire_bytes_sent < stats.bytes_sent / 2
+            && stats.wire_bytes_received < stats.bytes_received / 2
+    );
     close(app);
 }

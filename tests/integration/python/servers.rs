@@ -1,4 +1,5 @@
-//! Makes and ends what `python.rs` talks to: a virtual environment, certificates, and one process with a server for each.
+//! Makes and ends what `python.rs` talks to: a virtual environment, certificates, and one process
+//! with a server for each.
 
 use std::collections::HashMap;
 use std::fs;
@@ -14,7 +15,8 @@ use websocket_app::{TlsBackend, TlsConfig, WebSocketApp};
 use crate::tls::BACKENDS;
 use crate::watchdog::Task;
 
-/// The running servers. One process serves the tests that run at the same time, and ends with the last of them.
+/// The running servers. One process serves the tests that run at the same time, and ends with the
+/// last of them.
 pub(super) struct Servers {
     process: Child,
     folder: PathBuf,
@@ -33,8 +35,9 @@ pub(super) struct Server {
 static SHARED: Mutex<Weak<Servers>> = Mutex::new(Weak::new());
 
 impl Servers {
-    /// Gives the running servers, or starts them. `None` where Python is not fit for it, which is said on standard error,
-    /// and fails the test instead where the environment variable `CI` is set.
+    /// Gives the running servers, or starts them. `None` where Python is not fit for it, which is
+    /// said on standard error, and fails the test instead where the environment variable `CI` is
+    /// set.
     pub(super) fn shared() -> Option<Arc<Servers>> {
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(running) = shared.upgrade() {
@@ -84,7 +87,11 @@ impl Servers {
     }
 
     pub(super) fn plain(&self) -> Server {
-        Server { authority: format!("127.0.0.1:{}", self.ports["ws"]), scheme: "ws", tls: TlsConfig::new() }
+        Server {
+            authority: format!("127.0.0.1:{}", self.ports["ws"]),
+            scheme: "ws",
+            tls: TlsConfig::new(),
+        }
     }
 
     /// A plain server that compresses, with the parameters that the bits of this number say.
@@ -123,7 +130,8 @@ impl Server {
 
     /// With user info in the URL, `name:password@`.
     pub(super) fn app_as(&self, user_info: &str, path: &str) -> WebSocketApp {
-        WebSocketApp::new(format!("{}://{user_info}{}{path}", self.scheme, self.authority)).tls(self.tls.clone())
+        WebSocketApp::new(format!("{}://{user_info}{}{path}", self.scheme, self.authority))
+            .tls(self.tls.clone())
     }
 
     /// Expects the certificate to be for another name than the URL's.
@@ -156,7 +164,8 @@ fn read_ports(stdout: ChildStdout) -> HashMap<String, u16> {
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line).unwrap();
     let members = line.trim().strip_prefix('{').and_then(|line| line.strip_suffix('}'));
-    let members = members.unwrap_or_else(|| panic!("the Python server tells no ports, but {line:?}"));
+    let members =
+        members.unwrap_or_else(|| panic!("the Python server tells no ports, but {line:?}"));
     let port = |member: &str| {
         let (name, port) = member.split_once(": ").expect("a name and a port");
         (name.trim().trim_matches('"').to_owned(), port.parse().expect("a port"))
@@ -164,11 +173,13 @@ fn read_ports(stdout: ChildStdout) -> HashMap<String, u16> {
     members.split(',').map(port).collect()
 }
 
-/// Writes `trusted.pem`, for this machine; `other_name.pem`, for another; `untrusted.pem`, by another authority. Each has
-/// the certificate and its key.
+/// Writes `trusted.pem`, for this machine; `other_name.pem`, for another; `untrusted.pem`, by
+/// another authority. Each has the certificate and its key.
 #[cfg(feature = "__tls")]
 fn write_certificates(folder: &Path) -> TlsConfig {
-    use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair};
+    use rcgen::{
+        BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
+    };
 
     let common_name = |name: &str| {
         let mut names = DistinguishedName::new();

@@ -6,7 +6,8 @@ use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
+    date_time_ymd,
 };
 use websocket_app::TlsConfig;
 
@@ -49,7 +50,8 @@ pub(super) enum Kind {
     Expired,
     NotYetValid,
     OtherName,
-    /// Not signed by the authority, but by itself; an authority too, as `openssl req -x509` makes them.
+    /// Not signed by the authority, but by itself; an authority too, as `openssl req -x509` makes
+    /// them.
     SelfSigned,
     /// By an authority that nobody knows.
     Untrusted,
@@ -85,9 +87,10 @@ impl Authority {
         params.distinguished_name = common_name(host);
         let key = KeyPair::generate().unwrap();
         let chain = match kind {
-            Kind::Untrusted => {
-                params.signed_by(&key, &Authority::new("an authority that nobody knows").0).unwrap().pem()
-            }
+            Kind::Untrusted => params
+                .signed_by(&key, &Authority::new("an authority that nobody knows").0)
+                .unwrap()
+                .pem(),
             Kind::SelfSigned => {
                 params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
                 params.self_signed(&key).unwrap().pem()
@@ -95,7 +98,9 @@ impl Authority {
             Kind::ExpiredIssuer => {
                 let mut issuer = authority("an authority of long ago");
                 issuer.not_after = date_time_ymd(2020, 1, 1);
-                let issuer = CertifiedIssuer::signed_by(issuer, KeyPair::generate().unwrap(), &self.0).unwrap();
+                let issuer =
+                    CertifiedIssuer::signed_by(issuer, KeyPair::generate().unwrap(), &self.0)
+                        .unwrap();
                 params.signed_by(&key, &issuer).unwrap().pem() + &issuer.pem()
             }
             Kind::Right | Kind::Expired | Kind::NotYetValid | Kind::OtherName => {

@@ -1,5 +1,6 @@
-//! TLS with real counterparts: OpenSSL's own server, and nginx as a reverse proxy. Certificates of every kind, versions,
-//! client certificates, pins, new keys in the middle, a proxy's timeouts and refusals.
+//! TLS with real counterparts: OpenSSL's own server, and nginx as a reverse proxy. Certificates of
+//! every kind, versions, client certificates, pins, new keys in the middle, a proxy's timeouts and
+//! refusals.
 
 /// Certificates of every kind.
 mod certificates;

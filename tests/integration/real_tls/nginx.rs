@@ -1,4 +1,5 @@
-//! nginx as a reverse proxy for ws and wss, in front of a scripted peer: its timeouts, and what it makes of refusals.
+//! nginx as a reverse proxy for ws and wss, in front of a scripted peer: its timeouts, and what it
+//! makes of refusals.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -17,7 +18,8 @@ use crate::running::run;
 use crate::tls::BACKENDS;
 use crate::watchdog::at_once;
 
-/// How long nginx waits for the peer, in seconds. Waited for in two tests, and long enough for the others.
+/// How long nginx waits for the peer, in seconds. Waited for in two tests, and long enough for the
+/// others.
 const PATIENCE: u64 = 3;
 
 pub(super) struct Nginx {
@@ -34,8 +36,14 @@ impl Nginx {
         Nginx::start_with(peer, &Authority::new("the test's authority"), Kind::Right, "")
     }
 
-    /// The same with a certificate of this kind, and with these directives, which may name the authority `root.pem`.
-    pub(super) fn start_with(peer: &Peer, authority: &Authority, kind: Kind, directives: &str) -> Self {
+    /// The same with a certificate of this kind, and with these directives, which may name the
+    /// authority `root.pem`.
+    pub(super) fn start_with(
+        peer: &Peer,
+        authority: &Authority,
+        kind: Kind,
+        directives: &str,
+    ) -> Self {
         let (folder, certified) = (Folder::new(), authority.certify(kind));
         folder.write("chain.pem", certified.chain);
         folder.write("key.pem", certified.key);
@@ -43,7 +51,8 @@ impl Nginx {
         // nginx takes no port but one that it is told, which somebody else may be quicker to take.
         for _ in 0..20 {
             let [ws, wss] = free_ports();
-            let path = folder.write("nginx.conf", configuration(&folder, ws, wss, peer, directives));
+            let path =
+                folder.write("nginx.conf", configuration(&folder, ws, wss, peer, directives));
             let mut command = system("nginx");
             let program = Program::start(command.arg("-p").arg(folder.path()).arg("-c").arg(path));
             let is_up = program.find("word of its start", |output| {
@@ -67,7 +76,9 @@ impl Nginx {
     fn app(&self, backend: Option<TlsBackend>, path: &str) -> WebSocketApp {
         match backend {
             None => WebSocketApp::new(format!("ws://localhost:{}{path}", self.ws)),
-            Some(backend) => WebSocketApp::new(self.wss_url(path)).tls(self.trusted.clone().backend(backend)),
+            Some(backend) => {
+                WebSocketApp::new(self.wss_url(path)).tls(self.trusted.clone().backend(backend))
+            }
         }
     }
 

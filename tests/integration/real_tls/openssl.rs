@@ -1,4 +1,5 @@
-//! `openssl s_server`: what it reads from its standard input goes to the client, what the client says to its output.
+//! `openssl s_server`: what it reads from its standard input goes to the client, what the client
+//! says to its output.
 
 use std::process::Command;
 
@@ -33,7 +34,13 @@ impl SServer {
         let root = folder.write("root.pem", authority.pem());
         let mut command = system("openssl");
         command.args(["s_server", "-accept", "127.0.0.1:0"]);
-        command.arg("-cert").arg(&certificate).arg("-cert_chain").arg(&certificate).arg("-key").arg(key);
+        command
+            .arg("-cert")
+            .arg(&certificate)
+            .arg("-cert_chain")
+            .arg(&certificate)
+            .arg("-key")
+            .arg(key);
         command.arg("-CAfile").arg(root).args(arguments);
         let program = Program::start(&mut command);
         let port = program.find_behind("ACCEPT 127.0.0.1:");
@@ -74,7 +81,9 @@ impl SServer {
     pub(super) fn close(&mut self, app: Running) {
         self.program.write(Frame::close(1000, "").encode());
         // The client's, with a code and masked.
-        self.program.find("Close frame", |output| output.windows(2).any(|head| head == [0x88, 0x82]).then_some(()));
+        self.program.find("Close frame", |output| {
+            output.windows(2).any(|head| head == [0x88, 0x82]).then_some(())
+        });
         // Ends the connection, as a server should then.
         self.program.write("Q\n");
         app.expect_close(clean(ClosedBy::Peer, 1000, ""));
@@ -100,7 +109,9 @@ impl SServer {
 
     /// Waits for a masked text of this length.
     pub(super) fn receives_text_of(&self, length: u8) {
-        self.program.find("text", |output| output.windows(2).any(|head| head == [0x81, 0x80 | length]).then_some(()));
+        self.program.find("text", |output| {
+            output.windows(2).any(|head| head == [0x81, 0x80 | length]).then_some(())
+        });
     }
 }
 
@@ -138,7 +149,9 @@ fn both_versions_talk() {
 #[test]
 fn wrong_certificates_where_anything_is_accepted() {
     test(|backend, authority| {
-        for kind in [Kind::Expired, Kind::NotYetValid, Kind::OtherName, Kind::SelfSigned, Kind::Untrusted] {
+        for kind in
+            [Kind::Expired, Kind::NotYetValid, Kind::OtherName, Kind::SelfSigned, Kind::Untrusted]
+        {
             let mut server = SServer::start(authority, kind, &[]);
             let tls = TlsConfig::new().backend(backend).danger_accept_invalid_certs(true);
             let app = server.app(tls.danger_accept_invalid_hostnames(true));
@@ -150,7 +163,8 @@ fn wrong_certificates_where_anything_is_accepted() {
 #[test]
 fn a_self_signed_certificate_may_be_trusted_itself() {
     test(|backend, authority| {
-        let (mut server, folder) = (SServer::start(authority, Kind::SelfSigned, &[]), Folder::new());
+        let (mut server, folder) =
+            (SServer::start(authority, Kind::SelfSigned, &[]), Folder::new());
         let own = std::fs::read(server._folder.path().join("chain.pem")).unwrap();
         let tls = TlsConfig::new().backend(backend).only_these_roots(true);
         let tls = tls.root_certificate_file(folder.write("own.pem", own));
@@ -167,9 +181,11 @@ fn a_self_signed_certificate_may_be_trusted_itself() {
 fn another_name_is_asked_for_and_expected() {
     test(|backend, authority| {
         let (folder, other) = (Folder::new(), authority.certify(Kind::OtherName));
-        let (chain, key) = (folder.write("other.pem", other.chain), folder.write("other.key", other.key));
+        let (chain, key) =
+            (folder.write("other.pem", other.chain), folder.write("other.key", other.key));
         let arguments = ["-servername", "other.example", "-servername_fatal", "-cert2"];
-        let arguments = [&arguments[..], &[chain.to_str().unwrap(), "-key2", key.to_str().unwrap()]].concat();
+        let arguments =
+            [&arguments[..], &[chain.to_str().unwrap(), "-key2", key.to_str().unwrap()]].concat();
         let mut server = SServer::start(authority, Kind::Right, &arguments);
         let app = server.app(authority.trusted().backend(backend).server_name("other.example"));
         server.converse(app);
@@ -187,7 +203,8 @@ fn a_minimum_version_is_kept() {
         let why = refused(server.app(tls()));
         assert!(why.to_lowercase().contains("version"), "{why}");
         // What is retired is not offered to begin with.
-        let server = SServer::start(authority, Kind::Right, &["-tls1_1", "-cipher", "DEFAULT:@SECLEVEL=0"]);
+        let server =
+            SServer::start(authority, Kind::Right, &["-tls1_1", "-cipher", "DEFAULT:@SECLEVEL=0"]);
         let why = refused(server.app(authority.trusted().backend(backend)));
         assert!(why.to_lowercase().contains("version"), "{why}");
     });
@@ -201,7 +218,8 @@ fn a_client_certificate_is_shown_where_one_is_asked_for() {
     test(|backend, authority| {
         let client = authority.certify(Kind::Right);
         for version in ["-tls1_2", "-tls1_3"] {
-            let mut server = SServer::start(authority, Kind::Right, &[&[version], &ASKS[..]].concat());
+            let mut server =
+                SServer::start(authority, Kind::Right, &[&[version], &ASKS[..]].concat());
             let tls = authority.trusted().backend(backend);
             let app = server.app(tls.identity_pem(client.chain.clone(), client.key.clone()));
             server.converse(app);
@@ -216,10 +234,14 @@ fn a_proxy_that_wants_a_client_certificate_is_the_one_that_is_named() {
         let proxy = SServer::start(authority, Kind::Right, &[&["-tls1_3"], &ASKS[..]].concat());
         let url = format!("https://localhost:{}", proxy.port);
         let why = refused(
-            WebSocketApp::new("ws://server.invalid/").proxy(url).proxy_tls(authority.trusted().backend(backend)),
+            WebSocketApp::new("ws://server.invalid/")
+                .proxy(url)
+                .proxy_tls(authority.trusted().backend(backend)),
         );
-        let expected =
-            format!("TLS handshake with the proxy localhost:{}: it wants a client certificate: ", proxy.port);
+        let expected = format!(
+            "TLS handshake with the proxy localhost:{}: it wants a client certificate: ",
+            proxy.port
+        );
         assert!(why.starts_with(&expected), "{why}");
     });
 }
@@ -228,7 +250,12 @@ fn a_proxy_that_wants_a_client_certificate_is_the_one_that_is_named() {
 fn a_client_certificate_is_not_shown_to_another_origin() {
     test(|backend, authority| {
         let client = authority.certify(Kind::Right);
-        let tls = || authority.trusted().backend(backend).identity_pem(client.chain.clone(), client.key.clone());
+        let tls = || {
+            authority
+                .trusted()
+                .backend(backend)
+                .identity_pem(client.chain.clone(), client.key.clone())
+        };
         let server = SServer::start(authority, Kind::Right, &[&["-tls1_3"], &ASKS[..]].concat());
         let to = format!("https://localhost:{}/", server.port);
         let first = Peer::start(move |listener| redirect(listener, &to));
@@ -242,7 +269,8 @@ fn a_client_certificate_is_not_shown_to_another_origin() {
 fn a_client_certificate_may_be_in_an_archive() {
     let test = |authority: &Authority| {
         let (client, folder) = (authority.certify(Kind::Right), Folder::new());
-        let (chain, key) = (folder.write("chain.pem", client.chain), folder.write("key.pem", client.key));
+        let (chain, key) =
+            (folder.write("chain.pem", client.chain), folder.write("key.pem", client.key));
         let archive = folder.path().join("identity.p12");
         let mut convert = Command::new("openssl");
         convert.args(["pkcs12", "-export", "-passout", "pass:secret"]);
@@ -290,7 +318,8 @@ fn new_keys_in_the_middle_change_nothing() {
         let app = run(server.app(authority.trusted().backend(backend)));
         server.accept();
         app.expect_open();
-        // The server's own, then the client's as well, which come with what it sends next at the latest (RFC 8446 §4.6.3).
+        // The server's own, then the client's as well, which come with what it sends next at the
+        // latest (RFC 8446 §4.6.3).
         for (command, sent, answered) in [("k\n", 1, 0), ("K\n", 2, 1), ("K\n", 3, 2)] {
             server.program.write(command);
             server.program.find_times(">>> TLS 1.3, Handshake [length 0005], KeyUpdate", sent);
@@ -314,7 +343,11 @@ fn keys_are_logged_by_the_library_that_can() {
         server.converse(app);
         let keys = std::fs::read_to_string(&log).unwrap();
         let labels: Vec<_> = keys.lines().filter_map(|line| line.split(' ').next()).collect();
-        assert!(labels.contains(&"CLIENT_TRAFFIC_SECRET_0") && labels.contains(&"SERVER_TRAFFIC_SECRET_0"), "{keys}");
+        assert!(
+            labels.contains(&"CLIENT_TRAFFIC_SECRET_0")
+                && labels.contains(&"SERVER_TRAFFIC_SECRET_0"),
+            "{keys}"
+        );
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;

@@ -34,7 +34,8 @@ impl Program {
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let input = child.stdin.take().expect("it is piped");
-        let (stdout, stderr) = (child.stdout.take().expect("it is piped"), child.stderr.take().expect("it is piped"));
+        let (stdout, stderr) =
+            (child.stdout.take().expect("it is piped"), child.stderr.take().expect("it is piped"));
         let output = Output::default();
         let readers = [watch(stdout, &output), watch(stderr, &output)];
         Program { child, input, output, _readers: readers }
@@ -52,7 +53,11 @@ impl Program {
             if let Some(found) = look(&output) {
                 return found;
             }
-            let waited = self.output.1.wait_timeout(output, PATIENCE).unwrap_or_else(PoisonError::into_inner);
+            let waited = self
+                .output
+                .1
+                .wait_timeout(output, PATIENCE)
+                .unwrap_or_else(PoisonError::into_inner);
             output = waited.0;
             assert!(!waited.1.timed_out(), "no {what} in:\n{}", String::from_utf8_lossy(&output));
         }
@@ -61,7 +66,8 @@ impl Program {
     /// Waits until its output has this text so many times.
     pub(super) fn find_times(&self, text: &str, times: usize) {
         self.find(text, |output| {
-            let found = output.windows(text.len()).filter(|window| *window == text.as_bytes()).count();
+            let found =
+                output.windows(text.len()).filter(|window| *window == text.as_bytes()).count();
             (found >= times).then_some(())
         });
     }

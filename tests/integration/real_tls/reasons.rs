@@ -1,5 +1,6 @@
-//! Why no connection comes about: what is wrong with a server's certificate, or that it wants one of the client. The error
-//! names the reason, with `openssl s_server` and with nginx, each by TLS 1.2 and 1.3.
+//! Why no connection comes about: what is wrong with a server's certificate, or that it wants one
+//! of the client. The error names the reason, with `openssl s_server` and with nginx, each by TLS
+//! 1.2 and 1.3.
 
 use std::any::Any;
 
@@ -28,9 +29,12 @@ const ALL: [Counterpart; 4] = [
 /// Runs a test with each library, which is to trust this authority.
 fn test(test: impl Fn(Counterpart, TlsConfig, &Authority)) {
     let authority = Authority::new("the test's authority");
-    let programs: Vec<_> = ["openssl", "nginx"].into_iter().filter(|program| is_there(program)).collect();
+    let programs: Vec<_> =
+        ["openssl", "nginx"].into_iter().filter(|program| is_there(program)).collect();
     on_each(|backend: TlsBackend| {
-        for counterpart in ALL.into_iter().filter(|counterpart| programs.contains(&counterpart.program())) {
+        for counterpart in
+            ALL.into_iter().filter(|counterpart| programs.contains(&counterpart.program()))
+        {
             println!("to {counterpart:?}");
             test(counterpart, authority.trusted().backend(backend), &authority);
         }
@@ -45,7 +49,8 @@ impl Counterpart {
         }
     }
 
-    /// Starts it with a certificate of this kind; one that `asks` wants a client certificate by the same authority.
+    /// Starts it with a certificate of this kind; one that `asks` wants a client certificate by the
+    /// same authority.
     fn start(self, authority: &Authority, kind: Kind, asks: bool) -> Server {
         match self {
             Counterpart::SServer { minor } => {
@@ -55,7 +60,11 @@ impl Counterpart {
                 Server { url: server.url(), _running: Box::new(server) }
             }
             Counterpart::Nginx { minor } => {
-                let asks = if asks { "ssl_verify_client on; ssl_client_certificate root.pem;" } else { "" };
+                let asks = if asks {
+                    "ssl_verify_client on; ssl_client_certificate root.pem;"
+                } else {
+                    ""
+                };
                 let (peer, directives) = (unused(), format!("ssl_protocols TLSv1.{minor}; {asks}"));
                 let nginx = Nginx::start_with(&peer, authority, kind, &directives);
                 Server { url: nginx.wss_url("/"), _running: Box::new((nginx, peer)) }
@@ -105,7 +114,9 @@ fn a_client_certificate_that_is_missing_or_wrong_is_the_reason() {
             Counterpart::SServer { minor: 2 } => ("handshake", "unknown ca"),
             Counterpart::SServer { .. } => ("identity_pem_files", "unknown ca"),
             // It lets everybody in to tell them by HTTP.
-            Counterpart::Nginx { .. } => ("No required SSL certificate was sent", "The SSL certificate error"),
+            Counterpart::Nginx { .. } => {
+                ("No required SSL certificate was sent", "The SSL certificate error")
+            }
         };
         for (tls, reason) in [(tls, if_missing), (wrong, if_wrong)] {
             let server = counterpart.start(authority, Kind::Right, true);

@@ -1,5 +1,6 @@
-//! A server that negotiates anew in the middle (RFC 5246 §7.4.1.1), as some do to ask for a certificate late: meanwhile
-//! nothing may be sent, and nothing that is to be sent may get lost. TLS 1.2 with native-tls: rustls does not take part.
+//! A server that negotiates anew in the middle (RFC 5246 §7.4.1.1), as some do to ask for a
+//! certificate late: meanwhile nothing may be sent, and nothing that is to be sent may get lost.
+//! TLS 1.2 with native-tls: rustls does not take part.
 
 use std::io::{self, Read, Write};
 use std::mem;
@@ -12,8 +13,8 @@ use std::time::Duration;
 
 use socket2::SockRef;
 use websocket_app::{
-    Message, OwnedMessage, SendError, Sender, TlsBackend, TlsConfig, Transport, WebSocket, WebSocketApp,
-    WebSocketBuilder,
+    Message, OwnedMessage, SendError, Sender, TlsBackend, TlsConfig, Transport, WebSocket,
+    WebSocketApp, WebSocketBuilder,
 };
 
 use super::certificates::{Authority, Kind};
@@ -23,13 +24,15 @@ use crate::frame::Frame;
 use crate::running::run;
 use crate::watchdog::{Gate, PATIENCE, Task};
 
-/// What a record carries (RFC 5246 §6.2.1). A handshake within a session is encrypted, but for this.
+/// What a record carries (RFC 5246 §6.2.1). A handshake within a session is encrypted, but for
+/// this.
 const CHANGE_CIPHER_SPEC: u8 = 20;
 const HANDSHAKE: u8 = 22;
 
-/// Passes records on between a client and a server, and keeps the server's answer to the new ClientHello back. It is all that
-/// the server says, since OpenSSL resumes the session (RFC 5246 §7.3), and comes in one piece then: had it come in two, the
-/// second may be read together with the first, and the event that tells of it would have the client write once more.
+/// Passes records on between a client and a server, and keeps the server's answer to the new
+/// ClientHello back. It is all that the server says, since OpenSSL resumes the session (RFC 5246
+/// §7.3), and comes in one piece then: had it come in two, the second may be read together with the
+/// first, and the event that tells of it would have the client write once more.
 struct Relay {
     addr: SocketAddr,
     /// From when on handshakes are new ones.
@@ -51,7 +54,8 @@ impl Relay {
         let pumps = Task::start("a relay", move || {
             let (client, _) = listener.accept().unwrap();
             let server = TcpStream::connect(server).unwrap();
-            let (from_client, to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            let (from_client, to_server) =
+                (client.try_clone().unwrap(), server.try_clone().unwrap());
             let is_new = Arc::clone(&new);
             let up = Task::start("upwards", move || {
                 pump(from_client, to_server, |kind| {
@@ -92,7 +96,8 @@ impl Relay {
     }
 }
 
-/// Passes on records, each together with those before for which `ends`, which is told their kinds, was false.
+/// Passes on records, each together with those before for which `ends`, which is told their kinds,
+/// was false.
 fn pump(mut from: TcpStream, mut to: TcpStream, mut ends: impl FnMut(u8) -> bool) {
     from.set_read_timeout(Some(PATIENCE)).unwrap();
     to.set_nodelay(true).unwrap();
@@ -142,7 +147,8 @@ fn what_an_app_sends_meanwhile_goes_when_it_is_done() {
     });
 }
 
-/// Connects a blocking client that receives on another thread, and has the server begin to negotiate anew.
+/// Connects a blocking client that receives on another thread, and has the server begin to
+/// negotiate anew.
 fn receiving(
     server: &mut SServer,
     relay: &Relay,
@@ -179,7 +185,8 @@ fn receives(mut server: SServer, receiver: Task<(WebSocket, OwnedMessage)>) {
 #[test]
 fn what_a_blocking_client_could_not_send_goes_when_another_thread_has_received_enough() {
     test(|mut server, relay, tls| {
-        let (sender, receiver) = receiving(&mut server, &relay, WebSocket::builder(relay.url()).tls(tls));
+        let (sender, receiver) =
+            receiving(&mut server, &relay, WebSocket::builder(relay.url()).tls(tls));
         says_meanwhile(&sender, Duration::from_millis(1));
         relay.released.open();
         server.receives_text_of(9);
@@ -190,7 +197,8 @@ fn what_a_blocking_client_could_not_send_goes_when_another_thread_has_received_e
 #[test]
 fn what_a_blocking_client_sends_meanwhile_goes_while_another_thread_receives() {
     test(|mut server, relay, tls| {
-        let (sender, receiver) = receiving(&mut server, &relay, WebSocket::builder(relay.url()).tls(tls));
+        let (sender, receiver) =
+            receiving(&mut server, &relay, WebSocket::builder(relay.url()).tls(tls));
         says_meanwhile(&sender, Duration::from_millis(1));
         let sends = Task::start("send", move || sender.send("and more"));
         relay.released.open();

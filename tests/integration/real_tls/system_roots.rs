@@ -1,5 +1,6 @@
-//! A process whose operating system trusts the scripted peer: `SSL_CERT_FILE` says so to both libraries. It is this program
-//! again, with one test that connects: a test must not change the environment of those beside it.
+//! A process whose operating system trusts the scripted peer: `SSL_CERT_FILE` says so to both
+//! libraries. It is this program again, with one test that connects: a test must not change the
+//! environment of those beside it.
 
 use std::env;
 use std::process::Command;
@@ -56,7 +57,9 @@ fn they_are_trusted_besides_others_and_not_where_others_alone_are() {
             });
             let mut command = Command::new(env::current_exe().unwrap());
             command.args(["--exact", "real_tls::system_roots::again", "--nocapture"]);
-            command.env("SSL_CERT_FILE", folder.write("roots.pem", certificate.pem())).env_remove("SSL_CERT_DIR");
+            command
+                .env("SSL_CERT_FILE", folder.write("roots.pem", certificate.pem()))
+                .env_remove("SSL_CERT_DIR");
             command.env(URL, peer.url()).env(BACKEND, format!("{backend:?}")).env(OPTION, option);
             let output = within("the process", move || command.output().unwrap());
             let stdout = String::from_utf8(output.stdout).unwrap();

@@ -1,4 +1,5 @@
-//! `Sender::reconnect()`: another connection at once while open or waiting, nothing in any other state.
+//! `Sender::reconnect()`: another connection at once while open or waiting, nothing in any other
+//! state.
 
 use std::time::Duration;
 
@@ -159,7 +160,9 @@ fn in_any_callback_of_an_open_connection() {
         // The client may have gone already.
         let _gone = client.try_write(frames.iter().flat_map(Frame::encode).collect::<Vec<_>>());
     };
-    for asking in [Call::Open, Call::text("text"), Call::Ping("ping".into()), Call::Pong("pong".into())] {
+    for asking in
+        [Call::Open, Call::text("text"), Call::Ping("ping".into()), Call::Pong("pong".into())]
+    {
         let peer = Peer::start(move |listener| {
             let mut client = listener.open();
             talk(&mut client);
@@ -174,7 +177,8 @@ fn in_any_callback_of_an_open_connection() {
         // What had come in by then may still be delivered.
         let mut calls = std::iter::from_fn(|| Some(app.next()));
         assert!(calls.by_ref().any(|call| call == asking));
-        let close = calls.find_map(|call| if let Call::Close(close) = call { Some(close) } else { None });
+        let close =
+            calls.find_map(|call| if let Call::Close(close) = call { Some(close) } else { None });
         assert_eq!(close.unwrap().reconnect_in, Some(Duration::ZERO));
         app.expect_reconnect();
         end(app);
@@ -265,7 +269,11 @@ fn close_ends_the_connecting_that_was_asked_for() {
 
 fn is_made_anew(app: &Running) {
     let close = app.close();
-    assert_eq!((close.by, close.code, close.clean), (ClosedBy::Us, 1006, false), "the answer is not waited for");
+    assert_eq!(
+        (close.by, close.code, close.clean),
+        (ClosedBy::Us, 1006, false),
+        "the answer is not waited for"
+    );
     assert_eq!((close.reconnect_in, close.attempt), (Some(Duration::ZERO), 1));
     app.expect_reconnect();
 }

@@ -1,4 +1,5 @@
-//! Between two connections: what cannot be sent, what stands still, what belongs to the one and what to the other.
+//! Between two connections: what cannot be sent, what stands still, what belongs to the one and
+//! what to the other.
 
 use std::time::Duration;
 
@@ -40,7 +41,9 @@ fn while_waiting_nothing_can_be_sent_and_the_message_comes_back() {
     app.expect_failure(Failure::Network(Phase::Open));
     assert_eq!(app.expect_close_for_now(lost()), (LONG, 2));
     assert_eq!(app.sender.state(), State::Waiting);
-    let Err(SendError::NotConnected { message: Some(message) }) = app.sender.send("late".to_owned()) else {
+    let Err(SendError::NotConnected { message: Some(message) }) =
+        app.sender.send("late".to_owned())
+    else {
         panic!("there is no connection")
     };
     assert_eq!(message.as_message().as_text(), Some("late"));
@@ -90,11 +93,12 @@ fn timers_stand_still_while_there_is_no_connection() {
         see_off(listener.open());
     });
     let policy = Reconnect::fixed(Duration::from_millis(200));
-    let app = run_with_timer(peer.app().reconnect(policy), Duration::from_millis(20), |ws, call| {
-        // The connection may be lost between the timer and the sending.
-        let _lost = (*call == Call::Timer).then(|| ws.send("tick"));
-        Ok(())
-    });
+    let app =
+        run_with_timer(peer.app().reconnect(policy), Duration::from_millis(20), |ws, call| {
+            // The connection may be lost between the timer and the sending.
+            let _lost = (*call == Call::Timer).then(|| ws.send("tick"));
+            Ok(())
+        });
     app.expect_open();
     let failure = loop {
         match app.next() {
@@ -128,7 +132,9 @@ fn the_handshake_is_that_of_the_latest_connection() {
         open(listener, "second").answer_close();
     });
     let app = run(peer.app().reconnect(soon()));
-    let server = || app.sender.handshake().and_then(|shake| shake.headers().get("x-server").map(str::to_owned));
+    let server = || {
+        app.sender.handshake().and_then(|shake| shake.headers().get("x-server").map(str::to_owned))
+    };
     app.expect_open();
     app.expect_failure(Failure::Network(Phase::Open));
     app.expect_close_for_now(lost());

@@ -1,4 +1,5 @@
-//! `close()` and `abort()` between two connections: the wait or the attempt ends at once, and nothing comes after.
+//! `close()` and `abort()` between two connections: the wait or the attempt ends at once, and
+//! nothing comes after.
 
 use std::net::TcpStream;
 
@@ -13,7 +14,8 @@ use crate::running::{Running, run, run_with};
 use crate::watchdog::{Gate, wait_until, within};
 
 /// The ways to end a run for good.
-const ENDS: [fn(&Sender); 3] = [Sender::close, |ws| ws.close_with(4000, "enough").unwrap(), Sender::abort];
+const ENDS: [fn(&Sender); 3] =
+    [Sender::close, |ws| ws.close_with(4000, "enough").unwrap(), Sender::abort];
 
 #[test]
 fn while_waiting() {
@@ -49,7 +51,10 @@ fn by_the_handle_of_a_spawned_app_and_of_one_on_an_event_loop() {
         calls.expect_close_for_now(lost());
         app.close();
         calls.expect_close(unanswered());
-        assert_eq!(within("join", || app.join()).map(|close| ending(&close)).unwrap(), unanswered());
+        assert_eq!(
+            within("join", || app.join()).map(|close| ending(&close)).unwrap(),
+            unanswered()
+        );
     }
     within("the event loop", || event_loop.join()).unwrap();
 }
@@ -121,7 +126,8 @@ fn while_the_next_attempt_waits_for_its_response_over_tls() {
     });
 }
 
-/// However the race between the attempt's end and `close()` goes, the run is over after one more `on_close`.
+/// However the race between the attempt's end and `close()` goes, the run is over after one more
+/// `on_close`.
 #[test]
 fn at_any_moment_of_a_run_that_goes_on_connecting() {
     for turn in 0..100 {
@@ -193,7 +199,10 @@ fn a_connection_lost_while_closing_is_not_made_again() {
 
 type Script = Box<dyn FnOnce(&Listener) + Send>;
 
-fn ends_when(start: impl Fn(Script) -> Peer, reached: impl Fn(&mut Connection) + Copy + Send + 'static) {
+fn ends_when(
+    start: impl Fn(Script) -> Peer,
+    reached: impl Fn(&mut Connection) + Copy + Send + 'static,
+) {
     for end in ENDS {
         let gate = Gate::new();
         let here = gate.clone();

@@ -1,4 +1,5 @@
-//! What ends a run whatever the policy says: a panic in any callback, an error or panic in `on_error` and `on_close`.
+//! What ends a run whatever the policy says: a panic in any callback, an error or panic in
+//! `on_error` and `on_close`.
 
 use websocket_app::{CallbackError, ClosedBy, Phase, Sender, WebSocketApp};
 
@@ -69,7 +70,8 @@ fn a_panic_in_on_error_of_a_lost_connection() {
         drop(listener.open());
         listener.saw_nobody_else();
     });
-    let app = run_with(peer.app().reconnect(late()), panic_at(|call| matches!(call, Call::Error(_))));
+    let app =
+        run_with(peer.app().reconnect(late()), panic_at(|call| matches!(call, Call::Error(_))));
     app.expect_open();
     app.expect_failure(Failure::Network(Phase::Open));
     app.expect_close_for_now(lost());
@@ -93,8 +95,10 @@ fn a_panic_in_on_close_while_waiting() {
 #[test]
 fn a_panic_or_an_error_in_on_error_of_a_failed_attempt() {
     let nobody = RefusedPort::new();
-    let app =
-        run_with(WebSocketApp::new(nobody.url()).reconnect(late()), panic_at(|call| matches!(call, Call::Error(_))));
+    let app = run_with(
+        WebSocketApp::new(nobody.url()).reconnect(late()),
+        panic_at(|call| matches!(call, Call::Error(_))),
+    );
     app.failed_attempt(1);
     is_ended_by_panic(app, false);
 
@@ -131,7 +135,9 @@ fn an_error_in_a_callback_ends_nothing() {
     app.end_in_order();
 }
 
-fn panic_at(wanted: fn(&Call) -> bool) -> impl FnMut(&Sender, &Call) -> Result<(), CallbackError> + Send + 'static {
+fn panic_at(
+    wanted: fn(&Call) -> bool,
+) -> impl FnMut(&Sender, &Call) -> Result<(), CallbackError> + Send + 'static {
     let mut panicked = false;
     move |_, call| {
         if wanted(call) && !panicked {

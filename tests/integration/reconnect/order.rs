@@ -1,4 +1,5 @@
-//! Order: `on_close` of the lost connection, then each failed attempt's `on_error`, then `on_reconnect`; and the numbers.
+//! Order: `on_close` of the lost connection, then each failed attempt's `on_error`, then
+//! `on_reconnect`; and the numbers.
 
 use std::error::Error as _;
 use std::sync::{Arc, Mutex};
@@ -98,9 +99,9 @@ fn every_failed_attempt_is_told_with_its_number_and_the_first_connection_is_open
         listener.open().answer_close();
     });
     let (refused, open) = (nobody.url(), peer.url());
-    let app = run(WebSocketApp::new(peer.url())
-        .reconnect(soon())
-        .url_with(move |attempt| if matches!(attempt, 3 | 6) { open.clone() } else { refused.clone() }));
+    let app = run(WebSocketApp::new(peer.url()).reconnect(soon()).url_with(move |attempt| {
+        if matches!(attempt, 3 | 6) { open.clone() } else { refused.clone() }
+    }));
     for attempt in [1, 2] {
         assert_eq!(app.failed_attempt(attempt), (Some(SHORT), Failure::Network(Phase::Connect)));
     }
@@ -122,16 +123,24 @@ fn a_failed_attempt_has_the_reason_as_its_source() {
     let nobody = RefusedPort::new();
     let told = Arc::new(Mutex::new(Vec::new()));
     let tell = Arc::clone(&told);
-    let app = WebSocketApp::new(nobody.url()).reconnect(soon().max_attempts(2)).on_error(move |_ws, error| {
-        let source = error.source().expect("an attempt fails for a reason");
-        tell.lock().unwrap().push(format!("{error} | {source}"));
-    });
+    let app = WebSocketApp::new(nobody.url()).reconnect(soon().max_attempts(2)).on_error(
+        move |_ws, error| {
+            let source = error.source().expect("an attempt fails for a reason");
+            tell.lock().unwrap().push(format!("{error} | {source}"));
+        },
+    );
     let result = within("run_forever", || app.run_forever());
     assert!(matches!(Failure::from(result.unwrap_err()), Failure::Attempt(2, None, _)));
     let told = told.lock().unwrap();
     assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[0].starts_with("attempt 1 failed, the next is in 1.0ms: connecting to 127.0.0.1:"), "{told:?}");
-    assert!(told[1].starts_with("attempt 2 failed, there will be no other: connecting to "), "{told:?}");
+    assert!(
+        told[0].starts_with("attempt 1 failed, the next is in 1.0ms: connecting to 127.0.0.1:"),
+        "{told:?}"
+    );
+    assert!(
+        told[1].starts_with("attempt 2 failed, there will be no other: connecting to "),
+        "{told:?}"
+    );
     assert!(told.iter().all(|line| line.contains("| connecting to 127.0.0.1:")), "{told:?}");
 }
 
@@ -199,7 +208,10 @@ fn a_connection_that_lasted_starts_the_count_again() {
         app.expect_failure(Failure::Network(Phase::Open));
         let (_, attempt) = app.expect_close_for_now(lost());
         // The first may have lasted too, on a slow machine.
-        assert!(attempt == 1 || (reconnects, attempt) == (1, 2), "attempt {attempt} comes after a lasting connection");
+        assert!(
+            attempt == 1 || (reconnects, attempt) == (1, 2),
+            "attempt {attempt} comes after a lasting connection"
+        );
         app.expect_reconnect();
         // Counted from here, where the app is known to be connected.
         thread::sleep(uptime);

@@ -1,4 +1,5 @@
-//! What is tried again and what is not: refusals by status, `Retry-After`, and `retry_if` in place of the list.
+//! What is tried again and what is not: refusals by status, `Retry-After`, and `retry_if` in place
+//! of the list.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -89,7 +90,9 @@ fn retry_after_lengthens_a_delay_and_never_shortens_it() {
     let delay = Duration::from_millis(50);
     let values = ["0", "soon", "-1", "99999999999999999999999", ""];
     let peer = Peer::start(move |listener| {
-        values.into_iter().for_each(|value| refuse(listener, 503, &format!("Retry-After: {value}\r\n")));
+        values
+            .into_iter()
+            .for_each(|value| refuse(listener, 503, &format!("Retry-After: {value}\r\n")));
         listener.open().answer_close();
     });
     let app = run(peer.app().reconnect(Reconnect::fixed(delay)));
@@ -121,8 +124,9 @@ fn a_certificate_that_is_not_trusted_is_one_attempt() {
             listener.expect_no_agreement();
             listener.saw_nobody_else();
         });
-        let app =
-            run(WebSocketApp::new(peer.url()).tls(websocket_app::TlsConfig::new().backend(backend)).reconnect(soon()));
+        let app = run(WebSocketApp::new(peer.url())
+            .tls(websocket_app::TlsConfig::new().backend(backend))
+            .reconnect(soon()));
         let (retry_in, why) = app.failed_attempt(1);
         assert!(retry_in.is_none() && matches!(why, Failure::Tls(_)), "{why:?}");
         app.expect_close(lost());
@@ -135,7 +139,8 @@ fn a_certificate_that_is_not_trusted_is_one_attempt() {
 #[test]
 fn a_tls_handshake_that_fails_for_another_reason_is_tried_again() {
     // An alert, `internal_error` (RFC 8446 §6), and an answer without TLS.
-    const ANSWERS: [&[u8]; 2] = [b"\x15\x03\x03\x00\x02\x02\x50", b"HTTP/1.1 503 Service Unavailable\r\n\r\n"];
+    const ANSWERS: [&[u8]; 2] =
+        [b"\x15\x03\x03\x00\x02\x02\x50", b"HTTP/1.1 503 Service Unavailable\r\n\r\n"];
     crate::tls::on_each(|backend| {
         let peer = Peer::start(|listener| {
             for answer in ANSWERS {
@@ -166,7 +171,8 @@ fn retry_if_may_try_what_would_not_be_and_leave_what_would() {
         refuse(listener, 503, "");
         listener.saw_nobody_else();
     });
-    let only_403 = |cause: Cause<'_>| matches!(cause, Cause::Error(Error::Rejected(r)) if r.status == 403);
+    let only_403 =
+        |cause: Cause<'_>| matches!(cause, Cause::Error(Error::Rejected(r)) if r.status == 403);
     let app = run(peer.app().reconnect(soon().retry_if(only_403)));
     let (retry_in, why) = app.failed_attempt(1);
     assert_eq!((retry_in, status_of(&why)), (Some(SHORT), 403));
@@ -214,13 +220,17 @@ fn retry_if_sees_every_cause() {
     app.end_in_order();
     let causes = causes.lock().unwrap();
     let expected = ["Rejected", "Network(Open)", "Protocol(MaskedFrame)", &format!("{done:?}")];
-    assert!(causes.len() == 4 && causes.iter().zip(expected).all(|(c, e)| c.starts_with(e)), "{causes:?}");
+    assert!(
+        causes.len() == 4 && causes.iter().zip(expected).all(|(c, e)| c.starts_with(e)),
+        "{causes:?}"
+    );
 }
 
 #[test]
 fn a_panic_in_retry_if_ends_its_app_and_nothing_else() {
     let nobody = RefusedPort::new();
-    let app = run(WebSocketApp::new(nobody.url()).reconnect(soon().retry_if(|_| panic!("undecided"))));
+    let app =
+        run(WebSocketApp::new(nobody.url()).reconnect(soon().retry_if(|_| panic!("undecided"))));
     app.expect_failure(Failure::Panicked("retry_if".into()));
     app.expect_close(lost());
     app.end_given_up();
@@ -229,7 +239,8 @@ fn a_panic_in_retry_if_ends_its_app_and_nothing_else() {
     let peer = Peer::start(|listener| drop(listener.open()));
     let other = Peer::start(|listener| listener.open().answer_close());
     let event_loop = EventLoop::new().unwrap();
-    let (app, calls) = record(peer.app().reconnect(soon().retry_if(|_| panic!("undecided"))), only_record());
+    let (app, calls) =
+        record(peer.app().reconnect(soon().retry_if(|_| panic!("undecided"))), only_record());
     let (other, other_calls) = record(other.app(), only_record());
     let (app, other) = (event_loop.add(app).unwrap(), event_loop.add(other).unwrap());
     calls.expect_open();

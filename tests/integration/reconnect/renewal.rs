@@ -16,7 +16,10 @@ fn each_attempt_has_its_own_url_headers_and_subprotocols() {
             assert_eq!(request.line, format!("GET /feed?attempt={attempt} HTTP/1.1"));
             assert_eq!(request.header("Authorization"), Some(format!("Bearer {attempt}").as_str()));
             assert_eq!(request.header("X-Fixed"), Some("same"), "what was set before stays");
-            assert_eq!(request.header("Sec-WebSocket-Protocol"), Some(format!("v{attempt}").as_str()));
+            assert_eq!(
+                request.header("Sec-WebSocket-Protocol"),
+                Some(format!("v{attempt}").as_str())
+            );
             let answer = client.acceptance(&format!("Sec-WebSocket-Protocol: v{attempt}\r\n"));
             client.write(answer);
             if attempt == 3 {
@@ -39,7 +42,8 @@ fn each_attempt_has_its_own_url_headers_and_subprotocols() {
         assert_eq!(app.expect_close_for_now(lost()), (SHORT, attempt));
         app.expect_reconnect();
     }
-    let subprotocol = app.sender.handshake().and_then(|shake| shake.subprotocol().map(str::to_owned));
+    let subprotocol =
+        app.sender.handshake().and_then(|shake| shake.subprotocol().map(str::to_owned));
     assert_eq!(subprotocol.as_deref(), Some("v3"));
     end(app);
 }
@@ -74,7 +78,8 @@ fn a_new_connection_that_was_asked_for_counts_from_one() {
             client.answer_close();
         }
     });
-    let app = run(peer.app().headers_with(|attempt| vec![("X-Attempt".into(), attempt.to_string())]));
+    let app =
+        run(peer.app().headers_with(|attempt| vec![("X-Attempt".into(), attempt.to_string())]));
     app.expect_open();
     app.sender.reconnect();
     assert_eq!(app.close().attempt, 1);
@@ -84,7 +89,9 @@ fn a_new_connection_that_was_asked_for_counts_from_one() {
 
 #[test]
 fn what_is_computed_wrong_is_told_and_not_tried_again() {
-    for (url, header) in [("http://127.0.0.1/", "fine"), ("no URL", "fine"), ("", "in\r\ntwo lines")] {
+    for (url, header) in
+        [("http://127.0.0.1/", "fine"), ("no URL", "fine"), ("", "in\r\ntwo lines")]
+    {
         let nobody = Bystander::new();
         let base = format!("ws://{}/", nobody.addr());
         let url = if url.is_empty() { base.clone() } else { url.to_owned() };

@@ -1,5 +1,5 @@
-//! A server that accepts and closes is not stormed: it sees no more connections than the policy says, however far it lets
-//! each of them come.
+//! A server that accepts and closes is not stormed: it sees no more connections than the policy
+//! says, however far it lets each of them come.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -41,7 +41,10 @@ fn accept_then_close_after_the_request() {
     let app = run(peer.app().reconnect(soon().max_attempts(ATTEMPTS)));
     for attempt in 1..=ATTEMPTS {
         let (retry_in, why) = app.failed_attempt(attempt);
-        assert_eq!((retry_in.is_some(), why), (attempt < ATTEMPTS, Failure::Network(Phase::Upgrade)));
+        assert_eq!(
+            (retry_in.is_some(), why),
+            (attempt < ATTEMPTS, Failure::Network(Phase::Upgrade))
+        );
     }
     app.expect_close(lost());
     app.end_given_up();
@@ -91,7 +94,10 @@ fn refused() {
     let app = run(WebSocketApp::new(nobody.url()).reconnect(soon().max_attempts(ATTEMPTS)));
     for attempt in 1..=ATTEMPTS {
         let (retry_in, why) = app.failed_attempt(attempt);
-        assert_eq!((retry_in.is_some(), why), (attempt < ATTEMPTS, Failure::Network(Phase::Connect)));
+        assert_eq!(
+            (retry_in.is_some(), why),
+            (attempt < ATTEMPTS, Failure::Network(Phase::Connect))
+        );
     }
     app.expect_close(lost());
     app.end_given_up();
@@ -136,6 +142,10 @@ fn the_delay_between_two_connections_is_kept() {
     app.end_in_order();
     // Each begins after the one before has been answered and the delay has passed.
     for pair in times.lock().unwrap().windows(2) {
-        assert!(pair[1] - pair[0] >= delay, "the next connection came after {:?}", pair[1] - pair[0]);
+        assert!(
+            pair[1] - pair[0] >= delay,
+            "the next connection came after {:?}",
+            pair[1] - pair[0]
+        );
     }
 }

@@ -16,7 +16,8 @@ use crate::watchdog::within;
 pub(crate) fn redirect(listener: &Listener, location: &str) {
     let mut client = listener.accept();
     client.read_request();
-    client.write(format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"));
+    client
+        .write(format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"));
     client.expect_end();
 }
 
@@ -28,7 +29,8 @@ fn an_app_begins_at_its_own_url_each_time() {
     });
     let to = last.url();
     let first = Peer::start(move |listener| (0..2).for_each(|_| redirect(listener, &to)));
-    let app = run(first.app().max_redirects(1).reconnect(Reconnect::fixed(Duration::from_millis(1))));
+    let app =
+        run(first.app().max_redirects(1).reconnect(Reconnect::fixed(Duration::from_millis(1))));
     app.expect_open();
     app.expect_failure(Failure::Network(Phase::Open));
     app.expect_close_for_now(lost());
@@ -55,13 +57,21 @@ fn one_redirect_too_many_is_a_rejection() {
     let error = WebSocket::builder(peer.url()).max_redirects(2).connect().err().unwrap();
     let Error::Rejected(rejection) = &error else { panic!("{error}") };
     assert_eq!(rejection.status, 302);
-    assert!(error.to_string().contains("2 came before it, as many as max_redirects allows"), "{error}");
+    assert!(
+        error.to_string().contains("2 came before it, as many as max_redirects allows"),
+        "{error}"
+    );
 }
 
 /// What a server writes into its `Location` may be what the program logged in with.
 #[test]
 fn a_rejections_text_shows_no_credential() {
-    for location in ["wss://user:secret@host/", "//user:secret@host/", "ws://user:sec?secret@host/", "/?token=secret"] {
+    for location in [
+        "wss://user:secret@host/",
+        "//user:secret@host/",
+        "ws://user:sec?secret@host/",
+        "/?token=secret",
+    ] {
         let peer = Peer::start(move |listener| redirect(listener, location));
         let error = WebSocket::connect(peer.url()).err().unwrap();
         assert!(!format!("{error} {error:?} {error:#?}").contains("sec"), "{location}: {error:?}");

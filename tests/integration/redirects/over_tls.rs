@@ -1,4 +1,5 @@
-//! Redirects from one TLS server to another: a redirect leads to no server that the program would not trust by itself.
+//! Redirects from one TLS server to another: a redirect leads to no server that the program would
+//! not trust by itself.
 
 use websocket_app::{Error, Rejection, TlsBackend, TlsConfig, WebSocket};
 
@@ -7,7 +8,8 @@ use crate::peer::{Listener, Peer};
 use crate::tls::{Certificate, on_each};
 use crate::watchdog::within;
 
-/// Two servers with one certificate, which is for `localhost`: the first sends the client to the other.
+/// Two servers with one certificate, which is for `localhost`: the first sends the client to the
+/// other.
 struct Two {
     first: Peer,
     _other: Peer,
@@ -20,7 +22,8 @@ impl Two {
         let certificate = Certificate::new();
         let other = Peer::start_tls_as(&certificate, backend, script);
         let to = format!("https://{}/", other.addr());
-        let first = Peer::start_tls_as(&certificate, backend, move |listener| redirect(listener, &to));
+        let first =
+            Peer::start_tls_as(&certificate, backend, move |listener| redirect(listener, &to));
         Two { first, _other: other, tls: certificate.trusted().backend(backend) }
     }
 
@@ -37,11 +40,15 @@ impl Two {
 
 fn connect(url: String, tls: TlsConfig) -> Error {
     let builder = WebSocket::builder(url).tls(tls).max_redirects(1);
-    within("the client", move || builder.connect().err()).expect("the other server is not to be trusted")
+    within("the client", move || builder.connect().err())
+        .expect("the other server is not to be trusted")
 }
 
 fn is_not_trusted(error: &Error) {
-    assert!(matches!(error, Error::Tls { .. }) && error.to_string().contains("127.0.0.1"), "{error:?}");
+    assert!(
+        matches!(error, Error::Tls { .. }) && error.to_string().contains("127.0.0.1"),
+        "{error:?}"
+    );
 }
 
 fn not_followed(error: Error) -> Box<Rejection> {
@@ -55,9 +62,13 @@ fn not_followed(error: Error) -> Box<Rejection> {
 fn a_danger_that_is_accepted_for_one_origin_is_not_for_another() {
     on_each(|backend| {
         let two = Two::start(backend, Listener::expect_no_agreement);
-        is_not_trusted(&two.connect(TlsConfig::new().backend(backend).danger_accept_invalid_certs(true)));
+        is_not_trusted(
+            &two.connect(TlsConfig::new().backend(backend).danger_accept_invalid_certs(true)),
+        );
         let two = Two::start(backend, Listener::expect_no_agreement);
-        is_not_trusted(&two.connect_by_address(two.tls.clone().danger_accept_invalid_hostnames(true)));
+        is_not_trusted(
+            &two.connect_by_address(two.tls.clone().danger_accept_invalid_hostnames(true)),
+        );
     });
 }
 
@@ -90,7 +101,10 @@ fn a_pin_counts_everywhere() {
         let to = other.url();
         let first = Peer::start(move |listener| redirect(listener, &to));
         let error = connect(first.url(), other.tls().pin(format!("sha256/{}=", "A".repeat(43))));
-        assert!(matches!(error, Error::Tls { .. }) && error.to_string().contains("pinned"), "{error}");
+        assert!(
+            matches!(error, Error::Tls { .. }) && error.to_string().contains("pinned"),
+            "{error}"
+        );
     });
 }
 
@@ -98,7 +112,8 @@ fn a_pin_counts_everywhere() {
 #[test]
 fn what_is_ready_made_goes_to_no_other_origin() {
     on_each(|backend| {
-        let (first, other) = (Certificate::new(), Peer::start_tls(backend, Listener::saw_nobody_else));
+        let (first, other) =
+            (Certificate::new(), Peer::start_tls(backend, Listener::saw_nobody_else));
         let to = other.url();
         let peer = Peer::start_tls_as(&first, backend, move |listener| redirect(listener, &to));
         let rejection = not_followed(connect(peer.url(), ready_made(&first, backend)));
@@ -112,7 +127,9 @@ fn ready_made(trusted: &Certificate, backend: TlsBackend) -> TlsConfig {
         #[cfg(feature = "native-tls")]
         TlsBackend::NativeTls => {
             let root = native_tls::Certificate::from_pem(trusted.pem().as_bytes()).unwrap();
-            TlsConfig::new().native_tls(native_tls::TlsConnector::builder().add_root_certificate(root).build().unwrap())
+            TlsConfig::new().native_tls(
+                native_tls::TlsConnector::builder().add_root_certificate(root).build().unwrap(),
+            )
         }
         #[cfg(feature = "rustls")]
         TlsBackend::Rustls => {
@@ -121,7 +138,10 @@ fn ready_made(trusted: &Certificate, backend: TlsBackend) -> TlsConfig {
             roots.add(CertificateDer::from_pem_slice(trusted.pem().as_bytes()).unwrap()).unwrap();
             let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
             let builder = rustls::ClientConfig::builder_with_provider(provider);
-            let builder = builder.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots);
+            let builder = builder
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_root_certificates(roots);
             TlsConfig::new().rustls(builder.with_no_client_auth())
         }
         other => panic!("{other:?} is not compiled in"),

@@ -93,7 +93,8 @@ fn pings_are_answered(peer: Peer, work: &Work) {
     app.end_in_order();
 }
 
-/// Each callback is quick enough not to be noticed, but there are many in a row: what waited while one was slow.
+/// Each callback is quick enough not to be noticed, but there are many in a row: what waited while
+/// one was slow.
 #[test]
 fn pings_are_answered_also_while_many_callbacks_work_off_what_has_waited() {
     const COUNT: u32 = 60;

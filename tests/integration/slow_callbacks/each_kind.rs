@@ -144,7 +144,8 @@ fn every() {
     let mut ticks = 0;
     let close = loop {
         match app.next() {
-            // Those that were due when the callback returned, and perhaps one more on a slow machine.
+            // Those that were due when the callback returned, and perhaps one more on a slow
+            // machine.
             Call::Timer => ticks += 1,
             Call::Ping(_) => {}
             Call::Message(message) => assert_eq!(message.to_string(), "the end"),
@@ -157,7 +158,8 @@ fn every() {
     app.end_in_order();
 }
 
-/// What a slow callback sends while it is at work goes out at once, and in its order with what other threads send.
+/// What a slow callback sends while it is at work goes out at once, and in its order with what
+/// other threads send.
 #[test]
 fn a_slow_callback_may_send() {
     const COUNT: usize = 20;
@@ -175,7 +177,8 @@ fn a_slow_callback_may_send() {
             for i in 0..COUNT {
                 let before = ws.stats().messages_received;
                 ws.send(i.to_string())?;
-                // The answer is read while this callback waits for it, though it cannot be handed out.
+                // The answer is read while this callback waits for it, though it cannot be handed
+                // out.
                 wait_until("the answer has come", || ws.stats().messages_received > before);
                 thread::sleep(Duration::from_millis(1));
             }
@@ -189,7 +192,8 @@ fn a_slow_callback_may_send() {
     app.end_in_order();
 }
 
-/// `close_timeout` runs from `close()` on, whatever the callback does; `on_close` comes when the callback has returned.
+/// `close_timeout` runs from `close()` on, whatever the callback does; `on_close` comes when the
+/// callback has returned.
 #[test]
 fn a_peer_that_ignores_close_is_left_after_close_timeout_while_the_callback_is_slow() {
     let work = Work::default();

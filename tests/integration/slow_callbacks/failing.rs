@@ -107,7 +107,8 @@ fn panicking(peer: &Peer, work: Work) -> Running {
     app
 }
 
-/// The keepalive hears nothing any more of a peer that broke the protocol, and does not take it for dead.
+/// The keepalive hears nothing any more of a peer that broke the protocol, and does not take it for
+/// dead.
 #[test]
 fn a_violation_that_is_told_late_is_the_only_error() {
     const INTERVAL: Duration = Duration::from_millis(50);
@@ -128,8 +129,8 @@ fn a_violation_that_is_told_late_is_the_only_error() {
     app.end_given_up();
 }
 
-/// What the messages before a violation are answered with goes before the Close frame that tells of it, however slow the
-/// callback is.
+/// What the messages before a violation are answered with goes before the Close frame that tells of
+/// it, however slow the callback is.
 #[test]
 fn the_reply_of_a_slow_callback_goes_before_what_tells_of_a_violation() {
     // Long enough for another thread to run the loop, and to meet the violation.
@@ -158,7 +159,8 @@ fn the_reply_of_a_slow_callback_goes_before_what_tells_of_a_violation() {
     app.end_given_up();
 }
 
-/// Text is looked at when it is handed out. What is wrong with it is why the run fails, though the peer has closed meanwhile.
+/// Text is looked at when it is handed out. What is wrong with it is why the run fails, though the
+/// peer has closed meanwhile.
 #[test]
 fn bad_text_that_is_found_after_the_peer_has_closed_is_the_result() {
     let work = Work::default();

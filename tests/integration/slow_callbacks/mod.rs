@@ -1,4 +1,5 @@
-//! Promise 8: a slow callback does not cost the connection. Here they sleep, or wait until the test lets them go on.
+//! Promise 8: a slow callback does not cost the connection. Here they sleep, or wait until the test
+//! lets them go on.
 
 /// The peer's pings are answered, no keepalive fires falsely, a Close goes through either way.
 mod alive;
@@ -31,8 +32,8 @@ use crate::watchdog::Gate;
 /// The message at which a callback becomes slow.
 const WORK: &str = "work";
 
-/// Work that a callback does: it says that it has begun, sleeps, and goes on when it is let. So a test knows without a
-/// clock that something happened meanwhile.
+/// Work that a callback does: it says that it has begun, sleeps, and goes on when it is let. So a
+/// test knows without a clock that something happened meanwhile.
 #[derive(Clone, Default)]
 struct Work {
     begun: Gate,

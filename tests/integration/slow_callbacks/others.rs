@@ -72,7 +72,8 @@ fn an_app_may_be_added_opened_and_closed_meanwhile() {
     join(event_loop);
 }
 
-/// The callback that a stand-in runs is slow too, so that another thread stands in for the stand-in, and so on.
+/// The callback that a stand-in runs is slow too, so that another thread stands in for the
+/// stand-in, and so on.
 #[test]
 fn several_may_be_slow_at_once() {
     const SLOW: usize = 5;
@@ -93,8 +94,8 @@ fn several_may_be_slow_at_once() {
     join(event_loop);
 }
 
-/// All get a slow callback again and again, while one that is quick never stops: the loop is handed to and fro while calls
-/// are made.
+/// All get a slow callback again and again, while one that is quick never stops: the loop is handed
+/// to and fro while calls are made.
 #[test]
 fn all_may_be_slow_again_and_again() {
     const APPS: usize = 6;
@@ -189,7 +190,8 @@ fn the_loop_ends_after_a_slow_last_callback() {
     let event_loop = EventLoop::new().unwrap();
     let work = Work::default();
     let peer = Peer::start(|listener| listener.open().close(1000, ""));
-    let app = add_with(&event_loop, peer.app(), work.hook_at(|call| matches!(call, Call::Close(_))));
+    let app =
+        add_with(&event_loop, peer.app(), work.hook_at(|call| matches!(call, Call::Close(_))));
     let echo = echo_peer(1);
     let other = add(&event_loop, echo.app());
     other.expect_open();

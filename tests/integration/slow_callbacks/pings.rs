@@ -1,4 +1,5 @@
-//! Pings of the server's, and how long their answers take, beside how late this machine wakes and starts threads anyway.
+//! Pings of the server's, and how long their answers take, beside how late this machine wakes and
+//! starts threads anyway.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,14 +12,14 @@ use crate::watchdog::Task;
 
 /// How long the client may take to answer while a callback is slow.
 const PROMISED: Duration = Duration::from_millis(100);
-/// How many threads are woken up or started one after the other for an answer: the watchdog, a stand-in, and the one that
-/// waits for it. On an overloaded machine each is late.
+/// How many threads are woken up or started one after the other for an answer: the watchdog, a
+/// stand-in, and the one that waits for it. On an overloaded machine each is late.
 const WAKE_UPS: u32 = 3;
 
-/// Sends so many pings, one each 100 ms, and sees each answered before the next: that the callback still runs then is up
-/// to the test. How long it took is printed. The median must keep the promise, since a machine with other things to do
-/// holds up any thread for longer now and then; and so must the first, the only one that comes before another thread runs
-/// the loop.
+/// Sends so many pings, one each 100 ms, and sees each answered before the next: that the callback
+/// still runs then is up to the test. How long it took is printed. The median must keep the
+/// promise, since a machine with other things to do holds up any thread for longer now and then;
+/// and so must the first, the only one that comes before another thread runs the loop.
 pub(super) fn ping(client: &mut Connection, count: u32) {
     let (start, machine) = (Instant::now(), Machine::watch());
     let (mut times, mut late) = (Vec::new(), Duration::ZERO);
@@ -28,17 +29,29 @@ pub(super) fn ping(client: &mut Connection, count: u32) {
         late = late.max(machine.lateness());
     }
     let first = times[0];
-    assert!(first <= PROMISED + WAKE_UPS * late, "the first answer took {first:?}, not due to {late:?}");
+    assert!(
+        first <= PROMISED + WAKE_UPS * late,
+        "the first answer took {first:?}, not due to {late:?}"
+    );
     times.sort_unstable();
     let (median, slowest) = (times[times.len() / 2], times[times.len() - 1]);
     let over = times.iter().filter(|time| **time > PROMISED).count();
-    println!("{count} pings: median {median:?}, slowest {slowest:?}, over {PROMISED:?}: {over}; any thread: {late:?}");
-    assert!(median <= PROMISED + WAKE_UPS * late, "half of the answers took {median:?}, not due to {late:?}");
+    println!(
+        "{count} pings: median {median:?}, slowest {slowest:?}, over {PROMISED:?}: {over}; any thread: {late:?}"
+    );
+    assert!(
+        median <= PROMISED + WAKE_UPS * late,
+        "half of the answers took {median:?}, not due to {late:?}"
+    );
 }
 
-/// Has a callback become slow again and again, until for once the first ping meanwhile is answered as is promised: what this
-/// machine holds up it does not hold up each time.
-pub(super) fn first_ping(client: &mut Connection, mut becomes_slow: impl FnMut(&mut Connection), returns: impl Fn()) {
+/// Has a callback become slow again and again, until for once the first ping meanwhile is answered
+/// as is promised: what this machine holds up it does not hold up each time.
+pub(super) fn first_ping(
+    client: &mut Connection,
+    mut becomes_slow: impl FnMut(&mut Connection),
+    returns: impl Fn(),
+) {
     const ROUNDS: usize = 10;
     let machine = Machine::watch();
     let mut times = Vec::new();

@@ -63,7 +63,8 @@ fn several_connections_may_come_and_go_meanwhile() {
         for_peer.may_end.open();
         client.close(1000, "");
     });
-    let app = run_with(peer.app().reconnect(Reconnect::fixed(SOON).max_attempts(COUNT)), work.hook());
+    let app =
+        run_with(peer.app().reconnect(Reconnect::fixed(SOON).max_attempts(COUNT)), work.hook());
     app.expect_open();
     app.expect_text(WORK);
     app.expect_failure(Failure::Network(Phase::Open));
@@ -91,7 +92,8 @@ fn a_slow_on_close_does_not_hold_the_next_connection_up() {
         second.close(1000, "");
     });
     let slow = |call: &Call| matches!(call, Call::Close(close) if close.reconnect_in.is_some());
-    let app = run_with(peer.app().reconnect(Reconnect::fixed(SOON).max_attempts(2)), work.hook_at(slow));
+    let app =
+        run_with(peer.app().reconnect(Reconnect::fixed(SOON).max_attempts(2)), work.hook_at(slow));
     app.expect_open();
     assert_eq!(app.expect_close_for_now(clean(ClosedBy::Peer, 1012, "")), (SOON, 2));
     app.expect_reconnect();
@@ -124,7 +126,8 @@ fn a_slow_on_reconnect_is_as_good_as_a_slow_on_open() {
     app.end_in_order();
 }
 
-/// `close()` during the wait for the next attempt, while a callback of the last connection is at work.
+/// `close()` during the wait for the next attempt, while a callback of the last connection is at
+/// work.
 #[test]
 fn close_is_final_while_waiting_for_the_next_attempt() {
     let work = Work::default();
@@ -134,7 +137,8 @@ fn close_is_final_while_waiting_for_the_next_attempt() {
         for_peer.begin(&mut client);
         drop(client);
     });
-    let app = run_with(peer.app().reconnect(Reconnect::fixed(Duration::from_secs(3600))), work.hook());
+    let app =
+        run_with(peer.app().reconnect(Reconnect::fixed(Duration::from_secs(3600))), work.hook());
     app.expect_open();
     app.expect_text(WORK);
     wait_until("it waits", || app.sender.state() == State::Waiting);

@@ -1,4 +1,5 @@
-//! Which thread callbacks run on: always the same, with `run_forever` the caller's, also after another thread stood in.
+//! Which thread callbacks run on: always the same, with `run_forever` the caller's, also after
+//! another thread stood in.
 
 use std::thread::{self, ThreadId};
 use std::time::Duration;
@@ -43,7 +44,9 @@ fn app() -> (Peer, WebSocketApp, Recorder, Receiver<ThreadId>) {
     let (to_callback, from_peer) = bounded(0);
     let peer = Peer::start(move |listener| every_kind(listener, &to_callback));
     let (seen, threads) = unbounded();
-    let app = peer.app().reconnect(Reconnect::fixed(Duration::from_millis(1)).max_attempts(CODES.len() as u32));
+    let app = peer
+        .app()
+        .reconnect(Reconnect::fixed(Duration::from_millis(1)).max_attempts(CODES.len() as u32));
     let hook = move |ws: &Sender, call: &Call| -> Result<(), CallbackError> {
         seen.send(thread::current().id())?;
         match call {
@@ -92,7 +95,8 @@ fn see_all(calls: &Recorder) {
     assert_eq!(works, ROUNDS * CODES.len());
 }
 
-/// An idle connection wakes up for its timers alone, of which it has none here; those who look after slow callbacks sleep too.
+/// An idle connection wakes up for its timers alone, of which it has none here; those who look
+/// after slow callbacks sleep too.
 #[cfg(target_os = "linux")]
 #[test]
 fn when_all_is_done_no_thread_wakes_up_any_more() {

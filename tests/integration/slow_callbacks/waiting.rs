@@ -165,8 +165,13 @@ fn bounded(start: impl Fn(Script) -> Peer) {
     assert_eq!(received(), waiting, "it goes on reading");
     let stalled_at = written.load(Ordering::SeqCst);
     assert!(stalled_at < COUNT, "the peer has written everything");
-    println!("the peer has written {stalled_at} of {COUNT} messages; {waiting} bytes wait, the limit is {LIMIT}");
-    assert!((LIMIT..=LIMIT + READ + SIZE).contains(&waiting), "{waiting} bytes wait, the limit is {LIMIT}");
+    println!(
+        "the peer has written {stalled_at} of {COUNT} messages; {waiting} bytes wait, the limit is {LIMIT}"
+    );
+    assert!(
+        (LIMIT..=LIMIT + READ + SIZE).contains(&waiting),
+        "{waiting} bytes wait, the limit is {LIMIT}"
+    );
     work.may_end.open();
     (0..COUNT).for_each(|i| app.expect_text(&numbered(i)));
     app.expect_close(clean(ClosedBy::Peer, 1000, ""));
@@ -175,18 +180,20 @@ fn bounded(start: impl Fn(Script) -> Peer) {
     join(event_loop);
 }
 
-/// Has something come back to another app on the same loop, a few times: what was there for the first before that has then
-/// been read, if it is read at all, since each has its turn.
+/// Has something come back to another app on the same loop, a few times: what was there for the
+/// first before that has then been read, if it is read at all, since each has its turn.
 fn turns(other: &Added) {
     (0..5).for_each(|i| other.echoes(&i.to_string()));
 }
 
-/// A message's bytes are not all that it takes to keep it: many small ones are bounded too. Counted are those that are read
-/// until reading pauses; a second app on the same loop tells, by what comes back to it, that the first has had its turns.
+/// A message's bytes are not all that it takes to keep it: many small ones are bounded too. Counted
+/// are those that are read until reading pauses; a second app on the same loop tells, by what comes
+/// back to it, that the first has had its turns.
 #[test]
 fn many_small_messages_that_wait_are_bounded_by_what_keeping_them_takes() {
     const LIMIT: usize = 64 << 10;
-    // So many writes of so many frames of 1 byte, each with 2 of header: less than the limit all together.
+    // So many writes of so many frames of 1 byte, each with 2 of header: less than the limit all
+    // together.
     for (writes, each) in [(2_000, 1), (20, 1_000)] {
         assert!(writes * each * 3 < LIMIT);
         let work = Work::default();
@@ -222,10 +229,20 @@ fn many_small_messages_that_wait_are_bounded_by_what_keeping_them_takes() {
             turns(&other);
         }
         let waiting = received();
-        println!("{waiting} messages of 1 byte wait, the limit is {LIMIT} bytes; written were {}", written * each);
-        assert!(waiting < written * each, "{waiting} messages wait, which is all that were written");
-        // Each takes a place in a list at least; and they are not so few that something else must have stopped them.
-        assert!((LIMIT / 4096..LIMIT / 8 + each).contains(&waiting), "{waiting} messages wait, the limit is {LIMIT}");
+        println!(
+            "{waiting} messages of 1 byte wait, the limit is {LIMIT} bytes; written were {}",
+            written * each
+        );
+        assert!(
+            waiting < written * each,
+            "{waiting} messages wait, which is all that were written"
+        );
+        // Each takes a place in a list at least; and they are not so few that something else must
+        // have stopped them.
+        assert!(
+            (LIMIT / 4096..LIMIT / 8 + each).contains(&waiting),
+            "{waiting} messages wait, the limit is {LIMIT}"
+        );
         drop(write);
         (0..writes * each).for_each(|_| app.expect_text("x"));
         app.expect_close(clean(ClosedBy::Peer, 1000, ""));

@@ -6,7 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use websocket_app::{
-    AppHandle, CallbackError, Close, Deflate, Error, EventLoop, Handler, Message, Reconnect, Sender, WebSocketApp,
+    AppHandle, CallbackError, Close, Deflate, Error, EventLoop, Handler, Message, Reconnect,
+    Sender, WebSocketApp,
 };
 
 use super::ledger::Ledger;
@@ -21,7 +22,8 @@ const FIRST_DELAY: Duration = Duration::from_millis(10);
 const MAX_DELAY: Duration = Duration::from_millis(300);
 /// Longer than it takes to be noticed; often longer than a connection is away.
 const SLOW: Duration = Duration::from_millis(150);
-/// More than is sent in the longest time without a connection: nothing is to expire or to be refused.
+/// More than is sent in the longest time without a connection: nothing is to expire or to be
+/// refused.
 const QUEUE: usize = 64 << 20;
 const MAX_AGE: Duration = Duration::from_secs(3600);
 /// Of those that compress, the length from which on they do: some messages come as they are.
@@ -49,7 +51,12 @@ impl Notes {
 }
 
 impl Client {
-    pub(super) fn add(event_loop: &EventLoop, url: &str, ledgers: &Arc<[Ledger]>, app: usize) -> Self {
+    pub(super) fn add(
+        event_loop: &EventLoop,
+        url: &str,
+        ledgers: &Arc<[Ledger]>,
+        app: usize,
+    ) -> Self {
         let notes = Notes { ledgers: Arc::clone(ledgers), app, sent: Arc::default() };
         let app = compressing(WebSocketApp::with_handler(url, notes.clone()), app)
             .reconnect(Reconnect::exponential(FIRST_DELAY, MAX_DELAY))
@@ -81,7 +88,9 @@ impl Client {
     pub(super) fn close(self) {
         let (arrived, sent) = (self.arrived(), self.sent());
         if arrived != sent {
-            self.notes.ledger().failure(format!("up: {arrived} is the last of {sent} that has arrived"));
+            self.notes
+                .ledger()
+                .failure(format!("up: {arrived} is the last of {sent} that has arrived"));
         }
         let handle = self.handle;
         handle.close();
@@ -97,9 +106,8 @@ fn compressing(ws: WebSocketApp<Notes>, app: usize) -> WebSocketApp<Notes> {
     let deflate = Deflate::default().min_size(MIN_SIZE);
     match app % 4 {
         0 if cfg!(feature = "deflate") => ws.compression(deflate),
-        1 if cfg!(feature = "deflate") => {
-            ws.compression(deflate.client_no_context_takeover(true).server_no_context_takeover(true))
-        }
+        1 if cfg!(feature = "deflate") => ws
+            .compression(deflate.client_no_context_takeover(true).server_no_context_takeover(true)),
         _ => ws,
     }
 }
@@ -126,7 +134,8 @@ impl Handler for Notes {
         let text = message.as_text().ok_or("a binary message")?;
         let number = message::number(text, message::down)?;
         self.ledger().down(number);
-        // One in so many takes long, so that a stand-in runs the loop, and connections come and go meanwhile.
+        // One in so many takes long, so that a stand-in runs the loop, and connections come and go
+        // meanwhile.
         if (number + self.app as u64).is_multiple_of(300) {
             thread::sleep(SLOW);
         }

@@ -52,8 +52,8 @@ impl Fault {
         matches!(self, Fault::Reset | Fault::Silence | Fault::Swallow)
     }
 
-    /// Whether what the server had written to the connection may not have been read by the client: a reset throws away
-    /// what is on its way.
+    /// Whether what the server had written to the connection may not have been read by the client:
+    /// a reset throws away what is on its way.
     pub(super) fn loses_what_the_server_sent(self) -> bool {
         matches!(self, Fault::Reset | Fault::Swallow)
     }

@@ -1,11 +1,12 @@
 //! What both ends of one app know of each other, compared as it happens.
 //!
-//! Both number their messages from 1. A message is **missing** when the other end gets a later one before it, and
-//! **doubled** when it gets it twice. None may be doubled. Missing may only be what was **in flight** when a connection was
-//! cut, which is: it was given to `send` before `on_close` told of the end of that connection; nothing after it came over
-//! that connection; and the way in which the server ended it throws away what is on its way (`Fault` says which do). So
-//! nothing may be missing in the middle of a connection, nor after a Close, an end of stream, a violation; nor anything
-//! that was sent while there was no connection.
+//! Both number their messages from 1. A message is **missing** when the other end gets a later one
+//! before it, and **doubled** when it gets it twice. None may be doubled. Missing may only be what
+//! was **in flight** when a connection was cut, which is: it was given to `send` before `on_close`
+//! told of the end of that connection; nothing after it came over that connection; and the way in
+//! which the server ended it throws away what is on its way (`Fault` says which do). So nothing may
+//! be missing in the middle of a connection, nor after a Close, an end of stream, a violation; nor
+//! anything that was sent while there was no connection.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -78,8 +79,11 @@ impl Ledger {
         let mut book = self.book();
         let over = book.connections.len();
         let Book { connections, down, failures, .. } = &mut *book;
-        let may_lose = |connection: &Connection| connection.fault.is_some_and(Fault::loses_what_the_server_sent);
-        down.take(number, over, connections, may_lose).unwrap_or_else(|what| failures.push(format!("down: {what}")));
+        let may_lose = |connection: &Connection| {
+            connection.fault.is_some_and(Fault::loses_what_the_server_sent)
+        };
+        down.take(number, over, connections, may_lose)
+            .unwrap_or_else(|what| failures.push(format!("down: {what}")));
     }
 }
 
@@ -90,7 +94,8 @@ impl Ledger {
         self.book().connections[connection - 1].fault = Some(fault);
     }
 
-    /// It is over, and this was the last number for the client, which closed in order and so has got it.
+    /// It is over, and this was the last number for the client, which closed in order and so has
+    /// got it.
     pub(super) fn all_was_sent(&self, last: u64) {
         let mut book = self.book();
         if book.down.last != last {
@@ -108,7 +113,8 @@ impl Ledger {
             connection.fault.is_some_and(Fault::loses_what_the_client_sent)
                 && connection.sent_before_close >= number - 1
         };
-        up.take(number, over, connections, may_lose).unwrap_or_else(|what| failures.push(format!("up: {what}")));
+        up.take(number, over, connections, may_lose)
+            .unwrap_or_else(|what| failures.push(format!("up: {what}")));
     }
 }
 
@@ -128,7 +134,8 @@ impl Ledger {
 }
 
 impl Way {
-    /// A message has arrived. `may_lose` tells by which connections those between it and the last may have been lost.
+    /// A message has arrived. `may_lose` tells by which connections those between it and the last
+    /// may have been lost.
     fn take(
         &mut self,
         number: u64,
@@ -137,7 +144,10 @@ impl Way {
         may_lose: impl Fn(&Connection) -> bool,
     ) -> Result<(), String> {
         if number <= self.last {
-            return Err(format!("{number} came again over connection {over}, the last was {}", self.last));
+            return Err(format!(
+                "{number} came again over connection {over}, the last was {}",
+                self.last
+            ));
         }
         let missing = number - self.last - 1;
         let between = &connections[self.over.max(1) - 1..over - 1];
@@ -183,7 +193,9 @@ impl Total {
             total.compressed += book.compressed;
             total.connections += book.connections.len();
             total.failed_attempts += book.failed_attempts;
-            total.failures.extend(book.failures.iter().map(|failure| format!("app {i}: {failure}")));
+            total
+                .failures
+                .extend(book.failures.iter().map(|failure| format!("app {i}: {failure}")));
             total
         })
     }
@@ -192,8 +204,16 @@ impl Total {
 impl fmt::Display for Total {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ([up, down], [lost_up, lost_down]) = (self.messages, self.lost_in_flight);
-        write!(f, "{} connections and {} failed attempts; ", self.connections, self.failed_attempts)?;
-        write!(f, "{up} messages up, {} of them compressed, {lost_up} lost in flight; ", self.compressed)?;
+        write!(
+            f,
+            "{} connections and {} failed attempts; ",
+            self.connections, self.failed_attempts
+        )?;
+        write!(
+            f,
+            "{up} messages up, {} of them compressed, {lost_up} lost in flight; ",
+            self.compressed
+        )?;
         write!(f, "{down} messages down, {lost_down} lost in flight; ")?;
         write!(f, "{} missing or doubled otherwise", self.failures.len())
     }

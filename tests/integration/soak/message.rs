@@ -1,4 +1,5 @@
-//! What both ends send: a number, and behind it what tells whether the message has arrived as it was sent.
+//! What both ends send: a number, and behind it what tells whether the message has arrived as it
+//! was sent.
 
 use std::sync::LazyLock;
 

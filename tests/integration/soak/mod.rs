@@ -1,13 +1,14 @@
-//! A soak: 50 apps on one loop, 1,000 messages a second each way, numbered, while their server does whatever goes wrong in
-//! a network. None may be missing and none doubled, except those in flight where a connection was cut. Half of them
-//! compress, both ways.
+//! A soak: 50 apps on one loop, 1,000 messages a second each way, numbered, while their server does
+//! whatever goes wrong in a network. None may be missing and none doubled, except those in flight
+//! where a connection was cut. Half of them compress, both ways.
 //!
 //! ```text
 //! cargo test --test integration soak                                    # 3 s, as one of all tests
 //! WEBSOCKET_SOAK=60 cargo test --test integration soak -- --nocapture   # so many seconds, and what was counted
 //! ```
 //!
-//! `WEBSOCKET_SOAK_SEED` repeats the faults of another run. What counts as in flight is said in `ledger`.
+//! `WEBSOCKET_SOAK_SEED` repeats the faults of another run. What counts as in flight is said in
+//! `ledger`.
 
 /// An app and what it sends.
 mod client;
@@ -41,13 +42,16 @@ use crate::many::join;
 const APPS: usize = 50;
 /// Of each app, each way: 1,000 a second together.
 const PERIOD: Duration = Duration::from_millis(50);
-/// How long the last messages may take when nothing goes wrong any more: dead peers have yet to be noticed.
+/// How long the last messages may take when nothing goes wrong any more: dead peers have yet to be
+/// noticed.
 const SETTLING: Duration = Duration::from_secs(20);
 
 #[test]
 fn none_missing_none_doubled_but_those_in_flight() {
-    let seconds: Option<u64> = env::var("WEBSOCKET_SOAK").ok().map(|s| s.parse().expect("a number of seconds"));
-    let seed = env::var("WEBSOCKET_SOAK_SEED").map_or_else(|_| rand::random(), |s| s.parse().expect("a number"));
+    let seconds: Option<u64> =
+        env::var("WEBSOCKET_SOAK").ok().map(|s| s.parse().expect("a number of seconds"));
+    let seed = env::var("WEBSOCKET_SOAK_SEED")
+        .map_or_else(|_| rand::random(), |s| s.parse().expect("a number"));
     println!("WEBSOCKET_SOAK_SEED={seed}");
     let before = Resources::now();
     let warm = run(Duration::from_secs(seconds.unwrap_or(3)), seed);
@@ -55,7 +59,10 @@ fn none_missing_none_doubled_but_those_in_flight() {
     if seconds.is_some() {
         let after = before.wait_for_no_more();
         println!("before: {before}\n  warm: {warm}\n after: {after}");
-        assert!(after.threads <= before.threads && after.files <= before.files, "something is left behind");
+        assert!(
+            after.threads <= before.threads && after.files <= before.files,
+            "something is left behind"
+        );
         assert!(after.memory <= warm.memory + (16 << 20), "memory grows");
     }
 }
@@ -73,7 +80,8 @@ fn run(time: Duration, seed: u64) -> Resources {
     let ledgers: Arc<[Ledger]> = (0..APPS).map(|_| Ledger::default()).collect();
     let server = Server::start(seed, Arc::clone(&ledgers));
     let event_loop = EventLoop::new().unwrap();
-    let clients: Vec<Client> = (0..APPS).map(|i| Client::add(&event_loop, &server.url(i), &ledgers, i)).collect();
+    let clients: Vec<Client> =
+        (0..APPS).map(|i| Client::add(&event_loop, &server.url(i), &ledgers, i)).collect();
     let (started, is_over) = (Instant::now(), AtomicBool::new(false));
     let warm = thread::scope(|scope| {
         for half in clients.chunks(APPS / 2) {
@@ -82,7 +90,8 @@ fn run(time: Duration, seed: u64) -> Resources {
         thread::sleep(time / 4);
         let warm = Resources::now();
         thread::sleep(time - time / 4);
-        // Sending goes on until what was sent from here on has arrived, so that the numbers tell of all that is missing.
+        // Sending goes on until what was sent from here on has arrived, so that the numbers tell of
+        // all that is missing.
         server.behave();
         let marks: Vec<u64> = clients.iter().map(Client::sent).collect();
         wait(|| clients.iter().zip(&marks).all(|(client, mark)| client.arrived() > *mark));

@@ -82,7 +82,11 @@ impl Server {
             ledger.all_was_sent(self.shared.course(app).1);
         }
         let faults = self.shared.faults.lock().unwrap();
-        faults.iter().map(|(fault, count)| format!("{count} {fault}")).collect::<Vec<_>>().join(", ")
+        faults
+            .iter()
+            .map(|(fault, count)| format!("{count} {fault}"))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 
@@ -122,14 +126,17 @@ fn refuse(mut wire: Wire, refusal: Refusal, acceptance: &str) -> io::Result<()> 
     match refusal {
         Refusal::HangUp => Ok(()),
         Refusal::Reset => wire.reset(),
-        Refusal::Status503 => wire.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"),
+        Refusal::Status503 => {
+            wire.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+        }
         Refusal::NoHttp => wire.write(b"SSH-2.0-no\r\n\r\n"),
         Refusal::HalfAResponse => wire.write(&acceptance.as_bytes()[..acceptance.len() / 2]),
         Refusal::Silence => wire.next(SILENCE).map(|_| ()),
     }
 }
 
-/// Reads what the client's first callback sends, which comes before everything else: the number of the connection.
+/// Reads what the client's first callback sends, which comes before everything else: the number of
+/// the connection.
 fn hello(wire: &mut Wire, ledger: &Ledger) -> io::Result<usize> {
     let deadline = Instant::now() + SILENCE;
     while Instant::now() < deadline {
@@ -138,7 +145,8 @@ fn hello(wire: &mut Wire, ledger: &Ledger) -> io::Result<usize> {
         if let Some(number) = text.strip_prefix("hello ") {
             return number.parse().map_err(io::Error::other);
         }
-        ledger.failure(format!("came before hello: {}", text.split(' ').next().unwrap_or_default()));
+        ledger
+            .failure(format!("came before hello: {}", text.split(' ').next().unwrap_or_default()));
     }
     Err(io::ErrorKind::TimedOut.into())
 }
@@ -178,7 +186,8 @@ impl Connection<'_> {
         self.talk(Instant::now() + Duration::from_secs(3600), true)
     }
 
-    /// Reads, and writes every so often, until then, or until it begins to behave, or the client closes.
+    /// Reads, and writes every so often, until then, or until it begins to behave, or the client
+    /// closes.
     fn talk(&mut self, until: Instant, notes: bool) -> io::Result<()> {
         let behaved = self.shared.behaves.load(Ordering::SeqCst);
         let mut next = Instant::now() + PERIOD;
@@ -191,7 +200,10 @@ impl Connection<'_> {
                 next += PERIOD;
                 self.send_next()?;
             }
-            let Some(frame) = self.wire.next(next.min(until).saturating_duration_since(now))? else { continue };
+            let Some(frame) = self.wire.next(next.min(until).saturating_duration_since(now))?
+            else {
+                continue;
+            };
             match frame.opcode {
                 TEXT if notes => self.note(&frame),
                 CLOSE => {
@@ -246,7 +258,8 @@ impl Connection<'_> {
             match self.wire.next(PERIOD)? {
                 Some(frame) if frame.opcode == TEXT => self.note(&frame),
                 Some(frame) if frame.opcode == CLOSE => {
-                    // What is sent while the client waits for us to hang up is for its next connection.
+                    // What is sent while the client waits for us to hang up is for its next
+                    // connection.
                     thread::sleep(MOMENT);
                     break;
                 }

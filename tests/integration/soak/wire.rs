@@ -1,5 +1,5 @@
-//! Frames as the server reads and writes them, compressed where the client offers that: whatever happens is a result, not
-//! a failed test, but for what does not inflate.
+//! Frames as the server reads and writes them, compressed where the client offers that: whatever
+//! happens is a result, not a failed test, but for what does not inflate.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -27,7 +27,8 @@ impl Wire {
         Ok(Wire { tcp, unread: Vec::new(), chopped: false, zlib: None })
     }
 
-    /// Reads the request and gives its path, and the answer that accepts it, with compression if that is offered.
+    /// Reads the request and gives its path, and the answer that accepts it, with compression if
+    /// that is offered.
     pub(super) fn request(&mut self) -> io::Result<(String, String)> {
         let end = loop {
             if let Some(end) = self.unread.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -40,7 +41,8 @@ impl Wire {
         let path = head.split(' ').nth(1).unwrap_or_default().trim_start_matches('/').to_owned();
         let header = |name| head.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
         let accept = derive_accept_key(header("Sec-WebSocket-Key:").unwrap_or_default().as_bytes());
-        let upgrade = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
+        let upgrade =
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
         let mut acceptance = format!("{upgrade}Sec-WebSocket-Accept: {accept}\r\n");
         if let Some(offer) = header("Sec-WebSocket-Extensions:") {
             // That a window may be chosen is no parameter of an answer (RFC 7692 §7.1.2.2).
@@ -58,7 +60,9 @@ impl Wire {
         }
         match self.read(patience) {
             Ok(()) => {}
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return Ok(None),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                return Ok(None);
+            }
             Err(error) => return Err(error),
         }
         self.take().map_or(Ok(None), |frame| self.answered(frame))
@@ -101,7 +105,8 @@ impl Wire {
         let (start, end) = (mask + 4, mask + 4 + length as usize);
         let key: [u8; 4] = bytes.get(mask..start)?.try_into().ok()?;
         let masked = bytes.get(start..end)?;
-        let payload: Vec<u8> = masked.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
+        let payload: Vec<u8> =
+            masked.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
         self.unread.drain(..end);
         Some(Frame { fin, rsv, ..Frame::new(opcode, payload) })
     }

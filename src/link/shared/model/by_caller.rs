@@ -1,4 +1,5 @@
-//! A connection that its owner drives in its own calls, without a loop: whoever sends writes, and waits for the socket.
+//! A connection that its owner drives in its own calls, without a loop: whoever sends writes, and
+//! waits for the socket.
 
 use super::*;
 

@@ -3,7 +3,14 @@
 use super::*;
 
 /// One thread sends twice, while the test's own ends the connection.
-fn ends(name: &str, preemptions: usize, max_buffer: usize, peer: fn() -> Arc<Peer>, end: fn(&App), check_it: fn(&App)) {
+fn ends(
+    name: &str,
+    preemptions: usize,
+    max_buffer: usize,
+    peer: fn() -> Arc<Peer>,
+    end: fn(&App),
+    check_it: fn(&App),
+) {
     check(name, preemptions, move || {
         let (app, its_loop) = App::open(max_buffer, &[peer()]);
         let (theirs, its_loop) = (app.clone(), its_loop.spawn());
@@ -37,7 +44,8 @@ fn what_was_accepted_goes_out_before_the_close_frame() {
     ends("close, no room", 2, 8, || Peer::new(0, MUCH), close_and_make_room, App::all_got);
 }
 
-/// Who waits for room in the queue of a connection that takes nothing comes back before anything else happens.
+/// Who waits for room in the queue of a connection that takes nothing comes back before anything
+/// else happens.
 fn comes_back(name: &str, end: fn(&App)) {
     check(name, 2, move || {
         let (app, its_loop) = App::open(8, &[Peer::new(0, MUCH)]);
@@ -92,8 +100,22 @@ fn who_waits_comes_back_from_an_abort() {
 
 #[test]
 fn who_waits_comes_back_from_a_loss() {
-    ends("loss", 3, MUCH, || Peer::new(MUCH, 5), |app| app.peers[0].hang_up(), |app| _ = app.first_got());
-    ends("loss, no room", 3, 8, || Peer::new(9, MUCH), |app| app.peers[0].hang_up(), |app| _ = app.first_got());
+    ends(
+        "loss",
+        3,
+        MUCH,
+        || Peer::new(MUCH, 5),
+        |app| app.peers[0].hang_up(),
+        |app| _ = app.first_got(),
+    );
+    ends(
+        "loss, no room",
+        3,
+        8,
+        || Peer::new(9, MUCH),
+        |app| app.peers[0].hang_up(),
+        |app| _ = app.first_got(),
+    );
 }
 
 #[test]

@@ -1,9 +1,17 @@
-//! What `queue_while_disconnected` keeps: nothing accepted is lost, doubled or out of order, from one connection to the next.
+//! What `queue_while_disconnected` keeps: nothing accepted is lost, doubled or out of order, from
+//! one connection to the next.
 
 use super::*;
 
-/// One thread sends twice. The test's own sends once, has the first connection end, and waits until all is there.
-fn lost(name: &str, preemptions: usize, peers: fn() -> [Arc<Peer>; 2], begin: fn(&App), end: fn(&App)) {
+/// One thread sends twice. The test's own sends once, has the first connection end, and waits until
+/// all is there.
+fn lost(
+    name: &str,
+    preemptions: usize,
+    peers: fn() -> [Arc<Peer>; 2],
+    begin: fn(&App),
+    end: fn(&App),
+) {
     check(name, preemptions, move || {
         let (app, mut its_loop) = App::new(MUCH, &peers());
         app.keep();
@@ -117,7 +125,8 @@ fn flushed(name: &str, preemptions: usize, peers: fn() -> Vec<Arc<Peer>>) {
         if !app.peers.is_empty() {
             its_loop.open(|_| ());
         }
-        let (theirs, its_loop, flushed) = (app.clone(), its_loop.spawn(), Arc::new(AtomicBool::new(false)));
+        let (theirs, its_loop, flushed) =
+            (app.clone(), its_loop.spawn(), Arc::new(AtomicBool::new(false)));
         let is_flushed = Arc::clone(&flushed);
         let other = spawn(move || {
             theirs.send('b', 0..1);

@@ -1,7 +1,9 @@
-//! The sending half in every order in which its threads may be scheduled, against a socket of the models' own.
+//! The sending half in every order in which its threads may be scheduled, against a socket of the
+//! models' own.
 //!
-//! A model's threads are those that send, the loop's, and the test's own, which plays the peer and whoever else there is.
-//! What is lost shows as a deadlock: the peer waits for it. [`App`] is the one place that knows the sending half.
+//! A model's threads are those that send, the loop's, and the test's own, which plays the peer and
+//! whoever else there is. What is lost shows as a deadlock: the peer waits for it. [`App`] is the
+//! one place that knows the sending half.
 
 mod by_caller;
 mod ending;
@@ -53,7 +55,8 @@ struct App {
 type Messages = BTreeMap<char, Vec<String>>;
 
 impl App {
-    /// One with a queue of so many bytes, whose connections will be these, and whose loop is not running yet.
+    /// One with a queue of so many bytes, whose connections will be these, and whose loop is not
+    /// running yet.
     fn new(max_buffer: usize, peers: &[Arc<Peer>]) -> (Self, Loop) {
         let poll = Poll::new().unwrap();
         let bell = poll.registry().bell();
@@ -69,7 +72,8 @@ impl App {
             streams: Arc::default(),
             given_back: Arc::default(),
         };
-        let its_loop = Loop { app: app.clone(), poll, bell, connection: 0, wire: None, rung: false };
+        let its_loop =
+            Loop { app: app.clone(), poll, bell, connection: 0, wire: None, rung: false };
         (app, its_loop)
     }
 
@@ -102,14 +106,17 @@ impl App {
         self.shared.lock().writer.iter_mut().for_each(|writer| writer.coalescer.make_stream());
     }
 
-    /// Sends short messages of this sender's, the numbers of which make them distinct. Returns how many were accepted.
+    /// Sends short messages of this sender's, the numbers of which make them distinct. Returns how
+    /// many were accepted.
     fn send(&self, who: char, numbers: Range<usize>) -> usize {
         numbers.filter(|number| self.send_text(who, format!("{who}{number}")).is_ok()).count()
     }
 
     /// The same with messages of so many bytes, borrowed.
     fn send_large(&self, who: char, numbers: Range<usize>, len: usize) -> usize {
-        numbers.filter(|number| self.send_text(who, format!("{who}{number:_>len$}")).is_ok()).count()
+        numbers
+            .filter(|number| self.send_text(who, format!("{who}{number:_>len$}")).is_ok())
+            .count()
     }
 
     fn send_text(&self, who: char, text: String) -> Result<(), SendError> {
@@ -153,16 +160,21 @@ impl App {
         self.accepted.lock().unwrap().values().map(Vec::len).sum()
     }
 
-    /// Checks what the peers got: of each sender's accepted messages all, once, in its order, and nothing else.
+    /// Checks what the peers got: of each sender's accepted messages all, once, in its order, and
+    /// nothing else.
     fn all_got(&self) {
         assert_eq!(self.got(), *self.accepted.lock().unwrap());
     }
 
-    /// Checks the same where a connection was lost: the first of them, perhaps fewer than all. Returns how many they are.
+    /// Checks the same where a connection was lost: the first of them, perhaps fewer than all.
+    /// Returns how many they are.
     fn first_got(&self) -> usize {
         let (got, accepted) = (self.got(), self.accepted.lock().unwrap());
         for (who, got) in &got {
-            assert!(accepted.get(who).is_some_and(|accepted| accepted.starts_with(got)), "{got:?} of {accepted:?}");
+            assert!(
+                accepted.get(who).is_some_and(|accepted| accepted.starts_with(got)),
+                "{got:?} of {accepted:?}"
+            );
         }
         got.values().map(Vec::len).sum()
     }
@@ -256,7 +268,11 @@ impl Loop {
         if asked.reconnect && !asked.close {
             self.app.shared.finish(1000_u16.to_be_bytes().to_vec().into());
         }
-        if asked.abort || asked.reconnect || asked.write_error.is_some() || self.connection == 0 && asked.close {
+        if asked.abort
+            || asked.reconnect
+            || asked.write_error.is_some()
+            || self.connection == 0 && asked.close
+        {
             return self.ended();
         }
         true
@@ -270,7 +286,9 @@ impl Loop {
             self.app.waker.drain(&mut tokens);
             self.rung |= !tokens.is_empty();
         }
-        let Some(peer) = self.connection.checked_sub(1).map(|at| &self.app.peers[at]) else { return true };
+        let Some(peer) = self.connection.checked_sub(1).map(|at| &self.app.peers[at]) else {
+            return true;
+        };
         let happened = peer.take_events();
         if let (true, Some(wire)) = (happened.is_writable, &self.wire) {
             self.app.shared.on_writable(wire);

@@ -3,7 +3,13 @@
 use super::*;
 
 /// One thread sends twice, another once, which then is the peer; the loop is the third.
-fn three_messages(name: &str, preemptions: usize, peer: fn() -> Arc<Peer>, begin: fn(&App), then: fn(&Peer)) {
+fn three_messages(
+    name: &str,
+    preemptions: usize,
+    peer: fn() -> Arc<Peer>,
+    begin: fn(&App),
+    then: fn(&Peer),
+) {
     check(name, preemptions, move || {
         let (app, its_loop) = App::open(MUCH, &[peer()]);
         begin(&app);
@@ -37,7 +43,13 @@ fn a_full_socket_is_written_when_it_has_room() {
 #[test]
 fn a_stream_is_written_to_its_end() {
     three_messages("stream", 2, || Peer::new(MUCH, MUCH), App::stream, |_| ());
-    three_messages("stream, full socket", 2, || Peer::new(5, MUCH), App::stream, |peer| peer.make_room(MUCH));
+    three_messages(
+        "stream, full socket",
+        2,
+        || Peer::new(5, MUCH),
+        App::stream,
+        |peer| peer.make_room(MUCH),
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! The socket of a model, and the peer at its other end: takes what there is room for, and shows what it took as frames.
+//! The socket of a model, and the peer at its other end: takes what there is room for, and shows
+//! what it took as frames.
 
 use std::io;
 use std::net::Shutdown;
@@ -108,7 +109,10 @@ impl Peer {
     /// Waits for a Close frame, and checks that it is the only one, and the last.
     pub(super) fn gets_close(&self) {
         self.waits(|got| got.iter().any(|(opcode, _)| *opcode == CLOSE));
-        assert_eq!(self.frames().iter().position(|(opcode, _)| *opcode == CLOSE), Some(self.frames().len() - 1));
+        assert_eq!(
+            self.frames().iter().position(|(opcode, _)| *opcode == CLOSE),
+            Some(self.frames().len() - 1)
+        );
     }
 
     fn waits(&self, until: impl Fn(&[(u8, String)]) -> bool) {
@@ -179,7 +183,8 @@ impl AsFd for Ours {
         drop(state);
         // Another thread may be writing, and this one has nothing to do but to look again.
         yield_now();
-        static WRITABLE: LazyLock<(UnixStream, UnixStream)> = LazyLock::new(|| UnixStream::pair().unwrap());
+        static WRITABLE: LazyLock<(UnixStream, UnixStream)> =
+            LazyLock::new(|| UnixStream::pair().unwrap());
         WRITABLE.0.as_fd()
     }
 }
