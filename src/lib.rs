@@ -123,7 +123,7 @@
 //! |---|---|---|
 //! | `send`, on an ordinary thread | for [`send_timeout`](WebSocketApp::send_timeout) | [`SendError::Timeout`] |
 //! | `send_timeout(message, d)`, on an ordinary thread | for `d` | [`SendError::Timeout`] |
-//! | `try_send`; any send within a callback | never | [`SendError::QueueFull`] |
+//! | `try_send`; any send within a callback | not for the peer; up to 10 ms for a thread that is just writing | [`SendError::QueueFull`] |
 //!
 //! Without an open connection it is [`SendError::NotConnected`]. The error hands back a message
 //! that was given away ([`SendError::into_message`]). Within a callback, `?` passes it to

@@ -301,8 +301,9 @@ impl WebSocket {
             self.waker.drain(&mut Vec::new());
             match self.link.on_requests(self.sender.shared().take_requests(), Instant::now()) {
                 Requested::Abort => self.over(None),
-                Requested::Read => self.readable = true,
-                Requested::Reconnect | Requested::Nothing => {}
+                // There is no other connection to be made here.
+                Requested::Read | Requested::Reconnect => self.readable = true,
+                Requested::Nothing => {}
             }
         }
         Ok(())

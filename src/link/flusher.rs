@@ -13,6 +13,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::shared::Shared;
+use crate::panics;
 use crate::sync::{Condvar, Mutex, MutexGuard, process_wide, thread};
 
 /// How long the thread waits for another stream: to start it takes some tens of microseconds, which
@@ -64,7 +65,11 @@ impl Flusher {
         let mut streams = Vec::new();
         while self.wait(&mut streams) {
             while !streams.is_empty() {
-                streams.retain(|shared: &Arc<Shared>| shared.write_stream());
+                // Nothing here panics but what is the program's: a logger, or a transport as it is
+                // dropped. That must not end the streams of all others.
+                streams.retain_mut(|shared| {
+                    panics::guarded(|| shared.write_stream()).unwrap_or(false)
+                });
                 // Lets a sender on this processor go on, so that there is more to write than one
                 // message.
                 thread::yield_now();

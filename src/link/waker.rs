@@ -31,7 +31,10 @@ impl LoopWaker {
     /// Wakes the polling thread for this connection.
     pub(crate) fn wake(&self, token: Token) {
         let mut pending = self.lock();
-        pending.tokens.push(token);
+        // A thread that wakes it again and again makes the list no longer.
+        if pending.tokens.last() != Some(&token) {
+            pending.tokens.push(token);
+        }
         // One wake-up is enough until the thread has looked. If it fails, the next call tries
         // again.
         if !pending.woken {

@@ -251,6 +251,8 @@ impl<D: Driver> Core<D> {
         }
     }
 
+    /// Where another driver had this place before, its token may still be in the queue: one turn
+    /// too many, in which there is nothing to do.
     fn start(&mut self, start: D::Start) {
         let index = self.free.pop().unwrap_or(self.slots.len());
         let token = Token(index);

@@ -8,6 +8,7 @@ use super::core::DoneJob;
 use super::driver::Driver;
 use crate::error::Error;
 use crate::link::LoopWaker;
+use crate::panics;
 use crate::sync::{Mutex, MutexGuard};
 
 /// Stands for the mailbox among the tokens of drivers.
@@ -84,7 +85,8 @@ impl<D: Driver> Mailbox<D> {
     /// The loop is over before its time. What is left in here is dropped.
     pub(super) fn fail(&self, error: &Error) {
         self.lock().failed = Some(error.clone());
-        drop(self.open());
+        // What it holds is the program's, and may panic as it is dropped.
+        drop(panics::guarded(|| drop(self.open())));
     }
 
     fn lock(&self) -> MutexGuard<'_, Commands<D>> {

@@ -142,8 +142,8 @@ impl Driver for Session {
             SessionPhase::Open(link) => match link.on_requests(requests, Instant::now()) {
                 Requested::Abort => self.ended(None),
                 Requested::Reconnect if self.fatal.is_none() => self.redial(),
-                Requested::Read => self.wants_read = true,
-                Requested::Reconnect | Requested::Nothing => {}
+                Requested::Read | Requested::Reconnect => self.wants_read = true,
+                Requested::Nothing => {}
             },
             _ => {}
         }

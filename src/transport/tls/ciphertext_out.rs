@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::io;
 
-use crate::transport::buffers::{self as spare, PIECE};
+use crate::transport::buffers::{self, PIECE};
 
 /// The greatest length of a record (RFC 8446 §5.1).
 const MAX_RECORD: usize = 16 << 10;
@@ -67,7 +67,7 @@ impl CiphertextOut {
                 Err(error) => return Err(error),
             }
             let batch = &buf[written..buf.len().min(written + MAX_BATCH)];
-            spare::reserve(
+            buffers::reserve(
                 &mut self.bytes,
                 batch.len() + batch.len().div_ceil(MAX_RECORD) * OVERHEAD,
             );
@@ -104,7 +104,7 @@ impl CiphertextOut {
     fn tidy(&mut self) {
         if self.len() == 0 && self.records.is_empty() {
             self.sent = 0;
-            spare::release(&mut self.bytes);
+            buffers::release(&mut self.bytes);
         }
     }
 
