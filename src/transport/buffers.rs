@@ -34,9 +34,11 @@ const MAX_KEPT: usize = PIECE + PIECE / 2;
 /// holds little.
 const GROWTH: usize = 4;
 
-/// How many are on the shelf: what one stream works with over TLS, where one is filled, one
-/// encrypted, and one written.
-const MAX_SHELVED: usize = 3;
+/// How many are on the shelf. Of the smallest, enough for threads whose messages the flusher writes;
+/// of large ones what one stream works with over TLS, where one is filled, one encrypted, and one
+/// written.
+const MAX_SMALL: usize = 8;
+const MAX_LARGE: usize = 3;
 
 /// How many bytes of ciphertext one read of the socket takes at most: four records of the greatest
 /// length, the point from which more does not pay.
@@ -57,8 +59,15 @@ thread_local! {
     static FOR_READING: std::cell::RefCell<Vec<Vec<u8>>> = const { std::cell::RefCell::new(Vec::new()) };
 }
 
-/// What any thread may take. The largest last.
-static SHELF: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+/// What any thread may take that has none.
+static SHELF: Mutex<Shelf> = Mutex::new(Shelf { small: Vec::new(), large: Vec::new() });
+
+struct Shelf {
+    /// Of the smallest size.
+    small: Vec<Vec<u8>>,
+    /// The largest last.
+    large: Vec<Vec<u8>>,
+}
 
 /// Makes room for so many bytes more.
 pub(crate) fn reserve(buffer: &mut Vec<u8>, more: usize) {
@@ -83,22 +92,21 @@ pub(crate) fn release(buffer: &mut Vec<u8>) {
             keep(mem::replace(&mut buffer, last));
         }
     }
-    if (SMALLEST..=MAX_KEPT).contains(&buffer.capacity()) {
+    if buffer.capacity() > 0 {
         // One that is not kept is freed when the lock no longer is held.
-        let _surplus = put(&mut shelf(), buffer);
+        let _surplus = shelf().put(buffer);
     }
 }
 
-/// Returns one with so much room, if there is one: this thread's, or the largest on the shelf,
-/// since a caller that needs more than the least mostly goes on.
+/// Returns one with so much room, if there is one: this thread's, or one from the shelf; there the
+/// largest, since a caller that needs more than the least mostly goes on.
 fn take(needed: usize) -> Option<Vec<u8>> {
     let last = LAST.try_with(Cell::take).unwrap_or_default();
     if last.capacity() >= needed {
         return Some(last);
     }
     keep(last);
-    // What the shelf has is for those who need much.
-    if needed <= SMALLEST { None } else { shelf().pop_if(|largest| largest.capacity() >= needed) }
+    shelf().take(needed)
 }
 
 fn keep(buffer: Vec<u8>) {
@@ -106,14 +114,28 @@ fn keep(buffer: Vec<u8>) {
     let _ = LAST.try_with(|last| last.set(buffer));
 }
 
-/// Puts a buffer on the shelf. Returns the smallest where there are enough.
-fn put(shelf: &mut Vec<Vec<u8>>, buffer: Vec<u8>) -> Option<Vec<u8>> {
-    let at = shelf.partition_point(|other| other.capacity() <= buffer.capacity());
-    shelf.insert(at, buffer);
-    (shelf.len() > MAX_SHELVED).then(|| shelf.remove(0))
+impl Shelf {
+    fn take(&mut self, needed: usize) -> Option<Vec<u8>> {
+        if needed <= SMALLEST {
+            return self.small.pop();
+        }
+        self.large.pop_if(|largest| largest.capacity() >= needed)
+    }
+
+    /// Keeps a buffer. Returns it, or a smaller one, where there are enough.
+    fn put(&mut self, buffer: Vec<u8>) -> Option<Vec<u8>> {
+        let (kept, most) = match buffer.capacity() {
+            SMALLEST => (&mut self.small, MAX_SMALL),
+            capacity if capacity > SMALLEST && capacity <= MAX_KEPT => (&mut self.large, MAX_LARGE),
+            _ => return Some(buffer),
+        };
+        let at = kept.partition_point(|other| other.capacity() <= buffer.capacity());
+        kept.insert(at, buffer);
+        (kept.len() > most).then(|| kept.remove(0))
+    }
 }
 
-fn shelf() -> MutexGuard<'static, Vec<Vec<u8>>> {
+fn shelf() -> MutexGuard<'static, Shelf> {
     SHELF.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -191,16 +213,18 @@ mod tests {
     }
 
     #[test]
-    fn few_are_on_the_shelf_the_largest_of_them() {
-        let mut shelf = Vec::new();
-        let left_over: Vec<_> = [5, 3, 1, 4, 2]
-            .into_iter()
-            .filter_map(|i| {
-                put(&mut shelf, Vec::with_capacity(i * SMALLEST))
-                    .map(|buffer| buffer.capacity() / SMALLEST)
-            })
-            .collect();
-        let kept: Vec<_> = shelf.iter().map(|buffer| buffer.capacity() / SMALLEST).collect();
-        assert_eq!((kept, left_over), (vec![3, 4, 5], vec![1, 2]));
+    fn few_are_on_the_shelf_the_largest_of_them_and_none_that_is_huge_or_tiny() {
+        let mut shelf = Shelf { small: Vec::new(), large: Vec::new() };
+        let mut put =
+            |size| shelf.put(Vec::with_capacity(size)).map(|buffer: Vec<u8>| buffer.capacity());
+        let mut left_over = |times: usize| put(times * SMALLEST).map(|size| size / SMALLEST);
+        assert_eq!([5, 3, 10, 4, 2].map(&mut left_over), [None, None, None, Some(3), Some(2)]);
+        assert!((0..MAX_SMALL).all(|_| left_over(1).is_none()) && left_over(1) == Some(1));
+        for size in [SMALLEST - 1, MAX_KEPT + 1] {
+            assert_eq!(put(size), Some(size));
+        }
+        let mut take = |needed| shelf.take(needed).map(|buffer| buffer.capacity());
+        assert_eq!([take(1), take(SMALLEST + 1)], [Some(SMALLEST), Some(10 * SMALLEST)]);
+        assert_eq!([take(6 * SMALLEST), take(5 * SMALLEST)], [None, Some(5 * SMALLEST)]);
     }
 }
