@@ -349,6 +349,27 @@ mod tests {
     }
 
     #[test]
+    fn what_has_not_begun_is_dropped_and_what_has_begun_still_counts() {
+        for role in ROLES {
+            let (mut queue, mut piece) = (queue(role), Piece::default());
+            assert!(!queue.drop_unsent(), "there was none");
+            queue.push_large(BINARY, vec![7; 2 * PIECE].into());
+            assert!(queue.next_piece(&mut piece));
+            let (mut wire, left) = (piece.bytes.clone(), queue.len());
+            assert!(!queue.drop_unsent(), "all of it has begun");
+            queue.push(BINARY, b"small");
+            queue.push_large(BINARY, vec![8; PIECE].into());
+            queue.push(BINARY, b"small");
+            assert!(queue.drop_unsent());
+            assert_eq!((queue.len(), queue.is_empty()), (left, false));
+            while queue.next_piece(&mut piece) {
+                wire.extend_from_slice(&piece.bytes);
+            }
+            assert_eq!((parse(&wire), queue.len()), (vec![(2, vec![7; 2 * PIECE])], 0));
+        }
+    }
+
+    #[test]
     fn pongs_go_between_frames_in_order() {
         let mut queue = Queue::default();
         let large = vec![7; 2 * PIECE];
