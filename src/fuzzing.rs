@@ -1,5 +1,5 @@
-//! What the fuzz targets in `fuzz/` need of the inside. Exists under `cfg(fuzzing)` only, which
-//! cargo-fuzz sets; no part of the API. The properties themselves are in the targets.
+//! What the properties that hold for any input need of the inside. Exists under `cfg(fuzzing)`,
+//! which cargo-fuzz sets, and in unit tests; no part of the API.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};

@@ -235,6 +235,10 @@
 
 #![forbid(unsafe_code)]
 
+// The name that the properties know it by.
+#[cfg(all(test, feature = "deflate"))]
+extern crate self as websocket_app;
+
 mod app;
 mod busy_poll;
 mod client;
@@ -248,7 +252,7 @@ mod deadline;
 mod deflate;
 mod dial;
 mod error;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, all(test, feature = "deflate")))]
 #[doc(hidden)]
 #[allow(missing_docs)]
 pub mod fuzzing;
@@ -257,6 +261,8 @@ mod link;
 mod message;
 mod panics;
 mod promise;
+#[cfg(all(test, feature = "deflate"))]
+mod properties;
 mod protocol;
 mod reactor;
 mod reconnect;

@@ -21,7 +21,7 @@
 //! Logs to the target `websocket_app::connect` what is tried, at debug level: hosts, addresses and
 //! paths. Never user info, queries, headers or bodies, in which credentials travel.
 
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, all(test, feature = "deflate")))]
 #[allow(missing_docs)]
 pub(crate) mod fuzzing;
 mod hints;

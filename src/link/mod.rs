@@ -31,6 +31,6 @@ pub(crate) use receiver::Reader;
 pub use sender::{Sender, State, Stats};
 pub(crate) use shared::{CallbackScope, Kept, Opened, Shared};
 pub(crate) use shrink::Shrink;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, all(test, feature = "deflate")))]
 pub(crate) use supplies::Supplies;
 pub(crate) use waker::{LoopWaker, Place};
