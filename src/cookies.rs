@@ -1,5 +1,5 @@
-//! [`Cookies`]: what a server sets goes back to it with the next request (RFC 6265). A leaf: no I/O; which cookie matches
-//! which URL is decided by `cookie_store`.
+//! [`Cookies`]: what a server sets goes back to it with the next request (RFC 6265). A leaf: no
+//! I/O; which cookie matches which URL is decided by `cookie_store`.
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;

@@ -1,5 +1,5 @@
-//! [`Deflate`]: the parameters of permessage-deflate (RFC 7692), how they are offered, and whether the server's answer is
-//! one that may be given. A leaf: text in, numbers out.
+//! [`Deflate`]: the parameters of permessage-deflate (RFC 7692), how they are offered, and whether
+//! the server's answer is one that may be given. A leaf: text in, numbers out.
 
 use crate::redact::excerpt;
 use crate::role::Role;

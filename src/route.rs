@@ -1,5 +1,5 @@
-//! [`Route`]: what a program put in the place of looking up and TCP. A leaf: plain data and the program's own closures, used
-//! on the threads that connect.
+//! [`Route`]: what a program put in the place of looking up and TCP. A leaf: plain data and the
+//! program's own closures, used on the threads that connect.
 
 use std::io;
 use std::net::SocketAddr;

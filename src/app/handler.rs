@@ -1,4 +1,5 @@
-//! [`Handler`]: what the event loop calls. The closures of [`WebSocketApp`](crate::WebSocketApp) are one implementation.
+//! [`Handler`]: what the event loop calls. The closures of [`WebSocketApp`](crate::WebSocketApp)
+//! are one implementation.
 
 use std::error::Error as StdError;
 

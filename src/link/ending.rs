@@ -1,5 +1,5 @@
-//! [`Ending`]: why a connection is over, or will be: the one place that says so. Belongs to the thread that reads. Time is an
-//! argument.
+//! [`Ending`]: why a connection is over, or will be: the one place that says so. Belongs to the
+//! thread that reads. Time is an argument.
 
 use std::io;
 use std::time::{Duration, Instant};

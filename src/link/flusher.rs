@@ -21,8 +21,10 @@ use crate::sync::{Condvar, Mutex, MutexGuard, process_wide, thread};
 const STAY_IDLE: Duration = Duration::from_secs(5);
 
 process_wide! {
-    static FLUSHER: Flusher =
-        Flusher { state: Mutex::new(FlusherState { streams: Vec::new(), running: false }), woken: Condvar::new() };
+    static FLUSHER: Flusher = Flusher {
+        state: Mutex::new(FlusherState { streams: Vec::new(), running: false }),
+        woken: Condvar::new(),
+    };
 }
 
 struct Flusher {

@@ -1,5 +1,6 @@
-//! [`Link`]: one open connection, as the thread that drives it sees it: an event loop's, or that of the blocking client's
-//! caller. It takes events, wake-ups and deadlines, and says when the connection is over.
+//! [`Link`]: one open connection, as the thread that drives it sees it: an event loop's, or that of
+//! the blocking client's caller. It takes events, wake-ups and deadlines, and says when the
+//! connection is over.
 //!
 //! It never calls a callback: what is received is in the reader's batch. Pings and a Close are
 //! answered before any callback runs.

@@ -1,5 +1,6 @@
-//! [`Shrink`]: when a thread gives back the memory that a large message made its [`Reader`](super::Reader) grow to. Belongs to
-//! that thread: the event loop's, or the one that is in a blocking `recv`. A leaf.
+//! [`Shrink`]: when a thread gives back the memory that a large message made its
+//! [`Reader`](super::Reader) grow to. Belongs to that thread: the event loop's, or the one that is
+//! in a blocking `recv`. A leaf.
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,6 @@
-//! [`Supplies`]: what sending and compressing need beyond the protocol: masking keys, buffers, and contexts that go from
-//! connection to connection. Any thread; the lock of the contexts is held to take or put one, and
-//! not while it is used.
+//! [`Supplies`]: what sending and compressing need beyond the protocol: masking keys, buffers, and
+//! contexts that go from connection to connection. Any thread; the lock of the contexts is held to
+//! take or put one, and not while it is used.
 
 use std::sync::PoisonError;
 

@@ -1,4 +1,5 @@
-//! [`LoopWaker`]: wakes the thread that waits in a poll, and tells it for which connection. Any thread.
+//! [`LoopWaker`]: wakes the thread that waits in a poll, and tells it for which connection. Any
+//! thread.
 
 use std::sync::{Arc, PoisonError};
 

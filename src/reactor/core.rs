@@ -1,5 +1,5 @@
-//! [`Core`]: what the thread that runs a loop works with: the poll, the drivers, their deadlines, and one queue of those that
-//! have something to do.
+//! [`Core`]: what the thread that runs a loop works with: the poll, the drivers, their deadlines,
+//! and one queue of those that have something to do.
 //!
 //! ```text
 //!   poll, until the next deadline ──► each in the queue: wake, one read, one call ──► deadlines ─┐

@@ -34,9 +34,9 @@ const MAX_KEPT: usize = PIECE + PIECE / 2;
 /// holds little.
 const GROWTH: usize = 4;
 
-/// How many are on the shelf. Of the smallest, enough for threads whose messages the flusher writes;
-/// of large ones what one stream works with over TLS, where one is filled, one encrypted, and one
-/// written.
+/// How many are on the shelf. Of the smallest, enough for threads whose messages the flusher
+/// writes; of large ones what one stream works with over TLS, where one is filled, one encrypted,
+/// and one written.
 const MAX_SMALL: usize = 8;
 const MAX_LARGE: usize = 3;
 

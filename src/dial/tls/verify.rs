@@ -1,5 +1,5 @@
-//! [`Verifier`]: whose certificates rustls accepts. The judgement is webpki's; what it lacks is added here, so that the options
-//! mean the same as with the other library.
+//! [`Verifier`]: whose certificates rustls accepts. The judgement is webpki's; what it lacks is
+//! added here, so that the options mean the same as with the other library.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! [`Shared`]: what every `Sender` of an app holds, whether there is a connection or not: one small lock, what was asked for,
-//! and the [`Writer`] of the connection that is open.
+//! [`Shared`]: what every `Sender` of an app holds, whether there is a connection or not: one small
+//! lock, what was asked for, and the [`Writer`] of the connection that is open.
 //!
 //! | file | what it has |
 //! |---|---|

@@ -1,5 +1,6 @@
-//! [`Socket`]: a connected byte stream that an event loop can wait for, whatever is below: TCP, a Unix socket, or a
-//! [`Transport`] of the program's own. A leaf: it is opened, and secured, elsewhere.
+//! [`Socket`]: a connected byte stream that an event loop can wait for, whatever is below: TCP, a
+//! Unix socket, or a [`Transport`] of the program's own. A leaf: it is opened, and secured,
+//! elsewhere.
 
 mod custom;
 mod handle;

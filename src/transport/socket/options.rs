@@ -1,5 +1,5 @@
-//! [`SocketOptions`]: what the operating system is asked to do for a TCP connection. Checked when a run begins, applied to
-//! each socket before it connects.
+//! [`SocketOptions`]: what the operating system is asked to do for a TCP connection. Checked when a
+//! run begins, applied to each socket before it connects.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

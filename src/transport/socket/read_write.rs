@@ -1,4 +1,5 @@
-//! [`ReadWrite`]: makes a [`Transport`] of any stream of std's traits, which read and write by turns.
+//! [`ReadWrite`]: makes a [`Transport`] of any stream of std's traits, which read and write by
+//! turns.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;

@@ -1,4 +1,5 @@
-//! [`CiphertextOut`]: what is encrypted and not on the socket yet, and how much of what the caller gave that is.
+//! [`CiphertextOut`]: what is encrypted and not on the socket yet, and how much of what the caller
+//! gave that is.
 //!
 //! A record that has been encrypted must go out as it is, before anything else. So bytes count as
 //! written when the record that has them is on the socket, and until then the caller must offer
