@@ -64,11 +64,17 @@ pub(crate) fn encode_header(out: &mut Vec<u8>, head: Head, len: usize, mask: Mas
 
 /// Appends a piece of a payload, masked; `offset` is where in the payload it begins.
 pub(crate) fn encode_payload(out: &mut Vec<u8>, piece: &[u8], key: Mask, offset: usize) {
-    let start = out.len();
-    out.extend_from_slice(piece);
-    if let Some(key) = key {
-        mask(&mut out[start..], key, offset);
+    let Some(key) = key else { return out.extend_from_slice(piece) };
+    // Block by block, masked in registers: what is long is gone through once.
+    let (blocks, rest) = piece.as_chunks::<64>();
+    for block in blocks {
+        let mut block = *block;
+        mask(&mut block, key, offset);
+        out.extend_from_slice(&block);
     }
+    let start = out.len();
+    out.extend_from_slice(rest);
+    mask(&mut out[start..], key, offset);
 }
 
 /// Counts the data messages that end in these bytes, which begin with a frame and may end within
