@@ -16,7 +16,7 @@ use crate::protocol::handshake::Handshake;
 /// Clones are cheap and all mean the same app; they stay valid when the connection is gone, and
 /// then every send is [`SendError::NotConnected`]. Messages of one thread go out in its order. A
 /// message that nothing waits before is written by the calling thread, at once, in one system call;
-/// a large one in pieces of 192 KiB, of which the thread that reads writes what the socket has no
+/// a large one in pieces of 1 MiB, of which the thread that reads writes what the socket has no
 /// room for yet.
 ///
 /// What is sent in a stream, one message after the other with little more than a microsecond

@@ -44,7 +44,7 @@ pub(crate) struct Plain(pub(crate) Role);
 
 #[cfg(test)]
 impl Supplies for Plain {
-    const PIECE: usize = 192 << 10;
+    const PIECE: usize = 1 << 20;
 
     fn role(self) -> Role {
         self.0

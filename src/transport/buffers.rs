@@ -10,13 +10,12 @@ use std::cell::Cell;
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What is offered to the socket at once: large enough that the cost of the system call, and of
-/// waking the peer up, is spread, small enough that a piece that was just masked is still in the
-/// cache. Where a peer on another processor reads as fast as we write, it may go to sleep after
-/// each packet, and to wake it up then takes half of our time. With pieces of 64 KiB or of 320 and
-/// more it nearly always did, with 128 to 224 nearly never. In a model few bytes are to go every
+/// What is offered to the socket at once, at most. Each write begins after a piece was masked, and
+/// a peer on another processor has read by then what went before, and sleeps: the operating system
+/// then wakes it up for each of the next packets, in our time, until it falls behind again. Masking
+/// a message of 1 MiB whole and writing it whole halves that. In a model few bytes are to go every
 /// way.
-pub(crate) const PIECE: usize = if cfg!(all(test, websocket_model)) { 64 } else { 192 << 10 };
+pub(crate) const PIECE: usize = if cfg!(all(test, websocket_model)) { 64 } else { 1 << 20 };
 
 /// The smallest buffer, in bytes: most messages that are sent one by one fit.
 const SMALLEST: usize = 1 << 10;

@@ -18,9 +18,8 @@ use crate::sync::atomic::Ordering;
 use crate::sync::now;
 
 /// How many pieces a thread writes for others before the flusher takes over, and that before its
-/// other streams have a turn: a message of 1 MiB goes out whole, which takes a fraction of a
-/// millisecond.
-const PIECES_IN_A_TURN: usize = 6;
+/// other streams have a turn: that takes a fraction of a millisecond.
+const PIECES_IN_A_TURN: usize = 2;
 
 impl Shared {
     /// Queues a frame for which there is room, and writes it, or has it written. For

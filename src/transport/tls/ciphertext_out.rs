@@ -213,7 +213,7 @@ mod tests {
     fn little_is_encrypted_ahead_of_a_full_socket() {
         let mut outgoing = CiphertextOut::default();
         let full = |_: &[u8]| Err(io::ErrorKind::WouldBlock.into());
-        let error = outgoing.write(&vec![0; 1 << 20], full, encrypt).unwrap_err();
+        let error = outgoing.write(&vec![0; 2 * MAX_BATCH], full, encrypt).unwrap_err();
         assert_eq!(
             (error.kind(), outgoing.len()),
             (io::ErrorKind::WouldBlock, MAX_BATCH + 2 * MAX_BATCH.div_ceil(MAX_RECORD))
