@@ -181,7 +181,7 @@ impl Sending {
 
     /// Gives what is to be written next, and how many data messages end in it.
     pub fn next_piece(&mut self) -> Option<(&[u8], usize)> {
-        self.queue.next_piece(&mut self.piece).then_some((&self.piece.bytes, self.piece.messages))
+        self.queue.next_masked(&mut self.piece).then_some((&self.piece.bytes, self.piece.messages))
     }
 
     /// Counts the data messages that end in the first bytes of the latest piece.

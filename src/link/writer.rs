@@ -112,7 +112,15 @@ impl Chunk {
     }
 
     fn is_done(&self) -> bool {
-        self.written == self.piece.bytes.len()
+        self.written == self.piece.len()
+    }
+
+    /// Masks what is next, of the tail where there is one. Not under the lock, since it takes time.
+    pub(super) fn mask(&mut self, tail: &mut Tail<'_>) {
+        if !tail.is_done() && self.piece.bytes.len() < PIECE {
+            tail.stage(&mut self.piece);
+        }
+        self.piece.finish();
     }
 
     /// Returns how many messages of a piece that was not written whole were.
@@ -277,9 +285,7 @@ impl Writer {
                         + bytes.len().min(PIECE),
                 );
                 frame::encode_header(&mut piece.bytes, head, bytes.len(), tail.mask);
-                let header = piece.bytes.len();
-                tail.stage(piece);
-                self.in_flight = header + bytes.len();
+                self.in_flight = piece.bytes.len() + bytes.len();
             }
             _ if small && idle && !streaming => {
                 let piece = self.chunk.begin();
@@ -399,11 +405,10 @@ impl Writer {
         *messages += chunk.piece.messages;
         let piece = chunk.begin();
         if !tail.is_done() {
-            tail.stage(piece);
             return None;
         }
         let some = self.queue.next_piece(piece);
-        self.in_flight = piece.bytes.len();
+        self.in_flight = piece.len();
         (!some).then_some(WriteEnd::Done)
     }
 

@@ -41,17 +41,41 @@ pub(crate) trait Supplies: Copy {
 #[derive(Debug, Default)]
 pub(crate) struct Piece {
     pub(crate) bytes: Vec<u8>,
+    /// What comes behind the bytes, once it is masked.
+    unmasked: Option<Unmasked>,
     /// How many data messages end in it.
     pub(crate) messages: usize,
     /// It begins within a frame, so nothing in it tells where that ends but its own end.
     pub(crate) mid_frame: bool,
 }
 
+/// A part of a large payload.
+#[derive(Debug)]
+struct Unmasked {
+    payload: Bytes,
+    mask: Mask,
+    offset: usize,
+}
+
 impl Piece {
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
+        self.unmasked = None;
         self.messages = 0;
         self.mid_frame = false;
+    }
+
+    /// Counts the bytes, those to be masked included.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() + self.unmasked.as_ref().map_or(0, |part| part.payload.len())
+    }
+
+    /// Masks what is still to be masked, before the piece is written. It takes time, so it is not
+    /// done where the queue hands the piece out: a lock may be held there.
+    pub(crate) fn finish(&mut self) {
+        if let Some(Unmasked { payload, mask, offset }) = self.unmasked.take() {
+            frame::encode_payload(&mut self.bytes, &payload, mask, offset);
+        }
     }
 
     /// Appends a whole frame.
@@ -225,9 +249,9 @@ impl<S: Supplies> Queue<S> {
         self.waiting < before
     }
 
-    /// Replaces `piece` by what is to be written next; `false` when there is nothing. A piece
-    /// handed out must be written whole before the next: a TLS session insists on it. When there is
-    /// nothing, no memory is held.
+    /// Replaces `piece` by what is to be written next, when it is [finished](Piece::finish); `false`
+    /// when there is nothing. A piece handed out must be written whole before the next: a TLS
+    /// session insists on it. When there is nothing, no memory is held.
     pub(crate) fn next_piece(&mut self, piece: &mut Piece) -> bool {
         piece.clear();
         let some = !self.closed && self.fill(piece);
@@ -236,6 +260,14 @@ impl<S: Supplies> Queue<S> {
             self.supplies.release(&mut self.last.bytes);
             self.entries = VecDeque::new();
         }
+        some
+    }
+
+    /// The same, finished.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn next_masked(&mut self, piece: &mut Piece) -> bool {
+        let some = self.next_piece(piece);
+        piece.finish();
         some
     }
 
@@ -269,9 +301,13 @@ impl<S: Supplies> Queue<S> {
                     }
                     None => piece.mid_frame = true,
                 }
-                frame::encode_payload(&mut piece.bytes, &payload[*offset..end], *mask, *offset);
+                piece.unmasked = Some(Unmasked {
+                    payload: payload.slice(*offset..end),
+                    mask: *mask,
+                    offset: *offset,
+                });
                 *offset = end;
-                self.waiting -= piece.bytes.len();
+                self.waiting -= piece.len();
                 self.mid_frame = end < payload.len();
                 piece.messages = usize::from(!self.mid_frame);
                 if !self.mid_frame {
@@ -312,7 +348,7 @@ mod tests {
     /// Everything the queue hands out, as (opcode, unmasked payload).
     fn drain(queue: &mut Queue) -> Vec<(u8, Vec<u8>)> {
         let (mut wire, mut piece) = (Vec::new(), Piece::default());
-        while queue.next_piece(&mut piece) {
+        while queue.next_masked(&mut piece) {
             wire.extend_from_slice(&piece.bytes);
         }
         assert_eq!(queue.len(), 0);
@@ -354,7 +390,7 @@ mod tests {
             let (mut queue, mut piece) = (queue(role), Piece::default());
             assert!(!queue.drop_unsent(), "there was none");
             queue.push_large(BINARY, vec![7; 2 * PIECE].into());
-            assert!(queue.next_piece(&mut piece));
+            assert!(queue.next_masked(&mut piece));
             let (mut wire, left) = (piece.bytes.clone(), queue.len());
             assert!(!queue.drop_unsent(), "all of it has begun");
             queue.push(BINARY, b"small");
@@ -362,7 +398,7 @@ mod tests {
             queue.push(BINARY, b"small");
             assert!(queue.drop_unsent());
             assert_eq!((queue.len(), queue.is_empty()), (left, false));
-            while queue.next_piece(&mut piece) {
+            while queue.next_masked(&mut piece) {
                 wire.extend_from_slice(&piece.bytes);
             }
             assert_eq!((parse(&wire), queue.len()), (vec![(2, vec![7; 2 * PIECE])], 0));
@@ -376,11 +412,11 @@ mod tests {
         queue.push_large(BINARY, large.clone().into());
         queue.push(BINARY, b"after");
         let (mut wire, mut piece) = (Vec::new(), Piece::default());
-        assert!(queue.next_piece(&mut piece));
+        assert!(queue.next_masked(&mut piece));
         wire.append(&mut piece.bytes);
         queue.add_pong(b"first");
         queue.add_pong(b"latest");
-        while queue.next_piece(&mut piece) {
+        while queue.next_masked(&mut piece) {
             wire.append(&mut piece.bytes);
         }
         let pongs = [(10, b"first".to_vec()), (10, b"latest".to_vec())];
@@ -409,7 +445,7 @@ mod tests {
         );
         queue.add_pong(b"late");
         queue.set_close(Bytes::new());
-        assert!(!queue.next_piece(&mut Piece::default()));
+        assert!(!queue.next_masked(&mut Piece::default()));
     }
 
     #[test]
@@ -426,7 +462,7 @@ mod tests {
             assert_eq!(queue.len(), payload.len() - 99);
             queue.add_pong(b"");
             let mut piece = Piece::default();
-            while queue.next_piece(&mut piece) {
+            while queue.next_masked(&mut piece) {
                 wire.append(&mut piece.bytes);
             }
             assert_eq!(parse(&wire), [(2, payload), (10, Vec::new())]);
@@ -446,7 +482,7 @@ mod tests {
                 frame::header_len(4, role) + 4 + frame::header_len(PIECE, role) + PIECE
             );
             let (mut wire, mut piece) = (Vec::new(), Piece::default());
-            while queue.next_piece(&mut piece) {
+            while queue.next_masked(&mut piece) {
                 wire.append(&mut piece.bytes);
             }
             let mut frames = wire.as_slice();
@@ -466,7 +502,7 @@ mod tests {
         queue.push(BINARY, b"two");
         queue.push_large(BINARY, vec![0; PIECE + 1].into());
         let (mut piece, mut counts) = (Piece::default(), Vec::new());
-        while queue.next_piece(&mut piece) {
+        while queue.next_masked(&mut piece) {
             counts.push(piece.messages);
             assert_eq!(piece.messages_within(piece.bytes.len()), piece.messages);
             if counts.len() == 1 {
@@ -486,7 +522,7 @@ mod tests {
             let mut queue = Queue::default();
             queue.push_large(BINARY, vec![seed; PIECE + 1000].into());
             let mut piece = Piece::default();
-            assert!(queue.next_piece(&mut piece) && queue.next_piece(&mut piece));
+            assert!(queue.next_masked(&mut piece) && queue.next_masked(&mut piece));
             for written in 0..piece.bytes.len() {
                 assert_eq!(piece.messages_within(written), 0);
             }

@@ -73,7 +73,7 @@ fn what_one_side_encodes_the_other_decodes() {
             queue.set_close(close_payload(1000, "bye").unwrap());
             sent.push(Event::Close(1000, "bye".into()));
             let (mut wire, mut piece) = (Vec::new(), Piece::default());
-            while queue.next_piece(&mut piece) {
+            while queue.next_masked(&mut piece) {
                 wire.extend_from_slice(&piece.bytes);
             }
             for in_pieces in [false, true] {

@@ -10,7 +10,7 @@ use super::backlog::Backlog;
 use crate::dial::Cancel;
 use crate::link::sender::{State, Stats};
 use crate::link::waker::Place;
-use crate::link::writer::{Compressor, Wire, Writer};
+use crate::link::writer::{Compressor, Wire, Writer, Writing};
 use crate::message::Outgoing;
 use crate::protocol::handshake::Handshake;
 use crate::sync::thread;
@@ -60,6 +60,12 @@ impl Inner {
     /// Counts the bytes that the socket has not taken yet, frame headers included.
     pub(super) fn buffered(&self) -> usize {
         self.writer.as_ref().map_or(0, Writer::buffered)
+    }
+
+    /// Returns whether bytes wait that no thread is writing, though the socket had room.
+    pub(super) fn has_idle_bytes(&self) -> bool {
+        let idle = |writer: &Writer| matches!(writer.writing, Writing::Idle);
+        self.writer.as_ref().is_some_and(|writer| idle(writer) && writer.buffered() > 0)
     }
 
     /// Counts the bytes that wait to be sent, on this connection or the next.

@@ -272,6 +272,10 @@ impl Shared {
         }
         let (target, mut moment) = (guard.flush_target(), None);
         loop {
+            if guard.has_idle_bytes() {
+                // The thread that wrote has left the rest of a stream to the flusher.
+                guard = self.write(guard, Tail::NONE);
+            }
             match guard.flushed(&target) {
                 Flushed::Yes => return Ok(()),
                 Flushed::Never => return Err(SendError::NotConnected { message: None }),

@@ -9,7 +9,7 @@ use super::{Lock, Shared};
 use crate::deadline::after;
 use crate::error::SendError;
 use crate::link::sender::State;
-use crate::link::writer::{Tail, Writer, Writing};
+use crate::link::writer::{Tail, Writer};
 use crate::message::Outgoing;
 use crate::sync::{now, thread_local};
 
@@ -86,8 +86,8 @@ impl Shared {
             if guard.has_room(needed) {
                 return Ok(guard);
             }
-            if guard.writer.as_ref().is_some_and(|writer| matches!(writer.writing, Writing::Idle)) {
-                // What fills it is a stream that nobody has written yet.
+            if guard.has_idle_bytes() {
+                // What fills it is a stream that nobody writes just now.
                 guard = self.write(guard, Tail::NONE);
                 if guard.has_room(needed) {
                     continue;

@@ -114,6 +114,7 @@ impl Shared {
             match self.advance(&mut guard, &mut chunk, &mut tail, written, &mut pieces) {
                 None => {
                     drop(guard);
+                    chunk.mask(&mut tail);
                     written = write_guarded(&wire, &chunk);
                     guard = self.lock();
                 }
