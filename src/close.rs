@@ -70,6 +70,20 @@ pub enum ClosedBy {
 }
 
 impl Close {
+    /// Makes one that ends a run, to test an `on_close` with: clean, unless the code is 1006, which
+    /// means that no Close frame was received. The other fields can be set.
+    ///
+    /// ```
+    /// use websocket_app::{Close, ClosedBy};
+    ///
+    /// let close = Close::new(4001, "token expired", ClosedBy::Peer);
+    /// assert_eq!(close.to_string(), r#"4001 "token expired", closed by the peer"#);
+    /// ```
+    pub fn new(code: u16, reason: impl Into<String>, by: ClosedBy) -> Self {
+        let clean = code != close_code::ABNORMAL;
+        Close { code, reason: reason.into(), clean, ..Close::without_frame(by) }
+    }
+
     /// No Close frame was received.
     pub(crate) fn without_frame(by: ClosedBy) -> Self {
         Close {

@@ -322,6 +322,18 @@ impl fmt::Display for Rejection {
 }
 
 impl Rejection {
+    /// Makes one without headers and body, to test with what is done about it. Its fields can be
+    /// set.
+    pub fn new(url: impl Into<String>, status: u16) -> Self {
+        Rejection {
+            url: url.into(),
+            status,
+            headers: Headers::default(),
+            body: Vec::new(),
+            not_followed: None,
+        }
+    }
+
     /// Returns whether the body has headers of ours in it, as pages for debugging do: one of them
     /// may be a credential.
     fn repeats_the_request(&self) -> bool {

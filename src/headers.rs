@@ -28,8 +28,76 @@ impl Headers {
 
     /// Returns every name and value; a name with several values comes as often, one after the
     /// other.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    pub fn iter(&self) -> HeadersIter<'_> {
+        HeadersIter(self.0.iter())
+    }
+
+    /// Counts the values.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Returns whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Makes headers, to test with what is done about them.
+///
+/// ```
+/// use websocket_app::Headers;
+///
+/// let headers = Headers::from_iter([("Retry-After", "30")]);
+/// assert_eq!(headers.get("retry-after"), Some("30"));
+/// ```
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Headers {
+    fn from_iter<T: IntoIterator<Item = (N, V)>>(fields: T) -> Self {
+        let field = |(name, value): (N, V)| (name.into().to_ascii_lowercase(), value.into());
+        Headers(fields.into_iter().map(field).collect())
+    }
+}
+
+impl<'a> IntoIterator for &'a Headers {
+    type Item = (&'a str, &'a str);
+    type IntoIter = HeadersIter<'a>;
+
+    fn into_iter(self) -> HeadersIter<'a> {
+        self.iter()
+    }
+}
+
+impl IntoIterator for Headers {
+    type Item = (String, String);
+    type IntoIter = std::vec::IntoIter<(String, String)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+/// The names and values of [`Headers`]: from [`Headers::iter`].
+#[derive(Clone)]
+pub struct HeadersIter<'a>(std::slice::Iter<'a, (String, String)>);
+
+impl<'a> Iterator for HeadersIter<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl ExactSizeIterator for HeadersIter<'_> {}
+
+/// Shows what is left, as [`Headers`] does.
+impl fmt::Debug for HeadersIter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.clone().map(|(name, value)| (name, shown(name, value)))).finish()
     }
 }
 
@@ -53,16 +121,14 @@ const HARMLESS: [&str; 14] = [
     "Via",
 ];
 
+fn shown<'a>(name: &str, value: &'a str) -> &'a str {
+    let harmless = HARMLESS.iter().any(|harmless| harmless.eq_ignore_ascii_case(name));
+    if harmless { value } else { "…" }
+}
+
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let may_be_shown =
-            |name: &str| HARMLESS.iter().any(|harmless| harmless.eq_ignore_ascii_case(name));
-        f.debug_map()
-            .entries(
-                self.iter()
-                    .map(|(name, value)| (name, if may_be_shown(name) { value } else { "…" })),
-            )
-            .finish()
+        self.iter().fmt(f)
     }
 }
 

@@ -283,7 +283,7 @@ pub use deflate::Deflate;
 pub use error::{
     Error, InvalidInput, LimitError, Phase, ProtocolError, ProxyRefusal, Rejection, SendError,
 };
-pub use headers::Headers;
+pub use headers::{Headers, HeadersIter};
 pub use link::{Sender, State, Stats};
 pub use message::{Fragment, Message, Outgoing, OwnedMessage};
 pub use protocol::handshake::Handshake;

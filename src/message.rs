@@ -17,6 +17,7 @@ use bytes::Bytes;
 /// use websocket_app::Message;
 ///
 /// let message = Message::Text("tick");
+/// assert_eq!(message, "tick");
 /// assert_eq!(message.to_string(), "tick");
 /// assert_eq!(message.as_bytes(), b"tick");
 /// ```
@@ -126,6 +127,7 @@ impl fmt::Debug for Outline {
 /// let kept = Message::Binary(&[1, 2]).into_owned();
 /// assert_eq!(kept, OwnedMessage::Binary(vec![1, 2]));
 /// assert_eq!(kept.as_message(), Message::Binary(&[1, 2]));
+/// assert_eq!(OwnedMessage::from("tick"), "tick");
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum OwnedMessage {
@@ -159,6 +161,26 @@ impl OwnedMessage {
         }
     }
 
+    /// Returns the text, or `None` for a binary message.
+    pub fn as_text(&self) -> Option<&str> {
+        self.as_message().as_text()
+    }
+
+    /// Returns the payload's bytes, whichever kind it is.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.as_message().as_bytes()
+    }
+
+    /// Counts the payload's bytes.
+    pub fn len(&self) -> usize {
+        self.as_bytes().len()
+    }
+
+    /// Returns whether the payload is empty, which is a valid message.
+    pub fn is_empty(&self) -> bool {
+        self.as_bytes().is_empty()
+    }
+
     /// Returns the payload's bytes, whichever kind it is.
     pub fn into_bytes(self) -> Vec<u8> {
         match self {
@@ -189,10 +211,93 @@ impl fmt::Debug for OwnedMessage {
     }
 }
 
+impl<'a> From<&'a str> for Message<'a> {
+    fn from(text: &'a str) -> Self {
+        Message::Text(text)
+    }
+}
+
+impl<'a> From<&'a [u8]> for Message<'a> {
+    fn from(data: &'a [u8]) -> Self {
+        Message::Binary(data)
+    }
+}
+
+impl<'a> From<&'a OwnedMessage> for Message<'a> {
+    fn from(message: &'a OwnedMessage) -> Self {
+        message.as_message()
+    }
+}
+
+impl From<Message<'_>> for OwnedMessage {
+    fn from(message: Message<'_>) -> Self {
+        message.into_owned()
+    }
+}
+
+impl From<&str> for OwnedMessage {
+    fn from(text: &str) -> Self {
+        OwnedMessage::Text(text.to_owned())
+    }
+}
+
+impl From<String> for OwnedMessage {
+    fn from(text: String) -> Self {
+        OwnedMessage::Text(text)
+    }
+}
+
+impl From<&[u8]> for OwnedMessage {
+    fn from(data: &[u8]) -> Self {
+        OwnedMessage::Binary(data.to_owned())
+    }
+}
+
+impl From<Vec<u8>> for OwnedMessage {
+    fn from(data: Vec<u8>) -> Self {
+        OwnedMessage::Binary(data)
+    }
+}
+
 impl PartialEq<Message<'_>> for OwnedMessage {
     fn eq(&self, other: &Message<'_>) -> bool {
         self.as_message() == *other
     }
+}
+
+impl PartialEq<OwnedMessage> for Message<'_> {
+    fn eq(&self, other: &OwnedMessage) -> bool {
+        *self == other.as_message()
+    }
+}
+
+/// `PartialEq` with what a payload is written as: text equals text messages only, and bytes equal
+/// binary ones only.
+macro_rules! equals {
+    ($([$($generics:tt)*] $type:ty, |$value:ident| $message:expr;)*) => {$(
+        impl<$($generics)*> PartialEq<$type> for Message<'_> {
+            fn eq(&self, $value: &$type) -> bool {
+                *self == $message
+            }
+        }
+
+        impl<$($generics)*> PartialEq<$type> for OwnedMessage {
+            fn eq(&self, $value: &$type) -> bool {
+                self.as_message() == $message
+            }
+        }
+    )*};
+}
+
+equals! {
+    [] str, |text| Message::Text(text);
+    [] &str, |text| Message::Text(text);
+    [] String, |text| Message::Text(text);
+    [] [u8], |data| Message::Binary(data);
+    [] &[u8], |data| Message::Binary(data);
+    [const N: usize] [u8; N], |data| Message::Binary(data);
+    [const N: usize] &[u8; N], |data| Message::Binary(*data);
+    [] Vec<u8>, |data| Message::Binary(data);
 }
 
 /// A piece of a message that may still be arriving, as `on_fragment` gets it.
@@ -212,7 +317,8 @@ pub struct Fragment<'a> {
 }
 
 impl<'a> Fragment<'a> {
-    pub(crate) fn new(data: Message<'a>, first: bool, last: bool) -> Self {
+    /// Makes one, to test an `on_fragment` with.
+    pub fn new(data: Message<'a>, first: bool, last: bool) -> Self {
         Fragment { data, first, last }
     }
 }
@@ -393,6 +499,22 @@ mod tests {
         );
         let sent = format!("{:?}", Outgoing::from("secret"));
         assert_eq!(sent, "Outgoing { message: Text(6 bytes), compress: true }");
+    }
+
+    #[test]
+    fn text_equals_text_and_bytes_equal_bytes() {
+        let (text, binary) = (OwnedMessage::from("12"), OwnedMessage::from(b"12".to_vec()));
+        let owned = (String::from("12"), b"12".to_vec());
+        assert!(text == "12" && text == *"12" && text == owned.0 && text != "1");
+        assert!(text != *b"12" && text != b"12" && text != b"12"[..] && text != owned.1);
+        assert!(binary == *b"12" && binary == b"12" && binary == b"12"[..] && binary != b"1");
+        assert!(binary != "12" && binary.as_message() == owned.1 && text.as_message() == "12");
+        assert!(text.as_message() == text && Message::from(&text) != binary);
+        assert_eq!((text.as_text(), binary.as_text()), (Some("12"), None));
+        assert_eq!((text.as_bytes(), binary.len()), (binary.as_bytes(), 2));
+        assert!(OwnedMessage::from(&[][..]).is_empty() && !text.is_empty());
+        assert_eq!(OwnedMessage::from(Message::from("12")), text);
+        assert_eq!(OwnedMessage::from(Message::from(&b"12"[..])), binary);
     }
 
     #[test]

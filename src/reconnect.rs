@@ -57,6 +57,17 @@ pub enum Cause<'a> {
     Close(&'a Close),
 }
 
+impl Cause<'_> {
+    /// Returns whether it may get better by itself: what decides where
+    /// [`retry_if`](Reconnect::retry_if) does not. [`Reconnect`] has the list.
+    pub fn is_temporary(self) -> bool {
+        match self {
+            Cause::Error(error) => may_get_better(error),
+            Cause::Close(_) => true,
+        }
+    }
+}
+
 impl Reconnect {
     /// Tries again after the same time each time. Many clients that lost the same server come back
     /// at once with this: [`exponential`](Self::exponential) does not.
@@ -95,6 +106,17 @@ impl Reconnect {
 
     /// Decides for each cause whether to try again, in place of the default list. Called on the
     /// app's event loop, so it must not block. A panic in it ends the run.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use websocket_app::{Cause, Reconnect};
+    ///
+    /// // The default, but not where the server says that the token has expired.
+    /// Reconnect::fixed(Duration::from_secs(5)).retry_if(|cause| {
+    ///     let expired = matches!(cause, Cause::Close(close) if close.code == 4001);
+    ///     cause.is_temporary() && !expired
+    /// });
+    /// ```
     pub fn retry_if(mut self, decide: impl Fn(Cause<'_>) -> bool + Send + Sync + 'static) -> Self {
         self.retry_if = Some(Arc::new(decide));
         self
@@ -121,8 +143,7 @@ impl Reconnect {
         match (&self.retry_if, cause) {
             (Some(decide), cause) => catch_unwind(AssertUnwindSafe(|| decide(cause)))
                 .map_err(|_| Error::Panicked("retry_if".into())),
-            (None, Cause::Error(error)) => Ok(may_get_better(error)),
-            (None, Cause::Close(_)) => Ok(true),
+            (None, cause) => Ok(cause.is_temporary()),
         }
     }
 

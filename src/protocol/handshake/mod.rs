@@ -48,6 +48,21 @@ pub struct Handshake {
 }
 
 impl Handshake {
+    /// Makes one without addresses from the headers of a response, to test with what is done about
+    /// it.
+    pub fn new(headers: Headers) -> Self {
+        let value = |name| headers.get(name).map(str::to_owned);
+        Handshake {
+            status: 101,
+            subprotocol: value("sec-websocket-protocol"),
+            extensions: value("sec-websocket-extensions"),
+            compression: None,
+            local_addr: None,
+            peer_addr: None,
+            headers,
+        }
+    }
+
     pub(crate) fn compression(&self) -> Option<NegotiatedDeflate> {
         self.compression
     }

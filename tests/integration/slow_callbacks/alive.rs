@@ -49,7 +49,7 @@ fn first_pings_are_answered() {
     });
     let app = run_with(peer.app(), move |ws, call| {
         match call {
-            Call::Message(message) if message.to_string() == WORK => {
+            Call::Message(message) if message == WORK => {
                 for _begin_and_end in 0..2 {
                     from_peer.recv_timeout(PATIENCE)?;
                 }

@@ -50,12 +50,12 @@ fn app() -> (Peer, WebSocketApp, Recorder, Receiver<ThreadId>) {
     let hook = move |ws: &Sender, call: &Call| -> Result<(), CallbackError> {
         seen.send(thread::current().id())?;
         match call {
-            Call::Message(message) if message.to_string() == WORK => {
+            Call::Message(message) if message == WORK => {
                 for _begin_and_end in 0..2 {
                     from_peer.recv_timeout(PATIENCE)?;
                 }
             }
-            Call::Message(message) if message.to_string() == "fails" => Err("as it should")?,
+            Call::Message(message) if message == "fails" => Err("as it should")?,
             Call::Message(message) => ws.send(message.as_message())?,
             _ => {}
         }
