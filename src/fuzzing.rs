@@ -225,7 +225,7 @@ impl Backoff {
     }
 
     pub fn on_attempt(&mut self) -> u32 {
-        self.course.on_attempt()
+        self.course.on_attempt(Instant::now()).number
     }
 
     pub fn on_open(&mut self, at: Duration) {

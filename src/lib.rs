@@ -287,7 +287,7 @@ pub use headers::{Headers, HeadersIter};
 pub use link::{Sender, State, Stats};
 pub use message::{Fragment, Message, Outgoing, OwnedMessage};
 pub use protocol::handshake::Handshake;
-pub use reconnect::{Cause, Reconnect};
+pub use reconnect::{Attempt, Cause, Reconnect};
 pub use tls::{TlsBackend, TlsConfig, TlsVersion};
 pub use transport::{Socket, SocketOptions, Transport};
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rand::{Rng, RngExt};
 
 use crate::close::Close;
-use crate::error::{Error, is_temporary};
+use crate::error::{Error, Rejection, is_temporary};
 
 /// The longest that a `Retry-After` is waited for: one wrong line of a proxy is not to silence a
 /// program for good.
@@ -55,6 +55,55 @@ pub enum Cause<'a> {
     Error(&'a Error),
     /// The peer closed it in order.
     Close(&'a Close),
+}
+
+/// An attempt to connect, for the closures that compute something for it:
+/// [`headers_with`](crate::WebSocketApp::headers_with) and the like.
+///
+/// ```no_run
+/// # fn new_token() -> String { String::new() }
+/// use std::time::Duration;
+/// use websocket_app::{Reconnect, WebSocketApp};
+///
+/// let mut token = new_token();
+/// WebSocketApp::new("wss://feed.example/")
+///     .reconnect(Reconnect::fixed(Duration::from_secs(5)).retry_if(|_| true))
+///     .headers_with(move |attempt| {
+///         if attempt.rejection().is_some_and(|rejection| rejection.status == 401) {
+///             token = new_token();
+///         }
+///         vec![("Authorization".to_owned(), format!("Bearer {token}"))]
+///     })
+///     .run_forever()?;
+/// # Ok::<(), websocket_app::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// Counted from 1 since the last lasting connection.
+    pub number: u32,
+    /// How long ago the last connection was lost; `None` where there was none yet, or another was
+    /// asked for.
+    pub since_loss: Option<Duration>,
+    /// Why the attempt before this one failed, or the connection before it was lost; `None` for the
+    /// first, and where the peer closed in order.
+    pub last_error: Option<Error>,
+}
+
+impl Attempt {
+    /// Makes the first of a run, to test a closure with. Its fields can be set.
+    #[expect(clippy::new_without_default, reason = "no attempt is the default")]
+    pub fn new() -> Self {
+        Attempt { number: 1, since_loss: None, last_error: None }
+    }
+
+    /// Returns the server's refusal, if that is why the attempt before this one failed.
+    pub fn rejection(&self) -> Option<&Rejection> {
+        match &self.last_error {
+            Some(Error::Rejected(rejection)) => Some(rejection),
+            _ => None,
+        }
+    }
 }
 
 impl Cause<'_> {
@@ -184,6 +233,8 @@ pub(crate) struct Backoff {
     policy: Option<Reconnect>,
     attempts: u32,
     opened: Option<Instant>,
+    lost: Option<Instant>,
+    last_error: Option<Error>,
 }
 
 /// The next attempt: when, and which one it is.
@@ -195,21 +246,25 @@ pub(crate) struct Retry {
 
 impl Backoff {
     pub(crate) fn new(policy: Option<Reconnect>) -> Self {
-        Backoff { policy, attempts: 0, opened: None }
+        Backoff { policy, attempts: 0, opened: None, lost: None, last_error: None }
     }
 
     pub(crate) fn is_on(&self) -> bool {
         self.policy.is_some()
     }
 
-    /// An attempt begins; returns its number, counted from 1 since the last lasting connection.
-    pub(crate) fn on_attempt(&mut self) -> u32 {
+    /// An attempt begins.
+    pub(crate) fn on_attempt(&mut self, now: Instant) -> Attempt {
         self.attempts = self.attempts.saturating_add(1);
-        self.attempts
+        Attempt {
+            number: self.attempts,
+            since_loss: self.lost.map(|lost| now.saturating_duration_since(lost)),
+            last_error: self.last_error.clone(),
+        }
     }
 
     pub(crate) fn on_open(&mut self, now: Instant) {
-        self.opened = Some(now);
+        (self.opened, self.lost, self.last_error) = (Some(now), None, None);
     }
 
     /// A connection has ended, or an attempt failed. `None` is to give up; an error is the policy's
@@ -221,12 +276,15 @@ impl Backoff {
         rng: &mut impl Rng,
     ) -> Result<Option<Retry>, Error> {
         let Some(policy) = &self.policy else { return Ok(None) };
-        if self
-            .opened
-            .take()
-            .is_some_and(|opened| now.saturating_duration_since(opened) >= policy.reset_after)
-        {
-            self.attempts = 0;
+        self.last_error = match cause {
+            Cause::Error(error) => Some(error.clone()),
+            Cause::Close(_) => None,
+        };
+        if let Some(opened) = self.opened.take() {
+            self.lost = Some(now);
+            if now.saturating_duration_since(opened) >= policy.reset_after {
+                self.attempts = 0;
+            }
         }
         if policy.max_attempts.is_some_and(|max| self.attempts >= max) || !policy.retries(cause)? {
             return Ok(None);
@@ -237,7 +295,7 @@ impl Backoff {
 
     /// The program asked for a new connection: attempts are counted from the beginning.
     pub(crate) fn on_asked(&mut self) -> Retry {
-        (self.attempts, self.opened) = (0, None);
+        (self.attempts, self.opened, self.lost, self.last_error) = (0, None, None, None);
         Retry { delay: Duration::ZERO, attempt: 1 }
     }
 }
@@ -265,7 +323,7 @@ mod tests {
 
     use super::*;
     use crate::close::ClosedBy;
-    use crate::error::{Phase, Rejection};
+    use crate::error::Phase;
     use crate::headers::Headers;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -296,7 +354,7 @@ mod tests {
         let now = Instant::now();
         let mut delays = Vec::new();
         for number in 1..=10 {
-            assert_eq!(backoff.on_attempt(), number);
+            assert_eq!(backoff.on_attempt(now).number, number);
             let Some(retry) = backoff.on_end(Cause::Error(error), now, &mut rng).unwrap() else {
                 break;
             };
@@ -401,7 +459,7 @@ mod tests {
         let closed = Close::without_frame(ClosedBy::Peer);
         let mut now = Instant::now();
         let mut live = |backoff: &mut Backoff, uptime: Duration| {
-            backoff.on_attempt();
+            backoff.on_attempt(now);
             backoff.on_open(now);
             now += uptime;
             backoff.on_end(Cause::Close(&closed), now, &mut rng).unwrap().map(|retry| retry.attempt)

@@ -7,7 +7,13 @@ use crate::link::Sender;
 use crate::message::{Fragment, Message};
 
 /// What a closure may return: nothing, or a `Result` whose error goes to `on_error`, so that `?`
-/// works inside.
+/// works inside. One that never returns may do that too.
+///
+/// ```
+/// use websocket_app::WebSocketApp;
+///
+/// WebSocketApp::new("wss://feed.example/").on_close(|_ws, _close| std::process::exit(0));
+/// ```
 pub trait CallbackResult: sealed::Sealed {
     #[doc(hidden)]
     fn into_result(self) -> Result<(), CallbackError>;
@@ -16,6 +22,12 @@ pub trait CallbackResult: sealed::Sealed {
 impl CallbackResult for () {
     fn into_result(self) -> Result<(), CallbackError> {
         Ok(())
+    }
+}
+
+impl CallbackResult for Never {
+    fn into_result(self) -> Result<(), CallbackError> {
+        self
     }
 }
 
@@ -50,9 +62,20 @@ mod sealed_renewal {
     impl<T, E> Sealed<T> for Result<T, E> {}
 }
 
+/// `!`, which cannot be written here otherwise before it is stable.
+type Never = <fn() -> ! as sealed::Function>::Returned;
+
 mod sealed {
+    pub trait Function {
+        type Returned;
+    }
+    impl<R> Function for fn() -> R {
+        type Returned = R;
+    }
+
     pub trait Sealed {}
     impl Sealed for () {}
+    impl Sealed for super::Never {}
     impl<E> Sealed for Result<(), E> {}
 }
 

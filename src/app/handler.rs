@@ -41,6 +41,30 @@ pub type CallbackError = Box<dyn StdError + Send + Sync>;
 /// WebSocketApp::with_handler("wss://echo.example/", Counter::default()).run_forever()?;
 /// # Ok::<(), websocket_app::Error>(())
 /// ```
+///
+/// To test one, call its methods: a [`Sender`] comes with any app, which need not run, and all that
+/// callbacks get can be made.
+///
+/// ```
+/// # use websocket_app::{CallbackError, Handler, Sender};
+/// use websocket_app::{Close, ClosedBy, WebSocketApp};
+///
+/// #[derive(Default)]
+/// struct Losses(u32);
+///
+/// impl Handler for Losses {
+///     fn on_close(&mut self, _ws: &Sender, close: &Close) -> Result<(), CallbackError> {
+///         self.0 += u32::from(close.by == ClosedBy::Lost);
+///         Ok(())
+///     }
+/// }
+///
+/// let (mut losses, ws) = (Losses::default(), WebSocketApp::new("ws://test.example/").sender());
+/// losses.on_close(&ws, &Close::new(1006, "", ClosedBy::Lost))?;
+/// losses.on_close(&ws, &Close::new(1000, "bye", ClosedBy::Peer))?;
+/// assert_eq!(losses.0, 1);
+/// # Ok::<(), CallbackError>(())
+/// ```
 #[allow(unused_variables)]
 pub trait Handler: Send + 'static {
     /// The connection is open.

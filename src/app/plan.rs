@@ -9,12 +9,12 @@ use crate::config::{Config, ConnectionOptions};
 use crate::dial::{Cancel, Connected, Failure, Target, connect};
 use crate::error::Error;
 use crate::panics;
-use crate::reconnect::Reconnect;
+use crate::reconnect::{Attempt, Reconnect};
 
-/// Computes something from the number of the attempt.
-pub(crate) type Renew<T> = Box<dyn FnMut(u32) -> Result<T, CallbackError> + Send>;
+/// Computes something for an attempt.
+pub(crate) type Renew<T> = Box<dyn FnMut(&Attempt) -> Result<T, CallbackError> + Send>;
 
-/// What an attempt may compute anew from its number: tokens expire.
+/// What may be computed anew for each attempt: tokens expire.
 #[derive(Default)]
 pub(crate) struct Renewal {
     pub(crate) url: Option<Renew<String>>,
@@ -69,7 +69,7 @@ impl ConnectPlan {
     }
 
     /// Connects: blocks up to `connect_timeout`, or until cancelled.
-    pub(super) fn connect(&self, attempt: u32, cancel: &Cancel) -> Result<Connected, Failure> {
+    pub(super) fn connect(&self, attempt: &Attempt, cancel: &Cancel) -> Result<Connected, Failure> {
         let target = match &self.per_attempt {
             None => Arc::clone(&self.target),
             Some(per_attempt) => Arc::new(per_attempt.target(attempt)?),
@@ -79,7 +79,7 @@ impl ConnectPlan {
 }
 
 impl PerAttempt {
-    fn target(&self, attempt: u32) -> Result<Target, Error> {
+    fn target(&self, attempt: &Attempt) -> Result<Target, Error> {
         let mut renewal = self.renewal.lock().unwrap_or_else(PoisonError::into_inner);
         let computed = panics::guarded(|| -> Result<_, CallbackError> {
             let (mut url, mut config) = (self.url.clone(), self.config.clone());

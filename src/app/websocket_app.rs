@@ -19,7 +19,7 @@ use crate::link::{Sender, Shared};
 use crate::message::{Fragment, Message};
 use crate::promise::{Promise, promise};
 use crate::reactor::{self, Running};
-use crate::reconnect::Reconnect;
+use crate::reconnect::{Attempt, Reconnect};
 
 /// A WebSocket connection described by its URL, options and callbacks, in the manner of Python's
 /// `WebSocketApp`.
@@ -247,16 +247,15 @@ impl<H: Handler> WebSocketApp<H> {
         self
     }
 
-    /// Computes the URL anew for each attempt to connect, from the attempt's number, counted from 1
-    /// since the last lasting connection. Called on the thread that connects, so it may block;
-    /// `connect_timeout` does not count it. Defaults to the URL that the app was made with, which
+    /// Computes the URL anew for each attempt to connect: see [`Attempt`] for what it is told.
+    /// Called on the thread that connects, so it may block; `connect_timeout` does not count it. Defaults to the URL that the app was made with, which
     /// must be right all the same.
     ///
     /// It may return a `Result`: an error fails the attempt, and the next is made as the policy
     /// says.
     pub fn url_with<R: RenewalResult<String>>(
         mut self,
-        mut url: impl FnMut(u32) -> R + Send + 'static,
+        mut url: impl FnMut(&Attempt) -> R + Send + 'static,
     ) -> Self {
         self.renewal.url = Some(Box::new(move |attempt| url(attempt).into_result()));
         self
@@ -267,7 +266,7 @@ impl<H: Handler> WebSocketApp<H> {
     /// none.
     pub fn headers_with<R: RenewalResult<Vec<(String, String)>>>(
         mut self,
-        mut headers: impl FnMut(u32) -> R + Send + 'static,
+        mut headers: impl FnMut(&Attempt) -> R + Send + 'static,
     ) -> Self {
         self.renewal.headers = Some(Box::new(move |attempt| headers(attempt).into_result()));
         self
@@ -277,7 +276,7 @@ impl<H: Handler> WebSocketApp<H> {
     /// does the URL. Defaults to those set with [`subprotocols`](Self::subprotocols).
     pub fn subprotocols_with<R: RenewalResult<Vec<String>>>(
         mut self,
-        mut subprotocols: impl FnMut(u32) -> R + Send + 'static,
+        mut subprotocols: impl FnMut(&Attempt) -> R + Send + 'static,
     ) -> Self {
         self.renewal.subprotocols =
             Some(Box::new(move |attempt| subprotocols(attempt).into_result()));

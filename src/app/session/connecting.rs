@@ -18,7 +18,7 @@ use crate::link::{Link, Opened, State};
 use crate::reconnect::{Cause, Retry};
 
 /// An attempt to connect, on a thread of its own.
-pub(super) struct Attempt {
+pub(super) struct Dialing {
     number: u32,
     cancel: Cancel,
     outcome: Arc<Mutex<Option<AttemptOutcome>>>,
@@ -26,7 +26,7 @@ pub(super) struct Attempt {
 
 pub(super) type AttemptOutcome = Result<Connected, Failure>;
 
-impl Attempt {
+impl Dialing {
     /// Returns what came of it, once.
     pub(super) fn take_outcome(&self) -> Option<AttemptOutcome> {
         self.outcome.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -36,26 +36,23 @@ impl Attempt {
 impl Session {
     /// Starts an attempt to connect on a thread of its own.
     pub(super) fn dial(&mut self) {
-        let attempt = Attempt {
-            number: self.backoff.on_attempt(),
-            cancel: Cancel::new(),
-            outcome: Arc::default(),
-        };
-        if !self.shared.connecting(&attempt.cancel) {
+        let attempt = self.backoff.on_attempt(Instant::now());
+        let dialing =
+            Dialing { number: attempt.number, cancel: Cancel::new(), outcome: Arc::default() };
+        if !self.shared.connecting(&dialing.cancel) {
             self.over(None, Close::without_frame(ClosedBy::Us));
             return;
         }
-        let (plan, number, cancel) =
-            (Arc::clone(&self.plan), attempt.number, attempt.cancel.clone());
-        let (outcome, place) = (Arc::clone(&attempt.outcome), self.place.clone());
+        let (plan, cancel) = (Arc::clone(&self.plan), dialing.cancel.clone());
+        let (outcome, place) = (Arc::clone(&dialing.outcome), self.place.clone());
         let thread = thread::Builder::new().name("websocket-connect".into()).spawn(move || {
-            let connected = catch_unwind(AssertUnwindSafe(|| plan.connect(number, &cancel)));
+            let connected = catch_unwind(AssertUnwindSafe(|| plan.connect(&attempt, &cancel)));
             let panicked = |_| Err(Error::Panicked("while connecting".into()).into());
             let connected = connected.unwrap_or_else(panicked);
             *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(connected);
             place.wake();
         });
-        self.phase = SessionPhase::Connecting(attempt);
+        self.phase = SessionPhase::Connecting(dialing);
         if let Err(source) = thread {
             self.attempt_failed(Error::system("a thread to connect on", source));
         }
@@ -101,7 +98,7 @@ impl Session {
     }
 
     fn attempt_failed(&mut self, error: Error) {
-        let SessionPhase::Connecting(Attempt { number, .. }) = self.phase else { return };
+        let SessionPhase::Connecting(Dialing { number, .. }) = self.phase else { return };
         self.shared.disconnected(State::Waiting);
         let retry = self.retry(Cause::Error(&error));
         let error = match self.backoff.is_on() {
@@ -184,8 +181,8 @@ impl Session {
 
     /// The end of the run, where `on_error` has heard of a violation before.
     fn over_with(&mut self, violation: Option<Error>, error: Option<Error>, close: Close) {
-        if let SessionPhase::Connecting(attempt) = &self.phase {
-            attempt.cancel.cancel();
+        if let SessionPhase::Connecting(dialing) = &self.phase {
+            dialing.cancel.cancel();
         }
         self.shared.disconnected(State::Closed);
         self.stop_ticks();

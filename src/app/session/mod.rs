@@ -33,7 +33,7 @@ use crate::protocol::End;
 use crate::reactor::Driver;
 use crate::reconnect::Backoff;
 use calls::Calls;
-use connecting::Attempt;
+use connecting::Dialing;
 
 /// An app that is to be run, and where its result goes.
 pub(crate) struct Start {
@@ -73,8 +73,8 @@ struct Tick {
 }
 
 enum SessionPhase {
-    /// A thread of its own is at it; it leaves what came of it in the attempt, and wakes the loop.
-    Connecting(Attempt),
+    /// A thread of its own is at it; it leaves what came of it there, and wakes the loop.
+    Connecting(Dialing),
     Open(Box<Link>),
     /// For the next attempt.
     Waiting {
@@ -124,8 +124,8 @@ impl Driver for Session {
 
     /// A thread wants something, or an attempt to connect has come to its end.
     fn on_wake(&mut self, registry: &Registry) {
-        if let SessionPhase::Connecting(attempt) = &self.phase
-            && let Some(outcome) = attempt.take_outcome()
+        if let SessionPhase::Connecting(dialing) = &self.phase
+            && let Some(outcome) = dialing.take_outcome()
         {
             self.attempted(outcome, registry);
         }

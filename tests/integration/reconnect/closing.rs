@@ -97,7 +97,9 @@ fn while_the_next_attempt_connects_by_tcp() {
         let silent = FullBacklog::new();
         let peer = Peer::start(lost_once);
         let (open, nowhere) = (peer.url(), silent.url());
-        let url = move |attempt| if attempt == 1 { open.clone() } else { nowhere.clone() };
+        let url = move |attempt: &websocket_app::Attempt| {
+            if attempt.number == 1 { open.clone() } else { nowhere.clone() }
+        };
         let app = run(peer.app().reconnect(soon()).connect_timeout(LONG).url_with(url));
         is_lost(&app);
         wait_until("it connects", || app.sender.state() == State::Connecting);

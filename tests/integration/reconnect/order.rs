@@ -100,7 +100,7 @@ fn every_failed_attempt_is_told_with_its_number_and_the_first_connection_is_open
     });
     let (refused, open) = (nobody.url(), peer.url());
     let app = run(WebSocketApp::new(peer.url()).reconnect(soon()).url_with(move |attempt| {
-        if matches!(attempt, 3 | 6) { open.clone() } else { refused.clone() }
+        if matches!(attempt.number, 3 | 6) { open.clone() } else { refused.clone() }
     }));
     for attempt in [1, 2] {
         assert_eq!(app.failed_attempt(attempt), (Some(SHORT), Failure::Network(Phase::Connect)));

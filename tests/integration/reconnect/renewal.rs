@@ -33,9 +33,11 @@ fn each_attempt_has_its_own_url_headers_and_subprotocols() {
         .reconnect(soon())
         .header("X-Fixed", "same")
         .subprotocols(["never"])
-        .url_with(move |attempt| format!("{base}feed?attempt={attempt}"))
-        .headers_with(|attempt| vec![("Authorization".into(), format!("Bearer {attempt}"))])
-        .subprotocols_with(|attempt| vec![format!("v{attempt}")]));
+        .url_with(move |attempt| format!("{base}feed?attempt={}", attempt.number))
+        .headers_with(|attempt| {
+            vec![("Authorization".into(), format!("Bearer {}", attempt.number))]
+        })
+        .subprotocols_with(|attempt| vec![format!("v{}", attempt.number)]));
     app.expect_open();
     for attempt in [2, 3] {
         app.expect_failure(Failure::Network(Phase::Open));
@@ -61,7 +63,7 @@ fn the_first_attempt_is_computed_too_without_a_policy() {
     let url = peer.url();
     let app = run(WebSocketApp::new(format!("ws://{}/", nobody.addr()))
         .url_with(move |_| url.clone())
-        .headers_with(|attempt| vec![("X-Token".into(), attempt.to_string())]));
+        .headers_with(|attempt| vec![("X-Token".into(), attempt.number.to_string())]));
     app.expect_open();
     end(app);
     nobody.saw_nobody();
@@ -78,11 +80,54 @@ fn a_new_connection_that_was_asked_for_counts_from_one() {
             client.answer_close();
         }
     });
-    let app =
-        run(peer.app().headers_with(|attempt| vec![("X-Attempt".into(), attempt.to_string())]));
+    let app = run(peer
+        .app()
+        .headers_with(|attempt| vec![("X-Attempt".into(), attempt.number.to_string())]));
     app.expect_open();
     app.sender.reconnect();
     assert_eq!(app.close().attempt, 1);
+    app.expect_reconnect();
+    end(app);
+}
+
+#[test]
+fn an_attempt_knows_what_went_wrong_before_it() {
+    let peer = Peer::start(|listener| {
+        let mut client = listener.accept();
+        assert_eq!(client.read_request().header("X-Token"), Some("none"));
+        client.write("HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\n\r\n");
+        drop(client);
+        let mut client = listener.accept();
+        assert_eq!(client.read_request().header("X-Token"), Some("401 Bearer"));
+        let answer = client.acceptance("");
+        client.write(answer);
+        drop(client);
+        let mut client = listener.accept();
+        assert_eq!(client.read_request().header("X-Token"), Some("after a loss"));
+        let answer = client.acceptance("");
+        client.write(answer);
+        client.answer_close();
+    });
+    let policy = soon().retry_if(|_| true);
+    let app = run(peer.app().reconnect(policy).headers_with(|attempt| {
+        let token = match (attempt.rejection(), attempt.since_loss) {
+            (Some(rejection), None) => {
+                let asked = rejection.headers.get("www-authenticate").unwrap_or_default();
+                format!("{} {asked}", rejection.status)
+            }
+            (None, Some(since)) if since >= SHORT && attempt.last_error.is_some() => {
+                "after a loss".into()
+            }
+            (None, None) if attempt.number == 1 && attempt.last_error.is_none() => "none".into(),
+            _ => format!("{attempt:?}"),
+        };
+        vec![("X-Token".into(), token)]
+    }));
+    let (_, why) = app.failed_attempt(1);
+    assert!(matches!(&why, Failure::Rejected(rejection) if rejection.status == 401), "{why:?}");
+    app.expect_open();
+    app.expect_failure(Failure::Network(Phase::Open));
+    app.expect_close_for_now(lost());
     app.expect_reconnect();
     end(app);
 }
@@ -116,9 +161,9 @@ fn an_error_in_a_closure_fails_the_attempt_and_the_next_is_made() {
         client.write(answer);
         client.answer_close();
     });
-    let app = run(peer.app().reconnect(soon()).headers_with(|attempt| match attempt {
+    let app = run(peer.app().reconnect(soon()).headers_with(|attempt| match attempt.number {
         1 => Err("the token server is away"),
-        _ => Ok(vec![("X-Token".into(), attempt.to_string())]),
+        _ => Ok(vec![("X-Token".into(), attempt.number.to_string())]),
     }));
     let (retry_in, why) = app.failed_attempt(1);
     assert_eq!(retry_in, Some(SHORT));
