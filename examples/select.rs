@@ -30,7 +30,8 @@ fn run() -> Result<(), Box<dyn Error>> {
     let url = local_echo::url(env::args().nth(1))?;
 
     // At most 64 events wait; when you are slower than the server, the app stops reading.
-    let (ws, events) = WebSocketApp::new(url).events(64);
+    let events = WebSocketApp::new(url).events(64);
+    let ws = events.sender();
     let ticker = tick(Duration::from_millis(300));
     // Any channel will do: from a Ctrl-C handler, from another thread.
     let stop = after(Duration::from_secs(1));
@@ -39,7 +40,7 @@ fn run() -> Result<(), Box<dyn Error>> {
 
     loop {
         select! {
-            recv(events) -> event => match event? {
+            recv(events.receiver()) -> event => match event? {
                 Event::Open => println!("open"),
                 Event::Message(message) => println!("received: {message}"),
                 Event::Error(error) => failure = Some(error),

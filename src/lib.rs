@@ -274,8 +274,8 @@ mod tls;
 mod transport;
 
 pub use app::{
-    AppHandle, CallbackError, CallbackResult, Callbacks, Event, EventLoop, Handler, RenewalResult,
-    WebSocketApp,
+    AppHandle, CallbackError, CallbackResult, Callbacks, Event, EventLoop, EventOptions, Events,
+    Handler, RenewalResult, WebSocketApp,
 };
 pub use client::{WebSocket, WebSocketBuilder};
 pub use close::{Close, ClosedBy, close_code};

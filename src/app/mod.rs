@@ -18,7 +18,7 @@ mod options;
 
 pub use callbacks::{CallbackResult, Callbacks, RenewalResult};
 pub use event_loop::EventLoop;
-pub use events::Event;
+pub use events::{Event, EventOptions, Events};
 pub use handle::AppHandle;
 pub use handler::{CallbackError, Handler};
 pub use websocket_app::WebSocketApp;

@@ -3,11 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::Receiver;
-
 use super::callbacks::{CallbackResult, Callbacks, RenewalResult};
 use super::dispatch::{Dispatcher, Periodic};
-use super::events::{self, Event};
+use super::events::{self, EventOptions, Events};
 use super::handle::{self, AppHandle};
 use super::handler::Handler;
 use super::plan::{ConnectPlan, Renewal};
@@ -147,18 +145,20 @@ impl WebSocketApp {
         self
     }
 
-    /// Runs the app on a thread of its own and gives what happens as [`Event`]s in a channel, for
-    /// `select!` and loops.
+    /// Runs the app on a thread of its own and gives what happens as [`Event`](crate::Event)s in a
+    /// channel, for `select!` and loops: so many at a time, or as [`EventOptions`] say.
     ///
-    /// The channel holds `capacity` events; while it is full the app waits, and what arrives waits
-    /// with it, up to `max_receive_buffer`. The last event is an [`Event::Close`]; then the channel
-    /// is disconnected. A bad URL or option is an [`Event::Error`] before that. When the receiver
-    /// is dropped, the connection is closed at the next event. Callbacks set before are not called.
+    /// While the channel is full the app waits, and what arrives waits with it, up to
+    /// `max_receive_buffer`. The last event is an [`Event::Close`](crate::Event::Close); then the
+    /// channel is disconnected. A bad URL or option is an [`Event::Error`](crate::Event::Error)
+    /// before that. When the [`Events`] are dropped, the connection is closed at the next event.
+    /// Callbacks set before are not called.
     ///
     /// ```no_run
     /// use websocket_app::{Event, WebSocketApp};
     ///
-    /// let (ws, events) = WebSocketApp::new("wss://echo.example/").events(100);
+    /// let events = WebSocketApp::new("wss://echo.example/").events(100);
+    /// let ws = events.sender();
     /// for event in events {
     ///     match event {
     ///         Event::Open => ws.send("hello")?,
@@ -168,8 +168,8 @@ impl WebSocketApp {
     /// }
     /// # Ok::<(), websocket_app::Error>(())
     /// ```
-    pub fn events(self, capacity: usize) -> (Sender, Receiver<Event>) {
-        events::run(self, capacity)
+    pub fn events(self, options: impl Into<EventOptions>) -> Events {
+        events::run(self, options.into())
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, never, select, tick};
-use websocket_app::{ClosedBy, Event, Message, State, WebSocketApp};
+use crossbeam_channel::{RecvTimeoutError, never, select, tick};
+use websocket_app::{
+    ClosedBy, Event, EventOptions, Events, Message, OwnedMessage, State, WebSocketApp,
+};
 
 use crate::failure::{Failure, clean, ending, lost};
 use crate::frame::Frame;
@@ -23,7 +25,8 @@ fn everything_is_an_event() {
         client.expect(Frame::pong("i"));
         client.close(1000, "bye");
     });
-    let (ws, events) = peer.app().events(100);
+    let events = peer.app().events(100);
+    let ws = events.sender();
     assert!(matches!(next(&events), Event::Open));
     ws.send("hello").unwrap();
     assert!(matches!(next(&events), Event::Message(message) if message == Message::Text("a")));
@@ -43,12 +46,13 @@ fn select_waits_for_events_and_other_channels_alike() {
         client.send(Frame::text("tock"));
         client.answer_close();
     });
-    let (ws, events) = peer.app().events(10);
+    let events = peer.app().events(10);
+    let ws = events.sender();
     let (mut ticker, mut seen) = (never(), Vec::new());
     let deadline = crossbeam_channel::after(PATIENCE);
     loop {
         select! {
-            recv(events) -> event => match event {
+            recv(events.receiver()) -> event => match event {
                 Ok(Event::Open) => ticker = tick(Duration::from_millis(1)),
                 Ok(Event::Message(message)) => {
                     seen.push(message.to_string());
@@ -76,12 +80,12 @@ fn a_full_channel_makes_the_app_wait_and_nothing_is_lost() {
             (0..1000).for_each(|i| client.send(Frame::text(i.to_string())));
             client.close(1000, "");
         });
-        let (_ws, events) = peer.app().events(capacity);
+        let events = peer.app().events(capacity);
         assert!(matches!(next(&events), Event::Open));
         for i in 0..1000 {
             let Event::Message(message) = next(&events) else { panic!("message {i} is missing") };
             assert_eq!(message.to_string(), i.to_string());
-            assert!(events.len() <= capacity);
+            assert!(events.receiver().len() <= capacity);
         }
         assert!(matches!(next(&events), Event::Close(_)));
         is_over(&events);
@@ -98,7 +102,8 @@ fn an_app_whose_receiver_is_dropped_closes() {
         client.send(Frame::text("nobody listens"));
         client.answer_close();
     });
-    let (ws, events) = peer.app().events(1);
+    let events = peer.app().events(1);
+    let ws = events.sender();
     assert!(matches!(next(&events), Event::Open));
     drop(events);
     dropped.open();
@@ -117,16 +122,72 @@ fn an_app_that_waits_for_room_closes_when_the_receiver_is_dropped() {
         all.open();
         client.answer_close();
     });
-    let (_ws, events) = peer.app().events(0);
+    let events = peer.app().events(0);
     assert!(matches!(next(&events), Event::Open));
     sent.wait();
     drop(events);
 }
 
 #[test]
+fn a_program_that_sleeps_is_woken_behind_each_event_and_takes_all_there_is() {
+    let peer = Peer::start(|listener| {
+        let mut client = listener.open();
+        (0..100).for_each(|i| client.send(Frame::text(i.to_string())));
+        client.answer_close();
+    });
+    let (wake, woken) = crossbeam_channel::unbounded();
+    // With less than one there would be nothing to take when the program is woken.
+    let options = EventOptions::new(0).wake_with(move || wake.send(()).unwrap_or_default());
+    let events = peer.app().events(options);
+    let (mut seen, mut wakes) = (Vec::new(), 0);
+    while woken.recv_timeout(PATIENCE).is_ok() {
+        wakes += 1;
+        while let Some(event) = events.try_recv() {
+            match event {
+                Event::Message(message) => seen.push(message),
+                Event::Close(close) => assert_eq!(ending(&close), clean(ClosedBy::Us, 1000, "")),
+                Event::Open => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        if seen.len() == 100 {
+            events.close();
+        }
+    }
+    assert!((0..100).map(|i| OwnedMessage::from(i.to_string())).eq(seen));
+    assert_eq!(wakes, 102, "open, the messages, and the close");
+    assert_eq!(ending(&within("join", || events.join()).unwrap()), clean(ClosedBy::Us, 1000, ""));
+}
+
+#[test]
+fn a_message_may_come_in_pieces() {
+    let peer = Peer::start(|listener| {
+        let mut client = listener.open();
+        client.send(Frame::text("one ").unfinished());
+        client.send(Frame::continuation("two"));
+        client.close(1000, "");
+    });
+    let events = peer.app().events(EventOptions::new(1).fragments(true));
+    assert!(matches!(next(&events), Event::Open));
+    let (mut whole, mut begun) = (String::new(), false);
+    loop {
+        let Event::Fragment { data, first, last } = next(&events) else { panic!("pieces only") };
+        assert_eq!(first, !begun);
+        begun = true;
+        whole += data.as_text().unwrap();
+        if last {
+            break;
+        }
+    }
+    assert_eq!(whole, "one two");
+    assert!(matches!(next(&events), Event::Close(_)));
+    is_over(&events);
+}
+
+#[test]
 fn what_goes_wrong_is_an_event_before_the_close() {
     let nobody = RefusedPort::new();
-    let (_ws, events) = WebSocketApp::new(nobody.url()).events(0);
+    let events = WebSocketApp::new(nobody.url()).events(0);
     let Event::Error(error) = next(&events) else { panic!("it is refused") };
     assert!(matches!(Failure::from(error), Failure::Network(_)));
     let Event::Close(close) = next(&events) else { panic!("a close is all there is to come") };
@@ -142,13 +203,15 @@ fn a_wrong_url_or_option_is_an_event_too() {
         WebSocketApp::new(url.replace("ws:", "http:")),
         WebSocketApp::new(url).header("Bad Name", "x"),
     ] {
-        let (ws, events) = within("events", || app.events(0));
+        let events = within("events", || app.events(0));
         let Event::Error(error) = next(&events) else { panic!("it is wrong") };
         assert!(matches!(Failure::from(error), Failure::Invalid(..)));
         let Event::Close(close) = next(&events) else { panic!("a close is all there is to come") };
         assert_eq!(ending(&close), lost());
         is_over(&events);
+        let ws = events.sender();
         assert_eq!(ws.state(), State::Closed);
+        assert!(within("join", || events.join()).is_err());
     }
     nobody.saw_nobody();
 }
@@ -233,13 +296,13 @@ fn a_spawned_app_runs_on_when_its_handle_is_dropped() {
     calls.expect_close(clean(ClosedBy::Peer, 1000, ""));
 }
 
-fn next(events: &Receiver<Event>) -> Event {
+fn next(events: &Events) -> Event {
     events.recv_timeout(PATIENCE).expect("an event comes in time")
 }
 
 /// After the last close the channel is disconnected.
-fn is_over(events: &Receiver<Event>) {
-    match events.recv_timeout(PATIENCE) {
+fn is_over(events: &Events) {
+    match events.receiver().recv_timeout(PATIENCE) {
         Err(RecvTimeoutError::Disconnected) => {}
         other => panic!("nothing comes after the last close: {other:?}"),
     }
