@@ -108,6 +108,8 @@ pub(crate) fn answer<'a>(
                 compression: accepted.compression,
                 local_addr: None,
                 peer_addr: None,
+                url: "ws://peer:1/".into(),
+                tls: None,
             };
             (Answer::Open(handshake, leftover), rest)
         }

@@ -99,8 +99,10 @@ fn open(target: &Target, waiter: &mut Waiter<'_>) -> Result<Connected, Failure> 
     log::debug!(target: LOG, "connecting to {}", target.url());
     let mut stream = reach::reach(target, waiter)?;
     log::debug!(target: LOG, "{}: connected", target.peer());
+    let mut tls = None;
     if let Some(connector) = &target.tls {
-        stream = connector.handshake(stream, waiter)?;
+        let (secured, negotiated) = connector.handshake(stream, waiter)?;
+        (stream, tls) = (secured, Some(Box::new(negotiated)));
     }
     let upgraded = upgrade::upgrade(target, &stream, waiter)?;
     let (local_addr, peer_addr) = stream.addresses();
@@ -116,6 +118,8 @@ fn open(target: &Target, waiter: &mut Waiter<'_>) -> Result<Connected, Failure> 
         compression: upgraded.accepted.compression,
         local_addr,
         peer_addr,
+        url: target.url().into(),
+        tls,
     };
     Ok(Connected { stream, leftover: upgraded.leftover, handshake, peer: target.peer().into() })
 }

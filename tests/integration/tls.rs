@@ -49,6 +49,11 @@ impl Certificate {
         &self.pem
     }
 
+    #[cfg(feature = "__tls")]
+    pub(crate) fn der(&self) -> Vec<u8> {
+        native_tls::Certificate::from_pem(self.pem.as_bytes()).unwrap().to_der().unwrap()
+    }
+
     /// What a server does with it.
     pub(crate) fn secure(&self) -> Secure {
         let identity = Identity::from_pkcs8(self.pem.as_bytes(), self.key.as_bytes()).unwrap();

@@ -181,7 +181,7 @@ impl Proxy {
     ) -> Result<Stream, Failure> {
         let stream = tcp::connect(addresses, options, waiter)?;
         match &self.tls {
-            Some(connector) => connector.handshake(stream, waiter),
+            Some(connector) => Ok(connector.handshake(stream, waiter)?.0),
             None => Ok(stream),
         }
     }

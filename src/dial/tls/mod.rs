@@ -34,6 +34,7 @@ use url::Host;
 
 use super::waiter::{Failure, Waiter};
 use crate::error::{Error, Phase};
+use crate::protocol::handshake::Negotiated;
 use crate::tls::{TlsBackend, TlsConfig};
 use crate::transport::Stream;
 #[cfg(feature = "native-tls")]
@@ -68,7 +69,7 @@ impl Connector {
         &self,
         below: Stream,
         waiter: &mut Waiter<'_>,
-    ) -> Result<Stream, Failure> {
+    ) -> Result<(Stream, Negotiated), Failure> {
         let refused = |error: TlsFailure, waiter: &Waiter<'_>| error.of(waiter.peer().into());
         let (mut incoming, mut outgoing) = (CiphertextIn::default(), CiphertextOut::default());
         incoming.borrow_buffer();
@@ -92,9 +93,12 @@ impl Connector {
             incoming.filled(n);
             first_byte = first_byte.or(incoming.waiting().first().copied());
         };
-        self.pins.check(session.peer_certificate()).map_err(|error| refused(error, waiter))?;
+        let negotiated = session.negotiated();
+        let certificate = negotiated.certificate.as_deref();
+        self.pins.check(certificate).map_err(|error| refused(error, waiter))?;
         waiter.retry(Phase::Tls, || outgoing.flush(|bytes| below.write(bytes)))?;
-        Ok(Stream::tls(Layer::new(below, waiter.peer(), session, incoming, outgoing)))
+        let layer = Layer::new(below, waiter.peer(), session, incoming, outgoing);
+        Ok((Stream::tls(layer), negotiated))
     }
 }
 

@@ -5,6 +5,7 @@ use url::Host;
 
 use super::waiter::{Failure, Waiter};
 use crate::error::Error;
+use crate::protocol::handshake::Negotiated;
 use crate::tls::TlsConfig;
 use crate::transport::Stream;
 
@@ -22,7 +23,7 @@ impl Connector {
         &self,
         _below: Stream,
         _waiter: &mut Waiter<'_>,
-    ) -> Result<Stream, Failure> {
+    ) -> Result<(Stream, Negotiated), Failure> {
         match *self {}
     }
 }

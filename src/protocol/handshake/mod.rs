@@ -45,6 +45,19 @@ pub struct Handshake {
     pub(crate) compression: Option<NegotiatedDeflate>,
     pub(crate) local_addr: Option<SocketAddr>,
     pub(crate) peer_addr: Option<SocketAddr>,
+    pub(crate) url: String,
+    pub(crate) tls: Option<Box<Negotiated>>,
+}
+
+/// What a TLS handshake came to, as far as the library tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Negotiated {
+    /// As everybody writes it: `TLSv1.3`.
+    pub(crate) version: Option<&'static str>,
+    /// The cipher suite's name in the registry of the IANA.
+    pub(crate) cipher: Option<String>,
+    /// The peer's own certificate in DER.
+    pub(crate) certificate: Option<Vec<u8>>,
 }
 
 impl Handshake {
@@ -59,6 +72,8 @@ impl Handshake {
             compression: None,
             local_addr: None,
             peer_addr: None,
+            url: String::new(),
+            tls: None,
             headers,
         }
     }
@@ -90,6 +105,29 @@ impl Handshake {
         self.extensions.as_deref()
     }
 
+    /// Returns the URL that was reached, behind all redirects, without user info and query, in
+    /// which credentials travel.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Returns the version of TLS, `TLSv1.2` or `TLSv1.3`; `None` without TLS and where the library
+    /// does not tell: native-tls does not, rustls does.
+    pub fn tls_version(&self) -> Option<&str> {
+        self.tls.as_ref()?.version
+    }
+
+    /// Returns the name of the cipher suite, such as `TLS_AES_256_GCM_SHA384`; `None` without TLS and
+    /// where the library does not tell: native-tls does not, rustls does.
+    pub fn tls_cipher(&self) -> Option<&str> {
+        self.tls.as_ref()?.cipher.as_deref()
+    }
+
+    /// Returns the server's own certificate in DER (RFC 5280 §4.1), or `None` without TLS.
+    pub fn peer_certificate(&self) -> Option<&[u8]> {
+        self.tls.as_ref()?.certificate.as_deref()
+    }
+
     /// Returns this end's address, or `None` if it is not TCP, or the connection was gone before it
     /// could be asked for.
     pub fn local_addr(&self) -> Option<SocketAddr> {
@@ -110,6 +148,9 @@ impl fmt::Debug for Handshake {
             .field("headers", &self.headers)
             .field("subprotocol", &self.subprotocol.as_ref().map(|_| "…"))
             .field("extensions", &self.extensions)
+            .field("url", &self.url)
+            .field("tls_version", &self.tls_version())
+            .field("tls_cipher", &self.tls_cipher())
             .field("local_addr", &self.local_addr)
             .field("peer_addr", &self.peer_addr)
             .finish_non_exhaustive()

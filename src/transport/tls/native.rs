@@ -9,6 +9,7 @@ use native_tls::{HandshakeError, MidHandshakeTlsStream, TlsConnector, TlsStream}
 
 use super::ciphertext_in::CiphertextIn;
 use super::session::{self, Decrypted, HandshakeStep, TlsFailure};
+use crate::protocol::handshake::Negotiated;
 
 /// OpenSSL takes from its socket what the next record needs; the other libraries may take whole
 /// records that they hold back.
@@ -184,8 +185,11 @@ impl session::TlsSession for NativeSession {
         self.0.get_mut().swap(incoming, outgoing);
     }
 
-    fn peer_certificate(&self) -> Option<Vec<u8>> {
-        self.0.peer_certificate().ok()??.to_der().ok()
+    /// The library says neither version nor cipher suite.
+    fn negotiated(&self) -> Negotiated {
+        let certificate = self.0.peer_certificate().ok().flatten();
+        let certificate = certificate.and_then(|certificate| certificate.to_der().ok());
+        Negotiated { certificate, ..Negotiated::default() }
     }
 }
 

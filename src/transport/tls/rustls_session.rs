@@ -7,11 +7,15 @@ use std::sync::Arc;
 use ::rustls::client::UnbufferedClientConnection;
 use ::rustls::pki_types::ServerName;
 use ::rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, InsufficientSizeError};
-use ::rustls::{AlertDescription, CertificateError, ClientConfig, Error as TlsError};
+use ::rustls::{
+    AlertDescription, CertificateError, CipherSuite, ClientConfig, Error as TlsError,
+    ProtocolVersion,
+};
 
 use super::ciphertext_in::CiphertextIn;
 use super::ciphertext_out::OVERHEAD;
 use super::session::{self, Decrypted, HandshakeStep, TlsFailure};
+use crate::protocol::handshake::Negotiated;
 
 /// The library, and what it said before anybody asked.
 struct RustlsConnection {
@@ -264,8 +268,23 @@ impl session::TlsSession for RustlsSession {
         incoming.consume(consumed);
     }
 
-    fn peer_certificate(&self) -> Option<Vec<u8>> {
-        Some(self.0.tls.peer_certificates()?.first()?.to_vec())
+    fn negotiated(&self) -> Negotiated {
+        let tls = &self.0.tls;
+        let version = match tls.protocol_version() {
+            Some(ProtocolVersion::TLSv1_2) => Some("TLSv1.2"),
+            Some(ProtocolVersion::TLSv1_3) => Some("TLSv1.3"),
+            _ => None,
+        };
+        // The library's name of a suite of TLS 1.3 says so; the registry's does not.
+        let name = |suite: CipherSuite| Some(suite.as_str()?.replace("TLS13_", "TLS_"));
+        Negotiated {
+            version,
+            cipher: tls.negotiated_cipher_suite().and_then(|suite| name(suite.suite())),
+            certificate: tls
+                .peer_certificates()
+                .and_then(|chain| chain.first())
+                .map(|certificate| certificate.to_vec()),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use super::ciphertext_in::CiphertextIn;
 use crate::error::Error;
+use crate::protocol::handshake::Negotiated;
 
 /// A handshake under way.
 pub(crate) trait TlsAttempt: Send {
@@ -55,8 +56,8 @@ pub(crate) trait TlsSession: Send {
     /// Says that nothing more will come (RFC 8446 §6.1), if that can be said.
     fn close_notify(&mut self, incoming: &mut CiphertextIn, outgoing: &mut Vec<u8>);
 
-    /// Returns the peer's own certificate in DER.
-    fn peer_certificate(&self) -> Option<Vec<u8>>;
+    /// Returns what the handshake came to, as far as the library tells.
+    fn negotiated(&self) -> Negotiated;
 }
 
 /// What a call of [`TlsSession::decrypt`] came to.

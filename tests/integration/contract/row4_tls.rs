@@ -35,6 +35,36 @@ fn a_trusted_certificate_opens() {
 }
 
 #[test]
+fn the_handshake_says_what_tls_came_to() {
+    on_each(|backend| {
+        let certificate = Certificate::new();
+        let peer = Peer::start_tls_as(&certificate, backend, |listener| {
+            listener.open().close(1000, "");
+        });
+        let url = peer.url();
+        let with_secrets = format!("{}?token=secret", url.replace("wss://", "wss://user:secret@"));
+        let app = WebSocketApp::new(with_secrets).tls(certificate.trusted().backend(backend));
+        let app = run(app);
+        app.expect_open();
+        let handshake = app.sender.handshake().unwrap();
+        assert_eq!(handshake.url(), url);
+        assert_eq!(handshake.peer_certificate(), Some(&*certificate.der()));
+        let told = (handshake.tls_version(), handshake.tls_cipher());
+        match backend {
+            // The peer's library may not have the newest.
+            TlsBackend::Rustls => assert!(
+                matches!(told, (Some("TLSv1.3"), Some(suite)) if suite.starts_with("TLS_AES_"))
+                    || matches!(told, (Some("TLSv1.2"), Some(suite)) if suite.starts_with("TLS_ECDHE_")),
+                "{told:?}"
+            ),
+            _ => assert_eq!(told, (None, None)),
+        }
+        app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+        app.end_in_order();
+    });
+}
+
+#[test]
 fn a_certificate_that_nobody_trusts() {
     on_each(|backend| {
         let peer = Peer::start_tls(backend, |listener| listener.expect_no_agreement());

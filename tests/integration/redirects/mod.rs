@@ -35,7 +35,9 @@ fn an_app_begins_at_its_own_url_each_time() {
     app.expect_failure(Failure::Network(Phase::Open));
     app.expect_close_for_now(lost());
     app.expect_reconnect();
-    assert_eq!(app.sender.handshake().unwrap().peer_addr(), Some(last.addr()));
+    let handshake = app.sender.handshake().unwrap();
+    assert_eq!((handshake.peer_addr(), handshake.url()), (Some(last.addr()), &*last.url()));
+    assert_eq!((handshake.tls_version(), handshake.peer_certificate()), (None, None));
     app.sender.close();
     app.expect_close(clean(ClosedBy::Us, 1000, ""));
     app.end_in_order();
