@@ -298,15 +298,27 @@ pub struct Rejection {
     pub body: Vec<u8>,
     /// Why a redirect was not followed, where `max_redirects` asks for that.
     pub not_followed: Option<String>,
+    /// What of it repeats the request, and so is not to be shown.
+    pub(crate) repeats: Repeats,
+}
+
+/// Which parts of a refusal have something of the request in them that may be a credential.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Repeats {
+    pub(crate) location: bool,
+    pub(crate) body: bool,
 }
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} refused the upgrade with HTTP status {}", self.url, self.status)?;
         if let (300..400, Some(location)) = (self.status, self.headers.get("location")) {
-            write!(f, ", it redirects to {}", shown_url(location))?;
+            match self.repeats.location {
+                true => f.write_str(", it redirects to what repeats the request")?,
+                false => write!(f, ", it redirects to {}", shown_url(location))?,
+            }
         }
-        if let Some(why) = &self.not_followed {
+        if let Some(why) = self.not_followed.as_ref().filter(|_| !self.repeats.location) {
             write!(f, ", which is not followed: {}", excerpt(why))?;
         } else if let Some(hint) = self.hint() {
             write!(f, " ({hint})")?;
@@ -331,12 +343,29 @@ impl Rejection {
             headers: Headers::default(),
             body: Vec::new(),
             not_followed: None,
+            repeats: Repeats::default(),
         }
+    }
+
+    pub(crate) fn of(url: &str, status: u16, headers: Headers, body: Vec<u8>) -> Self {
+        Rejection { headers, body, ..Rejection::new(url, status) }
+    }
+
+    /// Takes note of what repeats the request, if this says so of a text.
+    pub(crate) fn note_repeats(&mut self, repeats: impl Fn(&str) -> bool) {
+        let location = self.headers.get("location").map(shown_url);
+        self.repeats = Repeats {
+            location: location.is_some_and(|location| repeats(&location)),
+            body: repeats(&String::from_utf8_lossy(&self.body)),
+        };
     }
 
     /// Returns whether the body has headers of ours in it, as pages for debugging do: one of them
     /// may be a credential.
     fn repeats_the_request(&self) -> bool {
+        if self.repeats.body {
+            return true;
+        }
         let body = String::from_utf8_lossy(&self.body).to_lowercase();
         ["authorization", "cookie", "sec-websocket-key"].iter().any(|name| body.contains(name))
     }
@@ -619,13 +648,8 @@ mod tests {
 
     #[test]
     fn a_rejection_shows_where_it_redirects_and_the_start_of_its_body() {
-        let rejection = Rejection {
-            url: "ws://host/".into(),
-            status: 302,
-            headers: Headers::new(vec![("Location".into(), "/new".into())]),
-            body: vec![b'x'; 1000],
-            not_followed: None,
-        };
+        let headers = Headers::new(vec![("Location".into(), "/new".into())]);
+        let rejection = Rejection::of("ws://host/", 302, headers, vec![b'x'; 1000]);
         let shown = rejection.to_string();
         assert!(shown.contains("302") && shown.contains("redirects to \"/new\""), "{shown}");
         assert!(shown.len() < 350, "{}", shown.len());

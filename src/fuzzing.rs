@@ -254,13 +254,8 @@ impl Backoff {
 pub fn rejection(status: u16, retry_after: &[String]) -> Error {
     let headers =
         retry_after.iter().map(|value| ("Retry-After".to_owned(), value.clone())).collect();
-    Error::Rejected(Box::new(Rejection {
-        url: "ws://peer:1/".into(),
-        status,
-        headers: Headers::new(headers),
-        body: Vec::new(),
-        not_followed: None,
-    }))
+    let headers = Headers::new(headers);
+    Error::Rejected(Box::new(Rejection::of("ws://peer:1/", status, headers, Vec::new())))
 }
 
 /// A Close frame of the peer.

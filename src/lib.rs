@@ -204,7 +204,8 @@
 //! # Logging
 //!
 //! Through the [`log`] facade. Nothing is logged that is a credential: no `Authorization`, no
-//! cookie, no user info, no query of a URL.
+//! cookie, no user info, no query of a URL. Where what a server says repeats one of these, or the
+//! value of another header that the program set, it is left out.
 //!
 //! | target | level | what |
 //! |---|---|---|

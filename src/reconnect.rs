@@ -338,14 +338,8 @@ mod tests {
 
     fn refused(status: u16, headers: &[(&str, &str)]) -> Error {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let (url, headers) = ("ws://host/".into(), Headers::new(headers.collect()));
-        Error::Rejected(Box::new(Rejection {
-            url,
-            status,
-            headers,
-            body: Vec::new(),
-            not_followed: None,
-        }))
+        let headers = Headers::new(headers.collect());
+        Error::Rejected(Box::new(Rejection::of("ws://host/", status, headers, Vec::new())))
     }
 
     /// The delays of a run whose every attempt fails with this error, up to ten.

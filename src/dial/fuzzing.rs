@@ -93,9 +93,7 @@ pub(crate) fn answer<'a>(
         while !body.is_complete() && !rest.is_empty() {
             body.push(read(&mut rest));
         }
-        let (url, status, headers) = ("ws://peer:1/".into(), head.status, head.headers);
-        let rejection =
-            Rejection { url, status, headers, body: body.into_bytes(), not_followed: None };
+        let rejection = Rejection::of("ws://peer:1/", head.status, head.headers, body.into_bytes());
         return (Answer::Failed(Error::Rejected(Box::new(rejection))), rest);
     }
     match head.accept(ACCEPT, &offer) {

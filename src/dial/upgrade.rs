@@ -16,6 +16,7 @@ use super::target::Target;
 use super::waiter::{Failure, Waiter};
 use crate::error::{Error, Phase, Rejection};
 use crate::protocol::handshake::body::Body;
+use crate::protocol::handshake::echo::repeats;
 use crate::protocol::handshake::response::{Accepted, Arriving, ResponseHead};
 use crate::transport::Stream;
 
@@ -40,7 +41,8 @@ pub(super) fn upgrade(
     waiter: &mut Waiter<'_>,
 ) -> Result<Upgraded, Failure> {
     let key = generate_key();
-    waiter.send(Phase::Upgrade, &target.request.to_bytes(&key), stream)?;
+    let request = target.request.to_bytes(&key);
+    waiter.send(Phase::Upgrade, &request, stream)?;
     let (head, leftover) = read_head(stream, waiter)?;
     target.request.keep_cookies(&head.headers);
     if head.status != 101 {
@@ -49,8 +51,8 @@ pub(super) fn upgrade(
             _ => read_body(&head, &leftover, stream, waiter)?,
         };
         let ResponseHead { status, headers, .. } = head;
-        let rejection =
-            Rejection { url: target.url().into(), status, headers, body, not_followed: None };
+        let mut rejection = Rejection::of(target.url(), status, headers, body);
+        rejection.note_repeats(|said| repeats(&request, said));
         return Err(Error::Rejected(Box::new(rejection)).into());
     }
     let accepted = head

@@ -8,6 +8,7 @@
 
 pub(crate) mod body;
 pub(crate) mod credentials;
+pub(crate) mod echo;
 pub(crate) mod request;
 pub(crate) mod response;
 

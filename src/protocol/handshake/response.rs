@@ -92,6 +92,9 @@ impl ResponseHead {
     /// Tells early what is wrong with an answer that will never be a head, from its first bytes.
     fn check_start(bytes: &[u8]) -> Result<(), String> {
         const START: &[u8] = b"HTTP/1.";
+        const GET: &[u8] = b"GET /";
+        // Enough to recognise another protocol by.
+        const SHOWN: usize = 24;
         let common = bytes.len().min(START.len());
         if bytes[..common] == START[..common] {
             return Ok(());
@@ -103,12 +106,13 @@ impl ResponseHead {
                     .into(),
             );
         }
-        if bytes.starts_with(b"GET ") {
+        let start = &bytes[..bytes.len().min(SHOWN)];
+        if start.windows(GET.len()).any(|window| window == GET) {
             // Shown, it might have secrets of ours.
             return Err("the server sends back what it is sent, is the port right?".into());
         }
         let shown: String =
-            bytes.iter().take(24).flat_map(|&byte| byte.escape_ascii()).map(char::from).collect();
+            start.iter().flat_map(|&byte| byte.escape_ascii()).map(char::from).collect();
         Err(format!("the answer is not HTTP/1.1, is the port right? It begins with \"{shown}…\""))
     }
 

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use websocket_app::WebSocketApp;
+use websocket_app::{Error, WebSocketApp};
 
 use crate::peer::{FullBacklog, Listener, Peer, RefusedPort};
 use crate::watchdog::within;
@@ -150,6 +150,52 @@ fn what_is_sent_back_is_not_shown() {
     });
     let error = text(WebSocketApp::new(format!("ws://user:pw@{}/", peer.addr())));
     assert!(error.contains("repeats the request") && !error.contains("dXNlcjpwdw"), "{error}");
+}
+
+/// Servers repeat what they were asked, in pages and in where they send us.
+#[test]
+fn a_query_or_a_header_that_a_refusal_repeats_is_not_shown() {
+    let answers: [fn(&str, &str) -> String; 4] = [
+        |target, _| answer(404, "", &format!("Cannot GET {target}")),
+        |target, _| answer(404, "", &format!("<p>{} was not found", target.replace('&', "&amp;"))),
+        |_, key| answer(403, "", &format!("{{\"x-api-key\":\"{key}\"}}")),
+        |_, key| answer(302, &format!("Location: /keys/{key}/\r\n"), ""),
+    ];
+    for answer in answers {
+        let peer = Peer::start(move |listener: &Listener| {
+            let mut client = listener.accept();
+            let request = client.read_request();
+            let target = request.line.split(' ').nth(1).unwrap().to_owned();
+            let key = request.header("X-Api-Key").unwrap().to_owned();
+            client.write(answer(&target, &key));
+        });
+        let app = WebSocketApp::new(format!("{}ws?token=s3cr%33t&v=2", peer.url()))
+            .header("X-Api-Key", "s3cr3t-key");
+        let error = within("run_forever", || app.run_forever()).unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(shown.contains("repeats the request") && !shown.contains("s3cr"), "{shown}");
+        // The program may look at it.
+        let Error::Rejected(rejection) = &error else { panic!("{error}") };
+        let body = String::from_utf8_lossy(&rejection.body);
+        let location = rejection.headers.get("location").unwrap_or_default();
+        assert!(body.contains("s3cr") || location.contains("s3cr"), "{body} {location}");
+    }
+}
+
+fn answer(status: u16, headers: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status} x\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len())
+}
+
+/// What is no HTTP either.
+#[test]
+fn a_request_that_is_sent_back_behind_something_is_not_shown() {
+    let peer = Peer::start(|listener: &Listener| {
+        let mut client = listener.accept();
+        let line = client.read_request().line.clone();
+        client.write(format!("ERR {line}\r\n\r\n"));
+    });
+    let error = text(WebSocketApp::new(format!("{}?t=s3cr3t", peer.url())));
+    assert!(error.contains("sends back what it is sent") && !error.contains("s3c"), "{error}");
 }
 
 #[test]
