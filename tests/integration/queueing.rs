@@ -82,6 +82,43 @@ fn what_was_not_wholly_written_to_the_lost_connection_goes_over_the_next_before_
     app.end_in_order();
 }
 
+/// Nobody else's `close()` cuts off what waits until `on_open` has returned, nor does its own.
+#[test]
+fn what_is_kept_goes_out_before_the_close_frame_though_on_open_has_not_returned() {
+    for by_another in [false, true] {
+        let peer = Peer::start(|listener| {
+            let mut client = listener.open();
+            ["hello", "one", "two"].into_iter().for_each(|text| client.expect_text(text));
+            client.answer_close();
+        });
+        let app = peer.app().queue_while_disconnected(100, HOUR);
+        ["one", "two"].into_iter().for_each(|text| app.sender().send(text).unwrap());
+        let (is_open, is_closed) = (Gate::new(), Gate::new());
+        let (opened, closed) = (is_open.clone(), is_closed.clone());
+        let app = run_with(app, move |ws, call| {
+            if *call == Call::Open {
+                ws.send("hello")?;
+                opened.open();
+                if by_another {
+                    closed.wait()
+                } else {
+                    ws.close()
+                }
+                assert!(ws.send("too late").is_err());
+            }
+            Ok(())
+        });
+        is_open.wait();
+        if by_another {
+            app.sender.close();
+            is_closed.open();
+        }
+        app.expect_open();
+        app.expect_close(clean(ClosedBy::Us, 1000, ""));
+        app.end_in_order();
+    }
+}
+
 #[test]
 fn what_does_not_fit_comes_back_at_once() {
     let silent = FullBacklog::new();

@@ -128,6 +128,12 @@ impl Backlog {
         if self.due > 0 {
             return Vec::new();
         }
+        self.release_all(now)
+    }
+
+    /// The connection that is there will be closed: all that waits is for it, whatever its first
+    /// callback would send.
+    pub(crate) fn release_all(&mut self, now: Instant) -> Vec<Kept> {
         let expired = self.take_expired(now);
         self.expired.extend(expired);
         (self.holding, self.opener, self.bytes) = (false, None, 0);

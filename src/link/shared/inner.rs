@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::backlog::Backlog;
+use super::backlog::{Backlog, Kept};
 use crate::dial::Cancel;
 use crate::link::sender::{State, Stats};
 use crate::link::waker::Place;
 use crate::link::writer::{Compressor, Wire, Writer, Writing};
 use crate::message::Outgoing;
+use crate::protocol::frame::Head;
 use crate::protocol::handshake::Handshake;
 use crate::sync::thread;
 
@@ -129,6 +130,19 @@ impl Inner {
     pub(super) fn has_room(&self, needed: usize) -> bool {
         let buffered = self.buffered();
         needed == 0 || buffered == 0 || buffered + needed <= self.max_buffer
+    }
+
+    /// Queues what was kept for the connection that is there.
+    pub(super) fn queue_kept(&mut self, kept: impl FnOnce(&mut Backlog) -> Vec<Kept>) {
+        let Inner { backlog: Some(backlog), writer: Some(writer), stats, .. } = self else {
+            return;
+        };
+        for Kept { is_text, payload, .. } in kept(backlog) {
+            // Uncompressed, which is always allowed: compressing all of it would hold the lock for
+            // long.
+            stats.wire_bytes_sent += payload.len() as u64;
+            writer.queue_kept(Head::of(is_text), payload);
+        }
     }
 
     /// Returns the backlog, where a message from this thread goes there: no connection, or one that

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::backlog::{Backlog, Kept};
-use super::inner::Inner;
 use super::{Lock, Requests, Shared, wake};
 use crate::dial::Cancel;
 use crate::link::sender::State;
@@ -15,7 +14,6 @@ use crate::link::supplies::contexts;
 use crate::link::waker::Place;
 use crate::link::writer::{Tail, Wire, Writer};
 use crate::protocol::Deflater;
-use crate::protocol::frame::Head;
 use crate::protocol::handshake::Handshake;
 use crate::role::Role;
 use crate::sync::atomic::Ordering;
@@ -92,15 +90,7 @@ impl Shared {
         if guard.state != State::Open {
             return;
         }
-        let Inner { backlog: Some(backlog), writer: Some(writer), stats, .. } = &mut *guard else {
-            return;
-        };
-        for Kept { is_text, payload, .. } in backlog.release(now()) {
-            // Uncompressed, which is always allowed: compressing all of it would hold the lock for
-            // long.
-            stats.wire_bytes_sent += payload.len() as u64;
-            writer.queue_kept(Head::of(is_text), payload);
-        }
+        guard.queue_kept(|backlog| backlog.release(now()));
         if guard.backlog.as_ref().is_some_and(Backlog::has_expired) {
             wake(&guard);
         }

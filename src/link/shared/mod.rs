@@ -217,6 +217,8 @@ impl Shared {
         }
         if guard.state == State::Open {
             guard.state = State::Closing;
+            // Also where the first callback has not returned yet, which it would have waited for.
+            guard.queue_kept(|backlog| backlog.release_all(now()));
             if let Some(writer) = &mut guard.writer {
                 writer.set_close(payload);
             }
