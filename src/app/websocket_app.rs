@@ -292,8 +292,9 @@ impl<H: Handler> WebSocketApp<H> {
 
     /// Calls a closure every so often while connected, first one period after the connection
     /// opened: an application's own heartbeat, or the renewal of a token. May be called several
-    /// times. A period that a slow callback ate is not made up for. A period of zero is the error
-    /// of the run.
+    /// times. Each is counted from when the one before was to be, so they do not come later and
+    /// later; those that a slow callback ate are not made up for. A period of zero is the error of
+    /// the run.
     pub fn every<R: CallbackResult>(
         mut self,
         period: Duration,

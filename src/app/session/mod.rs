@@ -72,6 +72,20 @@ struct Tick {
     called: bool,
 }
 
+impl Tick {
+    /// Sets the next time by those that were planned, so that nothing adds up. What has been missed
+    /// is left out.
+    fn on_due(&mut self, now: Instant) {
+        let Some(late) = self.next.and_then(|next| now.checked_duration_since(next)) else {
+            return;
+        };
+        let into_period = late.as_nanos() % self.period.as_nanos();
+        // Less than `late`, which is a time that has passed.
+        let into_period = Duration::from_nanos(u64::try_from(into_period).unwrap_or(u64::MAX));
+        self.next = Some(after(now, self.period.saturating_sub(into_period)));
+    }
+}
+
 enum SessionPhase {
     /// A thread of its own is at it; it leaves what came of it there, and wakes the loop.
     Connecting(Dialing),
@@ -195,7 +209,7 @@ impl Driver for Session {
                 }
                 for (i, tick) in self.periodic.iter_mut().enumerate() {
                     if !tick.called && tick.next.is_some_and(|next| next <= now) {
-                        tick.next = Some(after(now, tick.period));
+                        tick.on_due(now);
                         tick.called = true;
                         self.calls.push(Call::Periodic(i));
                     }
@@ -238,7 +252,10 @@ impl Driver for Session {
             return None;
         };
         if let Call::Periodic(i) = call {
-            self.periodic[i].called = false;
+            let tick = &mut self.periodic[i];
+            tick.called = false;
+            // It has waited for a callback that took long.
+            tick.on_due(Instant::now());
         }
         Some(Job { connection, call, dispatcher })
     }
@@ -402,5 +419,40 @@ impl Session {
         for tick in &mut self.periodic {
             tick.next = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PERIOD: Duration = Duration::from_millis(10);
+    const LATE: Duration = Duration::from_millis(3);
+
+    fn tick(next: Instant) -> Tick {
+        Tick { period: PERIOD, next: Some(next), called: false }
+    }
+
+    #[test]
+    fn ticks_that_are_seen_late_do_not_add_up() {
+        let begin = Instant::now();
+        let mut tick = tick(begin);
+        for i in 0..1000 {
+            assert_eq!(tick.next, Some(begin + PERIOD * i));
+            tick.on_due(begin + PERIOD * i + LATE);
+        }
+    }
+
+    #[test]
+    fn ticks_that_were_missed_are_left_out() {
+        let begin = Instant::now();
+        let mut tick = tick(begin);
+        tick.on_due(begin + PERIOD * 7 + LATE);
+        assert_eq!(tick.next, Some(begin + PERIOD * 8));
+        // Not due yet.
+        tick.on_due(begin + PERIOD * 7 + LATE);
+        assert_eq!(tick.next, Some(begin + PERIOD * 8));
+        tick.on_due(begin + PERIOD * 8);
+        assert_eq!(tick.next, Some(begin + PERIOD * 9));
     }
 }
