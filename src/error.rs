@@ -113,6 +113,24 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Returns about how many bytes it holds: what a server said counts, of which there may be
+    /// much.
+    pub(crate) fn heap_size(&self) -> usize {
+        match self {
+            Error::Rejected(rejection) => {
+                let Rejection { url, headers, body, .. } = rejection.as_ref();
+                let fields = headers.iter().map(|(name, value)| name.len() + value.len());
+                size_of::<Rejection>() + url.len() + fields.sum::<usize>() + body.len()
+            }
+            Error::Attempt { source, .. } => size_of::<Error>() + source.heap_size(),
+            Error::Upgrade { problem, .. } => problem.len(),
+            Error::Proxy(refusal) => size_of::<ProxyRefusal>() + refusal.problem.len(),
+            _ => 0,
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

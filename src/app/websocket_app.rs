@@ -284,7 +284,8 @@ impl<H: Handler> WebSocketApp<H> {
     }
 
     /// Limits the bytes of messages that wait while a callback is busy; then nothing more is read
-    /// until it returns. Defaults to 16 MiB.
+    /// until it returns. The errors of attempts that fail meanwhile count too; then no other
+    /// attempt is made until it returns. Defaults to 16 MiB.
     pub fn max_receive_buffer(mut self, bytes: usize) -> Self {
         self.config.live.max_receive_buffer = bytes;
         self

@@ -17,7 +17,8 @@ pub(super) struct Calls {
     /// Counts the connections, from 1.
     connection: u64,
     waiting: VecDeque<(u64, Call)>,
-    /// Bytes of the messages that wait.
+    /// Bytes of the messages that wait, and of what tells of failures and losses: attempts to
+    /// connect go on while a callback is busy.
     size: usize,
     /// `on_error` is not to be called any more.
     is_mute: bool,
@@ -37,16 +38,18 @@ impl Calls {
         self.waiting.is_empty()
     }
 
-    /// Bytes of the messages that wait.
+    /// Bytes of what waits.
     pub(super) fn size(&self) -> usize {
         self.size
     }
 
     pub(super) fn push(&mut self, call: Call) {
+        self.size += size_of_call(&call);
         self.waiting.push_back((self.connection, call));
     }
 
     pub(super) fn push_front(&mut self, call: Call) {
+        self.size += size_of_call(&call);
         self.waiting.push_front((self.connection, call));
     }
 
@@ -61,7 +64,6 @@ impl Calls {
             + batch.items.len() * size_of::<Item>()
             + size_of::<Call>()
             + size_of::<KeptBatch>();
-        self.size += size;
         self.push(Call::KeptBatch(Box::new(KeptBatch { batch, bytes, size })));
     }
 
@@ -83,7 +85,7 @@ impl Calls {
 
     pub(super) fn pop(&mut self) -> Option<(u64, Call)> {
         let (connection, call) = self.waiting.pop_front()?;
-        self.size -= size_of_backlog(&call);
+        self.size -= size_of_call(&call);
         Some((connection, call))
     }
 
@@ -111,7 +113,9 @@ impl Calls {
         let is_close =
             |(connection, call): &(u64, Call)| *connection == of && matches!(call, Call::Close(_));
         let at = self.waiting.iter().position(is_close).unwrap_or(0);
-        self.waiting.insert(at, (of, Call::Error(error)));
+        let call = Call::Error(error);
+        self.size += size_of_call(&call);
+        self.waiting.insert(at, (of, call));
     }
 
     /// Forgets the messages of a connection.
@@ -140,16 +144,20 @@ impl Calls {
         self.waiting.retain(|(connection, call)| {
             let keep = keep(*connection, call);
             if !keep {
-                *size -= size_of_backlog(call);
+                *size -= size_of_call(call);
             }
             keep
         });
     }
 }
 
-fn size_of_backlog(call: &Call) -> usize {
+/// What is not counted is there once, or limited elsewhere: what was not sent was kept before.
+fn size_of_call(call: &Call) -> usize {
     match call {
         Call::KeptBatch(backlog) => backlog.size,
+        Call::Error(_) if is_unsent(call) => 0,
+        Call::Error(error) => size_of::<Call>() + error.heap_size(),
+        Call::Close(close) => size_of::<Call>() + close.reason.len(),
         _ => 0,
     }
 }

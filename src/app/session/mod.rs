@@ -195,8 +195,9 @@ impl Driver for Session {
         if !matches!(self.phase, SessionPhase::Open(_)) {
             self.report_expired(now);
         }
+        let has_room = self.has_room();
         match &mut self.phase {
-            SessionPhase::Waiting { until } if *until <= now => self.dial(),
+            SessionPhase::Waiting { until } if *until <= now && has_room => self.dial(),
             SessionPhase::Open(link) => {
                 if let Some(error) = link.on_deadline(now) {
                     self.ended(error);
@@ -227,7 +228,9 @@ impl Driver for Session {
                 ticks.chain(link.next_deadline()).min()
             }
             SessionPhase::Waiting { until } => {
-                Some(self.shared.next_expiry().map_or(*until, |expiry| expiry.min(*until)))
+                // What the next attempt may fail with has to have a place to wait.
+                let until = self.has_room().then_some(*until);
+                until.into_iter().chain(self.shared.next_expiry()).min()
             }
             SessionPhase::Connecting(_) => self.shared.next_expiry(),
             SessionPhase::Over(_) => None,

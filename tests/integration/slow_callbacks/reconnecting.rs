@@ -1,5 +1,7 @@
 //! A connection that is lost and made anew while a callback of it is slow.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use websocket_app::{ClosedBy, Phase, Reconnect, State};
@@ -74,6 +76,47 @@ fn several_connections_may_come_and_go_meanwhile() {
         app.expect_text(&i.to_string());
         assert_eq!(app.expect_close_for_now(clean(ClosedBy::Peer, 1012, "again")), (SOON, i + 1));
     }
+    app.expect_reconnect();
+    app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+    app.end_in_order();
+}
+
+/// What attempts fail with waits for the callback, in a bounded number of bytes; then there is no
+/// other attempt.
+#[test]
+fn errors_of_attempts_do_not_pile_up_meanwhile() {
+    const BODY: usize = 64 << 10;
+    // Many times what it takes to try again.
+    let work = Work::lasting(20 * SOON);
+    let (for_peer, has_worked) = (work.clone(), Arc::new(AtomicBool::new(false)));
+    let worked = Arc::clone(&has_worked);
+    let peer = Peer::start(move |listener| {
+        let mut client = listener.open();
+        for_peer.begin(&mut client);
+        client.reset();
+        let mut client = listener.accept();
+        client.read_request();
+        client.write(format!("HTTP/1.1 503 x\r\nContent-Length: {BODY}\r\n\r\n"));
+        client.write([b'x'; BODY]);
+        client.stay_silent();
+        for_peer.may_end.open();
+        let client = listener.open();
+        assert!(has_worked.load(Ordering::SeqCst), "it came back before its callback did");
+        client.close(1000, "");
+    });
+    let app = peer.app().reconnect(Reconnect::fixed(SOON).max_attempts(3)).max_receive_buffer(BODY);
+    let app = run_with(app, move |_, call| {
+        if *call == Call::text(WORK) {
+            work.work();
+            worked.store(true, Ordering::SeqCst);
+        }
+        Ok(())
+    });
+    app.expect_open();
+    app.expect_text(WORK);
+    app.expect_failure(Failure::Network(Phase::Open));
+    assert_eq!(app.expect_close_for_now(lost()).1, 2);
+    assert!(matches!(app.failed_attempt(2).1, Failure::Rejected(_)));
     app.expect_reconnect();
     app.expect_close(clean(ClosedBy::Peer, 1000, ""));
     app.end_in_order();
