@@ -121,10 +121,6 @@ impl Dispatcher {
         Dispatcher { handler, periodic, sender }
     }
 
-    pub(super) fn wants_fragments(&self) -> bool {
-        self.handler.wants_fragments()
-    }
-
     pub(super) fn periods(&self) -> impl Iterator<Item = Duration> {
         self.periodic.iter().map(|periodic| periodic.period)
     }

@@ -48,8 +48,9 @@ impl EventLoop {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a bad URL or option, before any socket is opened; [`Error::System`]
-    /// or [`Error::Panicked`] when the loop has failed. What goes wrong later is the result of
+    /// [`Error::Invalid`] for a bad URL or option, before any socket is opened;
+    /// [`Error::Panicked`] where [`Handler::wants_fragments`] panics; [`Error::System`] or
+    /// [`Error::Panicked`] when the loop has failed. What goes wrong later is the result of
     /// [`AppHandle::join`].
     pub fn add<H: Handler>(&self, app: WebSocketApp<H>) -> Result<AppHandle, Error> {
         let sender = app.sender();

@@ -116,8 +116,8 @@ pub trait Handler: Send + 'static {
     }
 
     /// Returns whether messages go to [`on_fragment`](Self::on_fragment) in pieces as they arrive,
-    /// instead of whole to [`on_message`](Self::on_message). Asked once, before the run. Defaults
-    /// to `false`.
+    /// instead of whole to [`on_message`](Self::on_message). Asked once, on the thread that starts
+    /// the run, before it begins: a panic in here is that call's error. Defaults to `false`.
     fn wants_fragments(&self) -> bool {
         false
     }

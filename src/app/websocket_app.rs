@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::link::{Sender, Shared};
 use crate::message::{Fragment, Message};
+use crate::panics;
 use crate::promise::{Promise, promise};
 use crate::reactor::{self, Running};
 use crate::reconnect::{Attempt, Reconnect};
@@ -198,7 +199,7 @@ impl<H: Handler> WebSocketApp<H> {
     /// # Errors
     ///
     /// [`Error::Invalid`] for a bad URL or option, before any socket is opened and without a
-    /// callback. Otherwise what made the app give up, after `on_error` and `on_close`: the
+    /// callback; [`Error::Panicked`] where [`Handler::wants_fragments`] panics. Otherwise what made the app give up, after `on_error` and `on_close`: the
     /// connection failed or was lost, or a callback panicked. A close by either side is no error.
     pub fn run_forever(self) -> Result<Close, Error> {
         let (start, result) = self.prepare()?;
@@ -210,8 +211,8 @@ impl<H: Handler> WebSocketApp<H> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a bad URL or option, before any socket is opened. What goes wrong
-    /// later is the result of [`AppHandle::join`].
+    /// [`Error::Invalid`] for a bad URL or option, before any socket is opened;
+    /// [`Error::Panicked`] where [`Handler::wants_fragments`] panics. What goes wrong later is the result of [`AppHandle::join`].
     pub fn spawn(self) -> Result<AppHandle, Error> {
         let sender = self.sender();
         let (start, result) = self.prepare()?;
@@ -311,12 +312,14 @@ impl<H: Handler> WebSocketApp<H> {
         if self.periodic.iter().any(|periodic| periodic.period.is_zero()) {
             return Err(Error::invalid("every(0s)", "must be longer than zero"));
         }
+        // The program's own code: here it can fail nobody but the caller, nor hold anybody else up.
+        let in_pieces = panics::guarded(|| self.handler.wants_fragments())?;
         let plan = ConnectPlan::new(self.url, self.config, self.renewal)?;
         let live = plan.live();
         self.sender.shared().limit(live.max_send_buffer, live.send_timeout);
         let (giver, result) = promise();
         let dispatcher = Dispatcher::new(Box::new(self.handler), self.periodic, self.sender);
-        Ok((Start { plan, dispatcher, result: giver }, result))
+        Ok((Start { plan, dispatcher, in_pieces, result: giver }, result))
     }
 
     /// The same connection with other callbacks.

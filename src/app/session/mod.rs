@@ -39,6 +39,8 @@ use connecting::Dialing;
 pub(crate) struct Start {
     pub(crate) plan: ConnectPlan,
     pub(crate) dispatcher: Dispatcher,
+    /// Whether messages are handed out as they arrive.
+    pub(crate) in_pieces: bool,
     pub(crate) result: Giver<Result<Close, Error>>,
 }
 
@@ -104,7 +106,7 @@ impl Driver for Session {
 
     /// Begins the run.
     fn start(start: Start, place: Place) -> Self {
-        let Start { plan, dispatcher, result } = start;
+        let Start { plan, dispatcher, in_pieces, result } = start;
         let mut session = Session {
             place,
             backoff: Backoff::new(plan.reconnect()),
@@ -112,7 +114,7 @@ impl Driver for Session {
             shared: Arc::clone(dispatcher.sender().shared()),
             phase: SessionPhase::Waiting { until: Instant::now() },
             has_been_open: false,
-            in_pieces: dispatcher.wants_fragments(),
+            in_pieces,
             periodic: dispatcher
                 .periods()
                 .map(|period| Tick { period, next: None, called: false })

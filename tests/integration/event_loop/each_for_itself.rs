@@ -1,9 +1,11 @@
 //! Each app has its own reconnects and timers, and fails for itself.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use websocket_app::{ClosedBy, Error, EventLoop, Phase, Reconnect, WebSocketApp};
+use websocket_app::{ClosedBy, Error, EventLoop, Handler, Phase, Reconnect, WebSocketApp};
 
 use super::next_but_ticks;
 use crate::connection::Connection;
@@ -152,6 +154,32 @@ fn a_bad_url_or_option_is_refused_by_add_and_the_loop_goes_on() {
     let app = add(&event_loop, echo.app());
     app.expect_open();
     app.close();
+    join(event_loop);
+}
+
+/// A handler is asked what it wants by the thread that starts the run: a panic there is the error of
+/// that call.
+#[test]
+fn a_panic_in_wants_fragments_is_the_callers_and_the_loop_goes_on() {
+    struct Undecided(Arc<Mutex<Vec<ThreadId>>>);
+    impl Handler for Undecided {
+        fn wants_fragments(&self) -> bool {
+            self.0.lock().unwrap().push(thread::current().id());
+            panic!("undecided");
+        }
+    }
+    let event_loop = EventLoop::new().unwrap();
+    let echo = echo_peer(1);
+    let other = add(&event_loop, echo.app());
+    other.expect_open();
+    let asked = Arc::default();
+    let app = || WebSocketApp::with_handler(echo.url(), Undecided(Arc::clone(&asked)));
+    for error in [event_loop.add(app()).err(), app().spawn().err(), app().run_forever().err()] {
+        assert!(matches!(error, Some(Error::Panicked(why)) if &*why == "undecided"));
+    }
+    assert_eq!(*asked.lock().unwrap(), [thread::current().id(); 3]);
+    other.echoes("still here");
+    other.close();
     join(event_loop);
 }
 
