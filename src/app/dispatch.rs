@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use super::handler::{CallbackError, Handler};
+use super::owner::Owner;
 use crate::close::Close;
 use crate::error::{Error, ProtocolError};
 use crate::link::{CallbackScope, Reader, Sender};
@@ -113,11 +114,11 @@ impl reactor::Job for Job {
 pub(crate) struct Dispatcher {
     handler: Box<dyn Handler>,
     periodic: Vec<Periodic>,
-    sender: Sender,
+    sender: Owner,
 }
 
 impl Dispatcher {
-    pub(crate) fn new(handler: Box<dyn Handler>, periodic: Vec<Periodic>, sender: Sender) -> Self {
+    pub(super) fn new(handler: Box<dyn Handler>, periodic: Vec<Periodic>, sender: Owner) -> Self {
         Dispatcher { handler, periodic, sender }
     }
 
@@ -211,17 +212,10 @@ impl Dispatcher {
     ) -> Result<Result<(), CallbackError>, Error> {
         let _scope = CallbackScope::enter();
         let (handler, periodic, sender) =
-            (self.handler.as_mut(), self.periodic.as_mut_slice(), &self.sender);
+            (self.handler.as_mut(), self.periodic.as_mut_slice(), &*self.sender);
         // After a panic the handler sees no more than what reports the end, as a `Mutex` that is
         // poisoned can be opened.
         panics::guarded(|| callback(handler, periodic, sender))
-    }
-}
-
-/// An app that nobody runs any more, whatever the reason, is over for its senders.
-impl Drop for Dispatcher {
-    fn drop(&mut self) {
-        self.sender.shared().forsake();
     }
 }
 

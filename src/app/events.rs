@@ -12,7 +12,7 @@ use super::handler::{CallbackError, Handler};
 use super::websocket_app::WebSocketApp;
 use crate::close::{Close, ClosedBy};
 use crate::error::Error;
-use crate::link::{Sender, State};
+use crate::link::Sender;
 use crate::message::{Fragment, Message, OwnedMessage};
 use crate::promise::promise;
 
@@ -190,7 +190,6 @@ pub(super) fn run(app: WebSocketApp<Callbacks>, options: EventOptions) -> Events
             let (channel, receiver) = bounded(capacity.max(2));
             let _ = channel.send(Event::Error(error.clone()));
             let _ = channel.send(Event::Close(Close::without_frame(ClosedBy::Lost)));
-            sender.shared().disconnected(State::Closed);
             let (giver, result) = promise();
             giver.give(Err(error));
             Events { receiver, app: AppHandle::new(sender, result) }

@@ -9,6 +9,7 @@ mod event_loop;
 mod events;
 mod handle;
 mod handler;
+mod owner;
 mod plan;
 mod session;
 mod websocket_app;

@@ -8,6 +8,7 @@ use super::dispatch::{Dispatcher, Periodic};
 use super::events::{self, EventOptions, Events};
 use super::handle::{self, AppHandle};
 use super::handler::Handler;
+use super::owner::Owner;
 use super::plan::{ConnectPlan, Renewal};
 use super::session::{Session, Start};
 use crate::close::Close;
@@ -51,7 +52,7 @@ pub struct WebSocketApp<H = Callbacks> {
     renewal: Renewal,
     handler: H,
     periodic: Vec<Periodic>,
-    sender: Sender,
+    sender: Owner,
 }
 
 impl WebSocketApp {
@@ -178,7 +179,7 @@ impl<H: Handler> WebSocketApp<H> {
     /// Describes a connection whose callbacks are the methods of one value, and so share its state
     /// without locks.
     pub fn with_handler(url: impl Into<String>, handler: H) -> Self {
-        let sender = Sender::new(Arc::new(Shared::new()));
+        let sender = Owner::new(Sender::new(Arc::new(Shared::new())));
         WebSocketApp {
             url: url.into(),
             config: Config::default(),

@@ -212,7 +212,7 @@ pub enum State {
     Closing,
     /// The connection was lost, and it waits for the next attempt.
     Waiting,
-    /// The run is over.
+    /// The run is over, or there will be none: the app was refused, or dropped.
     Closed,
 }
 

@@ -4,7 +4,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use websocket_app::{ClosedBy, OwnedMessage, Phase, Reconnect, SendError, State, WebSocketApp};
+use websocket_app::{
+    ClosedBy, Error, EventLoop, OwnedMessage, Phase, Reconnect, SendError, State, WebSocketApp,
+};
 
 use crate::failure::{Failure, clean, lost, unanswered};
 use crate::frame::Frame;
@@ -80,6 +82,32 @@ fn what_was_not_wholly_written_to_the_lost_connection_goes_over_the_next_before_
     app.expect_reconnect();
     app.expect_close(clean(ClosedBy::Peer, 1000, ""));
     app.end_in_order();
+}
+
+/// Nobody will ever send it: that is not kept silently, nor is anything more.
+#[test]
+fn what_was_kept_for_a_run_that_never_began_is_counted_in_the_log() {
+    logged::listen();
+    let event_loop = EventLoop::new().unwrap();
+    let ends: [&dyn Fn(WebSocketApp); 5] = [
+        &drop,
+        &|app| assert!(matches!(app.run_forever(), Err(Error::Invalid(_)))),
+        &|app| assert!(matches!(app.spawn(), Err(Error::Invalid(_)))),
+        &|app| assert!(matches!(event_loop.add(app), Err(Error::Invalid(_)))),
+        &|app| drop(app.events(0)),
+    ];
+    // As many as no other test has.
+    for (messages, end) in (101..).zip(ends) {
+        let app = WebSocketApp::new("http://wrong/").queue_while_disconnected(1000, HOUR);
+        let sender = app.sender();
+        (0..messages).for_each(|_| sender.send("x").unwrap());
+        end(app);
+        assert_eq!(sender.state(), State::Closed);
+        assert_eq!(sender.send("x"), Err(SendError::NotConnected { message: None }));
+        assert_eq!(sender.buffered_amount(), 0);
+        let line = format!("messages not sent, and no run that could hand them back: {messages}");
+        assert_eq!(logged::about(&line).len(), 1);
+    }
 }
 
 /// Nobody else's `close()` cuts off what waits until `on_open` has returned, nor does its own.
