@@ -122,6 +122,12 @@ impl Dispatcher {
         Dispatcher { handler, periodic, sender }
     }
 
+    /// Drops what the callbacks hold, which is the program's.
+    pub(super) fn drop_callbacks(self) {
+        let _scope = CallbackScope::enter();
+        drop(self);
+    }
+
     pub(super) fn periods(&self) -> impl Iterator<Item = Duration> {
         self.periodic.iter().map(|periodic| periodic.period)
     }

@@ -70,24 +70,41 @@ struct Slot<D> {
     readable: bool,
 }
 
-/// A job on its way, with what it reads from.
+/// A call to the program on its way, with all that it needs.
 pub(super) struct TakenJob<D: Driver> {
     token: Token,
-    job: D::Job,
-    reader: Option<Box<Reader>>,
+    work: Work<D>,
+}
+
+enum Work<D: Driver> {
+    /// With what it reads from.
+    Call(D::Job, Option<Box<Reader>>),
+    /// The driver is over. What it holds is the program's, and may take as long to drop as a call
+    /// takes.
+    Finish(Box<Slot<D>>),
 }
 
 /// A call that has returned.
 pub(super) struct DoneJob<D: Driver> {
     token: Token,
-    done: <D::Job as Job>::Done,
+    /// `None` where it was the driver's end.
+    done: Option<<D::Job as Job>::Done>,
     reader: Option<Box<Reader>>,
 }
 
 impl<D: Driver> TakenJob<D> {
     pub(super) fn run(self) -> DoneJob<D> {
-        let TakenJob { token, job, reader } = self;
-        DoneJob { token, done: job.run(reader.as_deref()), reader }
+        let TakenJob { token, work } = self;
+        match work {
+            Work::Call(job, reader) => {
+                DoneJob { token, done: Some(job.run(reader.as_deref())), reader }
+            }
+            Work::Finish(slot) => {
+                // It guards itself, but for what a logger may do.
+                drop(panics::guarded(|| slot.driver.finish()));
+                DoneJob { token, done: None, reader: None }
+            }
+        }
     }
 }
 
@@ -155,8 +172,19 @@ impl<D: Driver> Core<D> {
     /// has waited for it still hears pings; and one call. What was read is in the reader, so the
     /// call is taken before anything else is read.
     fn turn(&mut self, token: Token) -> Option<TakenJob<D>> {
-        let slot = self.slots.get_mut(token.0)?.as_mut()?;
+        let place = self.slots.get_mut(token.0)?;
+        let slot = place.as_mut()?;
         slot.queued = false;
+        if slot.driver.is_finished() {
+            let busy = slot.driver.busy_poll();
+            let work = Work::Finish(place.take()?);
+            if !busy.is_zero() {
+                let others = self.slots.iter().flatten();
+                self.busy_poll =
+                    others.map(|slot| slot.driver.busy_poll()).max().unwrap_or_default();
+            }
+            return Some(TakenJob { token, work });
+        }
         if std::mem::take(&mut slot.woken) {
             slot.driver.on_wake(self.poll.registry());
         }
@@ -171,7 +199,7 @@ impl<D: Driver> Core<D> {
         self.touched(token);
         let job = job?;
         let reader = if job.needs_reader() { self.reader.take() } else { None };
-        Some(TakenJob { token, job, reader })
+        Some(TakenJob { token, work: Work::Call(job, reader) })
     }
 
     /// Takes a call back that has returned.
@@ -180,6 +208,7 @@ impl<D: Driver> Core<D> {
         if let Some(reader) = reader {
             self.reader = Some(reader);
         }
+        let Some(done) = done else { return self.free.push(token.0) };
         if let Some(Some(slot)) = self.slots.get_mut(token.0) {
             slot.driver.done(done);
             self.touched(token);
@@ -272,31 +301,14 @@ impl<D: Driver> Core<D> {
 
     /// Something happened to a driver: notes what it has to do, its deadline, and its end.
     fn touched(&mut self, token: Token) {
-        let Some(place) = self.slots.get_mut(token.0) else { return };
-        let Some(slot) = place else { return };
+        let Some(Some(slot)) = self.slots.get_mut(token.0) else { return };
         slot.readable |= slot.driver.take_wants_read();
-        if slot.driver.is_finished() {
-            let slot = place.take();
-            self.timers.set(token.0, None);
-            self.free.push(token.0);
-            if let Some(slot) = slot {
-                self.finish(slot.driver);
-            }
-            return;
-        }
-        if slot.woken || slot.readable || slot.driver.has_job() {
+        let is_finished = slot.driver.is_finished();
+        if slot.woken || slot.readable || slot.driver.has_job() || is_finished {
             slot.queue(&mut self.queue, token);
         }
-        self.timers.set(token.0, slot.driver.next_deadline());
-    }
-
-    fn finish(&mut self, driver: D) {
-        let busy = driver.busy_poll();
-        driver.finish();
-        if !busy.is_zero() {
-            let slots = self.slots.iter().flatten();
-            self.busy_poll = slots.map(|slot| slot.driver.busy_poll()).max().unwrap_or_default();
-        }
+        let deadline = if is_finished { None } else { slot.driver.next_deadline() };
+        self.timers.set(token.0, deadline);
     }
 
     /// Ends everything, since the loop cannot go on: whoever waits is told why.

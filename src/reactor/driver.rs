@@ -52,6 +52,7 @@ pub(crate) trait Driver: Send + Sized + 'static {
     /// Returns whether it is over, and everything has been called.
     fn is_finished(&self) -> bool;
 
+    /// It is over. Called as a [`Job`] is, since what it holds may be the program's.
     fn finish(self);
 
     /// The loop has failed, and nothing is called any more. Tells whoever waits.

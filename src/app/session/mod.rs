@@ -15,7 +15,6 @@
 mod calls;
 mod connecting;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,6 +27,7 @@ use crate::close::{Close, ClosedBy};
 use crate::deadline::after;
 use crate::error::{Error, SendError};
 use crate::link::{Link, Place, Reader, Requested, Shared, State, Step};
+use crate::panics;
 use crate::promise::Giver;
 use crate::protocol::End;
 use crate::reactor::Driver;
@@ -296,11 +296,17 @@ impl Driver for Session {
     }
 
     /// Forgets the app, and tells whoever waits for it. What the callbacks hold is dropped before
-    /// that.
+    /// that, where they run.
     fn finish(self) {
         let Session { phase, fatal, dispatcher, plan, backoff, result: giver, .. } = self;
         let SessionPhase::Over(Some(result)) = phase else { return };
-        if catch_unwind(AssertUnwindSafe(|| drop((dispatcher, plan, backoff)))).is_err() {
+        // Each by itself: of two panics at once the process would die.
+        let dropped = [
+            panics::guarded(|| drop(plan)),
+            panics::guarded(|| drop(backoff)),
+            panics::guarded(|| dispatcher.map_or((), Dispatcher::drop_callbacks)),
+        ];
+        if dropped.iter().any(Result::is_err) {
             log::error!(target: "websocket_app", "what a callback holds panicked while it was dropped");
         }
         // Whether anybody waits for it or not.

@@ -3,6 +3,8 @@
 
 /// The peer's pings are answered, no keepalive fires falsely, a Close goes through either way.
 mod alive;
+/// What callbacks hold may take long to drop.
+mod drops;
 /// Each kind of callback may be slow.
 mod each_kind;
 /// Errors and panics that come late.
