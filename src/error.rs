@@ -89,6 +89,12 @@ pub enum Error {
     Closed(Box<Close>),
     /// A message could not be sent.
     Send(SendError),
+    /// A callback would wait for its own end: it joined its own app, or the event loop that its app
+    /// runs on.
+    Deadlock {
+        /// What it waited for.
+        what: &'static str,
+    },
     /// The operating system did not give what running needs: a thread, or something to wait on
     /// sockets with.
     System {
@@ -174,6 +180,9 @@ impl fmt::Display for Error {
             Error::Panicked(message) => write!(f, "a callback panicked: {message}"),
             Error::Closed(close) => write!(f, "the connection is closed: {close}"),
             Error::Send(error) => error.fmt(f),
+            Error::Deadlock { what } => {
+                write!(f, "a callback cannot wait for the end of {what}: join on another thread")
+            }
             Error::System { what, source } => {
                 write!(f, "the operating system did not give {what}: {source}")
             }

@@ -189,7 +189,7 @@
 //!
 //! | whose | variants | worth trying again |
 //! |---|---|---|
-//! | yours | [`Invalid`](Error::Invalid) | no |
+//! | yours | [`Invalid`](Error::Invalid), [`Deadlock`](Error::Deadlock) | no |
 //! | the network's | [`Network`](Error::Network), [`Timeout`](Error::Timeout), each with its [`Phase`] | often |
 //! | the proxy's | [`Proxy`](Error::Proxy), with its status | unless it wants a password or forbids the server |
 //! | the server's | [`Tls`](Error::Tls), [`Rejected`](Error::Rejected), [`Upgrade`](Error::Upgrade), [`Protocol`](Error::Protocol) | seldom; a `Rejection` has status and headers |

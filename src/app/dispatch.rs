@@ -4,13 +4,15 @@
 //! [`Job`] on the thread that runs it. No lock is held there, and the loop may meanwhile be another
 //! thread's: see `reactor`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::handler::{CallbackError, Handler};
+use super::inside::Inside;
 use super::owner::Owner;
 use crate::close::Close;
 use crate::error::{Error, ProtocolError};
-use crate::link::{CallbackScope, Reader, Sender};
+use crate::link::{CallbackScope, Place, Reader, Sender};
 use crate::message::{Fragment, Message};
 use crate::panics;
 use crate::protocol::{Batch, End, Item, Kind, message};
@@ -89,6 +91,7 @@ impl reactor::Job for Job {
 
     fn run(self, reader: Option<&Reader>) -> Done {
         let Job { connection, call, mut dispatcher } = self;
+        let _inside = dispatcher.inside();
         // Callbacks are guarded one by one; here it is what they returned, or panicked with, that
         // panics as it is dropped or shown. That too ends this app and no other.
         let result = panics::guarded(|| match call {
@@ -115,15 +118,28 @@ pub(crate) struct Dispatcher {
     handler: Box<dyn Handler>,
     periodic: Vec<Periodic>,
     sender: Owner,
+    /// The address of what wakes the loop that it runs on, once it does.
+    its_loop: usize,
 }
 
 impl Dispatcher {
     pub(super) fn new(handler: Box<dyn Handler>, periodic: Vec<Periodic>, sender: Owner) -> Self {
-        Dispatcher { handler, periodic, sender }
+        Dispatcher { handler, periodic, sender, its_loop: 0 }
+    }
+
+    /// The run begins, at this place.
+    pub(super) fn attach(&mut self, place: &Place) {
+        self.its_loop = Arc::as_ptr(&place.waker).addr();
+    }
+
+    /// Marks this thread as being in one of its callbacks.
+    fn inside(&self) -> Inside {
+        Inside::enter(Arc::as_ptr(self.sender.shared()).addr(), self.its_loop)
     }
 
     /// Drops what the callbacks hold, which is the program's.
     pub(super) fn drop_callbacks(self) {
+        let _inside = self.inside();
         let _scope = CallbackScope::enter();
         drop(self);
     }

@@ -2,6 +2,7 @@
 
 use super::handle::AppHandle;
 use super::handler::Handler;
+use super::inside::is_inside;
 use super::session::Session;
 use super::websocket_app::WebSocketApp;
 use crate::error::Error;
@@ -68,11 +69,15 @@ impl EventLoop {
     /// [`Error::System`] when the operating system failed the loop, [`Error::Panicked`] when
     /// something else than a callback panicked on it, such as the program's logger. No callback is
     /// called any more then; joining an app gives the same, and its senders are
-    /// [`NotConnected`](crate::SendError::NotConnected).
+    /// [`NotConnected`](crate::SendError::NotConnected). [`Error::Deadlock`], at once, within a
+    /// callback of one of its apps, which then run on as when it is dropped.
     pub fn join(mut self) -> Result<(), Error> {
         match self.running.take() {
             Some(running) => {
                 running.close();
+                if is_inside(running.address()) {
+                    return Err(Error::Deadlock { what: "the event loop that it runs on" });
+                }
                 running.join()
             }
             None => Ok(()),

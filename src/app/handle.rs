@@ -1,7 +1,9 @@
 //! [`AppHandle`]: an app that runs on another thread.
 
 use std::io;
+use std::sync::Arc;
 
+use super::inside::is_inside;
 use crate::close::Close;
 use crate::error::Error;
 use crate::link::Sender;
@@ -38,8 +40,12 @@ impl AppHandle {
     /// # Errors
     ///
     /// What made the app give up: as
-    /// [`WebSocketApp::run_forever`](crate::WebSocketApp::run_forever).
+    /// [`WebSocketApp::run_forever`](crate::WebSocketApp::run_forever). [`Error::Deadlock`], at
+    /// once, within a callback of this app; the app runs on.
     pub fn join(self) -> Result<Close, Error> {
+        if is_inside(Arc::as_ptr(self.sender.shared()).addr()) {
+            return Err(Error::Deadlock { what: "its own app" });
+        }
         take(self.result)
     }
 }

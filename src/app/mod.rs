@@ -9,6 +9,7 @@ mod event_loop;
 mod events;
 mod handle;
 mod handler;
+mod inside;
 mod owner;
 mod plan;
 mod session;

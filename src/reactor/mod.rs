@@ -61,6 +61,11 @@ impl<D: Driver> Running<D> {
         self.mailbox.close();
     }
 
+    /// Returns the address of what wakes the loop, which all places in it have.
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.mailbox.waker).addr()
+    }
+
     /// Waits for the end of the loop.
     pub(crate) fn join(self) -> Result<(), Error> {
         self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

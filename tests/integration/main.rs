@@ -53,6 +53,8 @@ mod events;
 mod faults;
 /// Wrong URLs, options, headers, certificates: refused before any socket is opened.
 mod input;
+/// Callbacks that wait for their own end.
+mod joining;
 /// Pings at the interval, and dead peers.
 mod keepalive;
 /// Half-open connections for real, in network namespaces.

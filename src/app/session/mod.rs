@@ -106,7 +106,8 @@ impl Driver for Session {
 
     /// Begins the run.
     fn start(start: Start, place: Place) -> Self {
-        let Start { plan, dispatcher, in_pieces, result } = start;
+        let Start { plan, mut dispatcher, in_pieces, result } = start;
+        dispatcher.attach(&place);
         let mut session = Session {
             place,
             backoff: Backoff::new(plan.reconnect()),

@@ -1,0 +1,34 @@
+//! Which apps' callbacks a thread is in, so that none waits there for its own end.
+
+use std::cell::RefCell;
+
+thread_local! {
+    /// The addresses of what the apps share with their senders, and of their loops. More than one
+    /// app where a callback runs another.
+    static INSIDE: RefCell<Vec<[usize; 2]>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Marks this thread as being in a callback of an app, until dropped.
+pub(super) struct Inside(());
+
+impl Inside {
+    pub(super) fn enter(app: usize, its_loop: usize) -> Self {
+        INSIDE.with_borrow_mut(|inside| inside.push([app, its_loop]));
+        Inside(())
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        INSIDE.with_borrow_mut(Vec::pop);
+    }
+}
+
+/// Returns whether this thread is in a callback of this app, or of one of this loop's.
+pub(super) fn is_inside(app_or_loop: usize) -> bool {
+    let is_it = |inside: &RefCell<Vec<[usize; 2]>>| {
+        inside.borrow().iter().flatten().any(|address| *address == app_or_loop)
+    };
+    // A thread that ends is in none.
+    INSIDE.try_with(is_it).unwrap_or(false)
+}
