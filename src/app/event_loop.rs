@@ -1,9 +1,12 @@
 //! [`EventLoop`]: many apps on one thread.
 
+use std::sync::Arc;
+
 use super::handle::AppHandle;
 use super::handler::Handler;
 use super::inside::is_inside;
 use super::session::Session;
+use super::turns::Turns;
 use super::websocket_app::WebSocketApp;
 use crate::error::Error;
 use crate::reactor::Running;
@@ -32,6 +35,8 @@ use crate::reactor::Running;
 /// ```
 pub struct EventLoop {
     running: Option<Running<Session>>,
+    /// `None` stands for those of the process.
+    turns: Option<Arc<Turns>>,
 }
 
 impl EventLoop {
@@ -42,7 +47,18 @@ impl EventLoop {
     /// [`Error::System`] when the operating system gives no thread, or nothing to wait on sockets
     /// with.
     pub fn new() -> Result<Self, Error> {
-        Ok(EventLoop { running: Some(Running::start("websocket-loop")?) })
+        Ok(EventLoop { running: Some(Running::start("websocket-loop")?), turns: None })
+    }
+
+    /// Limits how many of this loop's apps connect at a time, each of which takes a thread until it
+    /// is connected: the others wait for their turn, first come, first served, and their
+    /// [`connect_timeout`](WebSocketApp::connect_timeout) counts from when it comes. Zero is the
+    /// error of [`add`](Self::add). Defaults to a limit of 64 for all apps of the process that are
+    /// on no loop with a limit of its own.
+    #[must_use]
+    pub fn max_connecting(mut self, attempts: usize) -> Self {
+        self.turns = Some(Turns::new(attempts));
+        self
     }
 
     /// Runs an app on this loop's thread, from now on.
@@ -55,7 +71,13 @@ impl EventLoop {
     /// [`AppHandle::join`].
     pub fn add<H: Handler>(&self, app: WebSocketApp<H>) -> Result<AppHandle, Error> {
         let sender = app.sender();
-        let (start, result) = app.prepare()?;
+        let (mut start, result) = app.prepare()?;
+        if let Some(turns) = &self.turns {
+            if turns.limit() == 0 {
+                return Err(Error::invalid("max_connecting(0)", "must be more than zero"));
+            }
+            start.turns = Arc::clone(turns);
+        }
         if let Some(running) = &self.running {
             running.add(start)?;
         }

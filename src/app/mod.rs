@@ -13,6 +13,7 @@ mod inside;
 mod owner;
 mod plan;
 mod session;
+mod turns;
 mod websocket_app;
 
 // Behind the others, so that rustdoc shows the options behind callbacks and ways to run.

@@ -209,6 +209,11 @@ impl<H: Handler> WebSocketApp<H> {
 
     /// Limits looking up, TCP, proxy, TLS and upgrade together. Defaults to 10 s: a server that is
     /// up answers within one.
+    ///
+    /// In a process that connects many apps, 64 attempts are made at a time and the others wait for
+    /// their turn, or as many as
+    /// [`EventLoop::max_connecting`](crate::EventLoop::max_connecting) says. This counts from when
+    /// the turn comes. `close()` ends the waiting at once, too.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.config.connect_timeout = timeout;
         self

@@ -204,7 +204,7 @@ pub enum State {
     /// It does not run yet.
     #[default]
     Idle,
-    /// It looks up, dials, or shakes hands.
+    /// It looks up, dials, or shakes hands, or waits for its turn to do so.
     Connecting,
     /// Messages can be sent.
     Open,

@@ -13,6 +13,8 @@
 //! and fails the test.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::thread;
+use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
 use websocket_app::{TlsBackend, TlsConfig, WebSocketApp};
@@ -163,6 +165,15 @@ impl Listener {
         if let Ok((_, from)) = self.listener.accept() {
             panic!("{from} connected once more than it should");
         }
+    }
+
+    /// Fails if another client connects within this time.
+    pub(crate) fn is_quiet_for(&self, time: Duration) {
+        thread::sleep(time);
+        self.listener.set_nonblocking(true).unwrap();
+        let another = self.listener.accept();
+        self.listener.set_nonblocking(false).unwrap();
+        assert!(another.is_err(), "{another:?} connected, and nobody should yet");
     }
 
     /// Makes the kernel take little for a script that does not read, so that the client's queue

@@ -10,17 +10,20 @@ use mio::Registry;
 
 use super::{Session, SessionPhase};
 use crate::app::dispatch::Call;
+use crate::app::turns::Turn;
 use crate::close::{Close, ClosedBy};
 use crate::deadline::after;
 use crate::dial::{Cancel, Connected, Failure};
 use crate::error::Error;
 use crate::link::{Link, Opened, State};
-use crate::reconnect::{Cause, Retry};
+use crate::reconnect::{Attempt, Cause, Retry};
 
-/// An attempt to connect, on a thread of its own.
+/// An attempt to connect, on a thread of its own once its turn has come.
 pub(super) struct Dialing {
-    number: u32,
+    attempt: Attempt,
     cancel: Cancel,
+    /// Goes to the thread, and ends with it.
+    turn: Option<Turn>,
     outcome: Arc<Mutex<Option<AttemptOutcome>>>,
 }
 
@@ -34,16 +37,28 @@ impl Dialing {
 }
 
 impl Session {
-    /// Starts an attempt to connect on a thread of its own.
+    /// Begins an attempt to connect, which may have to wait for its turn.
     pub(super) fn dial(&mut self) {
-        let attempt = self.backoff.on_attempt(Instant::now());
-        let dialing =
-            Dialing { number: attempt.number, cancel: Cancel::new(), outcome: Arc::default() };
-        if !self.shared.connecting(&dialing.cancel) {
+        let cancel = Cancel::new();
+        if !self.shared.connecting(&cancel) {
             self.over(None, Close::without_frame(ClosedBy::Us));
             return;
         }
-        let (plan, cancel) = (Arc::clone(&self.plan), dialing.cancel.clone());
+        self.phase = SessionPhase::Connecting(Dialing {
+            attempt: self.backoff.on_attempt(Instant::now()),
+            cancel,
+            turn: Some(self.turns.ask(&self.place)),
+            outcome: Arc::default(),
+        });
+        self.dial_in_turn();
+    }
+
+    /// Starts the attempt's thread, if its turn has come.
+    pub(super) fn dial_in_turn(&mut self) {
+        let SessionPhase::Connecting(dialing) = &mut self.phase else { return };
+        let Some(turn) = dialing.turn.take_if(|turn| turn.has_come()) else { return };
+        let (plan, attempt, cancel) =
+            (Arc::clone(&self.plan), dialing.attempt.clone(), dialing.cancel.clone());
         let (outcome, place) = (Arc::clone(&dialing.outcome), self.place.clone());
         let thread = thread::Builder::new().name("websocket-connect".into()).spawn(move || {
             let connected = catch_unwind(AssertUnwindSafe(|| plan.connect(&attempt, &cancel)));
@@ -51,8 +66,8 @@ impl Session {
             let connected = connected.unwrap_or_else(panicked);
             *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(connected);
             place.wake();
+            drop(turn);
         });
-        self.phase = SessionPhase::Connecting(dialing);
         if let Err(source) = thread {
             self.attempt_failed(Error::system("a thread to connect on", source));
         }
@@ -98,7 +113,8 @@ impl Session {
     }
 
     fn attempt_failed(&mut self, error: Error) {
-        let SessionPhase::Connecting(Dialing { number, .. }) = self.phase else { return };
+        let SessionPhase::Connecting(Dialing { attempt, .. }) = &self.phase else { return };
+        let number = attempt.number;
         self.shared.disconnected(State::Waiting);
         let retry = self.retry(Cause::Error(&error));
         let error = match self.backoff.is_on() {

@@ -23,6 +23,7 @@ use mio::event::Event;
 
 use super::dispatch::{Call, Dispatcher, Done, Job, Stopped};
 use super::plan::ConnectPlan;
+use super::turns::Turns;
 use crate::close::{Close, ClosedBy};
 use crate::deadline::after;
 use crate::error::{Error, SendError};
@@ -41,6 +42,7 @@ pub(crate) struct Start {
     pub(crate) dispatcher: Dispatcher,
     /// Whether messages are handed out as they arrive.
     pub(crate) in_pieces: bool,
+    pub(crate) turns: Arc<Turns>,
     pub(crate) result: Giver<Result<Close, Error>>,
 }
 
@@ -50,6 +52,7 @@ pub(crate) struct Session {
     shared: Arc<Shared>,
     phase: SessionPhase,
     backoff: Backoff,
+    turns: Arc<Turns>,
     has_been_open: bool,
     /// Away while a job runs.
     dispatcher: Option<Dispatcher>,
@@ -89,7 +92,8 @@ impl Tick {
 }
 
 enum SessionPhase {
-    /// A thread of its own is at it; it leaves what came of it there, and wakes the loop.
+    /// A thread of its own is at it, or will be when its turn comes; it leaves what came of it
+    /// there, and wakes the loop.
     Connecting(Dialing),
     Open(Box<Link>),
     /// For the next attempt.
@@ -106,13 +110,14 @@ impl Driver for Session {
 
     /// Begins the run.
     fn start(start: Start, place: Place) -> Self {
-        let Start { plan, mut dispatcher, in_pieces, result } = start;
+        let Start { plan, mut dispatcher, in_pieces, turns, result } = start;
         dispatcher.attach(&place);
         let mut session = Session {
             place,
             backoff: Backoff::new(plan.reconnect()),
             plan: Arc::new(plan),
             shared: Arc::clone(dispatcher.sender().shared()),
+            turns,
             phase: SessionPhase::Waiting { until: Instant::now() },
             has_been_open: false,
             in_pieces,
@@ -139,7 +144,7 @@ impl Driver for Session {
         }
     }
 
-    /// A thread wants something, or an attempt to connect has come to its end.
+    /// A thread wants something, or an attempt to connect has come to its turn or its end.
     fn on_wake(&mut self, registry: &Registry) {
         if let SessionPhase::Connecting(dialing) = &self.phase
             && let Some(outcome) = dialing.take_outcome()
@@ -164,6 +169,8 @@ impl Driver for Session {
             },
             _ => {}
         }
+        // After what was asked for: that may have been to close.
+        self.dial_in_turn();
     }
 
     fn on_readable(&mut self, reader: &mut Reader) -> bool {

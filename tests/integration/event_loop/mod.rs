@@ -10,6 +10,8 @@ mod failing;
 mod fair;
 /// What it holds while nothing happens.
 mod idle;
+/// How many connect at a time.
+mod turns;
 
 use crate::many::Added;
 use crate::recorder::Call;

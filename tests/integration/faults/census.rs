@@ -153,6 +153,11 @@ fn threads() -> BTreeMap<String, usize> {
     names
 }
 
+/// Counts the threads of this name, which is cut to 15 characters.
+pub(crate) fn threads_named(name: &str) -> usize {
+    threads().get(name).copied().unwrap_or_default()
+}
+
 /// What the file descriptors are of. The one this is read with is always there.
 fn files() -> Vec<String> {
     let entries = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();

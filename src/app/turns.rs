@@ -1,0 +1,92 @@
+//! [`Turns`]: how many attempts to connect there are at a time, each on a thread of its own, and who
+//! waits, first come, first served. One lock guards them, held for a few instructions; whoever's
+//! turn comes is woken without it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+
+use crate::link::Place;
+
+/// How many attempts of a process there are at a time: enough to keep a network busy, few enough
+/// threads for any machine.
+pub(super) const DEFAULT_LIMIT: usize = 64;
+
+/// Those of all apps that have none of their loop's.
+static OF_THE_PROCESS: LazyLock<Arc<Turns>> = LazyLock::new(|| Turns::new(DEFAULT_LIMIT));
+
+#[derive(Debug)]
+pub(crate) struct Turns {
+    limit: usize,
+    state: Mutex<TurnsState>,
+}
+
+#[derive(Debug, Default)]
+struct TurnsState {
+    /// How many have their turn.
+    taken: usize,
+    /// How many have asked so far.
+    asked: u64,
+    /// Who waits, by the number that each got as it asked.
+    waiting: BTreeMap<u64, Place>,
+}
+
+impl Turns {
+    pub(super) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Turns { limit, state: Mutex::default() })
+    }
+
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    pub(super) fn of_the_process() -> Arc<Self> {
+        Arc::clone(&OF_THE_PROCESS)
+    }
+
+    /// Asks for a turn, which has come already or of whose coming the place is told.
+    pub(super) fn ask(self: &Arc<Self>, place: &Place) -> Turn {
+        let mut state = self.lock();
+        let number = state.asked;
+        state.asked += 1;
+        if state.taken < self.limit {
+            state.taken += 1;
+        } else {
+            state.waiting.insert(number, place.clone());
+        }
+        Turn { turns: Arc::clone(self), number }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, TurnsState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A turn, or a place in the queue for one. Dropping it lets the next have it.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    turns: Arc<Turns>,
+    number: u64,
+}
+
+impl Turn {
+    pub(super) fn has_come(&self) -> bool {
+        !self.turns.lock().waiting.contains_key(&self.number)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut state = self.turns.lock();
+        if state.waiting.remove(&self.number).is_some() {
+            return;
+        }
+        let next = state.waiting.pop_first();
+        if next.is_none() {
+            state.taken -= 1;
+        }
+        drop(state);
+        if let Some((_, place)) = next {
+            place.wake();
+        }
+    }
+}
