@@ -181,6 +181,9 @@
 //! Whatever it is, it ends with [`connect_timeout`](WebSocketApp::connect_timeout), and `close()`
 //! ends it at once: a resolver or connector that hangs is left alone, on a thread of its own; with
 //! eight of an app's left so, its next attempt fails without asking, until one of them returns.
+//! What has no limit of ours are the closures of [`url_with`](WebSocketApp::url_with),
+//! [`headers_with`](WebSocketApp::headers_with) and
+//! [`subprotocols_with`](WebSocketApp::subprotocols_with), before that time begins.
 //!
 //! A process makes 64 attempts at a time, each on a thread of its own; the others wait for their
 //! turn, first come, first served. [`EventLoop::max_connecting`] gives a loop a number of its own.

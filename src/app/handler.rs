@@ -87,7 +87,8 @@ pub trait Handler: Send + 'static {
         Ok(())
     }
 
-    /// A piece of a message has arrived; only if [`wants_fragments`](Self::wants_fragments).
+    /// A piece of a message has arrived. **Never called unless
+    /// [`wants_fragments`](Self::wants_fragments) returns `true`**: write both.
     fn on_fragment(&mut self, ws: &Sender, fragment: Fragment<'_>) -> Result<(), CallbackError> {
         Ok(())
     }
@@ -117,7 +118,27 @@ pub trait Handler: Send + 'static {
 
     /// Returns whether messages go to [`on_fragment`](Self::on_fragment) in pieces as they arrive,
     /// instead of whole to [`on_message`](Self::on_message). Asked once, on the thread that starts
-    /// the run, before it begins: a panic in here is that call's error. Defaults to `false`.
+    /// the run, before it begins: a panic in here is that call's error. Defaults to `false`, with
+    /// which `on_fragment` is never called.
+    ///
+    /// ```
+    /// use websocket_app::{CallbackError, Fragment, Handler, Sender};
+    ///
+    /// struct Download {
+    ///     bytes: usize,
+    /// }
+    ///
+    /// impl Handler for Download {
+    ///     fn on_fragment(&mut self, ws: &Sender, piece: Fragment<'_>) -> Result<(), CallbackError> {
+    ///         self.bytes += piece.data.as_bytes().len();
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn wants_fragments(&self) -> bool {
+    ///         true
+    ///     }
+    /// }
+    /// ```
     fn wants_fragments(&self) -> bool {
         false
     }

@@ -155,7 +155,8 @@ impl WebSocketApp {
     /// `max_receive_buffer`. The last event is an [`Event::Close`](crate::Event::Close); then the
     /// channel is disconnected. A bad URL or option is an [`Event::Error`](crate::Event::Error)
     /// before that. When the [`Events`] are dropped, the connection is closed at the next event.
-    /// Callbacks set before are not called.
+    /// Callbacks set before are not called, but for those of [`every`](Self::every), on the app's
+    /// thread.
     ///
     /// ```no_run
     /// use websocket_app::{Event, WebSocketApp};
@@ -265,7 +266,7 @@ impl<H: Handler> WebSocketApp<H> {
     }
 
     /// Computes headers anew for each attempt to connect, as [`url_with`](Self::url_with) does the
-    /// URL; they are added to those set with [`header`](Self::header): tokens expire. Defaults to
+    /// URL, without a limit on its time either; they are added to those set with [`header`](Self::header): tokens expire. Defaults to
     /// none.
     pub fn headers_with<R: RenewalResult<Vec<(String, String)>>>(
         mut self,
@@ -276,7 +277,7 @@ impl<H: Handler> WebSocketApp<H> {
     }
 
     /// Computes the subprotocols anew for each attempt to connect, as [`url_with`](Self::url_with)
-    /// does the URL. Defaults to those set with [`subprotocols`](Self::subprotocols).
+    /// does the URL, without a limit on its time either. Defaults to those set with [`subprotocols`](Self::subprotocols).
     pub fn subprotocols_with<R: RenewalResult<Vec<String>>>(
         mut self,
         mut subprotocols: impl FnMut(&Attempt) -> R + Send + 'static,

@@ -216,6 +216,27 @@ fn a_wrong_url_or_option_is_an_event_too() {
     nobody.saw_nobody();
 }
 
+/// The only callback that is.
+#[test]
+fn every_is_called_beside_events() {
+    let peer = Peer::start(|listener| {
+        let mut client = listener.open();
+        client.expect_text("heartbeat");
+        client.send(Frame::close(1000, ""));
+        client.skip_to_close();
+    });
+    let app = peer
+        .app()
+        // Not called.
+        .on_open(|ws| ws.abort())
+        .every(Duration::from_millis(1), |ws| drop(ws.send("heartbeat")));
+    let (_ws, events) = app.events(10);
+    assert!(matches!(next(&events), Event::Open));
+    let Event::Close(close) = next(&events) else { panic!("a close is all there is to come") };
+    assert_eq!(ending(&close), clean(ClosedBy::Peer, 1000, ""));
+    is_over(&events);
+}
+
 #[test]
 fn every_is_called_again_and_again_while_connected() {
     let peer = Peer::start(|listener| {
