@@ -230,7 +230,7 @@ fn every_is_called_beside_events() {
         // Not called.
         .on_open(|ws| ws.abort())
         .every(Duration::from_millis(1), |ws| drop(ws.send("heartbeat")));
-    let (_ws, events) = app.events(10);
+    let events = app.events(10);
     assert!(matches!(next(&events), Event::Open));
     let Event::Close(close) = next(&events) else { panic!("a close is all there is to come") };
     assert_eq!(ending(&close), clean(ClosedBy::Peer, 1000, ""));
