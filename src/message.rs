@@ -380,6 +380,12 @@ impl Outgoing<'_> {
         self
     }
 
+    /// Has it sent as binary, whatever it is.
+    pub(crate) fn binary(mut self) -> Self {
+        self.is_text = false;
+        self
+    }
+
     /// Returns what an error hands back: the message, where the caller gave it away.
     pub(crate) fn into_owned_message(self) -> Option<OwnedMessage> {
         let Payload::Owned(data) = self.payload else { return None };

@@ -1,5 +1,6 @@
 //! [`Sender`]: what users hold to send and to close, from any thread and any callback.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,13 +66,13 @@ impl Sender {
     }
 
     /// Sends a text message: see [`send`](Self::send).
-    pub fn send_text(&self, text: impl AsRef<str>) -> Result<(), SendError> {
-        self.send(text.as_ref())
+    pub fn send_text<'a>(&self, text: impl Into<Cow<'a, str>>) -> Result<(), SendError> {
+        self.send(text.into())
     }
 
-    /// Sends a binary message: see [`send`](Self::send).
-    pub fn send_binary(&self, data: impl AsRef<[u8]>) -> Result<(), SendError> {
-        self.send(data.as_ref())
+    /// Sends a binary message, of text too: see [`send`](Self::send).
+    pub fn send_binary<'a>(&self, data: impl Into<Outgoing<'a>>) -> Result<(), SendError> {
+        self.send(data.into().binary())
     }
 
     /// Sends a message if there is room for it now; never waits for the peer. Where the queue is

@@ -300,8 +300,12 @@ fn is_not_connected(ws: &Sender, state: State) {
         ws.send("mine".to_owned()),
         ws.try_send("mine".to_owned()),
         ws.send_timeout("mine".to_owned(), Duration::from_secs(3600)),
+        ws.send_text("mine".to_owned()),
     ] {
         assert_eq!(result.unwrap_err().into_message(), Some(OwnedMessage::Text("mine".into())));
+    }
+    for result in [ws.send_binary(vec![7; 3]), ws.send_binary("\u{7}\u{7}\u{7}".to_owned())] {
+        assert_eq!(result.unwrap_err().into_message(), Some(OwnedMessage::Binary(vec![7; 3])));
     }
     assert!(matches!(ws.ping("p"), Err(SendError::NotConnected { .. })));
     assert_eq!(ws.buffered_amount(), 0);
