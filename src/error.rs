@@ -540,10 +540,11 @@ pub enum SendError {
         /// How long that was.
         after: Duration,
     },
-    /// A blocking connection's message was queued, but the operating system did not take all of it
-    /// in time. It may still go out: sending it again may double it.
+    /// What was sent is queued, but the operating system did not take all of it in time: from
+    /// [`flush`](crate::Sender::flush), and from a blocking connection's sends. It may still go out:
+    /// sending it again may double it.
     Unwritten {
-        /// How long that was.
+        /// How long that was: zero for a `flush` in a callback, which does not wait.
         after: Duration,
     },
     /// It waited for a connection for longer than `queue_while_disconnected` allows.
@@ -589,6 +590,9 @@ impl fmt::Display for SendError {
                     f,
                     "not sent: the send queue had no room for {after:?}, the peer reads too slowly"
                 )
+            }
+            SendError::Unwritten { after: Duration::ZERO } => {
+                f.write_str("queued, but not yet sent, and a callback does not wait for the peer")
             }
             SendError::Unwritten { after } => {
                 write!(

@@ -164,8 +164,8 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`SendError::Timeout`] when that takes longer, [`SendError::QueueFull`] where it would have
-    /// to wait in a callback, [`SendError::NotConnected`] when the connection ended first.
+    /// [`SendError::Unwritten`] when that takes longer, or where it would have to wait in a callback;
+    /// [`SendError::NotConnected`] when the connection ended first.
     pub fn flush(&self, timeout: Duration) -> Result<(), SendError> {
         self.shared.flush(timeout)
     }

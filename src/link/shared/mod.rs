@@ -270,7 +270,7 @@ impl Shared {
         let mut guard = self.write(self.lock(), Tail::NONE);
         if guard.writer.as_ref().is_some_and(|writer| writer.is_driven_by_caller) {
             let driven = self.drive(guard, Wait::UpTo(timeout)).map(drop);
-            return driven.map_err(|no_room| no_room.into_error(Outgoing::from(&[][..])));
+            return driven.map_err(NoRoom::into_unwritten);
         }
         let (target, mut moment) = (guard.flush_target(), None);
         loop {
@@ -284,11 +284,10 @@ impl Shared {
                 Flushed::NotYet => {}
             }
             guard = if CallbackScope::is_entered() {
-                let full = SendError::QueueFull { message: None, limit: guard.max_buffer };
-                self.wait_for_writer(guard, &mut moment).ok_or(full)?
+                let unwritten = SendError::Unwritten { after: Duration::ZERO };
+                self.wait_for_writer(guard, &mut moment).ok_or(unwritten)?
             } else {
-                self.wait(guard, deadline)
-                    .map_err(|()| SendError::Timeout { message: None, after: timeout })?
+                self.wait(guard, deadline).map_err(|()| SendError::Unwritten { after: timeout })?
             };
         }
     }
