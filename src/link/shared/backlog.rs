@@ -21,6 +21,7 @@ pub(crate) struct Backlog {
     limit: usize,
     max_age: Duration,
     handed: VecDeque<Kept>,
+    /// The oldest first.
     waiting: VecDeque<Kept>,
     /// What was too old when its turn came; to be reported.
     expired: Vec<Kept>,
@@ -142,12 +143,14 @@ impl Backlog {
         released
     }
 
-    /// The connection is gone: what was not wholly written goes before all else.
+    /// The connection is gone: what was not wholly written waits again, in the order of its age, in
+    /// which it gets too old. (What the first callback sent had gone before what was older.)
     pub(crate) fn lost(&mut self) {
         (self.holding, self.opener) = (false, None);
         self.bytes += self.handed.iter().map(|kept| kept.payload.len()).sum::<usize>();
         self.handed.append(&mut self.waiting);
         std::mem::swap(&mut self.handed, &mut self.waiting);
+        self.waiting.make_contiguous().sort_by_key(|kept| kept.since);
     }
 
     /// Returns whether there is something to report.
@@ -232,6 +235,20 @@ mod tests {
         assert_eq!(texts(&backlog.expire(now + SECOND)), ["old"]);
         assert!(backlog.wait(kept("!", now + SECOND)));
         assert_eq!(texts(&backlog.release(now + SECOND)), ["new", "!"]);
+    }
+
+    #[test]
+    fn what_is_older_than_what_went_before_it_gets_too_old_first() {
+        let (now, mut backlog) = (Instant::now(), Backlog::new(100, SECOND));
+        assert!(backlog.wait(kept("order", now)));
+        backlog.hold();
+        backlog.opened_by(thread::current().id());
+        backlog.hand(kept("hello", now + SECOND / 2));
+        assert_eq!(texts(&backlog.release(now + SECOND / 2)), ["order"]);
+        backlog.lost();
+        assert_eq!(backlog.next_expiry(), Some(now + SECOND));
+        assert_eq!(texts(&backlog.expire(now + SECOND)), ["order"]);
+        assert_eq!(texts(&backlog.take_all()), ["hello"]);
     }
 
     #[test]
