@@ -533,6 +533,14 @@ pub enum SendError {
         /// The limit, `max_send_buffer`, in bytes.
         limit: usize,
     },
+    /// There is no open connection, and what waits for the next one is as much as
+    /// `queue_while_disconnected` allows.
+    BacklogFull {
+        /// The message, where the caller gave it away.
+        message: Option<OwnedMessage>,
+        /// The limit in bytes.
+        limit: usize,
+    },
     /// The queue had no room for as long as the caller would wait.
     Timeout {
         /// The message, where the caller gave it away.
@@ -568,6 +576,7 @@ impl SendError {
         match self {
             SendError::NotConnected { message }
             | SendError::QueueFull { message, .. }
+            | SendError::BacklogFull { message, .. }
             | SendError::Timeout { message, .. }
             | SendError::Expired { message, .. } => message,
             SendError::Unwritten { .. } | SendError::InvalidControl { .. } => None,
@@ -583,6 +592,12 @@ impl fmt::Display for SendError {
                 write!(
                     f,
                     "not sent: the send queue is full (max_send_buffer, {limit} bytes), the peer reads too slowly"
+                )
+            }
+            SendError::BacklogFull { limit, .. } => {
+                write!(
+                    f,
+                    "not sent: there is no open connection, and no room to wait for one (queue_while_disconnected, {limit} bytes)"
                 )
             }
             SendError::Timeout { after, .. } => {
@@ -621,6 +636,11 @@ impl fmt::Debug for SendError {
             }
             SendError::QueueFull { message, limit } => f
                 .debug_struct("QueueFull")
+                .field("message", &outline(message))
+                .field("limit", limit)
+                .finish(),
+            SendError::BacklogFull { message, limit } => f
+                .debug_struct("BacklogFull")
                 .field("message", &outline(message))
                 .field("limit", limit)
                 .finish(),
@@ -665,6 +685,7 @@ mod tests {
         let second = Duration::from_secs(1);
         for error in [
             SendError::NotConnected { message: message.clone() },
+            SendError::BacklogFull { message: message.clone(), limit: 7 },
             SendError::Timeout { message: message.clone(), after: second },
             SendError::Expired { message: message.clone(), age: second },
         ] {

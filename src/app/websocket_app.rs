@@ -233,13 +233,13 @@ impl<H: Handler> WebSocketApp<H> {
     }
 
     /// Keeps up to so many bytes of messages that are sent while there is no connection, for the
-    /// next one; without it, a send is then
-    /// [`SendError::NotConnected`](crate::SendError::NotConnected). Defaults to off: orders that
-    /// arrive late can do harm.
+    /// next one; some 60 more are counted for each, which keeping it takes. Without it, a send is
+    /// then [`SendError::NotConnected`](crate::SendError::NotConnected). Defaults to off: orders
+    /// that arrive late can do harm.
     ///
     /// The messages go out oldest first, those not wholly written to the lost connection included,
     /// right after `on_open` or `on_reconnect` has returned: what that callback sends goes before
-    /// them. What is too much is [`SendError::QueueFull`](crate::SendError::QueueFull). What gets
+    /// them. What is too much is [`SendError::BacklogFull`](crate::SendError::BacklogFull). What gets
     /// older than `max_age` is reported to `on_error` as
     /// [`SendError::Expired`](crate::SendError::Expired), and what is left at the end of the run as
     /// [`SendError::NotConnected`](crate::SendError::NotConnected), each with the message, also

@@ -19,6 +19,9 @@ use crate::watchdog::{Gate, wait_until};
 const SOON: Duration = Duration::from_millis(10);
 const HOUR: Duration = Duration::from_secs(3600);
 
+/// Enough for a few short messages that wait.
+const ROOM: usize = 1000;
+
 /// More than the kernel's buffers hold.
 const LARGE: usize = 16 << 20;
 
@@ -29,7 +32,7 @@ fn what_is_sent_before_the_run_waits_for_the_connection_in_order() {
         ["hello", "one", "two", "three"].into_iter().for_each(|text| client.expect_text(text));
         client.close(1000, "");
     });
-    let app = peer.app().queue_while_disconnected(100, HOUR);
+    let app = peer.app().queue_while_disconnected(ROOM, HOUR);
     let sender = app.sender();
     sender.send("one").unwrap();
     sender.send_timeout("two", HOUR).unwrap();
@@ -150,21 +153,36 @@ fn what_is_kept_goes_out_before_the_close_frame_though_on_open_has_not_returned(
 #[test]
 fn what_does_not_fit_comes_back_at_once() {
     let silent = FullBacklog::new();
-    let app =
-        run(WebSocketApp::new(silent.url()).queue_while_disconnected(8, HOUR).send_timeout(HOUR));
+    let app = run(WebSocketApp::new(silent.url())
+        .queue_while_disconnected(ROOM, HOUR)
+        .send_timeout(HOUR));
     wait_until("it connects", || app.sender.state() == State::Connecting);
     app.sender.send("fits").unwrap();
     app.sender.send("in").unwrap();
-    let message = Some(OwnedMessage::Text("not".into()));
-    assert_eq!(
-        app.sender.send(String::from("not")),
-        Err(SendError::QueueFull { message, limit: 8 })
-    );
-    assert_eq!(app.sender.send("not"), Err(SendError::QueueFull { message: None, limit: 8 }));
+    let not = "not".repeat(ROOM / 3);
+    let message = Some(OwnedMessage::Text(not.clone()));
+    let error = app.sender.send(not.clone()).unwrap_err();
+    assert_eq!(error, SendError::BacklogFull { message, limit: ROOM });
+    assert!(error.to_string().contains("queue_while_disconnected, 1000 bytes"), "{error}");
+    assert_eq!(app.sender.send(&not), Err(SendError::BacklogFull { message: None, limit: ROOM }));
     app.sender.send([1, 2]).unwrap();
     app.sender.close();
     assert_eq!(app.sender.send("late"), Err(SendError::NotConnected { message: None }));
     expect_unsent(&app, [text("fits"), text("in"), OwnedMessage::Binary(vec![1, 2])]);
+    app.expect_close(unanswered());
+    app.end_in_order();
+}
+
+/// What keeping a message takes is counted.
+#[test]
+fn not_even_empty_messages_are_kept_without_end() {
+    let silent = FullBacklog::new();
+    let app = run(WebSocketApp::new(silent.url()).queue_while_disconnected(ROOM, HOUR));
+    wait_until("it connects", || app.sender.state() == State::Connecting);
+    let kept = (0..ROOM).take_while(|_| app.sender.send("").is_ok()).count();
+    assert!((5..ROOM / 20).contains(&kept), "{kept} messages in {ROOM} bytes");
+    app.sender.close();
+    (0..kept).for_each(|_| expect_unsent(&app, [text("")]));
     app.expect_close(unanswered());
     app.end_in_order();
 }
@@ -175,7 +193,7 @@ fn what_gets_too_old_is_reported_with_the_message() {
     let silent = FullBacklog::new();
     let app = run(WebSocketApp::new(silent.url())
         .connect_timeout(HOUR)
-        .queue_while_disconnected(100, max_age));
+        .queue_while_disconnected(ROOM, max_age));
     for round in 0..2 {
         for i in 0..2 {
             app.sender.send(format!("{round} {i}")).unwrap();
@@ -198,7 +216,7 @@ fn what_got_too_old_does_not_go_over_the_next_connection() {
         client.expect_text("fresh");
         client.close(1000, "");
     });
-    let app = peer.app().queue_while_disconnected(100, max_age);
+    let app = peer.app().queue_while_disconnected(ROOM, max_age);
     let sender = app.sender();
     sender.send("stale").unwrap();
     std::thread::sleep(max_age);
@@ -294,7 +312,7 @@ fn is_lost_while_a_callback_is_busy(
         }
         client.reset();
     });
-    let app = peer.app().reconnect(Reconnect::fixed(HOUR)).queue_while_disconnected(100, max_age);
+    let app = peer.app().reconnect(Reconnect::fixed(HOUR)).queue_while_disconnected(ROOM, max_age);
     let app = run_with(app, move |_, call| {
         let name = match call {
             Call::Message(_) => "on_message",
@@ -353,7 +371,7 @@ fn what_is_sent_while_the_peer_closes_goes_over_the_next_connection() {
     let app = peer
         .app()
         .reconnect(Reconnect::fixed(SOON).max_attempts(2))
-        .queue_while_disconnected(100, HOUR);
+        .queue_while_disconnected(ROOM, HOUR);
     let app = run_with(app, |ws, call| match call {
         Call::Reconnect => Ok(ws.send("hello")?),
         _ => Ok(()),
@@ -380,7 +398,7 @@ fn what_is_sent_while_the_peer_closes_for_good_is_reported() {
         client.expect(Frame::close(1000, ""));
         was_sent.wait();
     });
-    let app = run(peer.app().queue_while_disconnected(100, HOUR));
+    let app = run(peer.app().queue_while_disconnected(ROOM, HOUR));
     app.expect_open();
     wait_until("the peer's Close is answered", || app.sender.state() == State::Closing);
     app.sender.send("too late").unwrap();
@@ -412,7 +430,7 @@ fn a_callback_that_comes_too_late_for_its_connection_does_not_let_the_queue_go()
     let app = peer
         .app()
         .reconnect(Reconnect::fixed(SOON).max_attempts(3))
-        .queue_while_disconnected(100, HOUR);
+        .queue_while_disconnected(ROOM, HOUR);
     let mut reconnects = 0;
     let app = run_with(app, move |ws, call| {
         if *call == Call::text("work") {

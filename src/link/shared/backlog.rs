@@ -69,6 +69,12 @@ impl Backlog {
         self.limit
     }
 
+    /// Counts the bytes that what waits for a connection takes, that of keeping it included: so a
+    /// flood of empty messages is bounded too.
+    fn size(&self) -> usize {
+        self.bytes + self.waiting.len() * size_of::<Kept>()
+    }
+
     /// Counts the payload bytes that wait for a connection.
     pub(crate) fn len(&self) -> usize {
         self.bytes
@@ -93,7 +99,8 @@ impl Backlog {
     pub(crate) fn wait(&mut self, kept: Kept) -> bool {
         // What was handed to a connection that is lost comes on top, so there may be more than the
         // limit.
-        let fits = kept.payload.len() <= self.limit.saturating_sub(self.bytes);
+        let needed = kept.payload.len() + size_of::<Kept>();
+        let fits = needed <= self.limit.saturating_sub(self.size());
         if fits {
             self.bytes += kept.payload.len();
             self.waiting.push_back(kept);
@@ -207,7 +214,7 @@ mod tests {
     #[test]
     fn what_was_not_wholly_written_goes_first_and_in_order() {
         let now = Instant::now();
-        let mut backlog = Backlog::new(100, SECOND);
+        let mut backlog = Backlog::new(1000, SECOND);
         for text in ["one", "two", "three"] {
             backlog.hand(kept(text, now));
         }
@@ -227,10 +234,10 @@ mod tests {
     #[test]
     fn what_is_too_much_or_too_old_comes_out() {
         let now = Instant::now();
-        let mut backlog = Backlog::new(6, SECOND);
+        let mut backlog = Backlog::new(6 + 2 * size_of::<Kept>(), SECOND);
         assert!(backlog.wait(kept("old", now)));
         assert!(backlog.wait(kept("new", now + SECOND / 2)));
-        assert!(!backlog.wait(kept("!", now + SECOND / 2)));
+        assert!(!backlog.wait(kept("", now + SECOND / 2)));
         assert_eq!(backlog.next_expiry(), Some(now + SECOND));
         assert_eq!(texts(&backlog.expire(now + SECOND)), ["old"]);
         assert!(backlog.wait(kept("!", now + SECOND)));
@@ -239,7 +246,7 @@ mod tests {
 
     #[test]
     fn what_is_older_than_what_went_before_it_gets_too_old_first() {
-        let (now, mut backlog) = (Instant::now(), Backlog::new(100, SECOND));
+        let (now, mut backlog) = (Instant::now(), Backlog::new(1000, SECOND));
         assert!(backlog.wait(kept("order", now)));
         backlog.hold();
         backlog.opened_by(thread::current().id());
@@ -254,7 +261,7 @@ mod tests {
     #[test]
     fn only_the_thread_that_opens_may_go_before_what_waits() {
         let (here, now, mut backlog) =
-            (thread::current().id(), Instant::now(), Backlog::new(6, SECOND));
+            (thread::current().id(), Instant::now(), Backlog::new(1000, SECOND));
         assert!(!backlog.holds(here));
         backlog.hold();
         assert!(backlog.holds(here));
@@ -267,7 +274,7 @@ mod tests {
     #[test]
     fn a_callback_of_a_connection_that_has_gone_opens_nothing() {
         let (here, now) = (thread::current().id(), Instant::now());
-        let mut backlog = Backlog::new(6, SECOND);
+        let mut backlog = Backlog::new(1000, SECOND);
         backlog.hold();
         backlog.lost();
         assert!(backlog.wait(kept("kept", now)));

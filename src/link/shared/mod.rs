@@ -341,7 +341,7 @@ fn keep_waiting(mut guard: Lock<'_>, message: Outgoing<'_>) -> Result<(), SendEr
         return Err(SendError::NotConnected { message: message.into_owned_message() });
     };
     if !backlog.wait(kept) {
-        return Err(SendError::QueueFull {
+        return Err(SendError::BacklogFull {
             limit: backlog.limit(),
             message: message.into_owned_message(),
         });
