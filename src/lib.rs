@@ -125,6 +125,10 @@
 //! | `send_timeout(message, d)`, on an ordinary thread | for `d` | [`SendError::Timeout`] |
 //! | `try_send`; any send within a callback | not for the peer; up to 10 ms for a thread that is just writing | [`SendError::QueueFull`] |
 //!
+//! Threads that wait get room in the order in which they came, whatever each has to send. What must
+//! not wait goes before them where there is room for it, in all by as much as the queue may hold;
+//! then it is `QueueFull` until the first of them had its turn.
+//!
 //! Without an open connection it is [`SendError::NotConnected`]. The error hands back a message
 //! that was given away ([`SendError::into_message`]). Within a callback, `?` passes it to
 //! `on_error`.

@@ -7,6 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::backlog::{Backlog, Kept};
+use super::room::Wait;
+use super::turns::{Turn, Turns};
 use crate::dial::Cancel;
 use crate::link::sender::{State, Stats};
 use crate::link::waker::Place;
@@ -39,6 +41,8 @@ pub(super) struct Inner {
     pub(super) stats: Stats,
     /// How many threads wait for `progress`.
     pub(super) waiting_threads: usize,
+    /// Those of them that wait for room in the queue.
+    pub(super) for_room: Turns,
 }
 
 /// What a `flush` waits for.
@@ -143,6 +147,14 @@ impl Inner {
             stats.wire_bytes_sent += payload.len() as u64;
             writer.queue_kept(Head::of(is_text), payload);
         }
+    }
+
+    /// Returns whether a thread with this turn among those who wait may queue such a frame. One that
+    /// may not wait may go before them, within a limit.
+    pub(super) fn may_queue(&self, needed: usize, wait: Wait, turn: Option<Turn>) -> bool {
+        self.has_room(needed)
+            && (self.for_room.is_next(turn)
+                || wait.is_never(self) && self.for_room.lets_by(needed, self.max_buffer))
     }
 
     /// Returns the backlog, where a message from this thread goes there: no connection, or one that

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `inner` | what the lock guards |
 //! | `room` | who waits for room, and how long |
+//! | `turns` | in which order |
 //! | `write` | from the queue to the socket |
 //! | `lifecycle` | what the thread that reads does: begins and ends connections, answers control frames |
 //! | `backlog` | messages kept for the next connection |
@@ -17,6 +18,7 @@ mod model;
 mod room;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod write;
 
 use std::io;

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::inner::Inner;
+use super::turns::Turn;
 use super::{Lock, Shared};
 use crate::deadline::after;
 use crate::error::SendError;
@@ -56,6 +57,11 @@ impl Wait {
             Wait::Default => guard.send_timeout,
         }
     }
+
+    /// Returns whether this thread may not wait.
+    pub(super) fn is_never(self, guard: &Inner) -> bool {
+        CallbackScope::is_entered() || self.limit(guard).is_zero()
+    }
 }
 
 /// How long a caller that may not wait lets another thread get on with writing, which does not
@@ -65,12 +71,44 @@ const WAIT_FOR_WRITER: Duration = Duration::from_millis(10);
 
 impl Shared {
     /// Waits until a frame of this length may be queued, up to the deadline, which it sets where
-    /// there is none yet.
+    /// there is none yet. Threads that wait get room in the order in which they came, however much
+    /// each needs.
     pub(super) fn room_for(
         self: &Arc<Self>,
         needed: usize,
         wait: Wait,
         deadline: &mut Option<Instant>,
+    ) -> Result<Lock<'_>, NoRoom<'_>> {
+        let mut turn = None;
+        let room = self.room_in_turn(needed, wait, deadline, &mut turn);
+        let Some(turn) = turn else { return room };
+        // There may be room for the next one too.
+        let leave = |guard: &mut Lock<'_>| {
+            guard.for_room.leave(turn);
+            self.notify(guard);
+        };
+        match room {
+            Ok(mut guard) => {
+                leave(&mut guard);
+                Ok(guard)
+            }
+            Err(NoRoom::Waits(mut guard)) => {
+                leave(&mut guard);
+                Err(NoRoom::Waits(guard))
+            }
+            Err(no_room) => {
+                leave(&mut self.lock());
+                Err(no_room)
+            }
+        }
+    }
+
+    fn room_in_turn(
+        self: &Arc<Self>,
+        needed: usize,
+        wait: Wait,
+        deadline: &mut Option<Instant>,
+        turn: &mut Option<Turn>,
     ) -> Result<Lock<'_>, NoRoom<'_>> {
         let (mut guard, mut moment) = (self.lock(), None);
         if guard.state == State::Open {
@@ -83,23 +121,27 @@ impl Shared {
             if guard.state != State::Open {
                 return Err(NoRoom::NotConnected);
             }
-            if guard.has_room(needed) {
+            if guard.may_queue(needed, wait, *turn) {
+                if !guard.for_room.is_next(*turn) {
+                    guard.for_room.went_by(needed);
+                }
                 return Ok(guard);
             }
             if guard.has_idle_bytes() {
                 // What fills it is a stream that nobody writes just now.
                 guard = self.write(guard, Tail::NONE);
-                if guard.has_room(needed) {
+                if guard.may_queue(needed, wait, *turn) {
                     continue;
                 }
             }
             let timeout = wait.limit(&guard);
-            if CallbackScope::is_entered() || timeout.is_zero() {
+            if wait.is_never(&guard) {
                 let limit = guard.max_buffer;
                 guard = self.wait_for_writer(guard, &mut moment).ok_or(NoRoom::Full { limit })?;
                 continue;
             }
             let deadline = *deadline.get_or_insert_with(|| after(now(), timeout));
+            turn.get_or_insert_with(|| guard.for_room.join());
             guard = self.wait(guard, deadline).map_err(|_| NoRoom::Timeout(timeout))?;
         }
     }

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use mio::Token;
 
 use super::*;
-use crate::link::writer::{Wire, Writer};
+use crate::link::writer::{Wire, Writer, Writing};
 use crate::link::{LoopWaker, Place};
 use crate::sync::{Poll, Waker};
 use crate::transport::{Socket, Stream};
@@ -118,6 +118,60 @@ fn a_thread_writes_a_mebibyte_and_somebody_else_the_rest() {
     let connection = reader.join().unwrap();
     shared.flush(Duration::from_secs(20)).unwrap();
     assert_eq!(connection.who_rang(), []);
+}
+
+/// A large message, too, though there would be room for small ones again and again. Only who cannot
+/// wait goes before it.
+#[test]
+fn room_is_given_in_the_order_in_which_threads_came() {
+    let mut connection = Connection::new(usize::MAX);
+    let (shared, wire) = (Arc::clone(&connection.shared), Arc::clone(&connection.wire));
+    // More than the sockets of both ends hold.
+    shared.send(Outgoing::from(vec![7; 64 << 20]), Wait::Never).unwrap();
+    while !matches!(shared.lock().writer.as_ref().unwrap().writing, Writing::Full) {
+        std::thread::yield_now();
+    }
+    shared.limit(shared.buffered() + 1000, Duration::from_secs(20));
+    let mut waiting = Vec::new();
+    for (who, len) in [(1, 900_000), (2, 10), (3, 500_000), (4, 10)] {
+        let theirs = Arc::clone(&shared);
+        waiting.push(std::thread::spawn(move || {
+            theirs.send(Outgoing::from(vec![who; len]), Wait::Default)
+        }));
+        while shared.lock().waiting_threads < waiting.len() {
+            assert!(!waiting.iter().any(|thread| thread.is_finished()), "{who} did not wait");
+            std::thread::yield_now();
+        }
+    }
+    shared.send(Outgoing::from(&[5; 10][..]), Wait::Never).unwrap();
+    {
+        let _in_callback = CallbackScope::enter();
+        shared.send(Outgoing::from(&[6; 10][..]), Wait::Default).unwrap();
+    }
+    let mut order = Vec::new();
+    connection.peer.set_nonblocking(true).unwrap();
+    let (mut read, mut buffer) = (Vec::new(), vec![0; 1 << 20]);
+    while order.len() < 7 {
+        shared.on_writable(&wire);
+        let some = connection.peer.read(&mut buffer).unwrap_or(0);
+        read.extend_from_slice(&buffer[..some]);
+        while let Some((who, len)) = first_frame(&read) {
+            order.push(who);
+            read.drain(..len);
+        }
+    }
+    assert_eq!(order, [7, 5, 6, 1, 2, 3, 4]);
+    waiting.into_iter().for_each(|thread| thread.join().unwrap().unwrap());
+}
+
+/// Returns the first byte of the first frame's payload, and how long the frame is, once it is
+/// there.
+fn first_frame(bytes: &[u8]) -> Option<(u8, usize)> {
+    let mut cursor = std::io::Cursor::new(bytes);
+    let (header, len) = tungstenite::protocol::frame::FrameHeader::parse(&mut cursor).unwrap()?;
+    let begin = cursor.position() as usize;
+    let frame = bytes.get(..begin + len as usize)?;
+    Some((frame[begin] ^ header.mask?[0], frame.len()))
 }
 
 #[test]

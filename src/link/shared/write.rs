@@ -197,7 +197,7 @@ impl Shared {
     }
 
     /// Tells those who wait that bytes have left, or the connection.
-    fn notify(&self, guard: &Lock<'_>) {
+    pub(super) fn notify(&self, guard: &Lock<'_>) {
         if guard.waiting_threads > 0 {
             self.progress.notify_all();
         }

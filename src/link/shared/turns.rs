@@ -1,0 +1,84 @@
+//! [`Turns`]: who waits for something that one thread at a time gets, in the order in which they
+//! came. Inner by the lock of `Shared`.
+
+use std::collections::VecDeque;
+
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    waiting: VecDeque<Turn>,
+    /// Counts all who ever waited.
+    came: u64,
+    /// How many bytes went before the first of them while that has been the first.
+    went_before: usize,
+}
+
+/// The place of a thread that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Turn(u64);
+
+impl Turns {
+    /// Returns whether a thread with this turn is next; one that has none is where nobody waits.
+    pub(super) fn is_next(&self, turn: Option<Turn>) -> bool {
+        self.waiting.front().copied() == turn
+    }
+
+    /// Begins to wait, behind all others.
+    pub(super) fn join(&mut self) -> Turn {
+        self.came += 1;
+        self.waiting.push_back(Turn(self.came));
+        Turn(self.came)
+    }
+
+    /// Waits no longer, whether or not it was next.
+    pub(super) fn leave(&mut self, turn: Turn) {
+        if self.is_next(Some(turn)) {
+            self.went_before = 0;
+        }
+        self.waiting.retain(|other| *other != turn);
+    }
+
+    /// Returns whether so many bytes of a thread that cannot wait may go before those who do: as
+    /// many as the limit for each of them, so that nobody waits for ever.
+    pub(super) fn lets_by(&self, bytes: usize, limit: usize) -> bool {
+        self.went_before.saturating_add(bytes) <= limit
+    }
+
+    /// So many bytes have gone before those who wait.
+    pub(super) fn went_by(&mut self, bytes: usize) {
+        self.went_before += bytes;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_next_when_those_before_it_have_left() {
+        let mut turns = Turns::default();
+        assert!(turns.is_next(None));
+        let [first, second, third] = [(); 3].map(|()| turns.join());
+        assert!(turns.is_next(Some(first)) && !turns.is_next(Some(second)) && !turns.is_next(None));
+        turns.leave(second);
+        assert!(turns.is_next(Some(first)));
+        turns.leave(first);
+        assert!(turns.is_next(Some(third)));
+        turns.leave(third);
+        assert!(turns.is_next(None));
+    }
+
+    #[test]
+    fn who_cannot_wait_goes_before_each_of_the_others_by_as_much_as_the_limit() {
+        let mut turns = Turns::default();
+        let [first, second] = [(); 2].map(|()| turns.join());
+        for waits in [first, second] {
+            for _ in 0..10 {
+                assert!(turns.lets_by(10, 100));
+                turns.went_by(10);
+            }
+            assert!(!turns.lets_by(1, 100));
+            turns.leave(waits);
+        }
+        assert!(turns.lets_by(100, 100));
+    }
+}
