@@ -14,7 +14,8 @@ pub(crate) const MIN_COMPRESSING_BITS: u8 = 9;
 ///
 /// What is chosen here is offered; [`Handshake::extensions`](crate::Handshake::extensions) tells
 /// what the server agreed to, and it may agree to none. Messages that are not compressed are
-/// received all the same. What `queue_while_disconnected` kept goes out uncompressed.
+/// received all the same. What `queue_while_disconnected` kept goes out uncompressed, and so does
+/// what may not wait, as in a callback, while another thread compresses.
 ///
 /// Memory is allocated with the first compressed message of its direction and kept for the life of
 /// the connection: for receiving 47 KiB, for sending 370 KiB with a window of 15 bits, 260 with one

@@ -23,7 +23,6 @@ use crate::message::{Outgoing, Payload};
 use crate::protocol::Deflater;
 use crate::protocol::frame::{self, Head, Mask};
 use crate::protocol::send::{MAX_COPIED, Piece, Supplies};
-use crate::sync::Mutex;
 use crate::sync::atomic::AtomicBool;
 use crate::transport::buffers::{self, PIECE};
 use crate::transport::{Stream, WAITS_FOR_PEER};
@@ -53,14 +52,11 @@ impl Wire {
     }
 }
 
-/// Compresses what goes out.
-pub(super) type Compressor = Arc<Mutex<Deflater>>;
-
 pub(super) struct Writer {
     pub(super) wire: Arc<Wire>,
-    /// Where permessage-deflate was agreed to, and from which length on messages are compressed.
-    /// Its lock is taken before that of `Shared`, never while that is held.
-    compressor: Option<Compressor>,
+    /// Where permessage-deflate was agreed to; away while a thread compresses with it.
+    deflater: Option<Deflater>,
+    /// From which length on messages are compressed.
     compress_from: usize,
     queue: Queue,
     /// What is next on the socket; away while a thread writes it.
@@ -196,13 +192,11 @@ impl Writer {
         compressor: Option<(Deflater, usize)>,
         is_driven_by_caller: bool,
     ) -> Self {
-        let (compressor, compress_from) = compressor
-            .map_or((None, usize::MAX), |(deflater, from)| {
-                (Some(Arc::new(Mutex::new(deflater))), from)
-            });
+        let (deflater, compress_from) =
+            compressor.map_or((None, usize::MAX), |(deflater, from)| (Some(deflater), from));
         Writer {
             wire,
-            compressor,
+            deflater,
             compress_from,
             queue: Queue::default(),
             chunk: Chunk::default(),
@@ -245,15 +239,19 @@ impl Writer {
         matches!(self.writing, Writing::Idle) && self.chunk.is_done() && self.queue.is_empty()
     }
 
-    /// Returns the compressor, if the message is to be compressed.
-    pub(super) fn compressor_for(&self, message: &Outgoing<'_>) -> Option<Compressor> {
-        let compressor = self.compressor.as_ref()?;
-        (message.compress && message.payload.bytes().len() >= self.compress_from)
-            .then(|| Arc::clone(compressor))
+    /// Returns whether the message is to be compressed.
+    pub(super) fn compresses(&self, message: &Outgoing<'_>) -> bool {
+        message.compress && message.payload.bytes().len() >= self.compress_from
     }
 
-    pub(super) fn compresses_with(&self, compressor: &Compressor) -> bool {
-        self.compressor.as_ref().is_some_and(|ours| Arc::ptr_eq(ours, compressor))
+    /// Lends what compresses, to one thread at a time: messages have to go out in the order in which
+    /// they were compressed.
+    pub(super) fn lend_deflater(&mut self) -> Option<Deflater> {
+        self.deflater.take()
+    }
+
+    pub(super) fn take_deflater_back(&mut self, deflater: Deflater) {
+        self.deflater = Some(deflater);
     }
 
     /// Queues a frame. Where it took time to make its payload, `prepared_from` says since when:

@@ -12,8 +12,9 @@ use super::turns::{Turn, Turns};
 use crate::dial::Cancel;
 use crate::link::sender::{State, Stats};
 use crate::link::waker::Place;
-use crate::link::writer::{Compressor, Wire, Writer, Writing};
+use crate::link::writer::{Wire, Writer, Writing};
 use crate::message::Outgoing;
+use crate::protocol::Deflater;
 use crate::protocol::frame::Head;
 use crate::protocol::handshake::Handshake;
 use crate::sync::thread;
@@ -43,6 +44,17 @@ pub(super) struct Inner {
     pub(super) waiting_threads: usize,
     /// Those of them that wait for room in the queue.
     pub(super) for_room: Turns,
+    /// Those of them that wait until another has compressed.
+    pub(super) to_compress: Turns,
+}
+
+/// Whether a message is compressed.
+pub(super) enum Compression {
+    None,
+    /// With what is to be given back, for this connection.
+    With(Deflater, Arc<Wire>),
+    /// Another thread compresses.
+    Busy,
 }
 
 /// What a `flush` waits for.
@@ -117,16 +129,29 @@ impl Inner {
         self.backlog.is_some() || !self.writer.as_ref().is_some_and(Writer::is_idle)
     }
 
-    /// Returns the compressor, if the message is to be compressed.
-    pub(super) fn compressor_for(&self, message: &Outgoing<'_>) -> Option<Compressor> {
-        self.writer.as_ref()?.compressor_for(message)
+    /// Decides whether the message is to be compressed, by a thread with this turn among those who
+    /// wait for that.
+    pub(super) fn compression(
+        &mut self,
+        message: &Outgoing<'_>,
+        turn: Option<Turn>,
+    ) -> Compression {
+        let Some(writer) = self.writer.as_mut().filter(|writer| writer.compresses(message)) else {
+            return Compression::None;
+        };
+        let deflater = self.to_compress.is_next(turn).then(|| writer.lend_deflater()).flatten();
+        deflater.map_or(Compression::Busy, |deflater| {
+            Compression::With(deflater, Arc::clone(&writer.wire))
+        })
     }
 
-    /// Returns whether a message of this compressor may be queued now.
-    pub(super) fn takes(&self, compressor: &Compressor, needed: usize) -> bool {
+    /// Takes back what has compressed for this connection. Returns whether that is still there, and
+    /// open.
+    pub(super) fn compressed(&mut self, deflater: Deflater, wire: &Arc<Wire>) -> bool {
+        let writer = self.writer.as_mut().filter(|writer| Arc::ptr_eq(&writer.wire, wire));
+        let Some(writer) = writer else { return false };
+        writer.take_deflater_back(deflater);
         self.state == State::Open
-            && self.writer.as_ref().is_some_and(|writer| writer.compresses_with(compressor))
-            && self.has_room(needed)
     }
 
     /// Returns whether a frame of this length may be queued. One that is longer than the limit may

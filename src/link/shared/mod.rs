@@ -26,10 +26,11 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::sender::{State, Stats};
-use super::writer::{Compressor, Tail};
+use super::writer::{Tail, Wire};
 use crate::deadline::after;
 use crate::error::SendError;
 use crate::message::{Outgoing, Payload};
+use crate::protocol::Deflater;
 use crate::protocol::close::close_payload;
 use crate::protocol::frame::{self, Head, MAX_CONTROL_PAYLOAD};
 use crate::protocol::handshake::Handshake;
@@ -39,10 +40,11 @@ use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, now};
 use crate::transport::buffers;
 pub(crate) use backlog::Kept;
-use inner::{Flushed, Inner};
+use inner::{Compression, Flushed, Inner};
 pub(crate) use lifecycle::Opened;
 use room::NoRoom;
 pub(crate) use room::{CallbackScope, Wait};
+use turns::Turn;
 
 /// What other threads asked of the thread that reads.
 #[derive(Debug, Default)]
@@ -92,10 +94,25 @@ impl Shared {
         message: Outgoing<'_>,
         wait: Wait,
     ) -> Result<(), SendError> {
+        let mut turn = None;
+        let sent = self.send_in_turn(message, wait, &mut turn);
+        if turn.is_some() {
+            self.leave_compressing(&mut self.lock(), &mut turn);
+        }
+        sent
+    }
+
+    /// Sends a message. The turn is that of a thread that waits to compress, while it does.
+    fn send_in_turn(
+        self: &Arc<Self>,
+        mut message: Outgoing<'_>,
+        wait: Wait,
+        turn: &mut Option<Turn>,
+    ) -> Result<(), SendError> {
         let len = message.payload.bytes().len();
         let (mut deadline, mut copy) = (None, None);
         loop {
-            let guard = match self.room_for(
+            let mut guard = match self.room_for(
                 frame::header_len(len, Role::Client) + len,
                 wait,
                 &mut deadline,
@@ -104,67 +121,89 @@ impl Shared {
                 Err(NoRoom::Waits(guard)) => return keep_waiting(guard, message),
                 Err(no_room) => return Err(no_room.into_error(message)),
             };
-            let Some(compressor) = guard.compressor_for(&message) else {
-                if len > MAX_COPIED
-                    && message.payload.is_borrowed()
-                    && copy.is_none()
-                    && guard.would_copy()
-                {
-                    // That takes time, in which nobody is to wait for the lock. It is ours: an
-                    // error does not hand it back.
+            match guard.compression(&message, *turn) {
+                Compression::With(deflater, wire) => {
+                    self.leave_compressing(&mut guard, turn);
                     drop(guard);
-                    copy = Some(Outgoing {
-                        payload: Payload::Owned(message.payload.to_owned()),
-                        ..message
-                    });
+                    if let Some(sent) = self.send_compressed(deflater, &wire, &message, wait) {
+                        return sent;
+                    }
+                    // The connection was gone by then.
                     continue;
                 }
-                let message = copy.as_ref().unwrap_or(&message);
-                let guard = self.count_and_keep(guard, message, len);
-                let guard = self.enqueue(guard, Head::of(message.is_text), &message.payload, None);
-                return self.drive(guard, wait).map(drop).map_err(NoRoom::into_unwritten);
-            };
-            drop(guard);
-            if let Some(guard) = self.compress(&compressor, &message) {
-                return self.drive(guard, wait).map(drop).map_err(NoRoom::into_unwritten);
+                Compression::Busy => {
+                    let timeout = wait.limit(&guard);
+                    let deadline = *deadline.get_or_insert_with(|| after(now(), timeout));
+                    turn.get_or_insert_with(|| guard.to_compress.join());
+                    if self.wait(guard, deadline).is_err() {
+                        // It goes uncompressed, which is always allowed (RFC 7692 §6).
+                        message.compress = false;
+                        self.leave_compressing(&mut self.lock(), turn);
+                    }
+                    continue;
+                }
+                Compression::None => {}
             }
-            // The connection, or the room, was gone by then.
+            if len > MAX_COPIED
+                && message.payload.is_borrowed()
+                && copy.is_none()
+                && guard.would_copy()
+            {
+                // That takes time, in which nobody is to wait for the lock. It is ours: an error
+                // does not hand it back.
+                drop(guard);
+                copy = Some(Outgoing {
+                    payload: Payload::Owned(message.payload.to_owned()),
+                    ..message
+                });
+                continue;
+            }
+            let message = copy.as_ref().unwrap_or(&message);
+            let guard = self.count_and_keep(guard, message, len);
+            let guard = self.enqueue(guard, Head::of(message.is_text), &message.payload, None);
+            return self.drive(guard, wait).map(drop).map_err(NoRoom::into_unwritten);
         }
     }
 
-    /// Compresses and queues a message. The compressor is held from the one to the other, so that
-    /// messages go out in the order in which they were compressed; nobody waits for room with it.
-    /// The lock that the reading thread needs is not held meanwhile, since compressing takes its
-    /// time. `None` where the message cannot go out on this connection now.
-    fn compress(
+    /// Compresses and sends a message. No lock is held while it is compressed, since that takes its
+    /// time: what compresses is lent, and given back before another message is queued, so that
+    /// messages go out in the order in which they were compressed. `None` where the message cannot
+    /// go out on this connection any more.
+    fn send_compressed(
         self: &Arc<Self>,
-        compressor: &Compressor,
+        mut deflater: Deflater,
+        wire: &Arc<Wire>,
         message: &Outgoing<'_>,
-    ) -> Option<Lock<'_>> {
+        wait: Wait,
+    ) -> Option<Result<(), SendError>> {
         let payload = message.payload.bytes();
-        let mut deflater = compressor.lock().unwrap_or_else(PoisonError::into_inner);
-        let needed = frame::header_len(payload.len(), Role::Client) + payload.len();
-        // Before, since what is compressed and not sent puts the context out of step with the
-        // peer's.
-        if !self.lock().takes(compressor, needed) {
-            return None;
-        }
         let prepared_from = now();
         let mut compressed = Vec::new();
         buffers::reserve(&mut compressed, payload.len() / 4);
         deflater.compress(payload, &mut compressed);
-        let guard = self.lock();
-        // The room may be gone again, by as much as one message for each thread that does not
-        // compress. A connection that closes meanwhile never opens again, so its context does not
-        // matter.
-        if !guard.takes(compressor, 0) {
-            return None;
-        }
-        let guard = self.count_and_keep(guard, message, compressed.len());
-        let head = Head::of(message.is_text).compressed();
-        let guard = self.enqueue(guard, head, &Payload::Borrowed(&compressed), Some(prepared_from));
+        let mut guard = self.lock();
+        // A connection that closes meanwhile never opens again, so it does not matter that its
+        // context is out of step with the peer's. The room may be gone again, by as much as one
+        // message for each thread that does not compress: there is no way back.
+        let sent = guard.compressed(deflater, wire).then(|| {
+            self.notify(&guard);
+            let guard = self.count_and_keep(guard, message, compressed.len());
+            let (head, payload) =
+                (Head::of(message.is_text).compressed(), Payload::Borrowed(&compressed[..]));
+            let guard = self.enqueue(guard, head, &payload, Some(prepared_from));
+            self.drive(guard, wait).map(drop).map_err(NoRoom::into_unwritten)
+        });
+        // Not under the lock.
         buffers::release(&mut compressed);
-        Some(guard)
+        sent
+    }
+
+    /// A thread waits no longer until another has compressed: it may be the next one's turn.
+    fn leave_compressing(&self, guard: &mut Lock<'_>, turn: &mut Option<Turn>) {
+        if let Some(turn) = turn.take() {
+            guard.to_compress.leave(turn);
+            self.notify(guard);
+        }
     }
 
     /// Counts a message that goes out, and keeps it where it may have to go out again.

@@ -25,6 +25,21 @@ struct Connection {
 
 impl Connection {
     fn new(max_buffer: usize) -> Self {
+        Connection::with(max_buffer, None)
+    }
+
+    /// One that compresses all that is sent.
+    #[cfg(feature = "deflate")]
+    fn compressing() -> Self {
+        let agreed = crate::Deflate::default().agree("permessage-deflate").unwrap();
+        let contexts = crate::link::supplies::contexts;
+        Connection::with(
+            usize::MAX,
+            Deflater::new(agreed, Role::Client, contexts).map(|it| (it, 0)),
+        )
+    }
+
+    fn with(max_buffer: usize, compressor: Option<(Deflater, usize)>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         ours.set_nonblocking(true).unwrap();
@@ -37,7 +52,7 @@ impl Connection {
         shared.attach(&Place { waker: Arc::clone(&waker), token: US });
         let wire = Arc::new(Wire::new(Stream::plain(Socket::from(ours))));
         let mut guard = shared.lock();
-        guard.writer = Some(Writer::new(Arc::clone(&wire), None, false));
+        guard.writer = Some(Writer::new(Arc::clone(&wire), compressor, false));
         guard.state = State::Open;
         drop(guard);
         Connection { shared, wire, waker, peer, _poll: poll }
@@ -118,6 +133,39 @@ fn a_thread_writes_a_mebibyte_and_somebody_else_the_rest() {
     let connection = reader.join().unwrap();
     shared.flush(Duration::from_secs(20)).unwrap();
     assert_eq!(connection.who_rang(), []);
+}
+
+#[cfg(feature = "deflate")]
+#[test]
+fn who_may_not_wait_does_not_wait_for_a_thread_that_compresses() {
+    let mut connection = Connection::compressing();
+    let (shared, wire) = (Arc::clone(&connection.shared), Arc::clone(&connection.wire));
+    let message = || Outgoing::from(&[7; 100][..]);
+    let lent = shared.lock().writer.as_mut().unwrap().lend_deflater().unwrap();
+    shared.send(message(), Wait::Never).unwrap();
+    shared.send(message(), Wait::UpTo(Duration::from_millis(1))).unwrap();
+    {
+        let _in_callback = CallbackScope::enter();
+        shared.send(message(), Wait::Default).unwrap();
+    }
+    // Uncompressed.
+    connection.is_read(3 * 106);
+    let waiting = {
+        let shared = Arc::clone(&shared);
+        std::thread::spawn(move || shared.send(Outgoing::from(&[7; 100][..]), Wait::Default))
+    };
+    while shared.lock().waiting_threads == 0 {
+        assert!(!waiting.is_finished(), "it may wait");
+        std::thread::yield_now();
+    }
+    let mut guard = shared.lock();
+    assert!(guard.compressed(lent, &wire));
+    shared.notify(&guard);
+    drop(guard);
+    waiting.join().unwrap().unwrap();
+    let mut header = [0; 2];
+    connection.peer.read_exact(&mut header).unwrap();
+    assert!(header[0] & 0x40 != 0 && header[1] & 0x7f < 100, "it is compressed: {header:?}");
 }
 
 /// A large message, too, though there would be room for small ones again and again. Only who cannot
