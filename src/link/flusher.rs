@@ -8,21 +8,26 @@
 //! told of a stream once, looks again for as long as that goes on, and sleeps while there is none;
 //! after some seconds of that it is gone.
 
+use std::io;
 use std::mem;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::shared::Shared;
+use crate::deadline::after;
 use crate::panics;
-use crate::sync::{Condvar, Mutex, MutexGuard, process_wide, thread};
+use crate::sync::{Condvar, Mutex, MutexGuard, now, process_wide, thread};
 
 /// How long the thread waits for another stream: to start it takes some tens of microseconds, which
 /// the first stream after a pause pays.
 const STAY_IDLE: Duration = Duration::from_secs(5);
 
+/// How long after the operating system had no thread for us it is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
 process_wide! {
     static FLUSHER: Flusher = Flusher {
-        state: Mutex::new(FlusherState { streams: Vec::new(), running: false }),
+        state: Mutex::new(FlusherState { streams: Vec::new(), running: false, ask_from: None }),
         woken: Condvar::new(),
     };
 }
@@ -38,24 +43,43 @@ struct FlusherState {
     /// Who has begun a stream since the thread last looked.
     streams: Vec<Arc<Shared>>,
     running: bool,
+    /// There was no thread to be had: when to ask for one again.
+    ask_from: Option<Instant>,
 }
 
 /// Has a stream written from now on until it pauses. Returns whether there is a thread that does.
 pub(super) fn write_soon(shared: &Arc<Shared>) -> bool {
     let mut state = FLUSHER.lock();
-    if !state.running {
-        let thread =
-            thread::Builder::new().name("websocket-flusher".into()).spawn(|| FLUSHER.run());
-        if thread.is_err() {
-            // The sender writes by itself then, and nothing is lost but speed.
-            return false;
-        }
-        state.running = true;
+    let spawn = || {
+        let thread = thread::Builder::new().name("websocket-flusher".into());
+        thread.spawn(|| FLUSHER.run()).map(drop)
+    };
+    if !state.is_running(now, spawn) {
+        // The sender writes by itself then, and nothing is lost but speed.
+        return false;
     }
     state.streams.push(Arc::clone(shared));
     drop(state);
     FLUSHER.woken.notify_one();
     true
+}
+
+impl FlusherState {
+    /// Returns whether the thread is there, which is started where it is not.
+    fn is_running(
+        &mut self,
+        now: impl FnOnce() -> Instant,
+        spawn: impl FnOnce() -> io::Result<()>,
+    ) -> bool {
+        if !self.running {
+            let now = now();
+            if self.ask_from.is_none_or(|from| from <= now) {
+                self.running = spawn().is_ok();
+                self.ask_from = (!self.running).then(|| after(now, ASK_AGAIN));
+            }
+        }
+        self.running
+    }
 }
 
 impl Flusher {
@@ -91,5 +115,28 @@ impl Flusher {
         state.running = !state.streams.is_empty();
         mem::swap(into, &mut state.streams);
         state.running
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_there_is_no_thread_to_be_had_it_is_not_asked_for_with_each_message() {
+        let mut state = FlusherState { streams: Vec::new(), running: false, ask_from: None };
+        let (began, mut asked) = (Instant::now(), 0);
+        let mut is_running = |after, there_is_one: bool| {
+            state.is_running(
+                || began + after,
+                || {
+                    asked += 1;
+                    there_is_one.then_some(()).ok_or_else(|| io::Error::other("none"))
+                },
+            )
+        };
+        assert!(!(0..100).any(|i| is_running(ASK_AGAIN * i / 100, false)));
+        assert!(is_running(ASK_AGAIN, true) && is_running(ASK_AGAIN, false));
+        assert_eq!(asked, 2);
     }
 }
