@@ -15,7 +15,7 @@ use super::turns::Turns;
 use crate::close::Close;
 use crate::config::Config;
 use crate::error::Error;
-use crate::link::{Sender, Shared};
+use crate::link::{SendPolicy, Sender, Shared};
 use crate::message::{Fragment, Message};
 use crate::panics;
 use crate::promise::{Promise, promise};
@@ -251,8 +251,28 @@ impl<H: Handler> WebSocketApp<H> {
         self
     }
 
+    /// Says what becomes of a message for which there is no room (`max_send_buffer`): its sender
+    /// waits, it fails, or older ones are dropped for it. Defaults to
+    /// [`SendPolicy::Wait`](crate::SendPolicy::Wait): nothing is lost, and who sends too much is slowed
+    /// down.
+    ///
+    /// ```no_run
+    /// use websocket_app::{SendPolicy, WebSocketApp};
+    ///
+    /// WebSocketApp::new("wss://display.example/")
+    ///     .max_send_buffer(256 << 10)
+    ///     .send_policy(SendPolicy::DropOldest)
+    ///     .run_forever()?;
+    /// # Ok::<(), websocket_app::Error>(())
+    /// ```
+    pub fn send_policy(self, policy: SendPolicy) -> Self {
+        self.sender.shared().set_policy(policy);
+        self
+    }
+
     /// Computes the URL anew for each attempt to connect: see [`Attempt`] for what it is told.
-    /// Called on the thread that connects, so it may block; `connect_timeout` does not count it. Defaults to the URL that the app was made with, which
+    /// Called on the thread that connects, so it may block; `connect_timeout` does not count it.
+    /// Defaults to the URL that the app was made with, which
     /// must be right all the same.
     ///
     /// It may return a `Result`: an error fails the attempt, and the next is made as the policy

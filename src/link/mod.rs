@@ -28,7 +28,7 @@ mod writer;
 
 pub(crate) use link::{Link, Requested, Step};
 pub(crate) use receiver::Reader;
-pub use sender::{Sender, State, Stats};
+pub use sender::{SendPolicy, Sender, State, Stats};
 pub(crate) use shared::{CallbackScope, Kept, Opened, Shared};
 pub(crate) use shrink::Shrink;
 #[cfg(any(fuzzing, all(test, feature = "deflate")))]

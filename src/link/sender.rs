@@ -217,12 +217,36 @@ pub enum State {
     Closed,
 }
 
+/// What becomes of a message for which the queue has no room: see
+/// [`WebSocketApp::send_policy`](crate::WebSocketApp::send_policy).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SendPolicy {
+    /// A send on an ordinary thread waits for room, up to `send_timeout`.
+    #[default]
+    Wait,
+    /// It is [`SendError::QueueFull`] at once. [`Sender::send_timeout`] waits as long as it says.
+    Fail,
+    /// The oldest messages make room for it: those that wait and have not begun to go out are
+    /// dropped, for whom the latest is what counts. No send waits for the peer, and none is refused
+    /// for lack of room. Control frames are not dropped.
+    ///
+    /// Some more are dropped than have to be, up to a sixteenth of `max_send_buffer`.
+    /// [`Stats::messages_dropped`] counts them all. What `queue_while_disconnected` keeps makes room
+    /// in the same way, and a dropped message is not kept. [`Sender::flush`] does not wait for one
+    /// that was dropped. With compression each message is compressed by itself, as if
+    /// `client_no_context_takeover` had been agreed to.
+    DropOldest,
+}
+
 /// What went through an app so far, all connections together: see [`Sender::stats`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
     /// Data messages given to `send` that were written or queued.
     pub messages_sent: u64,
+    /// Those of them that were dropped to make room for later ones: see [`SendPolicy::DropOldest`].
+    pub messages_dropped: u64,
     /// Data messages that were handed to callbacks, or are about to be.
     pub messages_received: u64,
     /// Payload bytes of the messages sent.

@@ -66,6 +66,8 @@ pub(super) struct Writer {
     /// Counts the bytes of frames that were queued, and not thrown away since: a position in the
     /// stream.
     accepted: u64,
+    /// How many of these bytes were dropped behind what is being written: they are passed with it.
+    dropped: u64,
     pub(super) writing: Writing,
     /// The connection ends: nothing more is written.
     ended: bool,
@@ -202,6 +204,7 @@ impl Writer {
             chunk: Chunk::default(),
             in_flight: 0,
             accepted: 0,
+            dropped: 0,
             writing: Writing::Idle,
             ended: false,
             coalescer: Coalescer::default(),
@@ -219,9 +222,10 @@ impl Writer {
         self.accepted
     }
 
-    /// Returns the position up to which everything is in the hands of the operating system.
+    /// Returns the position up to which everything is in the hands of the operating system, or was
+    /// dropped.
     pub(super) fn written(&self) -> u64 {
-        self.accepted.saturating_sub(self.buffered() as u64)
+        self.accepted.saturating_sub(self.buffered() as u64 + self.dropped)
     }
 
     pub(super) fn is_active(&self) -> bool {
@@ -336,6 +340,20 @@ impl Writer {
         self.accepted -= (before - self.queue.len()) as u64;
     }
 
+    /// Drops messages that have not begun to go out, the oldest first, until so many bytes have gone
+    /// or none is left. Returns how many messages.
+    pub(super) fn drop_oldest(&mut self, bytes: usize) -> usize {
+        let before = self.queue.len();
+        let messages = self.queue.drop_oldest(bytes);
+        self.dropped += (before - self.queue.len()) as u64;
+        messages
+    }
+
+    /// Counts the messages that have not begun to go out.
+    pub(super) fn messages(&self) -> usize {
+        self.queue.messages()
+    }
+
     /// Begins to write: takes the chunk away. `None` where nobody may write now; a thread that is
     /// at it is told.
     pub(super) fn begin(&mut self) -> Option<(Arc<Wire>, Chunk)> {
@@ -407,6 +425,9 @@ impl Writer {
         }
         let some = self.queue.next_piece(piece);
         self.in_flight = piece.len();
+        if !piece.mid_frame {
+            self.dropped = 0;
+        }
         (!some).then_some(WriteEnd::Done)
     }
 

@@ -81,14 +81,20 @@ pub(crate) fn encode_payload(out: &mut Vec<u8>, piece: &[u8], key: Mask, offset:
 /// one.
 pub(crate) fn messages_within(mut wire: &[u8]) -> usize {
     let mut messages = 0;
-    loop {
-        let mut cursor = Cursor::new(wire);
-        let Ok(Some((header, len))) = FrameHeader::parse(&mut cursor) else { return messages };
-        let end = usize::try_from(cursor.position() + len).unwrap_or(usize::MAX);
-        let Some(rest) = wire.get(end..) else { return messages };
-        messages += usize::from(matches!(header.opcode, OpCode::Data(_)));
-        wire = rest;
+    while let Some((len, is_data)) = first(wire) {
+        messages += usize::from(is_data);
+        wire = &wire[len..];
     }
+    messages
+}
+
+/// Returns how long the first frame is and whether it is a data message; `None` where it does not
+/// end within these bytes.
+pub(crate) fn first(wire: &[u8]) -> Option<(usize, bool)> {
+    let mut cursor = Cursor::new(wire);
+    let (header, len) = FrameHeader::parse(&mut cursor).ok()??;
+    let end = usize::try_from(cursor.position() + len).ok().filter(|end| *end <= wire.len())?;
+    Some((end, matches!(header.opcode, OpCode::Data(_))))
 }
 
 /// Returns how many bytes the header of a frame of this side with such a payload has.

@@ -88,6 +88,26 @@ impl Piece {
         self.messages += usize::from(head.is_data());
     }
 
+    /// Drops data messages, the first ones, until so many bytes have gone or none is left. Returns
+    /// how many messages, and bytes, that were.
+    fn drop_oldest(&mut self, bytes: usize) -> (usize, usize) {
+        let (mut messages, mut kept, mut end) = (0, 0, 0);
+        while end - kept < bytes
+            && let Some((len, is_data)) = frame::first(&self.bytes[end..])
+        {
+            if is_data {
+                messages += 1;
+            } else {
+                self.bytes.copy_within(end..end + len, kept);
+                kept += len;
+            }
+            end += len;
+        }
+        self.bytes.drain(kept..end);
+        self.messages -= messages;
+        (messages, end - kept)
+    }
+
     /// Returns how many data messages end in the first bytes of it.
     pub(crate) fn messages_within(&self, written: usize) -> usize {
         match written == self.bytes.len() {
@@ -249,6 +269,50 @@ impl<S: Supplies> Queue<S> {
         self.waiting < before
     }
 
+    /// Drops data messages that have not begun to go out, the oldest first, until so many bytes have
+    /// gone or none is left; control frames stay. Returns how many messages that were.
+    pub(crate) fn drop_oldest(&mut self, bytes: usize) -> usize {
+        let (enough, mut messages) = (self.waiting.saturating_sub(bytes), 0);
+        let mut at = usize::from(self.mid_frame);
+        while self.waiting > enough {
+            let (piece, is_last) = match self.entries.get_mut(at) {
+                Some(Entry::Large { payload, .. }) => {
+                    self.waiting -=
+                        frame::header_len(payload.len(), self.supplies.role()) + payload.len();
+                    messages += 1;
+                    self.entries.remove(at);
+                    continue;
+                }
+                Some(Entry::Frames(piece)) => (piece, false),
+                None => (&mut self.last, true),
+            };
+            let (dropped, bytes) = piece.drop_oldest(self.waiting - enough);
+            messages += dropped;
+            self.waiting -= bytes;
+            if is_last {
+                break;
+            }
+            if piece.bytes.is_empty() {
+                self.supplies.release(&mut piece.bytes);
+                self.entries.remove(at);
+            } else {
+                // What is left of it are control frames, or it was enough.
+                at += 1;
+            }
+        }
+        messages
+    }
+
+    /// Counts the data messages that have not begun to go out.
+    pub(crate) fn messages(&self) -> usize {
+        let entries = self.entries.iter().skip(usize::from(self.mid_frame));
+        let within = entries.map(|entry| match entry {
+            Entry::Frames(piece) => piece.messages,
+            Entry::Large { .. } => 1,
+        });
+        within.sum::<usize>() + self.last.messages
+    }
+
     /// Replaces `piece` by what is to be written next, when it is [finished](Piece::finish); `false`
     /// when there is nothing. A piece handed out must be written whole before the next: a TLS
     /// session insists on it. When there is nothing, no memory is held.
@@ -402,6 +466,43 @@ mod tests {
                 wire.extend_from_slice(&piece.bytes);
             }
             assert_eq!((parse(&wire), queue.len()), (vec![(2, vec![7; 2 * PIECE])], 0));
+        }
+    }
+
+    #[test]
+    fn the_oldest_that_have_not_begun_are_dropped_and_control_frames_are_not() {
+        for mut queue in ROLES.map(queue) {
+            let mut piece = Piece::default();
+            assert_eq!(queue.drop_oldest(usize::MAX), 0, "there is none");
+            let begun = vec![7; PIECE + 1];
+            queue.push_large(BINARY, begun.clone().into());
+            assert!(queue.next_masked(&mut piece));
+            let mut wire = piece.bytes.clone();
+            for (head, payload) in
+                [(Head::PING, "p"), (BINARY, "one"), (Head::PONG, "q"), (BINARY, "two")]
+            {
+                queue.push(head, payload.as_bytes());
+            }
+            queue.push_large(BINARY, vec![8; PIECE].into());
+            ["three", "four"].into_iter().for_each(|text| queue.push(BINARY, text.as_bytes()));
+            assert_eq!(queue.messages(), 5);
+            let before = queue.len();
+            assert_eq!((queue.drop_oldest(1), queue.messages()), (1, 4));
+            assert_eq!(before - queue.len(), frame::header_len(3, queue.supplies().role()) + 3);
+            // The second and the large one.
+            assert_eq!((queue.drop_oldest(PIECE), queue.messages()), (2, 2));
+            assert_eq!((queue.drop_oldest(1), queue.messages()), (1, 1));
+            queue.push(BINARY, b"five");
+            assert_eq!(queue.messages(), 2);
+            while queue.next_masked(&mut piece) {
+                wire.extend_from_slice(&piece.bytes);
+            }
+            let text = |opcode, text: &str| (opcode, text.as_bytes().to_vec());
+            assert_eq!(
+                parse(&wire),
+                [(2, begun), text(9, "p"), text(10, "q"), text(2, "four"), text(2, "five")]
+            );
+            assert_eq!(queue.len(), 0);
         }
     }
 

@@ -45,6 +45,8 @@ mod compression;
 mod contract;
 /// Other ways to connect: Unix sockets, the program's own sockets and resolver, socket options.
 mod dialing;
+/// What is dropped, and what fails, when the peer does not read.
+mod dropping;
 /// Many apps on one thread.
 mod event_loop;
 /// `events()`, `every()`, and the handle of a spawned app.

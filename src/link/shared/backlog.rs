@@ -108,9 +108,28 @@ impl Backlog {
         fits
     }
 
+    /// Drops the oldest that wait until there is room for a message of this length, unless it is
+    /// longer than the limit. Returns how many.
+    pub(crate) fn make_room(&mut self, len: usize) -> usize {
+        let (needed, before) = (len + size_of::<Kept>(), self.waiting.len());
+        while needed <= self.limit
+            && self.size() > self.limit - needed
+            && let Some(kept) = self.waiting.pop_front()
+        {
+            self.bytes -= kept.payload.len();
+        }
+        before - self.waiting.len()
+    }
+
     /// A message was queued for the connection that is there.
     pub(crate) fn hand(&mut self, kept: Kept) {
         self.handed.push_back(kept);
+    }
+
+    /// So many messages were dropped, behind which so many are queued.
+    pub(crate) fn dropped(&mut self, messages: usize, behind: usize) {
+        let end = self.handed.len().saturating_sub(behind);
+        self.handed.drain(end.saturating_sub(messages)..end);
     }
 
     /// So many messages, the oldest, were wholly written.

@@ -10,7 +10,7 @@ use super::backlog::{Backlog, Kept};
 use super::room::Wait;
 use super::turns::{Turn, Turns};
 use crate::dial::Cancel;
-use crate::link::sender::{State, Stats};
+use crate::link::sender::{SendPolicy, State, Stats};
 use crate::link::waker::Place;
 use crate::link::writer::{Wire, Writer, Writing};
 use crate::message::Outgoing;
@@ -18,6 +18,9 @@ use crate::protocol::Deflater;
 use crate::protocol::frame::Head;
 use crate::protocol::handshake::Handshake;
 use crate::sync::thread;
+
+/// What part of the queue is dropped at once, where messages are dropped for lack of room.
+const DROPPED_AT_ONCE: usize = 16;
 
 #[derive(Default)]
 pub(super) struct Inner {
@@ -29,6 +32,8 @@ pub(super) struct Inner {
     /// `max_send_buffer` and `send_timeout`.
     pub(super) max_buffer: usize,
     pub(super) send_timeout: Duration,
+    /// What becomes of a message for which there is no room.
+    pub(super) policy: SendPolicy,
     /// The payload of the Close frame that was asked for. A close is final, so it stays.
     pub(super) close: Option<Bytes>,
     /// Another connection was asked for, and the loop has not taken note of that yet.
@@ -180,6 +185,22 @@ impl Inner {
         self.has_room(needed)
             && (self.for_room.is_next(turn)
                 || wait.is_never(self) && self.for_room.lets_by(needed, self.max_buffer))
+    }
+
+    /// Makes room for a frame of this length where the policy is to drop messages for it: a part of
+    /// the queue at a time, since that takes as long as its oldest piece is long. Returns whether the
+    /// frame may be queued: a message in any case, when no other is left that could be dropped.
+    pub(super) fn make_room(&mut self, needed: usize, is_data: bool) -> bool {
+        let (SendPolicy::DropOldest, Some(writer)) = (self.policy, &mut self.writer) else {
+            return false;
+        };
+        let too_much = (writer.buffered() + needed).saturating_sub(self.max_buffer);
+        let messages = writer.drop_oldest(too_much.max(self.max_buffer / DROPPED_AT_ONCE));
+        self.stats.messages_dropped += messages as u64;
+        if let Some(backlog) = &mut self.backlog {
+            backlog.dropped(messages, writer.messages());
+        }
+        is_data || self.has_room(needed)
     }
 
     /// Returns the backlog, where a message from this thread goes there: no connection, or one that

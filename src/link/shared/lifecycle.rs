@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::backlog::{Backlog, Kept};
 use super::{Lock, Requests, Shared, wake};
 use crate::dial::Cancel;
-use crate::link::sender::State;
+use crate::link::sender::{SendPolicy, State};
 use crate::link::supplies::contexts;
 use crate::link::waker::Place;
 use crate::link::writer::{Tail, Wire, Writer};
@@ -24,6 +24,11 @@ impl Shared {
     pub(crate) fn limit(&self, max_buffer: usize, send_timeout: Duration) {
         let mut guard = self.lock();
         (guard.max_buffer, guard.send_timeout) = (max_buffer, send_timeout);
+    }
+
+    /// The option that says what becomes of a message for which there is no room.
+    pub(crate) fn set_policy(&self, policy: SendPolicy) {
+        self.lock().policy = policy;
     }
 
     /// Keeps messages through lost connections.
@@ -54,7 +59,14 @@ impl Shared {
         handshake: Arc<Handshake>,
         opened: Opened,
     ) -> bool {
-        let agreed = handshake.compression();
+        let mut agreed = handshake.compression();
+        if self.lock().policy == SendPolicy::DropOldest
+            && let Some(agreed) = &mut agreed
+        {
+            // The peer has to inflate what follows without what was dropped. A sender may forget
+            // each message, whatever was agreed to (RFC 7692 §7.1.1.2).
+            agreed.client_no_context_takeover = true;
+        }
         let compressor = agreed.and_then(|agreed| {
             Some((
                 Deflater::new(agreed, Role::Client, contexts)?,

@@ -25,7 +25,7 @@ use std::io;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use super::sender::{State, Stats};
+use super::sender::{SendPolicy, State, Stats};
 use super::writer::{Tail, Wire};
 use crate::deadline::after;
 use crate::error::SendError;
@@ -113,7 +113,7 @@ impl Shared {
         let (mut deadline, mut copy) = (None, None);
         loop {
             let mut guard = match self.room_for(
-                frame::header_len(len, Role::Client) + len,
+                (frame::header_len(len, Role::Client) + len, true),
                 wait,
                 &mut deadline,
             ) {
@@ -234,7 +234,7 @@ impl Shared {
         }
         let needed = frame::header_len(payload.len(), Role::Client) + payload.len();
         let mut guard = self
-            .room_for(needed, Wait::Default, &mut None)
+            .room_for((needed, false), Wait::Default, &mut None)
             .map_err(|no_room| no_room.into_error(Outgoing::from(payload)))?;
         if head == Head::PING {
             guard.stats.pings_sent += 1;
@@ -326,7 +326,7 @@ impl Shared {
             }
             guard = if CallbackScope::is_entered() {
                 let unwritten = SendError::Unwritten { after: Duration::ZERO };
-                self.wait_for_writer(guard, &mut moment).ok_or(unwritten)?
+                self.wait_for_writer(guard, &mut moment).map_err(|_| unwritten)?
             } else {
                 self.wait(guard, deadline).map_err(|()| SendError::Unwritten { after: timeout })?
             };
@@ -378,9 +378,11 @@ fn wake(guard: &Inner) {
 fn keep_waiting(mut guard: Lock<'_>, message: Outgoing<'_>) -> Result<(), SendError> {
     let len = message.payload.bytes().len();
     let kept = Kept { is_text: message.is_text, payload: message.payload.to_owned(), since: now() };
+    let drops = guard.policy == SendPolicy::DropOldest;
     let Some(backlog) = guard.waits_in() else {
         return Err(SendError::NotConnected { message: message.into_owned_message() });
     };
+    let dropped = if drops { backlog.make_room(len) } else { 0 };
     if !backlog.wait(kept) {
         return Err(SendError::BacklogFull {
             limit: backlog.limit(),
@@ -389,6 +391,7 @@ fn keep_waiting(mut guard: Lock<'_>, message: Outgoing<'_>) -> Result<(), SendEr
     }
     guard.stats.messages_sent += 1;
     guard.stats.bytes_sent += len as u64;
+    guard.stats.messages_dropped += dropped as u64;
     // What is kept may have to be reported when it is too old.
     wake(&guard);
     Ok(())

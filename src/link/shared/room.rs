@@ -9,7 +9,7 @@ use super::turns::Turn;
 use super::{Lock, Shared};
 use crate::deadline::after;
 use crate::error::SendError;
-use crate::link::sender::State;
+use crate::link::sender::{SendPolicy, State};
 use crate::link::writer::{Tail, Writer};
 use crate::message::Outgoing;
 use crate::sync::{now, thread_local};
@@ -58,9 +58,13 @@ impl Wait {
         }
     }
 
-    /// Returns whether this thread may not wait.
+    /// Returns whether this thread may not wait, or need not.
     pub(super) fn is_never(self, guard: &Inner) -> bool {
-        CallbackScope::is_entered() || self.limit(guard).is_zero()
+        CallbackScope::is_entered()
+            || match (guard.policy, self) {
+                (SendPolicy::DropOldest, _) | (SendPolicy::Fail, Wait::Default) => true,
+                _ => self.limit(guard).is_zero(),
+            }
     }
 }
 
@@ -70,17 +74,17 @@ impl Wait {
 const WAIT_FOR_WRITER: Duration = Duration::from_millis(10);
 
 impl Shared {
-    /// Waits until a frame of this length may be queued, up to the deadline, which it sets where
-    /// there is none yet. Threads that wait get room in the order in which they came, however much
+    /// Waits until a frame of this length, of a data message or not, may be queued, up to the
+    /// deadline, which it sets where there is none yet. Threads that wait get room in the order in which they came, however much
     /// each needs.
     pub(super) fn room_for(
         self: &Arc<Self>,
-        needed: usize,
+        (needed, is_data): (usize, bool),
         wait: Wait,
         deadline: &mut Option<Instant>,
     ) -> Result<Lock<'_>, NoRoom<'_>> {
         let mut turn = None;
-        let room = self.room_in_turn(needed, wait, deadline, &mut turn);
+        let room = self.room_in_turn((needed, is_data), wait, deadline, &mut turn);
         let Some(turn) = turn else { return room };
         // There may be room for the next one too.
         let leave = |guard: &mut Lock<'_>| {
@@ -105,7 +109,7 @@ impl Shared {
 
     fn room_in_turn(
         self: &Arc<Self>,
-        needed: usize,
+        (needed, is_data): (usize, bool),
         wait: Wait,
         deadline: &mut Option<Instant>,
         turn: &mut Option<Turn>,
@@ -136,8 +140,14 @@ impl Shared {
             }
             let timeout = wait.limit(&guard);
             if wait.is_never(&guard) {
-                let limit = guard.max_buffer;
-                guard = self.wait_for_writer(guard, &mut moment).ok_or(NoRoom::Full { limit })?;
+                match self.wait_for_writer(guard, &mut moment) {
+                    Ok(waited) => guard = waited,
+                    Err(mut guard) => {
+                        let limit = guard.max_buffer;
+                        let has_room = guard.make_room(needed, is_data);
+                        return if has_room { Ok(guard) } else { Err(NoRoom::Full { limit }) };
+                    }
+                }
                 continue;
             }
             let deadline = *deadline.get_or_insert_with(|| after(now(), timeout));
@@ -156,16 +166,19 @@ impl Shared {
     }
 
     /// Lets a thread that is writing get on with it, for a caller that may not wait: up to the
-    /// moment, which this sets where there is none yet. `None` where no thread writes, or not for
+    /// moment, which this sets where there is none yet. An error where no thread writes, or not for
     /// longer.
     pub(super) fn wait_for_writer<'a>(
         &'a self,
         guard: Lock<'a>,
         moment: &mut Option<Instant>,
-    ) -> Option<Lock<'a>> {
+    ) -> Result<Lock<'a>, Lock<'a>> {
         let moment = *moment.get_or_insert_with(|| after(now(), WAIT_FOR_WRITER));
-        let is_written = guard.writer.as_ref().is_some_and(Writer::is_active) && moment > now();
-        is_written.then(|| self.wait_for_progress(guard, WAIT_FOR_WRITER))
+        if guard.writer.as_ref().is_some_and(Writer::is_active) && moment > now() {
+            Ok(self.wait_for_progress(guard, WAIT_FOR_WRITER))
+        } else {
+            Err(guard)
+        }
     }
 
     fn wait_for_progress<'a>(&'a self, mut guard: Lock<'a>, timeout: Duration) -> Lock<'a> {

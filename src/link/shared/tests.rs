@@ -212,6 +212,35 @@ fn room_is_given_in_the_order_in_which_threads_came() {
     waiting.into_iter().for_each(|thread| thread.join().unwrap().unwrap());
 }
 
+#[test]
+fn flush_waits_for_what_has_begun_and_not_for_what_is_dropped() {
+    const LARGE: usize = 16 << 20;
+    let mut connection = Connection::new(usize::MAX);
+    let (shared, wire) = (Arc::clone(&connection.shared), Arc::clone(&connection.wire));
+    shared.send(Outgoing::from(vec![7; LARGE]), Wait::Never).unwrap();
+    while !matches!(shared.lock().writer.as_ref().unwrap().writing, Writing::Full) {
+        std::thread::yield_now();
+    }
+    shared.limit(shared.buffered() + 100_000, Duration::from_secs(20));
+    shared.set_policy(SendPolicy::DropOldest);
+    shared.send(Outgoing::from(vec![1; 60_000]), Wait::Never).unwrap();
+    let target = shared.lock().flush_target();
+    // Much more than what has begun.
+    (0..400).for_each(|_| shared.send(Outgoing::from(vec![2; 60_000]), Wait::Never).unwrap());
+    assert_eq!(shared.stats().messages_dropped, 400);
+    assert!(matches!(shared.lock().flushed(&target), Flushed::NotYet));
+    let reading = std::thread::spawn(move || {
+        connection.is_read(LARGE + 14 + 60_000 + 8);
+        connection
+    });
+    while !reading.is_finished() {
+        shared.on_writable(&wire);
+        std::thread::yield_now();
+    }
+    assert!(matches!(shared.lock().flushed(&target), Flushed::Yes));
+    let _connection = reading.join().unwrap();
+}
+
 /// Returns the first byte of the first frame's payload, and how long the frame is, once it is
 /// there.
 fn first_frame(bytes: &[u8]) -> Option<(u8, usize)> {
