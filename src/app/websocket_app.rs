@@ -290,8 +290,8 @@ impl<H: Handler> WebSocketApp<H> {
     }
 
     /// Computes headers anew for each attempt to connect, as [`url_with`](Self::url_with) does the
-    /// URL, without a limit on its time either; they are added to those set with [`header`](Self::header): tokens expire. Defaults to
-    /// none.
+    /// URL, without a limit on its time either; they are added to those set with
+    /// [`header`](Self::header): tokens expire. Defaults to none.
     pub fn headers_with<R: RenewalResult<Vec<(String, String)>>>(
         mut self,
         mut headers: impl FnMut(&Attempt) -> R + Send + 'static,
@@ -301,7 +301,8 @@ impl<H: Handler> WebSocketApp<H> {
     }
 
     /// Computes the subprotocols anew for each attempt to connect, as [`url_with`](Self::url_with)
-    /// does the URL, without a limit on its time either. Defaults to those set with [`subprotocols`](Self::subprotocols).
+    /// does the URL, without a limit on its time either. Defaults to those set with
+    /// [`subprotocols`](Self::subprotocols).
     pub fn subprotocols_with<R: RenewalResult<Vec<String>>>(
         mut self,
         mut subprotocols: impl FnMut(&Attempt) -> R + Send + 'static,

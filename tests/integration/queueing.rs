@@ -101,7 +101,7 @@ fn what_was_kept_for_a_run_that_never_began_is_counted_in_the_log() {
     ];
     // As many as no other test has.
     for (messages, end) in (101..).zip(ends) {
-        let app = WebSocketApp::new("http://wrong/").queue_while_disconnected(1000, HOUR);
+        let app = WebSocketApp::new("http://wrong/").queue_while_disconnected(100_000, HOUR);
         let sender = app.sender();
         (0..messages).for_each(|_| sender.send("x").unwrap());
         end(app);
@@ -122,7 +122,7 @@ fn what_is_kept_goes_out_before_the_close_frame_though_on_open_has_not_returned(
             ["hello", "one", "two"].into_iter().for_each(|text| client.expect_text(text));
             client.answer_close();
         });
-        let app = peer.app().queue_while_disconnected(100, HOUR);
+        let app = peer.app().queue_while_disconnected(10_000, HOUR);
         ["one", "two"].into_iter().for_each(|text| app.sender().send(text).unwrap());
         let (is_open, is_closed) = (Gate::new(), Gate::new());
         let (opened, closed) = (is_open.clone(), is_closed.clone());

@@ -10,7 +10,7 @@ use crate::failure::{Failure, clean, lost, unanswered};
 use crate::many::{add, add_with, join};
 use crate::peer::{FullBacklog, Peer};
 use crate::recorder::Call;
-use crate::watchdog::Gate;
+use crate::watchdog::{Gate, wait_until};
 
 const LONG: Duration = Duration::from_secs(3600);
 /// Long enough for an attempt too many to be seen.
@@ -78,7 +78,7 @@ fn who_waits_can_be_closed_at_once_and_the_next_comes_all_the_same() {
     let event_loop = EventLoop::new().unwrap().max_connecting(1);
     let first = add(&event_loop, WebSocketApp::new(silent.url()).connect_timeout(LONG));
     let [second, third] = [(); 2].map(|()| add(&event_loop, peer.app()));
-    assert_eq!(first.sender.state(), State::Connecting);
+    wait_until("the first connects", || first.sender.state() == State::Connecting);
     for end in [second, first] {
         end.sender.close();
         end.expect_close(unanswered());
@@ -128,7 +128,6 @@ fn none_at_all_is_an_error() {
 #[test]
 fn a_process_has_64_attempts_at_a_time() {
     use crate::faults::census;
-    use crate::watchdog::wait_until;
 
     const LIMIT: usize = 64;
     let connecting = || census::threads_named("websocket-conne");
