@@ -3,11 +3,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use crossbeam_channel::{Sender as Channel, bounded};
 use websocket_app::{AppHandle, ClosedBy, Error, EventLoop, State};
 
 use super::Work;
+use super::others::{busy, let_go};
 use crate::failure::clean;
 use crate::many::{Added, add, add_with, echo_peer, join};
 use crate::peer::Peer;
@@ -61,17 +64,22 @@ fn others_echo_on_meanwhile_and_join_waits() {
     join(event_loop);
 }
 
-/// The last on its loop: that is not over before.
+/// The last on its loop, though another thread is at it than the loop's own: the loop is not over
+/// before.
 #[test]
 fn the_loop_ends_after_the_last_of_it() {
     let event_loop = EventLoop::new().unwrap();
+    let busy = busy(&event_loop);
     let (work, is_dropped) = (Work::default(), Arc::new(AtomicBool::new(false)));
     let (works, dropped) = (work.clone(), Arc::clone(&is_dropped));
     let app = closed_app(&event_loop, move || {
         works.work();
+        // A loop that does not wait is over by then.
+        thread::sleep(Duration::from_millis(50));
         dropped.store(true, Ordering::SeqCst);
     });
     work.begun.wait();
+    let_go(busy);
     work.may_end.open();
     join(event_loop);
     assert!(is_dropped.load(Ordering::SeqCst));

@@ -13,7 +13,7 @@ use crate::peer::{Listener, Peer};
 use crate::recorder::{Call, only_record};
 
 /// An app whose callback is at work, and the peer that lets it go when the test says so.
-fn busy(event_loop: &EventLoop) -> (Added, Peer, Work) {
+pub(super) fn busy(event_loop: &EventLoop) -> (Added, Peer, Work) {
     let work = Work::default();
     let for_peer = work.clone();
     let peer = Peer::start(move |listener| slow_script(listener, &for_peer));
@@ -31,7 +31,7 @@ fn slow_script(listener: &Listener, work: &Work) {
     client.close(1000, "");
 }
 
-fn let_go((app, _peer, work): (Added, Peer, Work)) {
+pub(super) fn let_go((app, _peer, work): (Added, Peer, Work)) {
     work.may_end.open();
     app.expect_close(clean(ClosedBy::Peer, 1000, ""));
     app.end().unwrap();

@@ -1,7 +1,5 @@
 //! A connection that is lost and made anew while a callback of it is slow.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use websocket_app::{ClosedBy, Phase, Reconnect, State};
@@ -86,10 +84,8 @@ fn several_connections_may_come_and_go_meanwhile() {
 #[test]
 fn errors_of_attempts_do_not_pile_up_meanwhile() {
     const BODY: usize = 64 << 10;
-    // Many times what it takes to try again.
-    let work = Work::lasting(20 * SOON);
-    let (for_peer, has_worked) = (work.clone(), Arc::new(AtomicBool::new(false)));
-    let worked = Arc::clone(&has_worked);
+    let work = Work::default();
+    let for_peer = work.clone();
     let peer = Peer::start(move |listener| {
         let mut client = listener.open();
         for_peer.begin(&mut client);
@@ -99,19 +95,13 @@ fn errors_of_attempts_do_not_pile_up_meanwhile() {
         client.write(format!("HTTP/1.1 503 x\r\nContent-Length: {BODY}\r\n\r\n"));
         client.write([b'x'; BODY]);
         client.stay_silent();
+        // Many times what it takes to try again.
+        listener.is_quiet_for(20 * SOON);
         for_peer.may_end.open();
-        let client = listener.open();
-        assert!(has_worked.load(Ordering::SeqCst), "it came back before its callback did");
-        client.close(1000, "");
+        listener.open().close(1000, "");
     });
     let app = peer.app().reconnect(Reconnect::fixed(SOON).max_attempts(3)).max_receive_buffer(BODY);
-    let app = run_with(app, move |_, call| {
-        if *call == Call::text(WORK) {
-            work.work();
-            worked.store(true, Ordering::SeqCst);
-        }
-        Ok(())
-    });
+    let app = run_with(app, work.hook());
     app.expect_open();
     app.expect_text(WORK);
     app.expect_failure(Failure::Network(Phase::Open));
