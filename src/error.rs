@@ -525,8 +525,8 @@ pub enum SendError {
         /// The message, where the caller gave it away.
         message: Option<OwnedMessage>,
     },
-    /// The queue has no room, and waiting is not allowed: `try_send`, or any send within a
-    /// callback.
+    /// The queue has no room, and waiting is not allowed: `try_send`, any send within a callback, or
+    /// [`SendPolicy::Fail`](crate::SendPolicy::Fail).
     QueueFull {
         /// The message, where the caller gave it away.
         message: Option<OwnedMessage>,

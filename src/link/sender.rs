@@ -54,7 +54,8 @@ impl Sender {
     /// `Vec<u8>`, `Bytes` and the like as binary.
     ///
     /// Returns when the message is written or queued. Where the queue is full (`max_send_buffer`),
-    /// an ordinary thread waits for room up to `send_timeout`; a callback never waits for the peer.
+    /// an ordinary thread waits for room up to `send_timeout`, unless `send_policy` says otherwise; a
+    /// callback never waits for the peer.
     ///
     /// # Errors
     ///

@@ -16,19 +16,26 @@ const HOUR: Duration = Duration::from_secs(3600);
 const LIMIT: usize = 4 << 20;
 
 /// So many messages are more than the kernel and the queue hold.
-const MESSAGES: u32 = 2_000;
+const MESSAGES: u32 = 4_000;
 
-/// Short ones and long ones, that begin alike but for the number: a compressor refers to those
-/// before, and finds little else.
+/// Short ones and long ones, of many lengths, that begin alike but for the number: a compressor
+/// refers to the one before, and finds little else.
 fn message(number: u32) -> Vec<u8> {
-    let length = [10, 1_000, 5_000, 40_000][number as usize % 4];
+    let length = match number as usize {
+        number if number % 50 == 49 => 60_000,
+        number => [100, 1_000, 5_000, 20_000][number % 4] + number % 97,
+    };
     let mut random = u64::from(number) << 1 | 1;
-    let noise = std::iter::repeat_with(|| {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (random >> 56) as u8
-    });
-    let alike = b"what is in each of them, to be referred to";
-    number.to_le_bytes().into_iter().chain(*alike).chain(noise).take(length).collect()
+    let mut message = number.to_le_bytes().to_vec();
+    message.extend(b"what is in each of them, to be referred to");
+    while message.len() < length {
+        // One step of xorshift.
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        message.extend(random.to_le_bytes());
+    }
+    message
 }
 
 /// Returns the number of a message, which must not be damaged.
@@ -85,7 +92,7 @@ fn the_oldest_make_room_for_the_latest() {
     let (sent, (tell, told)) = (Gate::new(), crossbeam_channel::bounded(1));
     let may_read = sent.clone();
     let peer = Peer::start(move |listener| {
-        let client = listener.open_with_small_buffer();
+        let client = listener.open();
         may_read.wait();
         tell.send(read_all(client, |frame| frame.payload.clone())).unwrap();
     });
@@ -113,7 +120,6 @@ fn the_oldest_make_room_for_the_latest_where_messages_are_compressed() {
     let may_read = sent.clone();
     let peer = Peer::start(move |listener| {
         let mut client = listener.accept();
-        client.shrink_buffer();
         client.upgrade_with_extensions(ANSWER);
         let mut zlib = crate::zlib::Zlib::new(ANSWER);
         may_read.wait();
@@ -216,5 +222,8 @@ fn a_send_that_is_to_fail_does_not_wait() {
 
 /// An app that drops the oldest, and must not wait for room.
 fn dropping(app: WebSocketApp) -> WebSocketApp {
-    app.max_send_buffer(LIMIT).send_timeout(HOUR).send_policy(SendPolicy::DropOldest)
+    app.max_send_buffer(LIMIT)
+        .send_timeout(HOUR)
+        .close_timeout(HOUR)
+        .send_policy(SendPolicy::DropOldest)
 }
