@@ -147,6 +147,12 @@ impl Connection {
         bytes.as_ref().chunks(1).for_each(|byte| self.write(byte));
     }
 
+    /// Writes past TLS, what the client then takes for records.
+    #[cfg(feature = "__tls")]
+    pub(crate) fn write_below_tls(&mut self, bytes: impl AsRef<[u8]>) {
+        self.tcp.write_all(bytes.as_ref()).expect("the client takes what is written");
+    }
+
     /// Sends a Close frame, sees it answered with its code (RFC 6455 §5.5.1), and hangs up.
     pub(crate) fn close(mut self, code: u16, reason: &str) {
         self.send(Frame::close(code, reason));

@@ -86,3 +86,6 @@ mod slow_callbacks;
 mod soak;
 /// Many threads, one `Sender`.
 mod threads;
+/// What is below a TLS session: records in pieces, bytes that are none, keys that are never used.
+#[cfg(feature = "__tls")]
+mod tls_records;

@@ -344,6 +344,30 @@ fn what_the_library_says_goes_out_before_what_is_encrypted_after_it() {
     });
 }
 
+/// Its library is not asked what it makes of that.
+#[test]
+fn what_comes_after_our_farewell_is_thrown_away_and_nothing_can_be_written() {
+    on_each(|backend| {
+        let authority = Authority::new();
+        let server = authority.certify("127.0.0.1").serve(|mut stream| {
+            let head = switching(&read_request(&mut stream));
+            stream.write_all(head.as_bytes()).unwrap();
+            assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0);
+            stream.get_mut().write_all(b"this is no record of TLS").unwrap();
+        });
+        let url = format!("wss://127.0.0.1:{}/", server.port);
+        let connected = dial(&url, &trusting(&authority, backend), LONG);
+        let mut stream = connected.unwrap_or_else(|failure| panic!("{failure:?}")).stream;
+        stream.shutdown();
+        assert_eq!(stream.write(b"x").unwrap_err().kind(), ErrorKind::BrokenPipe);
+        drive(&mut stream, |stream| match stream.read(&mut [0; 100]) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(false),
+            read => read.map(|n| n == 0),
+        });
+        server.join(stream);
+    });
+}
+
 #[test]
 fn reading_and_writing_need_no_exclusive_access() {
     fn crosses_threads<T: Send + Sync>() {}

@@ -163,7 +163,7 @@ fn judge(error: TlsFailure, first_byte: Option<u8>) -> TlsFailure {
     if first_byte.is_some_and(|byte| !(20..=23).contains(&byte)) {
         let text = "it does not speak TLS on this port: is the URL's scheme meant to be ws:// (for a proxy, http://)?"
             .to_owned();
-        return TlsFailure { lasting: false, text, source: error.into() };
+        return TlsFailure::new(false, text, error);
     }
     error
 }

@@ -44,7 +44,7 @@ impl Pins {
 
 fn refused(problem: String) -> TlsFailure {
     let text = format!("its certificate is not accepted: {problem}");
-    TlsFailure { lasting: true, source: text.as_str().into(), text }
+    TlsFailure::new(true, text.clone(), text)
 }
 
 fn is_pin(text: &str) -> bool {

@@ -38,6 +38,8 @@ struct LayerState {
     said: Vec<u8>,
     /// Nothing more will come.
     ended: bool,
+    /// We have said that nothing more will come from us: what still comes is of no use.
+    over: bool,
     /// What went wrong behind the bytes that the last read gave.
     failed: Option<io::Error>,
 }
@@ -57,6 +59,7 @@ impl Layer {
             incoming,
             said: Vec::new(),
             ended: false,
+            over: false,
             failed: None,
         });
         let (outgoing, more) = (Mutex::new(outgoing), AtomicBool::new(true));
@@ -107,6 +110,9 @@ impl Layer {
     pub(crate) fn write(&self, buf: &[u8]) -> io::Result<usize> {
         let encrypt = |bytes: &[u8], out: &mut Vec<u8>| {
             let mut state = lock(&self.state);
+            if state.over {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
             state.say(out);
             let LayerState { session, incoming, .. } = &mut *state;
             session.encrypt(bytes, incoming, out).map_err(|error| match error.kind() {
@@ -122,6 +128,7 @@ impl Layer {
         let mut outgoing = lock(&self.outgoing);
         let mut state = lock(&self.state);
         state.say(outgoing.bytes());
+        state.over = true;
         let LayerState { session, incoming, .. } = &mut *state;
         session.close_notify(incoming, outgoing.bytes());
         drop(state);
@@ -198,6 +205,10 @@ impl LayerState {
     /// Decrypts what is there, and tells whether there is nothing more to be done now: this is the
     /// end, or `buf` is full.
     fn decrypt(&mut self, buf: &mut [u8], length: &mut usize) -> io::Result<bool> {
+        if self.over {
+            self.incoming.consume(self.incoming.waiting().len());
+            return Ok(self.ended);
+        }
         let decrypted =
             self.session.decrypt(&mut self.incoming, &mut self.said, &mut buf[*length..]);
         *length += decrypted.length;

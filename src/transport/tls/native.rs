@@ -1,6 +1,5 @@
 //! A session of `native-tls`, over memory instead of a socket.
 
-use std::error::Error as StdError;
 use std::io::{self, Read, Write};
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -104,7 +103,7 @@ impl session::TlsAttempt for NativeAttempt {
         match attempt {
             Ok(mut stream) => {
                 stream.get_mut().swap(incoming, outgoing);
-                Ok(HandshakeStep::Done(Box::new(NativeSession(stream))))
+                Ok(HandshakeStep::Done(Box::new(NativeSession { stream, failed: None })))
             }
             Err(HandshakeError::WouldBlock(mut halfway)) => {
                 halfway.get_mut().swap(incoming, outgoing);
@@ -115,17 +114,39 @@ impl session::TlsAttempt for NativeAttempt {
             Err(HandshakeError::Failure(error)) => {
                 outgoing.append(&mut last_words.lock().unwrap_or_else(PoisonError::into_inner));
                 let text = error.to_string();
-                Err(TlsFailure {
-                    lasting: is_lasting(&text),
-                    text: reason(&text, &server_name),
-                    source: error.into(),
-                })
+                Err(TlsFailure::new(is_lasting(&text), reason(&text, &server_name), error))
             }
         }
     }
 }
 
-struct NativeSession(TlsStream<Pipe>);
+struct NativeSession {
+    stream: TlsStream<Pipe>,
+    /// What went wrong: OpenSSL must not be asked for anything after it (`SSL_get_error(3)`).
+    failed: Option<TlsFailure>,
+}
+
+impl NativeSession {
+    /// Does something with the session, unless it has failed.
+    fn with<T>(
+        &mut self,
+        incoming: &mut CiphertextIn,
+        outgoing: &mut Vec<u8>,
+        work: impl FnOnce(&mut TlsStream<Pipe>) -> io::Result<T>,
+    ) -> io::Result<T> {
+        if let Some(failure) = &self.failed {
+            return Err(io::Error::other(failure.clone()));
+        }
+        self.stream.get_mut().swap(incoming, outgoing);
+        let done = work(&mut self.stream);
+        self.stream.get_mut().swap(incoming, outgoing);
+        done.map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => error,
+            // Of kind `Other` whatever the library says: it is not the socket's.
+            _ => io::Error::other(self.failed.insert(explain(error)).clone()),
+        })
+    }
+}
 
 impl session::TlsSession for NativeSession {
     fn decrypt(
@@ -134,29 +155,28 @@ impl session::TlsSession for NativeSession {
         outgoing: &mut Vec<u8>,
         buf: &mut [u8],
     ) -> Decrypted {
-        self.0.get_mut().swap(incoming, outgoing);
         let mut decrypted = Decrypted::default();
-        while decrypted.length < buf.len() {
-            match self.0.read(&mut buf[decrypted.length..]) {
-                Ok(0) => {
-                    decrypted.closed = true;
-                    break;
-                }
-                Ok(n) => {
-                    decrypted.length += n;
-                    // To be told that there is nothing would take as long as a short record.
-                    if !HOLDS_RECORDS_BACK && self.0.get_ref().incoming.waiting().is_empty() {
+        let done = self.with(incoming, outgoing, |stream| {
+            while decrypted.length < buf.len() {
+                match stream.read(&mut buf[decrypted.length..]) {
+                    Ok(0) => {
+                        decrypted.closed = true;
                         break;
                     }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => {
-                    decrypted.error = Some(explain(error));
-                    break;
+                    Ok(n) => {
+                        decrypted.length += n;
+                        // To be told that there is nothing would take as long as a short record.
+                        if !HOLDS_RECORDS_BACK && stream.get_ref().incoming.waiting().is_empty() {
+                            break;
+                        }
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error) => return Err(error),
                 }
             }
-        }
-        self.0.get_mut().swap(incoming, outgoing);
+            Ok(())
+        });
+        decrypted.error = done.err();
         decrypted
     }
 
@@ -166,39 +186,32 @@ impl session::TlsSession for NativeSession {
         incoming: &mut CiphertextIn,
         outgoing: &mut Vec<u8>,
     ) -> io::Result<usize> {
-        self.0.get_mut().swap(incoming, outgoing);
-        let written = self.0.write(bytes);
-        self.0.get_mut().swap(incoming, outgoing);
-        match written {
-            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
-            // The peer negotiates anew (RFC 5246 §7.4.1.1), which has to be done before anything
-            // else is said.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
-            written => written.map_err(explain),
-        }
+        // That it would block means that the peer negotiates anew (RFC 5246 §7.4.1.1), which has to
+        // be done before anything else is said.
+        self.with(incoming, outgoing, |stream| match stream.write(bytes)? {
+            0 => Err(io::ErrorKind::WriteZero.into()),
+            written => Ok(written),
+        })
     }
 
     fn close_notify(&mut self, incoming: &mut CiphertextIn, outgoing: &mut Vec<u8>) {
-        self.0.get_mut().swap(incoming, outgoing);
         // An error means that the session is past saying anything.
-        let _ = self.0.shutdown();
-        self.0.get_mut().swap(incoming, outgoing);
+        let _ = self.with(incoming, outgoing, TlsStream::shutdown);
     }
 
     /// The library says neither version nor cipher suite.
     fn negotiated(&self) -> Negotiated {
-        let certificate = self.0.peer_certificate().ok().flatten();
+        let certificate = self.stream.peer_certificate().ok().flatten();
         let certificate = certificate.and_then(|certificate| certificate.to_der().ok());
         Negotiated { certificate, ..Negotiated::default() }
     }
 }
 
 /// Makes an open session's error readable: TLS 1.3 tells only after the handshake that it wants a
-/// client certificate. It is of kind `Other` whatever the library says: it is not the socket's.
-fn explain(error: io::Error) -> io::Error {
+/// client certificate.
+fn explain(error: io::Error) -> TlsFailure {
     let text = error.get_ref().map_or_else(|| error.to_string(), ToString::to_string);
-    let (lasting, source) = (is_lasting(&text), Box::<dyn StdError + Send + Sync>::from(error));
-    io::Error::other(TlsFailure { lasting, text: reason(&text, ""), source })
+    TlsFailure::new(is_lasting(&text), reason(&text, ""), error)
 }
 
 /// Returns whether the next attempt will meet the same, as far as the words of the libraries tell:

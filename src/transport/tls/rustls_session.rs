@@ -26,6 +26,9 @@ struct RustlsConnection {
     given: usize,
     /// The peer has said that nothing more will come.
     closed: bool,
+    /// What went wrong. The library is not asked for anything after it and the alert: it would meet
+    /// the same bytes again, and takes that for a mistake of ours.
+    failed: Option<TlsError>,
 }
 
 /// What a connection can do next.
@@ -41,11 +44,29 @@ enum Turn {
 
 impl RustlsConnection {
     /// Goes on until there is something to tell: decrypts into `buf`, and encrypts `bytes` as soon
-    /// as it may.
+    /// as it may. After an error there is the alert that tells the peer, once.
     ///
     /// `incoming` always is all that came and was not consumed, also where there is only something
     /// to send: the library remembers places in it, and panics if they are gone.
     fn turn(
+        &mut self,
+        incoming: &mut CiphertextIn,
+        outgoing: &mut Vec<u8>,
+        buf: &mut [u8],
+        bytes: &[u8],
+    ) -> Result<Turn, TlsError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let turn = self.next_turn(incoming, outgoing, buf, bytes);
+        if let Err(error) = &turn {
+            self.alert(incoming, outgoing);
+            self.failed = Some(error.clone());
+        }
+        turn
+    }
+
+    fn next_turn(
         &mut self,
         incoming: &mut CiphertextIn,
         outgoing: &mut Vec<u8>,
@@ -115,11 +136,7 @@ impl RustlsConnection {
     }
 
     fn explain(&self, error: TlsError) -> TlsFailure {
-        TlsFailure {
-            lasting: is_lasting(&error),
-            text: reason(&error, &self.server_name),
-            source: error.into(),
-        }
+        TlsFailure::new(is_lasting(&error), reason(&error, &self.server_name), error)
     }
 }
 
@@ -187,10 +204,9 @@ impl RustlsAttempt {
                 plaintext: Vec::new(),
                 given: 0,
                 closed: false,
+                failed: None,
             })),
-            Err(error) => {
-                Err(TlsFailure { lasting: true, text: error.to_string(), source: error.into() })
-            }
+            Err(error) => Err(TlsFailure::new(true, error.to_string(), error)),
         }
     }
 }
@@ -204,10 +220,7 @@ impl session::TlsAttempt for RustlsAttempt {
         match self.0.turn(incoming, outgoing, &mut [], &[]) {
             Ok(Turn::Blocked) => Ok(HandshakeStep::Wants(self)),
             Ok(_) => Ok(HandshakeStep::Done(Box::new(RustlsSession(self.0)))),
-            Err(error) => {
-                self.0.alert(incoming, outgoing);
-                Err(self.0.explain(error))
-            }
+            Err(error) => Err(self.0.explain(error)),
         }
     }
 }
@@ -230,7 +243,6 @@ impl session::TlsSession for RustlsSession {
                     return decrypted;
                 }
                 Err(error) => {
-                    self.0.alert(incoming, outgoing);
                     decrypted.error = Some(io::Error::other(self.0.explain(error)));
                     return decrypted;
                 }
@@ -259,6 +271,9 @@ impl session::TlsSession for RustlsSession {
 
     fn close_notify(&mut self, incoming: &mut CiphertextIn, outgoing: &mut Vec<u8>) {
         while let Ok(Turn::Received(_)) = self.0.turn(incoming, outgoing, &mut [], &[]) {}
+        if self.0.failed.is_some() {
+            return;
+        }
         let status = self.0.tls.process_tls_records(incoming.waiting_mut());
         let consumed = status.discard;
         if let Ok(ConnectionState::WriteTraffic(mut traffic)) = status.state {

@@ -34,6 +34,9 @@ pub(crate) enum HandshakeStep {
 }
 
 /// An open session.
+///
+/// What fails it, it remembers: from then on every call gives that error again, and the library,
+/// which has said its alert, is asked for nothing more.
 pub(crate) trait TlsSession: Send {
     /// Decrypts into `buf` until it is full or no whole record is left: zero means that more must
     /// come first.
@@ -71,16 +74,24 @@ pub(crate) struct Decrypted {
 }
 
 /// A TLS error with a text for people; the library's own error is its source.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct TlsFailure {
     /// It will be so the next time too: a certificate that is not trusted, one that is wanted from
     /// us, no version in common.
     pub(crate) lasting: bool,
     pub(crate) text: String,
-    pub(crate) source: Box<dyn StdError + Send + Sync>,
+    pub(crate) source: Arc<dyn StdError + Send + Sync>,
 }
 
 impl TlsFailure {
+    pub(crate) fn new(
+        lasting: bool,
+        text: String,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        TlsFailure { lasting, text, source: source.into().into() }
+    }
+
     /// Names whom the session is with.
     pub(crate) fn of(self, peer: Box<str>) -> Error {
         Error::Tls { peer, temporary: !self.lasting, source: Arc::new(self) }
