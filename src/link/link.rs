@@ -163,7 +163,7 @@ impl Link {
         if self.ending.is_violated() {
             return None;
         }
-        if self.wire.take_progress() {
+        if self.wire.take_progress() | self.wire.stream.take_heard() {
             self.keepalive.heard();
         }
         match self.keepalive.on_deadline(now) {

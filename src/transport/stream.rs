@@ -63,6 +63,15 @@ impl Stream {
         }
     }
 
+    /// Returns whether the peer has been heard since the last look though no read gave anything:
+    /// within TLS, by a piece of a record.
+    pub(crate) fn take_heard(&self) -> bool {
+        match &self.0 {
+            StreamKind::Plain(_) => false,
+            StreamKind::Tls(layer) => layer.take_heard(),
+        }
+    }
+
     /// Writes what there is room for. An error of kind `WouldBlock` means that the socket is full;
     /// one of kind [`WAITS_FOR_PEER`] that TLS needs to hear something from the peer first, which a
     /// read takes.

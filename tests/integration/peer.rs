@@ -59,7 +59,18 @@ impl Peer {
         backend: TlsBackend,
         script: impl FnOnce(&Listener) + Send + 'static,
     ) -> Self {
-        Peer::with("wss", certificate.trusted().backend(backend), certificate.secure(), script)
+        Peer::start_secured(certificate, backend, certificate.secure(), script)
+    }
+
+    /// The same where the server's TLS is the test's own.
+    #[cfg_attr(not(feature = "__tls"), allow(dead_code))]
+    pub(crate) fn start_secured(
+        certificate: &Certificate,
+        backend: TlsBackend,
+        secure: Secure,
+        script: impl FnOnce(&Listener) + Send + 'static,
+    ) -> Self {
+        Peer::with("wss", certificate.trusted().backend(backend), secure, script)
     }
 
     fn with(

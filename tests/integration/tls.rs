@@ -1,9 +1,13 @@
 //! The scripted peer over TLS: a server side with a certificate made for the test, and the
 //! libraries for the client's.
 
+use std::fmt;
+use std::net::TcpStream;
+
 use native_tls::{Identity, TlsAcceptor};
 use websocket_app::{TlsBackend, TlsConfig};
 
+use crate::connection::Io;
 use crate::peer::Secure;
 #[cfg(feature = "__tls")]
 use crate::watchdog::at_once;
@@ -56,12 +60,34 @@ impl Certificate {
 
     /// What a server does with it.
     pub(crate) fn secure(&self) -> Secure {
+        self.secure_over(|tcp| tcp)
+    }
+
+    /// The same over what is made of the TCP connection.
+    pub(crate) fn secure_over<T: Io + fmt::Debug + 'static>(
+        &self,
+        below: impl Fn(TcpStream) -> T + Send + 'static,
+    ) -> Secure {
         let identity = Identity::from_pkcs8(self.pem.as_bytes(), self.key.as_bytes()).unwrap();
         let acceptor = TlsAcceptor::new(identity).unwrap();
-        Box::new(move |tcp| match acceptor.accept(tcp) {
+        Box::new(move |tcp| match acceptor.accept(below(tcp)) {
             Ok(stream) => Ok(Box::new(stream) as Box<_>),
             Err(e) => Err(format!("the client does not agree on TLS: {e}")),
         })
+    }
+
+    /// What a server of rustls does with it, by TLS 1.3.
+    #[cfg(feature = "rustls")]
+    pub(crate) fn rustls(&self) -> rustls::ServerConfig {
+        use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let chain = vec![CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap()];
+        rustls::ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap())
+            .unwrap()
     }
 
     /// What a client needs to trust it, and it alone: reading the system's roots would be most of

@@ -1,12 +1,18 @@
-//! What is below a TLS session: bytes that are no record.
+//! What is below a TLS session: records that come in pieces, bytes that are no record.
 
-use websocket_app::{Error, Phase, WebSocket};
+use std::io::{self, Read, Write};
+use std::mem;
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use crate::failure::{Failure, lost};
+use websocket_app::{ClosedBy, Error, Phase, WebSocket};
+
+use crate::failure::{Failure, clean, lost};
 use crate::frame::Frame;
 use crate::peer::Peer;
 use crate::running::run;
-use crate::tls::on_each;
+use crate::tls::{Certificate, on_each, on_each_at_once};
 use crate::watchdog::within;
 
 /// What anybody on the way can write between the records: text, a record that was made with no key,
@@ -55,5 +61,68 @@ fn bytes_that_are_no_record_end_a_blocking_connection() {
                 assert!(ws.send("after it").is_err());
             });
         }
+    });
+}
+
+/// A server's TCP connection, below TLS: what is written can be held back.
+#[derive(Clone, Debug)]
+struct Held {
+    tcp: Arc<TcpStream>,
+    /// What was written, while it is held back.
+    back: Arc<Mutex<Option<Vec<u8>>>>,
+}
+
+impl Read for Held {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        (&*self.tcp).read(buf)
+    }
+}
+
+impl Write for Held {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        match &mut *self.back.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(held) => held.write(buf),
+            None => (&*self.tcp).write(buf),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Pings that are answered by a piece of one record each; the timeout is longer than any delay of a
+/// busy machine, and shorter than all of them.
+const PINGS: usize = 13;
+const INTERVAL: Duration = Duration::from_millis(250);
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+#[test]
+fn a_peer_that_sends_one_record_slowly_is_alive() {
+    on_each_at_once(|backend| {
+        let (certificate, back) = (Certificate::new(), Arc::<Mutex<Option<Vec<u8>>>>::default());
+        let held = Arc::clone(&back);
+        let secure = certificate
+            .secure_over(move |tcp| Held { tcp: Arc::new(tcp), back: Arc::clone(&held) });
+        let peer = Peer::start_secured(&certificate, backend, secure, move |listener| {
+            let hold = |held| {
+                mem::replace(&mut *back.lock().unwrap_or_else(PoisonError::into_inner), held)
+            };
+            let mut client = listener.open();
+            hold(Some(Vec::new()));
+            client.send(Frame::text("x".repeat(10_000)));
+            let record = hold(None).expect("it was held back");
+            for piece in record.chunks(record.len().div_ceil(PINGS)) {
+                client.expect_ping();
+                client.write_below_tls(piece);
+            }
+            client.send(Frame::close(1000, ""));
+            client.skip_to_close();
+        });
+        let app = run(peer.app().ping_interval(INTERVAL).ping_timeout(TIMEOUT));
+        app.expect_open();
+        app.expect_text(&"x".repeat(10_000));
+        app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+        app.end_in_order();
     });
 }

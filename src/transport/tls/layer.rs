@@ -33,6 +33,8 @@ pub(crate) struct Layer {
 struct LayerState {
     session: Box<dyn TlsSession>,
     incoming: CiphertextIn,
+    /// Ciphertext has come in since somebody last asked, though it may be no whole record yet.
+    heard: bool,
     /// What the TLS library says for itself, an alert or new keys: goes out before what is
     /// encrypted after it.
     said: Vec<u8>,
@@ -57,6 +59,7 @@ impl Layer {
         let state = Mutex::new(LayerState {
             session,
             incoming,
+            heard: false,
             said: Vec::new(),
             ended: false,
             over: false,
@@ -105,6 +108,11 @@ impl Layer {
 
     pub(crate) fn has_more(&self) -> bool {
         self.more.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn take_heard(&self) -> bool {
+        let heard = std::mem::take(&mut lock(&self.state).heard);
+        self.below.take_heard() || heard
     }
 
     pub(crate) fn write(&self, buf: &[u8]) -> io::Result<usize> {
@@ -186,6 +194,7 @@ impl LayerState {
             let room = self.incoming.room()?;
             let (size, n) = (room.len(), below.read(room)?);
             self.incoming.filled(n);
+            self.heard |= n > 0;
             // An end without close_notify is an end: WebSocket's own Close frame tells an orderly
             // one from a cut (RFC 6455 §7.1.5).
             self.ended = n == 0;
