@@ -1,4 +1,5 @@
-//! What is below a TLS session: records that come in pieces, bytes that are no record.
+//! What is below a TLS session: records that come in pieces, bytes that are no record, new keys again
+//! and again.
 
 use std::io::{self, Read, Write};
 use std::mem;
@@ -125,4 +126,104 @@ fn a_peer_that_sends_one_record_slowly_is_alive() {
         app.expect_close(clean(ClosedBy::Peer, 1000, ""));
         app.end_in_order();
     });
+}
+
+/// A server of rustls, of which a test has the session.
+#[cfg(feature = "rustls")]
+mod by_rustls {
+    use std::sync::MutexGuard;
+
+    use rustls::{ServerConnection, StreamOwned};
+    use websocket_app::{SocketOptions, TlsBackend};
+
+    use super::*;
+    use crate::peer::Listener;
+
+    #[derive(Clone, Default)]
+    pub(super) struct Session(Arc<Mutex<Option<StreamOwned<ServerConnection, TcpStream>>>>);
+
+    impl Session {
+        fn with<T>(
+            &self,
+            work: impl FnOnce(&mut StreamOwned<ServerConnection, TcpStream>) -> T,
+        ) -> T {
+            let mut session: MutexGuard<'_, _> =
+                self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            work(session.as_mut().expect("a client has connected"))
+        }
+
+        /// Asks for new keys so many times, without reading anything. Returns how many bytes that
+        /// took, or why it could not be written.
+        fn ask_for_new_keys(&self, times: usize) -> io::Result<usize> {
+            self.with(|StreamOwned { conn, sock }| {
+                (0..times).for_each(|_| conn.refresh_traffic_keys().unwrap());
+                let mut bytes = 0;
+                while conn.wants_write() {
+                    bytes += conn.write_tls(sock)?;
+                }
+                Ok(bytes)
+            })
+        }
+    }
+
+    impl Read for Session {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            self.with(|session| session.read(buf))
+        }
+    }
+
+    impl Write for Session {
+        fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+            self.with(|session| session.write(buf))
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.with(|session| session.flush())
+        }
+    }
+
+    /// A server that has one session at a time.
+    pub(super) fn start(
+        backend: TlsBackend,
+        script: impl FnOnce(&Listener, &Session) + Send + 'static,
+    ) -> Peer {
+        let certificate = Certificate::new();
+        let (config, session) = (Arc::new(certificate.rustls()), Session::default());
+        let here = session.clone();
+        let secure = Box::new(move |tcp| {
+            let conn = ServerConnection::new(Arc::clone(&config)).unwrap();
+            *here.0.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(StreamOwned::new(conn, tcp));
+            Ok(Box::new(here.clone()) as Box<_>)
+        });
+        Peer::start_secured(&certificate, backend, secure, move |listener| {
+            script(listener, &session);
+        })
+    }
+
+    /// Each is answered, and the answers are not read: they must not pile up without a bound.
+    #[test]
+    fn a_peer_that_asks_for_new_keys_for_ever_and_reads_nothing_is_left() {
+        /// Far more than sockets hold, and what is asked for at once.
+        const MUCH: usize = 16 << 20;
+        const AT_ONCE: usize = 100;
+        on_each(|backend| {
+            let peer = start(backend, |listener, session| {
+                let mut client = listener.accept();
+                client.shrink_buffer();
+                client.upgrade();
+                let mut asked = 0;
+                while let Ok(bytes) = session.ask_for_new_keys(AT_ONCE) {
+                    asked += bytes;
+                    assert!(asked < MUCH, "the client has not had enough");
+                }
+            });
+            let small = SocketOptions::new().send_buffer_size(1 << 14);
+            let app = run(peer.app().socket_options(small));
+            app.expect_open();
+            app.expect_failure(Failure::Network(Phase::Open));
+            app.expect_close(lost());
+            app.end_given_up();
+        });
+    }
 }

@@ -17,6 +17,11 @@ const MAX_RECORD: usize = 16 << 10;
 /// one write. It is all that a connection ever holds.
 const MAX_BATCH: usize = PIECE + (48 << 10);
 
+/// How much the TLS library may say for itself while the socket does not take all of it. A peer that
+/// asks for new keys is answered with some thirty bytes (RFC 8446 §4.6.3), and one that asks
+/// thousands of times and does not read the answers wants our memory.
+const MAX_SAID: usize = 64 << 10;
+
 /// How much longer a record is than what is in it, with the common suites: 29 and 22 (RFC 5246
 /// §6.2.3, RFC 8446 §5.2).
 pub(super) const OVERHEAD: usize = 64;
@@ -25,6 +30,8 @@ pub(super) const OVERHEAD: usize = 64;
 pub(crate) struct CiphertextOut {
     bytes: Vec<u8>,
     sent: usize,
+    /// How much of what the TLS library said for itself was added since all was on the socket.
+    said: usize,
     /// Of `bytes`, in order: records of the caller's. What the TLS library says for itself is in
     /// none.
     records: VecDeque<Record>,
@@ -41,6 +48,20 @@ impl CiphertextOut {
     /// Returns where the TLS library adds what it has to say.
     pub(crate) fn bytes(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
+    }
+
+    /// Adds what it has said, which the peer is to hear before anything else. Returns whether the
+    /// peer makes it say too much.
+    pub(super) fn say(
+        &mut self,
+        said: &mut Vec<u8>,
+        socket: impl Fn(&[u8]) -> io::Result<usize>,
+    ) -> bool {
+        self.said += said.len();
+        self.bytes.append(said);
+        // What does not fit goes with the next write; if the socket is broken, that finds out.
+        let _ = self.flush(socket);
+        self.said > MAX_SAID
     }
 
     pub(super) fn len(&self) -> usize {
@@ -97,6 +118,7 @@ impl CiphertextOut {
         while self.len() > 0 {
             self.sent += socket(&self.bytes[self.sent..])?;
         }
+        self.said = 0;
         self.tidy();
         Ok(())
     }
@@ -207,6 +229,20 @@ mod tests {
             (error.kind(), &socket.got.borrow()[..]),
             (io::ErrorKind::WouldBlock, &b"new keys first"[..])
         );
+    }
+
+    #[test]
+    fn it_is_told_when_too_much_was_said_that_the_socket_did_not_take() {
+        let (mut outgoing, socket) = (CiphertextOut::default(), Socket::new(3 * MAX_SAID));
+        let mut say = |bytes| outgoing.say(&mut vec![0; bytes], |bytes| socket.take(bytes));
+        for _ in 0..3 {
+            assert!(!say(MAX_SAID), "there was room");
+        }
+        assert!(!say(MAX_SAID / 2));
+        assert!(!say(MAX_SAID / 2));
+        assert!(say(1));
+        socket.room.set(2 * MAX_SAID);
+        assert!(!say(1), "all is on the socket");
     }
 
     #[test]

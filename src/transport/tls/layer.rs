@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::ciphertext_in::CiphertextIn;
 use super::ciphertext_out::CiphertextOut;
-use super::session::{BrokenSession, TlsSession};
+use super::session::{BrokenSession, TlsFailure, TlsSession};
 use crate::transport::{Stream, WAITS_FOR_PEER};
 
 /// How often one call reads the socket at most: as much as fills the callers' buffers. Records may
@@ -99,9 +99,11 @@ impl Layer {
         if !state.said.is_empty() {
             drop(state);
             let mut outgoing = lock(&self.outgoing);
-            lock(&self.state).say(outgoing.bytes());
-            // What does not fit goes with the next write; if the socket is broken, that finds out.
-            let _ = outgoing.flush(|bytes| self.below.write(bytes));
+            let mut said = std::mem::take(&mut lock(&self.state).said);
+            if outgoing.say(&mut said, |bytes| self.below.write(bytes)) {
+                // The next read gives it: without one there is no more to be said.
+                lock(&self.state).failed.get_or_insert_with(|| self.made_to_say_too_much());
+            }
         }
         result
     }
@@ -149,6 +151,11 @@ impl Layer {
     #[cfg(test)]
     pub(crate) fn has_said(&self, bytes: &[u8]) {
         lock(&self.state).said.extend_from_slice(bytes);
+    }
+
+    fn made_to_say_too_much(&self) -> io::Error {
+        const WHAT: &str = "it asks for new keys again and again, and does not read the answers";
+        self.named(io::Error::other(TlsFailure::new(false, WHAT.to_owned(), WHAT)))
     }
 
     /// Adds to an error of this session whom it is with. One from below has been there already.
