@@ -245,8 +245,12 @@ impl<H: Handler> WebSocketApp<H> {
     /// [`SendError::Expired`](crate::SendError::Expired), and what is left at the end of the run as
     /// [`SendError::NotConnected`](crate::SendError::NotConnected), each with the message, also
     /// when a callback panicked; where `on_error` or `on_close` itself ended the run, the log tells
-    /// how many. A message that was handed to the operating system may still be lost with the
-    /// connection: only the server's answer tells.
+    /// how many.
+    ///
+    /// A message is written when the operating system has taken its last byte, over TLS the last
+    /// byte of the record that this is in. So what the server has read whole is not sent again; of
+    /// one that is, it may have read the beginning. A message that was handed to the operating
+    /// system may still be lost with the connection: only the server's answer tells.
     pub fn queue_while_disconnected(self, bytes: usize, max_age: Duration) -> Self {
         self.sender.shared().keep(bytes, max_age);
         self

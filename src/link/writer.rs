@@ -472,8 +472,11 @@ impl Writer {
     }
 
     /// Says for good how much was written. Returns how many messages were that nobody was told of
-    /// yet.
+    /// yet. The stream is shut down, or nobody will do that.
     pub(super) fn finish(&mut self) -> usize {
+        let late = self.wire.stream.take_written_late();
+        self.chunk.written += late;
+        self.in_flight -= late;
         self.wire.written.store(self.written(), Ordering::Relaxed);
         self.wire.pending.store(false, Ordering::Release);
         self.chunk.messages_written()

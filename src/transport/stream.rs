@@ -85,6 +85,17 @@ impl Stream {
         }
     }
 
+    /// Returns how many bytes, of those that were offered last, have been written since: within TLS
+    /// what was encrypted goes out with a read that has something to say, and with the
+    /// [`shutdown`](Self::shutdown). A write tells of it too, so this is for who writes nothing
+    /// more.
+    pub(crate) fn take_written_late(&self) -> usize {
+        match &self.0 {
+            StreamKind::Plain(_) => 0,
+            StreamKind::Tls(layer) => layer.take_written_late(),
+        }
+    }
+
     /// Returns whether a read may be what a write waits for.
     pub(crate) fn is_tls(&self) -> bool {
         matches!(self.0, StreamKind::Tls(_))

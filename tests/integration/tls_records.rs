@@ -1,5 +1,5 @@
 //! What is below a TLS session: records that come in pieces, bytes that are no record, new keys again
-//! and again.
+//! and again, and messages whose records were written when the connection ended.
 
 use std::io::{self, Read, Write};
 use std::mem;
@@ -224,6 +224,145 @@ mod by_rustls {
             app.expect_failure(Failure::Network(Phase::Open));
             app.expect_close(lost());
             app.end_given_up();
+        });
+    }
+}
+
+/// Messages that are kept until they are written, and a socket that is full until the peer has ended
+/// its side, and has room again before ours is ended.
+#[cfg(unix)]
+mod written {
+    use std::net::Shutdown;
+    use std::os::fd::{AsFd, BorrowedFd};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use websocket_app::{Reconnect, Transport};
+
+    use super::*;
+    use crate::connection::Connection;
+    use crate::recorder::Call;
+    use crate::watchdog::{Gate, wait_until};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const MESSAGES: u32 = 3000;
+    const LENGTH: usize = 1000;
+
+    /// Takes so many bytes, and all others when the peer has ended its side.
+    struct Narrow {
+        tcp: TcpStream,
+        room: Arc<AtomicUsize>,
+    }
+
+    impl Transport for Narrow {
+        fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+            let n = (&self.tcp).read(buf)?;
+            if n == 0 {
+                self.room.store(usize::MAX, Ordering::SeqCst);
+            }
+            Ok(n)
+        }
+
+        fn write(&self, buf: &[u8]) -> io::Result<usize> {
+            let room = self.room.load(Ordering::SeqCst);
+            if room == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let n = (&self.tcp).write(&buf[..buf.len().min(room)])?;
+            if room < usize::MAX {
+                self.room.store(room - n, Ordering::SeqCst);
+            }
+            Ok(n)
+        }
+
+        fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+            self.tcp.shutdown(how)
+        }
+    }
+
+    impl AsFd for Narrow {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            self.tcp.as_fd()
+        }
+    }
+
+    fn message(number: u32) -> Vec<u8> {
+        let mut message = number.to_be_bytes().to_vec();
+        message.resize(LENGTH, 7);
+        message
+    }
+
+    /// Reads messages to the end, which must be in order, and a pong. Returns how many were whole.
+    fn read_whole(client: &mut Connection) -> u32 {
+        let mut next = 0;
+        while let Ok(frame) = client.try_read_frame() {
+            if frame == Frame::pong("") {
+                continue;
+            }
+            assert!(frame == Frame::binary(message(next)), "{next} was expected: {frame:?}");
+            next += 1;
+        }
+        next
+    }
+
+    #[test]
+    fn what_the_peer_has_read_whole_is_not_sent_again() {
+        on_each(|backend| {
+            for room in [100_000, 123_456, 1_000_000, 1_100_000, 2_000_000] {
+                let (has_room, full) = (Gate::new(), Gate::new());
+                let (go, is_full) = (has_room.clone(), full.clone());
+                let peer = Peer::start_tls(backend, move |listener| {
+                    let mut first = listener.open();
+                    go.wait();
+                    // To be answered: so there is something to be written.
+                    first.send(Frame::ping(""));
+                    is_full.wait();
+                    first.end_stream();
+                    let read = read_whole(&mut first);
+                    drop(first);
+                    let mut second = listener.open();
+                    for number in read..MESSAGES {
+                        let frame = second.read_frame();
+                        assert!(
+                            frame == Frame::binary(message(number)),
+                            "{read} were read, {number} was expected: {:?}",
+                            &frame.payload[..4]
+                        );
+                    }
+                    second.close(1000, "");
+                });
+                let left = Arc::new(AtomicUsize::new(usize::MAX));
+                let (room_left, mut connections) = (Arc::clone(&left), 0);
+                let rooms = Mutex::new(move || {
+                    connections += 1;
+                    if connections == 1 {
+                        Arc::clone(&room_left)
+                    } else {
+                        Arc::new(usize::MAX.into())
+                    }
+                });
+                let app = peer
+                    .app()
+                    .connector(move |host, port| {
+                        let room = rooms.lock().unwrap_or_else(PoisonError::into_inner)();
+                        Ok(Narrow { tcp: TcpStream::connect((host, port))?, room })
+                    })
+                    .reconnect(Reconnect::fixed(Duration::from_millis(1)).max_attempts(2))
+                    .queue_while_disconnected(1 << 30, HOUR);
+                let app = run(app);
+                app.expect_open();
+                left.store(0, Ordering::SeqCst);
+                (0..MESSAGES).for_each(|number| app.sender.send(message(number)).unwrap());
+                left.store(room, Ordering::SeqCst);
+                has_room.open();
+                app.expect(Call::Ping(Vec::new()));
+                wait_until("the socket is full", || left.load(Ordering::SeqCst) == 0);
+                full.open();
+                app.expect_failure(Failure::Network(Phase::Open));
+                app.expect_close_for_now(lost());
+                app.expect_reconnect();
+                app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+                app.end_in_order();
+            }
         });
     }
 }

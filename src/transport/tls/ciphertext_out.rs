@@ -131,6 +131,13 @@ impl CiphertextOut {
         }
     }
 
+    /// Returns how many bytes of the caller's are on the socket that no write has told of. What is
+    /// below has told of `below` bytes more, at a time when nothing was written to it.
+    pub(super) fn take_written_late(&mut self, below: usize) -> usize {
+        self.sent += below;
+        self.take_written()
+    }
+
     fn take_written(&mut self) -> usize {
         let mut written = 0;
         while let Some(record) = self.records.front().filter(|record| record.end <= self.sent) {
@@ -200,6 +207,20 @@ mod tests {
         }
         assert!(turns > message.len() && *socket.got.borrow() == expected);
         assert!(outgoing.bytes.capacity() == 0);
+    }
+
+    #[test]
+    fn what_goes_out_without_a_write_is_told_when_it_is_asked_for() {
+        let (mut outgoing, socket) = (CiphertextOut::default(), Socket::new(MAX_RECORD + 10));
+        let message = vec![1; 3 * MAX_RECORD];
+        let written = outgoing.write(&message, |bytes| socket.take(bytes), encrypt).unwrap();
+        assert_eq!((written, outgoing.take_written_late(0)), (MAX_RECORD, 0));
+        socket.room.set(MAX_RECORD);
+        assert!(outgoing.flush(|bytes| socket.take(bytes)).is_err());
+        assert_eq!([(); 2].map(|()| outgoing.take_written_late(0)), [MAX_RECORD, 0]);
+        // Below is TLS too, and had its own ciphertext of the rest.
+        assert_eq!(outgoing.take_written_late(outgoing.len()), MAX_RECORD);
+        assert_eq!((outgoing.len(), outgoing.bytes.capacity()), (0, 0));
     }
 
     #[test]

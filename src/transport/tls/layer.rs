@@ -134,6 +134,11 @@ impl Layer {
         written.map_err(|error| self.named(error))
     }
 
+    pub(crate) fn take_written_late(&self) -> usize {
+        let below = self.below.take_written_late();
+        lock(&self.outgoing).take_written_late(below)
+    }
+
     pub(crate) fn shutdown(&self) {
         let mut outgoing = lock(&self.outgoing);
         let mut state = lock(&self.state);

@@ -33,6 +33,10 @@ impl Layer {
         match *self {}
     }
 
+    pub(crate) fn take_written_late(&self) -> usize {
+        match *self {}
+    }
+
     pub(crate) fn shutdown(&self) {
         match *self {}
     }
