@@ -429,7 +429,7 @@ pub enum ProtocolError {
     MaskedFrame,
     /// A client must mask its frames (§5.1).
     UnmaskedFrame,
-    /// A payload length with its highest bit set (§5.2).
+    /// A payload length with its highest bit set, or in more bytes than it takes (§5.2).
     InvalidLength,
     /// A control frame in fragments (§5.5).
     FragmentedControlFrame,
@@ -458,7 +458,9 @@ impl fmt::Display for ProtocolError {
             ProtocolError::ReservedOpcode(opcode) => write!(f, "opcode {opcode:#x} is reserved"),
             ProtocolError::MaskedFrame => f.write_str("a frame from the server is masked"),
             ProtocolError::UnmaskedFrame => f.write_str("a frame from the client is not masked"),
-            ProtocolError::InvalidLength => f.write_str("a payload length has its highest bit set"),
+            ProtocolError::InvalidLength => {
+                f.write_str("a payload length is out of range, or in more bytes than it takes")
+            }
             ProtocolError::FragmentedControlFrame => f.write_str("a control frame is fragmented"),
             ProtocolError::OversizedControlFrame => {
                 f.write_str("a control frame has a payload of over 125 bytes")

@@ -237,7 +237,9 @@ impl Inbound {
             // The one error that reading a header from memory has.
             Err(_) => return Err(ProtocolError::ReservedOpcode(bytes[0] & 0x0f).into()),
         };
-        if len >> 63 != 0 {
+        let size = cursor.position() as usize;
+        // RFC 6455 §5.2: the highest bit is zero, and the length in the least bytes that it takes.
+        if len >> 63 != 0 || size > header.len(len) {
             return Err(ProtocolError::InvalidLength.into());
         }
         let too_big = End::Limit(LimitError::MessageSize { limit: self.limits.message_size });
@@ -246,7 +248,7 @@ impl Inbound {
             last: header.is_final,
             compressed: header.rsv1,
             mask: header.mask,
-            size: cursor.position() as usize,
+            size,
             len: usize::try_from(len).map_err(|_| too_big)?,
         }))
     }
@@ -582,7 +584,7 @@ mod tests {
     #[test]
     fn what_the_rfc_forbids_ends_the_connection() {
         let half = |first: u8| frame(first, b"half");
-        let violations: [(&str, Vec<u8>, End); 16] = [
+        let violations: [(&str, Vec<u8>, End); 20] = [
             ("RSV1", frame(0xc1, b""), ProtocolError::ReservedBits.into()),
             ("RSV3 on a ping", frame(0x99, b""), ProtocolError::ReservedBits.into()),
             ("opcode 3", frame(0x83, b""), ProtocolError::ReservedOpcode(3).into()),
@@ -591,6 +593,22 @@ mod tests {
             (
                 "length of 2^63",
                 [&[0x82, 127, 0x80][..], &[0; 7]].concat(),
+                ProtocolError::InvalidLength.into(),
+            ),
+            ("0 in two bytes", vec![0x82, 126, 0, 0], ProtocolError::InvalidLength.into()),
+            (
+                "125 in two bytes",
+                [&[0x81, 126, 0, 125][..], &[0; 125]].concat(),
+                ProtocolError::InvalidLength.into(),
+            ),
+            (
+                "125 in eight bytes",
+                vec![0x82, 127, 0, 0, 0, 0, 0, 0, 0, 125],
+                ProtocolError::InvalidLength.into(),
+            ),
+            (
+                "65,535 in eight bytes",
+                vec![0x82, 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff],
                 ProtocolError::InvalidLength.into(),
             ),
             ("ping in fragments", frame(0x09, b""), ProtocolError::FragmentedControlFrame.into()),
@@ -631,7 +649,7 @@ mod tests {
                         Some(&Event::from(end.clone())),
                         "{name}"
                     );
-                    if name != "masked" && name != "length of 2^63" {
+                    if name != "masked" && !name.contains("bytes") && name != "length of 2^63" {
                         let masked = masked(&wire);
                         let events = receive_as(Role::Server, &masked, false, pieces);
                         assert_eq!(
@@ -641,6 +659,19 @@ mod tests {
                         );
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_client_too_says_a_length_in_the_least_bytes() {
+        for wire in [
+            &[0x82, 0x80 | 126, 0, 1, 1, 2, 3, 4, 5][..],
+            &[0x82, 0x80 | 127, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 3, 4, 5],
+        ] {
+            for pieces in [all_at_once as fn() -> usize, one_by_one] {
+                let events = receive_as(Role::Server, wire, false, pieces);
+                assert_eq!(events, [Event::Violation(ProtocolError::InvalidLength)], "{wire:x?}");
             }
         }
     }

@@ -150,6 +150,27 @@ fn bad_text_in_fragments_is_refused_after_the_good_pieces() {
     app.end_given_up();
 }
 
+/// RFC 6455 §5.2: the least number of bytes that it takes.
+#[test]
+fn lengths_that_take_more_bytes_than_they_need() {
+    let long = |first: u8, length: u64| [&[first, 127][..], &length.to_be_bytes()].concat();
+    let medium = |first: u8, length: u16| [&[first, 126][..], &length.to_be_bytes()].concat();
+    for first in [0x81, 0x82, 0x01, 0x02] {
+        for length in [0, 5, 125] {
+            is_refused(medium(first, length), 1002, ProtocolError::InvalidLength);
+        }
+        for length in [0, 5, 125, 126, 65_535] {
+            is_refused(long(first, length), 1002, ProtocolError::InvalidLength);
+        }
+    }
+    let begun = Frame::binary("begun").unfinished().encode();
+    is_refused([begun, medium(0x80, 5)].concat(), 1002, ProtocolError::InvalidLength);
+    for opcode in [PING, PONG, CLOSE] {
+        is_refused(medium(0x80 | opcode, 5), 1002, ProtocolError::OversizedControlFrame);
+        is_refused(long(0x80 | opcode, 5), 1002, ProtocolError::OversizedControlFrame);
+    }
+}
+
 #[test]
 fn close_codes_that_must_not_be_sent() {
     for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535] {
