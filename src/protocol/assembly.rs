@@ -277,7 +277,7 @@ impl Assembly {
         self.more = !inflated.drained;
         let last = last && inflated.drained;
         if last {
-            inflater.finish(&mut self.arena)?;
+            inflater.finish()?;
         }
         if !self.in_pieces && self.arena.len() - message.start > limit {
             return Err(self.too_long());

@@ -5,7 +5,8 @@
 //! taken over from message to message, a connection holds one only while a message is under way:
 //! they go from connection to connection, by what the caller [lends](Lend).
 
-use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+use flate2::{Compress, Compression, FlushCompress};
+use zlib_rs::{Inflate, InflateFlush, Status};
 
 use super::arena::Arena;
 use crate::deflate::{MIN_COMPRESSING_BITS, NegotiatedDeflate, OneWay};
@@ -25,10 +26,9 @@ const MAX_CONTEXTS: usize = 4;
 
 /// Contexts without a past, for whoever needs one next, by what they were made with: level and
 /// window. Plain data: whoever has it sees to it that one uses it at a time.
-#[derive(Debug)]
 pub(crate) struct Contexts {
     deflating: Vec<((u32, u8), Compress)>,
-    inflating: Vec<(u8, Decompress)>,
+    inflating: Vec<(u8, Inflate)>,
 }
 
 /// Lends the contexts that are for all connections.
@@ -124,12 +124,11 @@ impl Deflater {
 }
 
 /// Inflates what is received.
-#[derive(Debug)]
 pub(super) struct Inflater {
     /// How the peer compresses.
     way: OneWay,
     contexts: Lend,
-    context: Option<Decompress>,
+    context: Option<Inflate>,
 }
 
 /// How far inflating went.
@@ -155,18 +154,13 @@ impl Inflater {
         arena: &mut Arena,
         mut room: usize,
     ) -> Result<Inflated, ProtocolError> {
-        let bits = self.bits();
-        if self.way.no_context_takeover && self.context.is_none() {
-            (self.contexts)(&mut |contexts| self.context = take(&mut contexts.inflating, &bits));
-        }
-        let context =
-            self.context.get_or_insert_with(|| Decompress::new_with_window_bits(false, bits));
+        let context = self.context();
         let mut rest = piece;
         loop {
             let (read, written) = (context.total_in(), context.total_out());
             let space = arena.space(STEP.min(room));
             let size = space.len();
-            let status = context.decompress(rest, space, FlushDecompress::Sync);
+            let status = context.decompress(rest, space, InflateFlush::SyncFlush);
             let status = status.map_err(|_| ProtocolError::InvalidDeflate)?;
             let written = (context.total_out() - written) as usize;
             let read = (context.total_in() - read) as usize;
@@ -191,13 +185,17 @@ impl Inflater {
         }
     }
 
-    /// Ends a message.
-    pub(super) fn finish(&mut self, arena: &mut Arena) -> Result<(), ProtocolError> {
-        // All that the message holds has been given out. What comes out now was the tail itself,
-        // taken for data in the middle of a block.
-        let before = arena.len();
-        self.inflate(&TAIL, arena, STEP)?;
-        if arena.len() > before {
+    /// Ends a message: with the tail a block ends, and nothing is left of the message (RFC 7692
+    /// §7.2.2). One that ends elsewhere takes the tail for something else, and all later messages
+    /// with it.
+    pub(super) fn finish(&mut self) -> Result<(), ProtocolError> {
+        let context = self.context();
+        let (read, written) = (context.total_in(), context.total_out());
+        // Goes on to the end of a block and no further: so what is behind the tail tells.
+        let beyond = [TAIL[0], TAIL[1], TAIL[2], TAIL[3], 0];
+        let status = context.decompress(&beyond, &mut [0], InflateFlush::Block);
+        let read = (context.total_in() - read) as usize;
+        if status.is_err() || read != TAIL.len() || context.total_out() > written {
             return Err(ProtocolError::InvalidDeflate);
         }
         if self.way.no_context_takeover
@@ -212,6 +210,14 @@ impl Inflater {
             });
         }
         Ok(())
+    }
+
+    fn context(&mut self) -> &mut Inflate {
+        let bits = self.bits();
+        if self.way.no_context_takeover && self.context.is_none() {
+            (self.contexts)(&mut |contexts| self.context = take(&mut contexts.inflating, &bits));
+        }
+        self.context.get_or_insert_with(|| Inflate::new(false, bits))
     }
 
     fn bits(&self) -> u8 {
@@ -276,7 +282,7 @@ mod tests {
                     let inflated = inflater.inflate(piece, &mut arena, 1 << 20).unwrap();
                     assert_eq!(inflated, Inflated { taken: piece.len(), drained: true });
                 }
-                inflater.finish(&mut arena).unwrap();
+                inflater.finish().unwrap();
                 assert!(arena.bytes() == message, "seed {seed}, {} bytes", message.len());
             }
         }
@@ -321,6 +327,81 @@ mod tests {
             }
         }
         assert_eq!((total, rest), (message.len(), &[][..]));
+    }
+
+    /// Takes a message as the peer sent it.
+    fn take_message(inflater: &mut Inflater, payload: &[u8]) -> Result<Vec<u8>, ProtocolError> {
+        let mut arena = Arena::default();
+        let inflated = inflater.inflate(payload, &mut arena, 1 << 20)?;
+        assert_eq!(inflated, Inflated { taken: payload.len(), drained: true });
+        inflater.finish()?;
+        Ok(arena.bytes().to_vec())
+    }
+
+    fn inflater(parameters: &str) -> Inflater {
+        let answer = format!("permessage-deflate{parameters}");
+        let agreed = Deflate::default().agree(&answer).unwrap();
+        Inflater::new(agreed.of(Role::Server), lend).unwrap()
+    }
+
+    const TAKEOVERS: [&str; 2] = ["", "; server_no_context_takeover"];
+
+    #[test]
+    fn a_message_ends_where_a_block_does() {
+        let agreed = Deflate::default().level(9).agree("permessage-deflate").unwrap();
+        let mut rng = StdRng::seed_from_u64(3);
+        for message in [random_message(&mut rng), b"Hello".to_vec(), b"ab".repeat(500)] {
+            let mut deflater = Deflater::new(agreed, Role::Server, lend).unwrap();
+            let whole = deflater.compressed(&message);
+            for takeover in TAKEOVERS {
+                assert_eq!(take_message(&mut inflater(takeover), &whole), Ok(message.clone()));
+                for cut in 0..whole.len().min(2000) {
+                    let taken = take_message(&mut inflater(takeover), &whole[..cut]);
+                    assert_eq!(
+                        taken,
+                        Err(ProtocolError::InvalidDeflate),
+                        "{cut} of {}",
+                        whole.len()
+                    );
+                }
+            }
+        }
+        // The beginning of a dynamic block, of a stored one, and nothing at all.
+        for (begun, takeover) in [&[0x04][..], &[0xed, 0xc0], &[0xec, 0xc0, 0x81], &[0, 5], &[]]
+            .into_iter()
+            .flat_map(|begun| TAKEOVERS.map(|takeover| (begun, takeover)))
+        {
+            let taken = take_message(&mut inflater(takeover), begun);
+            assert_eq!(taken, Err(ProtocolError::InvalidDeflate), "{begun:x?}");
+        }
+    }
+
+    /// RFC 7692 §7.2.3.4, and the same where the final block is the empty one.
+    #[test]
+    fn a_final_block_ends_no_message_and_no_connection() {
+        const HELLO: [u8; 8] = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00];
+        for takeover in TAKEOVERS {
+            let mut inflater = inflater(takeover);
+            for _ in 0..3 {
+                assert_eq!(take_message(&mut inflater, &HELLO), Ok(b"Hello".to_vec()));
+                assert_eq!(take_message(&mut inflater, &[0x01]), Ok(Vec::new()));
+                assert_eq!(take_message(&mut inflater, &HELLO), Ok(b"Hello".to_vec()));
+            }
+        }
+    }
+
+    /// zlib forgets with a final block what was before it, so nothing can refer to that. It is not
+    /// taken for something else.
+    #[test]
+    fn what_refers_to_what_was_before_a_final_block_is_refused() {
+        let agreed = Deflate::default().agree("permessage-deflate").unwrap();
+        let mut deflater = Deflater::new(agreed, Role::Server, lend).unwrap();
+        let (message, mut inflater) = (b"something to refer to".repeat(3), inflater(""));
+        let first = deflater.compressed(&message);
+        assert_eq!(take_message(&mut inflater, &first), Ok(message.clone()));
+        assert_eq!(take_message(&mut inflater, &[0x01]), Ok(Vec::new()));
+        let again = deflater.compressed(&message);
+        assert_eq!(take_message(&mut inflater, &again), Err(ProtocolError::InvalidDeflate));
     }
 
     #[test]

@@ -58,7 +58,7 @@ impl Inflater {
         match *self {}
     }
 
-    pub(super) fn finish(&mut self, _: &mut Arena) -> Result<(), ProtocolError> {
+    pub(super) fn finish(&mut self) -> Result<(), ProtocolError> {
         match *self {}
     }
 }

@@ -114,18 +114,30 @@ fn is_refused(bytes: Vec<u8>, code: u16, violation: ProtocolError) {
     }
 }
 
+/// What is taken for its end would be the beginning of the next message.
 #[test]
 fn a_message_that_is_cut_within_a_block() {
-    // A stored block of nine bytes, five of which come.
-    let cut = [&[0x00, 0x09, 0x00, 0xf6, 0xff][..], b"Hello"].concat();
-    let peer = Peer::start(|listener| {
-        let (mut client, _) = open(listener, PLAIN);
-        client.send(Frame::binary(cut).rsv(0b100));
-        assert_eq!(client.expect_close_code(), 1007);
-    });
-    let app = run(compressing(&peer));
-    app.expect_open();
-    app.expect_failure(Failure::Protocol(ProtocolError::InvalidDeflate));
-    app.expect_close(unanswered());
-    app.end_given_up();
+    let stored = [&[0x00, 0x09, 0x00, 0xf6, 0xff][..], b"Hello"].concat();
+    let cuts = [
+        // A stored block of nine bytes, five of which come.
+        &stored[..],
+        // "Hello" without the end of its block (RFC 7692 §7.2.3.1).
+        &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07],
+        // A dynamic block that is not more than its beginning.
+        &[0xec, 0xc0, 0x81],
+        // Not even the header of an empty block (§7.2.3.6).
+        &[],
+    ];
+    for cut in cuts.map(<[u8]>::to_vec) {
+        let peer = Peer::start(|listener| {
+            let (mut client, _) = open(listener, PLAIN);
+            client.send(Frame::binary(cut).rsv(0b100));
+            assert_eq!(client.expect_close_code(), 1007);
+        });
+        let app = run(compressing(&peer));
+        app.expect_open();
+        app.expect_failure(Failure::Protocol(ProtocolError::InvalidDeflate));
+        app.expect_close(unanswered());
+        app.end_given_up();
+    }
 }
