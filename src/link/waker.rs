@@ -1,6 +1,7 @@
 //! [`LoopWaker`]: wakes the thread that waits in a poll, and tells it for which connection. Any
 //! thread.
 
+use std::io;
 use std::sync::{Arc, PoisonError};
 
 use mio::Token;
@@ -22,6 +23,8 @@ struct Pending {
     tokens: Vec<Token>,
     /// It has been woken, and has not looked yet.
     woken: bool,
+    /// Why the latest try to wake it failed.
+    failed: Option<io::Error>,
 }
 
 impl LoopWaker {
@@ -41,9 +44,9 @@ impl LoopWaker {
         if !pending.woken {
             match self.waker.wake() {
                 Ok(()) => pending.woken = true,
-                Err(error) => {
-                    log::warn!(target: "websocket_app::event_loop", "the event loop could not be woken: {error}");
-                }
+                // Logged by the thread that looks: whoever wakes it holds locks, which the logger
+                // may want too.
+                Err(error) => pending.failed = Some(error),
             }
         }
     }
@@ -54,6 +57,11 @@ impl LoopWaker {
         let mut pending = self.lock();
         pending.woken = false;
         std::mem::swap(into, &mut pending.tokens);
+        let failed = pending.failed.take();
+        drop(pending);
+        if let Some(error) = failed {
+            log::warn!(target: "websocket_app::event_loop", "the event loop could not be woken at once: {error}");
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Pending> {

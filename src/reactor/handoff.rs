@@ -23,6 +23,7 @@ use super::driver::Driver;
 use super::mailbox::Mailbox;
 use super::watchdog::{self, Watched};
 use crate::error::Error;
+use crate::link::CallbackScope;
 use crate::panics;
 use crate::sync::{Condvar, Mutex, MutexGuard, thread};
 
@@ -63,7 +64,9 @@ pub(super) fn run<D: Driver>(core: Box<Core<D>>, mailbox: &Arc<Mailbox<D>>) -> R
 }
 
 /// Runs the loop; a panic becomes an error. No callback can make it do that, a logger can.
+/// The logger may also send over an app of this loop, for which it must not wait.
 fn guarded<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    let _scope = CallbackScope::enter();
     panics::guarded(run).unwrap_or_else(Err)
 }
 

@@ -28,6 +28,7 @@ use std::time::Duration;
 use super::sender::{SendPolicy, State, Stats};
 use super::writer::{Tail, Wire};
 use crate::deadline::after;
+use crate::dial::Cancel;
 use crate::error::SendError;
 use crate::message::{Outgoing, Payload};
 use crate::protocol::Deflater;
@@ -253,9 +254,7 @@ impl Shared {
             return Ok(());
         }
         guard.close = Some(payload.clone());
-        if let Some(cancel) = &guard.cancel {
-            cancel.cancel();
-        }
+        let cancel = guard.cancel.clone();
         if guard.state == State::Open {
             guard.state = State::Closing;
             // Also where the first callback has not returned yet, which it would have waited for.
@@ -267,6 +266,9 @@ impl Shared {
         }
         self.progress.notify_all();
         wake(&guard);
+        drop(guard);
+        // It may have something to log.
+        cancel.iter().for_each(Cancel::cancel);
         Ok(())
     }
 
@@ -278,9 +280,7 @@ impl Shared {
         }
         self.aborted.store(true, Ordering::Release);
         guard.close.get_or_insert_default();
-        if let Some(cancel) = &guard.cancel {
-            cancel.cancel();
-        }
+        let cancel = guard.cancel.clone();
         if guard.state == State::Open {
             guard.state = State::Closing;
         }
@@ -290,6 +290,8 @@ impl Shared {
         }
         self.progress.notify_all();
         wake(&guard);
+        drop(guard);
+        cancel.iter().for_each(Cancel::cancel);
     }
 
     /// Has the connection made anew, at once.

@@ -15,12 +15,12 @@ use crate::message::Outgoing;
 use crate::sync::{now, thread_local};
 
 thread_local! {
-    /// Whether this thread is in a callback: there a send never waits, since the thread that waits
-    /// may be the one that would make room.
+    /// Whether this thread is in a callback, or runs a loop, where a logger may send: there a send
+    /// never waits, since the thread that waits may be the one that would make room.
     static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Marks this thread as being in a callback, until dropped.
+/// Marks this thread as being in a callback or running a loop, until dropped.
 pub(crate) struct CallbackScope(bool);
 
 impl CallbackScope {
@@ -28,7 +28,7 @@ impl CallbackScope {
         CallbackScope(IN_CALLBACK.with(|entered| entered.replace(true)))
     }
 
-    /// Returns whether this thread is in a callback.
+    /// Returns whether this thread is in a callback or runs a loop.
     pub(super) fn is_entered() -> bool {
         IN_CALLBACK.with(Cell::get)
     }

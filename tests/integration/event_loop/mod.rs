@@ -10,6 +10,8 @@ mod failing;
 mod fair;
 /// What it holds while nothing happens.
 mod idle;
+/// A logger that sends.
+mod logging;
 /// How many connect at a time.
 mod turns;
 
