@@ -315,6 +315,43 @@ fn a_short_read_has_taken_all_there_was() {
     });
 }
 
+/// Otherwise a proxy's head, which is read so, would cost the square of its length.
+#[test]
+fn what_waits_stays_in_its_place_while_it_is_read_byte_by_byte() {
+    on_each(|backend| {
+        const LENGTH: usize = 60_000;
+        let authority = Authority::new();
+        let (told, all_is_there) = mpsc::channel();
+        let server = authority.certify("127.0.0.1").serve(move |mut stream| {
+            let head = switching(&read_request(&mut stream));
+            stream.write_all(head.as_bytes()).unwrap();
+            stream.write_all(&pattern(LENGTH)).unwrap();
+            told.send(()).unwrap();
+            wait_for_end(&mut stream);
+        });
+        let url = format!("wss://127.0.0.1:{}/", server.port);
+        let Connected { stream, leftover: mut received, .. } =
+            dial(&url, &trusting(&authority, backend), LONG)
+                .unwrap_or_else(|failure| panic!("{failure:?}"));
+        all_is_there.recv_timeout(LONG).unwrap();
+        let read_byte = |received: &mut Vec<u8>| {
+            let mut byte = [0];
+            assert_eq!(stream.read(&mut byte).unwrap(), 1);
+            received.extend(byte);
+        };
+        read_byte(&mut received);
+        let place = stream.layer().unwrap().waiting();
+        assert!(place.start < place.end, "more than one record has come");
+        while received.len() + (16 << 10) < LENGTH {
+            read_byte(&mut received);
+            assert_eq!(stream.layer().unwrap().waiting().end, place.end);
+        }
+        assert_eq!(received, pattern(received.len()));
+        drop(stream);
+        server.join(());
+    });
+}
+
 /// Each is encrypted with the next number.
 #[test]
 fn what_the_library_says_goes_out_before_what_is_encrypted_after_it() {

@@ -80,12 +80,10 @@ impl Layer {
 
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let mut state = lock(&self.state);
-        state.incoming.borrow_buffer();
         let mut length = 0;
         let left = self.more.load(Ordering::Relaxed);
         let result =
             state.read(&self.below, buf, &mut length, left).map_err(|error| self.named(error));
-        state.incoming.return_buffer();
         let (more, result) = match result {
             Ok(more) => (more, Ok(length)),
             Err(error) if length == 0 => (false, Err(error)),
@@ -163,6 +161,12 @@ impl Layer {
         self.named(io::Error::other(TlsFailure::new(false, WHAT.to_owned(), WHAT)))
     }
 
+    /// Returns where the ciphertext lies that was not decrypted yet.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> std::ops::Range<*const u8> {
+        lock(&self.state).incoming.waiting().as_ptr_range()
+    }
+
     /// Adds to an error of this session whom it is with. One from below has been there already.
     fn named(&self, error: io::Error) -> io::Error {
         match error.downcast() {
@@ -199,9 +203,22 @@ impl LayerState {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
+        // Where it lies: one who reads byte by byte does not have the rest copied for each.
         if left && self.decrypt(buf, length)? {
             return Ok(true);
         }
+        self.incoming.borrow_buffer();
+        let more = self.read_below(below, buf, length);
+        self.incoming.return_buffer();
+        more
+    }
+
+    fn read_below(
+        &mut self,
+        below: &Stream,
+        buf: &mut [u8],
+        length: &mut usize,
+    ) -> io::Result<bool> {
         for _ in 0..MAX_READS {
             let room = self.incoming.room()?;
             let (size, n) = (room.len(), below.read(room)?);
