@@ -26,6 +26,11 @@ use crate::sync::{Poll, Waker};
 const WAKER: Token = Token(0);
 const SOCKET: Token = Token(1);
 
+/// How often the socket is read, at most, after `close_timeout` has passed, until that has emptied
+/// it: more than an operating system keeps for a connection, so that all that came in time is read.
+/// A peer that never stops sending is not read for ever.
+const MAX_LATE_READS: u32 = 64;
+
 /// A blocking connection, in the manner of Python's `create_connection`.
 ///
 /// [`recv`](Self::recv) waits for the next message; pings are answered, and the keepalive runs,
@@ -57,6 +62,8 @@ pub struct WebSocket {
     waker: Arc<LoopWaker>,
     /// Whether the socket may have more to read without the poll saying so again.
     readable: bool,
+    /// How often it was read after `close_timeout` had passed.
+    late_reads: u32,
     ended: Option<Ended>,
 }
 
@@ -125,6 +132,7 @@ impl WebSocket {
             events: Events::with_capacity(4),
             waker: place.waker,
             readable: true,
+            late_reads: 0,
             ended: None,
         })
     }
@@ -209,18 +217,13 @@ impl WebSocket {
             if let Some(ended) = &self.ended {
                 return Err(ended.error());
             }
-            // Deadlines are judged by the time before the socket was looked at: all that came in
-            // before is read first, however long the program was busy elsewhere. Every turn judges
-            // them, also in a flood.
             let before = Instant::now();
-            self.look(deadline, before)?;
+            let mut looked = self.look(deadline, before)?;
             if self.readable && self.ended.is_none() {
-                self.read();
+                looked = self.read();
             }
-            if self.ended.is_none()
-                && let Some(error) = self.link.on_deadline(before)
-            {
-                self.over(error);
+            if looked && self.ended.is_none() {
+                self.on_looked(before);
             }
             if deadline.is_some_and(|deadline| deadline <= before) && self.ended.is_none() {
                 return self.take_item();
@@ -259,22 +262,38 @@ impl WebSocket {
         }
     }
 
-    fn read(&mut self) {
+    /// The socket was looked at: does what is due by the time before that, so that a peer is not
+    /// judged by how long the program was busy elsewhere. Every turn that reads comes here, also in
+    /// a flood.
+    fn on_looked(&mut self, before: Instant) {
+        let closes = self.link.close_deadline().is_some_and(|deadline| deadline <= before);
+        if closes && self.readable && self.late_reads < MAX_LATE_READS {
+            // The peer's Close may lie behind what has been read so far.
+            self.late_reads += 1;
+        } else if let Some(error) = self.link.on_deadline(before) {
+            self.over(error);
+        }
+    }
+
+    /// Returns whether that was from the socket: what was taken off it before is decoded first.
+    fn read(&mut self) -> bool {
         self.next = 0;
         self.reader.taken = 0;
         let step = self.link.receive(&mut self.reader);
         self.waiting.on_read(self.reader.taken);
         self.shrink.on_read(self.reader.needs_much());
         match step {
+            Step::Decoded => return false,
             Step::Received { more } => self.readable = more,
             Step::Empty => self.readable = false,
             Step::Over(error) => self.over(error),
         }
+        true
     }
 
     /// Sleeps until the socket, another thread, or a deadline; not at all while there is more to
-    /// read.
-    fn look(&mut self, deadline: Option<Instant>, now: Instant) -> Result<(), Error> {
+    /// read. Returns whether the poll has told what there is.
+    fn look(&mut self, deadline: Option<Instant>, now: Instant) -> Result<bool, Error> {
         // Nothing is left in the reader, or there would be nothing to wait for.
         if self.shrink.is_due(now) {
             (self.reader, self.next) = (Reader::new(), 0);
@@ -287,7 +306,7 @@ impl WebSocket {
         };
         match self.waiting.poll(&mut self.poll, &mut self.events, timeout, self.busy_poll) {
             Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => return Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => return Ok(false),
             Err(error) => return Err(Error::system("news of sockets", error)),
         }
         let mut rang = false;
@@ -306,7 +325,7 @@ impl WebSocket {
                 Requested::Nothing => {}
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn over(&mut self, error: Option<Error>) {

@@ -29,6 +29,9 @@ use crate::protocol::{Batch, End, Item, Keepalive, KeepaliveAction, Kind, Limits
 pub(crate) enum Step {
     /// The batch is filled; `more` says that there may be more to read.
     Received { more: bool },
+    /// The batch is filled with what had been read before, and the socket was not looked at. There
+    /// may be more.
+    Decoded,
     /// There is nothing to read for now.
     Empty,
     /// The connection is over.
@@ -128,7 +131,7 @@ impl Link {
             Ok(Received::End) => self.ended(None),
             Ok(Received::Tail) => {
                 self.settle(reader);
-                Step::Received { more: true }
+                Step::Decoded
             }
             Ok(Received::Read { full }) => {
                 self.keepalive.heard();
@@ -153,6 +156,11 @@ impl Link {
             None if !self.ending.is_violated() => self.keepalive.next_deadline(),
             deadline => deadline,
         }
+    }
+
+    /// Returns when the closing handshake must be over, where one has begun.
+    pub(crate) fn close_deadline(&self) -> Option<Instant> {
+        self.ending.deadline()
     }
 
     /// Does what is due. Returns what the connection is over with, when it is.

@@ -1,5 +1,6 @@
 //! The blocking style: connect, send, recv, close, an iterator, over ws and wss.
 
+use std::thread;
 use std::time::Duration;
 
 use websocket_app::{Error, Message, OwnedMessage, Phase, SendError, WebSocket, WebSocketBuilder};
@@ -251,6 +252,61 @@ fn a_dead_peer_is_found_while_recv_blocks() {
     let builder = builder(&peer).ping_interval(Duration::from_millis(50)).ping_timeout(timeout);
     let error = within("the client", move || builder.connect().unwrap().recv()).unwrap_err();
     assert_eq!(Failure::from(error), Failure::Timeout(Phase::Open, timeout));
+}
+
+/// More messages than are taken out of what was read at a time, three times over.
+const BURST: usize = 13_000;
+
+#[test]
+fn a_live_peer_is_not_given_up_while_a_burst_is_worked_off() {
+    let timeout = Duration::from_millis(100);
+    let there = Gate::new();
+    let peer = Peer::start(sends_a_burst_and_closes(there.clone()));
+    let builder = builder(&peer).ping_interval(timeout).ping_timeout(timeout);
+    works_off_slowly(builder, there, timeout, |_| (), ByPeer);
+}
+
+#[test]
+fn what_came_before_the_peers_close_is_delivered_though_close_timeout_has_passed() {
+    let timeout = Duration::from_millis(100);
+    let there = Gate::new();
+    let peer = Peer::start(sends_a_burst_and_closes(there.clone()));
+    let builder = builder(&peer).close_timeout(timeout);
+    works_off_slowly(builder, there, timeout, |ws| ws.sender().close(), Us);
+}
+
+fn sends_a_burst_and_closes(there: Gate) -> impl FnOnce(&crate::peer::Listener) + Send + 'static {
+    move |listener| {
+        let mut client = listener.open();
+        let burst = Frame::binary("x").encode().repeat(BURST);
+        client.write([burst, Frame::close(1000, "").encode()].concat());
+        there.open();
+        client.skip_to_close();
+    }
+}
+
+/// The program takes longer than the time-out, again and again while it works off one read.
+fn works_off_slowly(
+    builder: WebSocketBuilder,
+    there: Gate,
+    timeout: Duration,
+    begin: impl FnOnce(&WebSocket) + Send + 'static,
+    by: websocket_app::ClosedBy,
+) {
+    within("the client", move || {
+        let mut ws = builder.connect().unwrap();
+        there.wait();
+        assert_eq!(ws.recv().unwrap(), Message::Binary(b"x"));
+        begin(&ws);
+        for i in 1..BURST {
+            if i % 1000 == 0 {
+                thread::sleep(timeout);
+            }
+            assert_eq!(ws.recv().unwrap(), Message::Binary(b"x"), "message {i}");
+        }
+        let Err(Error::Closed(close)) = ws.recv() else { panic!("it is closed") };
+        assert_eq!(ending(&close), clean(by, 1000, ""));
+    });
 }
 
 #[test]

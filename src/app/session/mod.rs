@@ -179,8 +179,9 @@ impl Driver for Session {
             return false;
         }
         let SessionPhase::Open(link) = &mut self.phase else { return false };
-        match link.receive(reader) {
-            Step::Received { more } => {
+        let step = link.receive(reader);
+        match step {
+            Step::Received { .. } | Step::Decoded => {
                 let end = reader.batch.end.take();
                 if !reader.batch.items.is_empty() && self.fatal.is_none() {
                     self.call_batch(reader);
@@ -188,7 +189,7 @@ impl Driver for Session {
                 if let Some(end) = end.filter(|end| !matches!(end, End::Close { .. })) {
                     self.calls.push(Call::Fail(end));
                 }
-                more
+                !matches!(step, Step::Received { more: false })
             }
             Step::Empty => false,
             Step::Over(error) => {

@@ -5,6 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use websocket_app::ClosedBy::Us;
@@ -13,7 +14,7 @@ use websocket_app::{
 };
 
 use super::{echo, talks};
-use crate::failure::{Failure, clean, lost};
+use crate::failure::{Failure, clean, ending, lost};
 use crate::frame::Frame;
 use crate::peer::{Listener, Peer};
 use crate::running::run;
@@ -98,6 +99,63 @@ fn one_whose_descriptor_blocks_is_made_not_to() {
     within("join", || goes_on.join()).unwrap();
     waits.sender().close();
     assert!(within("join", || waits.join()).unwrap().clean);
+}
+
+/// TCP into whose socket some bytes have come all at once: more than a socket of an operating
+/// system's holds at its smallest, and than is read at a time.
+struct Stuffed {
+    tcp: TcpStream,
+    bytes: Mutex<io::Cursor<Vec<u8>>>,
+    /// They are there.
+    there: Arc<AtomicBool>,
+}
+
+impl Transport for Stuffed {
+    fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let there = self.there.load(Ordering::SeqCst);
+        match there.then(|| self.bytes.lock().unwrap().read(buf)) {
+            Some(Ok(n)) if n > 0 => Ok(n),
+            _ => (&self.tcp).read(buf),
+        }
+    }
+
+    fn write(&self, buf: &[u8]) -> io::Result<usize> {
+        (&self.tcp).write(buf)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.tcp.shutdown(how)
+    }
+}
+
+impl AsFd for Stuffed {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.tcp.as_fd()
+    }
+}
+
+/// However long the program works off what came first.
+#[test]
+fn all_that_lies_in_the_socket_is_read_before_a_blocking_client_judges_a_deadline() {
+    const COUNT: usize = 200;
+    let timeout = Duration::from_millis(100);
+    let peer = Peer::start(|listener| listener.open().skip_to_close());
+    let messages = Frame::binary([7; 10_000]).encode().repeat(COUNT);
+    let bytes = Mutex::new(io::Cursor::new([messages, Frame::close(1000, "").encode()].concat()));
+    let there = Arc::new(AtomicBool::new(false));
+    let stuffed = Stuffed { tcp: non_blocking(&peer), bytes, there: Arc::clone(&there) };
+    let builder = WebSocket::builder(NOWHERE).socket(stuffed).close_timeout(timeout);
+    within("the client", move || {
+        let mut ws = builder.connect().unwrap();
+        there.store(true, Ordering::SeqCst);
+        ws.sender().close();
+        for i in 0..COUNT {
+            thread::sleep(timeout / 20);
+            assert_eq!(ws.recv().unwrap(), Message::Binary(&[7; 10_000]), "message {i}");
+        }
+        let Err(Error::Closed(close)) = ws.recv() else { panic!("it is closed") };
+        assert_eq!(ending(&close), clean(Us, 1000, ""));
+    });
 }
 
 const LONG: usize = 3 << 20;
