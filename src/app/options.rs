@@ -248,8 +248,8 @@ impl<H: Handler> WebSocketApp<H> {
         self
     }
 
-    /// Takes the connection for lost when no message comes for this long, however well it answers
-    /// pings: for servers that send something every so often. Defaults to `None`: off.
+    /// Takes the connection for lost when nothing of a message comes for this long, however well it
+    /// answers pings: for servers that send something every so often. Defaults to `None`: off.
     pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.config.live.idle_timeout = timeout.into();
         self

@@ -179,8 +179,8 @@ impl WebSocketBuilder {
         self
     }
 
-    /// Takes the connection for lost when no message comes for this long, however well it answers
-    /// pings: for servers that send something every so often. Defaults to `None`: off. See
+    /// Takes the connection for lost when nothing of a message comes for this long, however well it
+    /// answers pings: for servers that send something every so often. Defaults to `None`: off. See
     /// [`WebSocketApp::idle_timeout`](crate::WebSocketApp::idle_timeout).
     pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.config.live.idle_timeout = timeout.into();

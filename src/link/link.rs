@@ -279,8 +279,8 @@ impl Link {
             bytes += payload_len(item);
             wire += if Batch::is_assembled(item) { 0 } else { payload_len(item) };
         }
-        if messages > 0 {
-            self.keepalive.on_message(Instant::now);
+        if messages > 0 || batch.has_unfinished {
+            self.keepalive.on_data(Instant::now);
         }
         self.shared.received(messages, bytes, wire, pongs);
         pongs

@@ -79,6 +79,8 @@ pub(crate) struct Batch {
     /// How many bytes of payload went into what is in the arena, compressed or not.
     pub(crate) assembled_from: usize,
     pub(crate) has_pings: bool,
+    /// Something of a message has come that is not whole yet.
+    pub(crate) has_unfinished: bool,
 }
 
 impl Batch {
@@ -91,6 +93,7 @@ impl Batch {
         self.full = false;
         self.assembled_from = 0;
         self.has_pings = false;
+        self.has_unfinished = false;
     }
 
     pub(crate) fn is_full(&self) -> bool {

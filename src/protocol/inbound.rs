@@ -130,6 +130,7 @@ impl Inbound {
     /// Takes note of bytes that were read into the place that [`direct`](Self::direct) gave.
     pub(crate) fn filled(&mut self, read: usize, batch: &mut Batch) {
         if let Some(mut rest) = self.frame {
+            batch.has_unfinished = true;
             if let (Some(mask), Some(place)) = (&mut rest.mask, self.assembly.direct(read)) {
                 mask.unmask(place);
                 // All of it is taken.
@@ -291,6 +292,7 @@ impl Inbound {
                 return Ok(Some(payload + frame.len));
             }
             if frame.len <= MIN_DIRECT {
+                batch.has_unfinished = true;
                 if text {
                     if self.ahead == 0 {
                         self.utf8 = Utf8::default();
@@ -330,6 +332,7 @@ impl Inbound {
         if piece.is_empty() && rest.left > 0 && !self.assembly.has_more() {
             return Ok(None);
         }
+        batch.has_unfinished |= !piece.is_empty();
         let last = rest.last && piece.len() == rest.left;
         if let Some(mask) = &mut rest.mask {
             mask.unmask(piece);

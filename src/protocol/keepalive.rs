@@ -30,7 +30,7 @@ struct Pings {
     heard: bool,
 }
 
-/// For `idle_timeout`: since when no message has come.
+/// For `idle_timeout`: since when nothing of a message has come.
 #[derive(Debug)]
 struct Idle {
     timeout: Duration,
@@ -78,8 +78,9 @@ impl Keepalive {
         }
     }
 
-    /// Takes note that a message came in. Only where that matters does it look at the clock.
-    pub(crate) fn on_message(&mut self, now: impl FnOnce() -> Instant) {
+    /// Takes note that a message came in, or a piece of one. Only where that matters does it look
+    /// at the clock.
+    pub(crate) fn on_data(&mut self, now: impl FnOnce() -> Instant) {
         if let Some(idle) = &mut self.idle {
             idle.since = now();
         }

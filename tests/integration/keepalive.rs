@@ -11,7 +11,7 @@ use crate::failure::{Failure, clean, lost};
 use crate::frame::Frame;
 use crate::peer::Peer;
 use crate::recorder::Call;
-use crate::running::run;
+use crate::running::{run, run_in_fragments};
 use crate::watchdog::at_once;
 
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -170,6 +170,69 @@ fn a_peer_that_says_something_every_so_often_is_not_idle() {
     (0..MESSAGES).for_each(|i| app.expect_text(&i.to_string()));
     app.expect_close(clean(ClosedBy::Peer, 1000, ""));
     app.end_in_order();
+}
+
+/// A message that comes slowly, piece by piece, is data all the time.
+#[test]
+fn a_peer_that_is_in_the_middle_of_a_message_is_not_idle() {
+    const PIECES: usize = 20;
+    let whole = |length| Frame::binary(vec![7; length]).encode();
+    let in_fragments = || {
+        let mut frames = vec![Frame::binary([7; 10]).unfinished()];
+        frames.extend((2..PIECES).map(|_| Frame::continuation([7; 10]).unfinished()));
+        frames.push(Frame::continuation([7; 10]));
+        frames.iter().flat_map(Frame::encode).collect()
+    };
+    let kinds = [whole(10 * PIECES), whole(200_000), in_fragments()];
+    at_once(kinds.into_iter().flat_map(|bytes| [(bytes.clone(), false), (bytes, true)]), |kind| {
+        let (bytes, in_pieces) = kind;
+        let peer = Peer::start(move |listener| {
+            let mut client = listener.open();
+            for piece in bytes.chunks(bytes.len().div_ceil(PIECES)) {
+                client.expect_ping();
+                client.write(piece);
+            }
+            finish(client);
+        });
+        // All together take longer than the timeout.
+        let app = peer.app().ping_interval(4 * INTERVAL).idle_timeout(60 * INTERVAL);
+        let app = if in_pieces { run_in_fragments(app, |_, _| Ok(())) } else { run(app) };
+        app.expect_open();
+        loop {
+            match app.next() {
+                Call::Fragment { last: false, .. } => {}
+                Call::Fragment { last: true, .. } | Call::Message(_) => break,
+                call => panic!("{call:?}"),
+            }
+        }
+        app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+        app.end_in_order();
+    });
+}
+
+/// The beginning of a message makes no data of the pongs that follow it.
+#[test]
+fn a_peer_that_leaves_a_message_unfinished_is_idle() {
+    let peer = Peer::start(|listener| {
+        let mut client = listener.open();
+        client.send(Frame::text("to be").unfinished());
+        while let Ok(ping) = client.try_read_frame() {
+            let _gone = client.try_write(Frame::pong(ping.payload).encode());
+        }
+    });
+    let idle = 30 * INTERVAL;
+    let app = run(peer.app().ping_interval(INTERVAL).idle_timeout(idle));
+    app.expect_open();
+    let failure = loop {
+        match app.next() {
+            Call::Pong(_) => {}
+            Call::Error(failure) => break failure,
+            call => panic!("{call:?}"),
+        }
+    };
+    assert_eq!(failure, Failure::Timeout(Phase::Open, idle));
+    app.expect_close(lost());
+    app.end_given_up();
 }
 
 /// Closes, whether or not one more ping was on its way.
