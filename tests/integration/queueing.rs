@@ -150,6 +150,36 @@ fn what_is_kept_goes_out_before_the_close_frame_though_on_open_has_not_returned(
     }
 }
 
+/// Messages of other threads wait for the first callback's; a ping and a pong are of the connection.
+#[test]
+fn a_ping_does_not_wait_for_the_first_callback() {
+    let (opening, pinged) = (Gate::new(), Gate::new());
+    let (is_opening, is_pinged) = (opening.clone(), pinged.clone());
+    let peer = Peer::start(|listener| {
+        let mut client = listener.open();
+        client.expect(Frame::ping("ping"));
+        client.expect(Frame::pong("pong"));
+        client.expect_text("kept");
+        client.close(1000, "");
+    });
+    let app = run_with(peer.app().queue_while_disconnected(10_000, HOUR), move |_, call| {
+        if *call == Call::Open {
+            opening.open();
+            is_pinged.wait();
+        }
+        Ok(())
+    });
+    is_opening.wait();
+    app.sender.send("kept").unwrap();
+    assert_eq!(app.sender.state(), State::Open);
+    assert_eq!(app.sender.ping("ping"), Ok(()));
+    assert_eq!(app.sender.pong("pong"), Ok(()));
+    pinged.open();
+    app.expect_open();
+    app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+    app.end_in_order();
+}
+
 #[test]
 fn what_does_not_fit_comes_back_at_once() {
     let silent = FullBacklog::new();

@@ -74,9 +74,10 @@ impl Wait {
 const WAIT_FOR_WRITER: Duration = Duration::from_millis(10);
 
 impl Shared {
-    /// Waits until a frame of this length, of a data message or not, may be queued, up to the
-    /// deadline, which it sets where there is none yet. Threads that wait get room in the order in which they came, however much
-    /// each needs.
+    /// Waits until a frame of this length may be queued, up to the deadline, which it sets where
+    /// there is none yet. One that is data may have to wait for another connection instead, or for
+    /// this one's first callback. Threads that wait get room in the order in which they came,
+    /// however much each needs.
     pub(super) fn room_for(
         self: &Arc<Self>,
         (needed, is_data): (usize, bool),
@@ -119,7 +120,7 @@ impl Shared {
             guard = self.drive(guard, wait)?;
         }
         loop {
-            if guard.backlog.is_some() && guard.waits_in().is_some() {
+            if is_data && guard.waits_in().is_some() {
                 return Err(NoRoom::Waits(guard));
             }
             if guard.state != State::Open {
