@@ -156,6 +156,9 @@ impl Sender {
     ///
     /// The peer gets a Close frame with code 1000, whose answer is not waited for. `on_close` comes
     /// with `reconnect_in: Some(0)`, then `on_reconnect`.
+    ///
+    /// A blocking [`WebSocket`](crate::WebSocket) is one connection: of that it does nothing but
+    /// write a warning to the log.
     pub fn reconnect(&self) {
         self.shared.reconnect();
     }

@@ -8,6 +8,7 @@ use websocket_app::{Error, Message, OwnedMessage, Phase, SendError, WebSocket, W
 use crate::connection::Connection;
 use crate::failure::{Failure, clean, ending, unanswered};
 use crate::frame::Frame;
+use crate::logged;
 use crate::peer::{Bystander, Peer, RefusedPort};
 use crate::watchdog::{Gate, Task, within};
 use websocket_app::ClosedBy::{Peer as ByPeer, Us};
@@ -243,6 +244,18 @@ fn a_peer_that_ignores_close_is_not_waited_for_longer_than_close_timeout() {
         Ok(close) => assert_eq!(ending(&close), unanswered()),
         Err(error) => assert_eq!(Failure::from(error), Failure::Timeout(Phase::Closing, timeout)),
     }
+}
+
+/// It cannot be made anew: who holds the `WebSocket` connects again.
+#[test]
+fn a_reconnect_that_cannot_be_is_logged() {
+    logged::listen();
+    let peer = Peer::start(|listener| listener.open().answer_close());
+    with_client(&peer, |mut ws| {
+        ws.sender().reconnect();
+        assert_eq!(logged::about("reconnect() of a blocking WebSocket").len(), 1);
+        ws.close().unwrap();
+    });
 }
 
 #[test]

@@ -297,6 +297,11 @@ impl Shared {
     /// Has the connection made anew, at once.
     pub(crate) fn reconnect(&self) {
         let mut guard = self.lock();
+        if guard.writer.as_ref().is_some_and(|writer| writer.is_driven_by_caller) {
+            drop(guard);
+            log::warn!(target: "websocket_app", "reconnect() of a blocking WebSocket does nothing: connect again, and drop this one");
+            return;
+        }
         if matches!(guard.state, State::Open | State::Waiting) && guard.close.is_none() {
             guard.reconnect = true;
             wake(&guard);
