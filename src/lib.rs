@@ -144,6 +144,10 @@
 //! [`abort`](Sender::abort) drops the connection without a word. The peer's Close frame is answered
 //! by itself.
 //!
+//! When a connection is closed or left, what was written to it still goes out, and what the peer
+//! has sent and nobody reads any more is thrown away. A peer that goes on sending all the same is
+//! told by a reset, and may then not have read all.
+//!
 //! A peer that vanishes without a word is noticed by the keepalive: a ping every
 //! [`ping_interval`](WebSocketApp::ping_interval), and the connection is given up
 //! [`ping_timeout`](WebSocketApp::ping_timeout) later unless any byte came in since. Both are on by

@@ -36,7 +36,12 @@ const MAX_LATE_READS: u32 = 64;
 /// [`recv`](Self::recv) waits for the next message; pings are answered, and the keepalive runs,
 /// while it waits, and only then. [`sender`](Self::sender) lets other threads send at the same
 /// time, over TLS too. A send waits until the operating system has taken the message, up to
-/// `send_timeout`. Dropping it sends a Close frame and does not wait for the answer.
+/// `send_timeout`.
+///
+/// Dropping it sends a Close frame and does not wait for anything. What was sent before goes out,
+/// also where not all that the peer has sent was read; a peer that goes on sending may have its
+/// connection reset before it has read all. Who has to know that the peer has everything calls
+/// [`close`](Self::close).
 ///
 /// ```no_run
 /// use websocket_app::WebSocket;

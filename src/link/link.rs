@@ -219,10 +219,12 @@ impl Link {
         self.close()
     }
 
-    /// Closes the socket of a connection that is over. Returns how it ended.
+    /// Closes the socket of a connection that is over, so that what was written still goes out.
+    /// Returns how it ended.
     pub(crate) fn close(&mut self) -> Close {
         let told = self.shared.close_is_written();
         self.wire.stream.shutdown();
+        self.wire.stream.discard();
         self.ending.close(told)
     }
 

@@ -30,6 +30,10 @@ enum StreamKind {
 /// event tells the writer.
 pub(crate) const WAITS_FOR_PEER: io::ErrorKind = io::ErrorKind::ResourceBusy;
 
+/// How many bytes are read away when a connection is closed, at most: more than an operating system
+/// mostly keeps for one. A peer that sends on and on holds nobody up.
+const MAX_DISCARDED: usize = 8 << 20;
+
 impl Stream {
     pub(crate) fn plain(socket: Socket) -> Self {
         Stream(StreamKind::Plain(socket))
@@ -120,6 +124,19 @@ impl Stream {
         match &self.0 {
             StreamKind::Plain(socket) => socket.shutdown(Shutdown::Write),
             StreamKind::Tls(layer) => layer.shutdown(),
+        }
+    }
+
+    /// Reads away what has come and nobody wants, as far as that goes without waiting. An operating
+    /// system resets a connection that is closed with something unread in it, and throws away what
+    /// it has not sent yet.
+    pub(crate) fn discard(&self) {
+        let (mut left, mut buffer) = (MAX_DISCARDED, [0; 16 << 10]);
+        while left > 0 {
+            match self.socket().read(&mut buffer) {
+                Ok(n) if n > 0 => left = left.saturating_sub(n),
+                _ => return,
+            }
         }
     }
 

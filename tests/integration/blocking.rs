@@ -3,7 +3,9 @@
 use std::thread;
 use std::time::Duration;
 
-use websocket_app::{Error, Message, OwnedMessage, Phase, SendError, WebSocket, WebSocketBuilder};
+use websocket_app::{
+    Error, Message, OwnedMessage, Phase, SendError, SocketOptions, WebSocket, WebSocketBuilder,
+};
 
 use crate::connection::Connection;
 use crate::failure::{Failure, clean, ending, unanswered};
@@ -319,6 +321,33 @@ fn works_off_slowly(
         }
         let Err(Error::Closed(close)) = ws.recv() else { panic!("it is closed") };
         assert_eq!(ending(&close), clean(by, 1000, ""));
+    });
+}
+
+#[test]
+fn a_dropped_client_loses_nothing_though_it_has_not_read_all() {
+    let [open, unread, dropped] = [(); 3].map(|()| Gate::new());
+    let [is_open, is_unread, is_dropped] = [&open, &unread, &dropped].map(Gate::clone);
+    let peer = Peer::start(move |listener| {
+        let mut client = listener.open_with_small_buffer();
+        // Not together with the response.
+        is_open.wait();
+        client.send(Frame::text("nobody reads this"));
+        unread.open();
+        is_dropped.wait();
+        (0..10).for_each(|i| client.expect(Frame::binary(vec![i; 10_000])));
+        client.expect(Frame::close(1000, ""));
+        client.expect_end();
+    });
+    let builder = builder(&peer).socket_options(SocketOptions::new().send_buffer_size(200_000));
+    within("the client", move || {
+        let ws = builder.connect().unwrap();
+        open.open();
+        is_unread.wait();
+        // More than the peer's buffer holds, and what ours does.
+        (0..10).for_each(|i| ws.send(vec![i; 10_000]).unwrap());
+        drop(ws);
+        dropped.open();
     });
 }
 

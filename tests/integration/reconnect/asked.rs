@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use websocket_app::{ClosedBy, Phase, Sender, State, WebSocketApp};
+use websocket_app::{ClosedBy, Phase, Sender, SocketOptions, State, WebSocketApp};
 
 use super::{late, see_off, soon};
 use crate::connection::Connection;
@@ -38,6 +38,52 @@ fn while_open_the_peer_is_told_and_another_connection_made() {
         app.sender.send("after").unwrap();
         end(app);
     }
+}
+
+/// A callback is busy, so that not all that has come is read.
+#[test]
+fn what_was_sent_before_arrives_though_not_all_was_read() {
+    let [busy, waits, unread, asked] = [(); 4].map(|()| Gate::new());
+    let [is_busy, is_unread, is_asked, may_end] = [&busy, &unread, &asked, &asked].map(Gate::clone);
+    let its_waits = waits.clone();
+    let peer = Peer::start(move |listener| {
+        let mut client = listener.open_with_small_buffer();
+        client.send(Frame::text("work"));
+        is_busy.wait();
+        client.send(Frame::text("waits"));
+        its_waits.wait();
+        client.send(Frame::text("unread"));
+        unread.open();
+        is_asked.wait();
+        (0..10).for_each(|i| client.expect(Frame::binary(vec![i; 10_000])));
+        client.expect(Frame::close(1000, ""));
+        client.expect_end();
+        listener.open().answer_close();
+    });
+    let options = SocketOptions::new().send_buffer_size(200_000);
+    let app = peer.app().max_receive_buffer(1).socket_options(options);
+    let app = run_with(app, move |_, call| {
+        if *call == Call::text("work") {
+            busy.open();
+            may_end.wait();
+        }
+        Ok(())
+    });
+    app.expect_open();
+    app.expect_text("work");
+    // Behind it nothing is read.
+    wait_until("the next message waits", || app.sender.stats().messages_received == 2);
+    waits.open();
+    is_unread.wait();
+    // More than the peer's buffer holds, and what ours does.
+    (0..10).for_each(|i| app.sender.send(vec![i; 10_000]).unwrap());
+    wait_until("all is written", || app.sender.buffered_amount() == 0);
+    app.sender.reconnect();
+    wait_until("the connection is left", || app.sender.state() == State::Connecting);
+    asked.open();
+    app.expect_text("waits");
+    is_made_anew(&app);
+    end(app);
 }
 
 #[cfg(feature = "__tls")]
