@@ -148,13 +148,6 @@ impl fmt::Display for Error {
             Error::Timeout { phase: Phase::Open, peer, after } => {
                 write!(f, "connection to {peer} lost: nothing heard for {after:?}")
             }
-            Error::Timeout { phase: Phase::Closing, peer, after } => {
-                write!(
-                    f,
-                    "{} {peer}: not done within the close_timeout of {after:?}",
-                    Phase::Closing
-                )
-            }
             Error::Timeout { phase, peer, after } => {
                 write!(
                     f,
@@ -242,8 +235,6 @@ pub enum Phase {
     Upgrade,
     /// Open: messages go back and forth.
     Open,
-    /// The closing handshake.
-    Closing,
 }
 
 impl Phase {
@@ -254,7 +245,7 @@ impl Phase {
             Phase::Connect => "is the address right, and does a firewall let us through?",
             Phase::Proxy => "is the proxy overloaded, or the server out of its reach?",
             Phase::Tls => "does it speak TLS on this port?",
-            Phase::Upgrade | Phase::Open | Phase::Closing => {
+            Phase::Upgrade | Phase::Open => {
                 "is this its WebSocket port, and ws:// or wss:// right?"
             }
         }
@@ -270,7 +261,6 @@ impl fmt::Display for Phase {
             Phase::Tls => "TLS handshake with",
             Phase::Upgrade => "WebSocket upgrade by",
             Phase::Open => "connected to",
-            Phase::Closing => "closing the connection to",
         })
     }
 }

@@ -102,7 +102,7 @@
 //! | 1 | Callbacks of one app never run at the same time, and never under a lock. Any [`Sender`] method may be called in any callback, `close()` included, without deadlock. |
 //! | 2 | The order of one connection: `on_open` (for a later connection `on_reconnect`, or `on_open` where that is not set), then messages in the order of the wire, then at most one `on_error` for what ended it, then exactly one `on_close`. Nothing comes after it until the next connection. |
 //! | 3 | [`Close`] tells the code, the reason, whether a Close frame went each way, who began, and when the next attempt is. The code is 1005 for a Close frame without one and 1006 where no Close frame was received. |
-//! | 4 | A Close frame from the peer is no error: `on_close` only. Everything else gives an `on_error` first: a refused connection, DNS, TLS, a rejected upgrade, a timeout, a reset, an end of stream without a Close frame, a violation of the protocol. |
+//! | 4 | A Close frame from the peer is no error: `on_close` only. Nor is anything that the peer does after our own `close()`: that it ends or resets the connection, sends what is no frame, or never answers; `on_close` says `clean: false` then, and the log has the rest. Everything else gives an `on_error` first: a refused connection, DNS, TLS, a rejected upgrade, a timeout, a reset, an end of stream without a Close frame, a violation of the protocol. |
 //! | 5 | The last callback of a run is always an `on_close` with `reconnect_in: None`, also when no connection was ever opened. Failed attempts while reconnecting give one `on_error` each, with the attempt's number and the delay ([`Error::Attempt`]). (A URL or option that is wrong is found before the run: no callback at all.) |
 //! | 6 | `close()` is final and may be called anywhere and any time: before running, in every phase of connecting, while waiting to reconnect (which ends at once), in any callback, while a send waits for room. It never leads to a reconnect. Messages that were queued go out before the Close frame, messages that arrive before the peer's are still delivered, and `on_close` comes within [`close_timeout`](WebSocketApp::close_timeout), however dead the peer is. |
 //! | 7 | An `Err` from a callback goes to `on_error` right after it, and the connection goes on. A panic is caught: Close 1011 to the peer, `on_error` (also with what was kept and not sent), `on_close`, and the run returns [`Error::Panicked`]. An error or a panic within `on_error` or `on_close` ends the run. The process never dies of it. |
@@ -231,7 +231,7 @@
 //! | `websocket_app` | warn | `reconnect()` of a blocking connection, which does nothing; how many messages were not sent, where `on_error` could not be handed them since it had failed, or the app never ran |
 //! | `websocket_app` | debug | how each run ended |
 //! | `websocket_app::connect` | debug | the phases of connecting: addresses, attempts, the server's status |
-//! | `websocket_app::connection` | debug | the peer's Close frame |
+//! | `websocket_app::connection` | debug | the peer's Close frame; what it did instead of answering ours |
 //! | `websocket_app::event_loop` | error | why an event loop ended before its time |
 //! | `websocket_app::event_loop` | debug | a slow callback, for which another thread stands in |
 //! | `websocket_app::connect`, `websocket_app::event_loop` | warn | the operating system did not do what it should, or a key log cannot be written; never the peer's doing |

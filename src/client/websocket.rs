@@ -188,11 +188,12 @@ impl WebSocket {
 
     /// Closes with code 1000 and waits for the peer's answer, up to `close_timeout`. Messages that
     /// arrive meanwhile are dropped: to have them, close through [`sender`](Self::sender) and go on
-    /// with [`recv`](Self::recv).
+    /// with [`recv`](Self::recv). Where the peer does anything else than answer, `clean` is false
+    /// in what is returned.
     ///
     /// # Errors
     ///
-    /// What went wrong instead of the peer's Close: the connection was lost, or no answer came.
+    /// What [`recv`](Self::recv) would have given before: the connection was lost.
     pub fn close(&mut self) -> Result<Close, Error> {
         self.close_with(close_code::NORMAL, "")
     }

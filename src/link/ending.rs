@@ -1,12 +1,15 @@
 //! [`Ending`]: why a connection is over, or will be: the one place that says so. Belongs to the
 //! thread that reads. Time is an argument.
+//!
+//! What the peer does after our own `close()` is no error, whatever it is: the log has it.
 
+use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 
 use crate::close::Close;
 use crate::error::{Error, Phase};
-use crate::protocol::{Closing, Outcome};
+use crate::protocol::{Closing, End, Outcome};
 use crate::role::Role;
 
 pub(super) struct Ending {
@@ -84,6 +87,15 @@ impl Ending {
         self.closing.on_failure(now, self.close_timeout);
     }
 
+    /// The peer did something wrong, and we have closed: there is nothing to tell it, or anybody.
+    pub(super) fn on_violation_after_close(&mut self, end: Option<End>, now: Instant) {
+        if let Some(violation) = end.and_then(End::into_error) {
+            self.log_after_close(&violation);
+        }
+        self.on_local_close(now);
+        self.on_failed(now);
+    }
+
     /// Keeps what the peer did wrong, which callbacks hear of now.
     pub(super) fn note_violation(&mut self, violation: Error) {
         self.violation.get_or_insert(violation);
@@ -109,15 +121,10 @@ impl Ending {
         self.violated
     }
 
-    /// The deadline of the closing handshake has passed: returns what is wrong about that.
-    pub(super) fn on_deadline(&self) -> Option<Error> {
-        match self.closing.outcome() {
-            Outcome::Unanswered => Some(Error::Timeout {
-                phase: Phase::Closing,
-                peer: self.peer.clone(),
-                after: self.close_timeout,
-            }),
-            Outcome::Lost | Outcome::Over => None,
+    /// The deadline of the closing handshake has passed.
+    pub(super) fn on_deadline(&self) {
+        if self.closing.outcome() == Outcome::Unanswered {
+            self.log_after_close(&format_args!("silence for {:?}", self.close_timeout));
         }
     }
 
@@ -129,21 +136,26 @@ impl Ending {
 
     /// The stream has ended, in order or not: returns what is wrong about that.
     pub(super) fn on_end(&mut self, error: Option<io::Error>) -> Option<Error> {
-        let phase = match self.closing.outcome() {
-            // What the peer did wrong is what ended it; whoever hands out what came before will say
-            // so.
-            _ if self.violated => return None,
-            Outcome::Over => return None,
-            Outcome::Unanswered => Phase::Closing,
-            Outcome::Lost => Phase::Open,
-        };
+        let outcome = self.closing.outcome();
+        // What the peer did wrong is what ended it; whoever hands out what came before will say so.
+        if self.violated || outcome == Outcome::Over {
+            return None;
+        }
         let source = self.write_error.take().or(error).unwrap_or_else(|| {
             io::Error::new(
                 io::ErrorKind::UnexpectedEof,
                 "the peer ended the stream without a Close frame",
             )
         });
-        Some(Error::network(phase, &self.peer, source))
+        if outcome == Outcome::Unanswered {
+            self.log_after_close(&source);
+            return None;
+        }
+        Some(Error::network(Phase::Open, &self.peer, source))
+    }
+
+    fn log_after_close(&self, what: &dyn fmt::Display) {
+        log::debug!(target: "websocket_app::connection", "{}: instead of an answer to Close: {what}", self.peer);
     }
 
     /// Returns what a peer is that was silent for so long.

@@ -166,7 +166,10 @@ impl Link {
     /// Does what is due. Returns what the connection is over with, when it is.
     pub(crate) fn on_deadline(&mut self, now: Instant) -> Option<Option<Error>> {
         if let Some(deadline) = self.ending.deadline() {
-            return (deadline <= now).then(|| self.ending.on_deadline());
+            return (deadline <= now).then(|| {
+                self.ending.on_deadline();
+                None
+            });
         }
         if self.ending.is_violated() {
             return None;
@@ -185,8 +188,12 @@ impl Link {
     }
 
     /// Fails the connection for what the peer did wrong: what it sent before that has been handed
-    /// out. Returns the error, the first time.
+    /// out. Returns the error, the first time, unless we have closed.
     pub(crate) fn fail(&mut self, end: End) -> Option<Error> {
+        if self.shared.is_closed_for_good() {
+            self.ending.on_violation_after_close(Some(end), Instant::now());
+            return None;
+        }
         let code = end.close_code();
         let violation = end.into_error().filter(|_| self.ending.violation().is_none());
         // Also where the peer has closed meanwhile: it is why the connection is over.
@@ -254,6 +261,10 @@ impl Link {
                     self.ending.on_local_close(now);
                 }
                 self.ending.on_peer_close(*code, reason.clone(), now);
+            }
+            Some(_) if self.shared.is_closed_for_good() => {
+                let end = batch.end.take();
+                self.ending.on_violation_after_close(end, Instant::now());
             }
             // The peer is told when the messages before it have been handed out: what they are
             // answered with goes first.

@@ -241,11 +241,53 @@ fn a_peer_that_ignores_close_is_not_waited_for_longer_than_close_timeout() {
     });
     let timeout = Duration::from_millis(100);
     let builder = builder(&peer).close_timeout(timeout);
-    let result = within("the client", move || builder.connect().unwrap().close());
-    match result {
-        Ok(close) => assert_eq!(ending(&close), unanswered()),
-        Err(error) => assert_eq!(Failure::from(error), Failure::Timeout(Phase::Closing, timeout)),
+    let close = within("the client", move || builder.connect().unwrap().close()).unwrap();
+    assert_eq!(ending(&close), unanswered());
+}
+
+#[test]
+fn nor_is_one_that_goes_on_talking() {
+    let peer = Peer::start(|listener| {
+        let mut client = listener.open();
+        client.expect(Frame::close(1000, ""));
+        while client.try_write(Frame::binary([7; 4096]).encode()).is_ok() {}
+    });
+    let builder = builder(&peer).close_timeout(Duration::from_millis(100));
+    let close = within("the client", move || builder.connect().unwrap().close()).unwrap();
+    assert_eq!(ending(&close), unanswered());
+}
+
+#[test]
+fn whatever_the_peer_does_instead_of_answering_close_is_no_error() {
+    let instead: [fn(Connection); 4] = [
+        drop,
+        Connection::reset,
+        |mut client| client.write("no frame at all"),
+        |mut client| client.write([Frame::text("fine").encode(), b"\xff\xff".into()].concat()),
+    ];
+    for instead in instead {
+        let peer = Peer::start(move |listener| {
+            let mut client = listener.open();
+            client.expect(Frame::close(1000, ""));
+            instead(client);
+        });
+        with_client(&peer, |mut ws| {
+            assert_eq!(ending(&ws.close().unwrap()), unanswered());
+            let Err(Error::Closed(_)) = ws.recv() else { panic!("it is closed") };
+        });
     }
+}
+
+#[test]
+fn garbage_behind_the_peers_answer_is_not_looked_at() {
+    let peer = Peer::start(|listener| {
+        let mut client = listener.open();
+        client.expect(Frame::close(1000, ""));
+        client.write([Frame::close(1000, "").encode(), b"no frame at all".into()].concat());
+    });
+    with_client(&peer, |mut ws| {
+        assert_eq!(ending(&ws.close().unwrap()), clean(Us, 1000, ""));
+    });
 }
 
 /// It cannot be made anew: who holds the `WebSocket` connects again.

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::app::dispatch::{Call, KeptBatch};
+use crate::close::ClosedBy;
 use crate::error::{Error, SendError};
 use crate::link::{Kept, Reader};
 use crate::message::OwnedMessage;
@@ -105,6 +106,13 @@ impl Calls {
         self.waiting.iter().find_map(|(of, call)| match call {
             Call::Fail(end) if *of == self.connection => end.clone().into_error(),
             _ => None,
+        })
+    }
+
+    /// Returns whether we have closed a connection whose `on_close` waits.
+    pub(super) fn is_closed_by_us(&self, of: u64) -> bool {
+        self.waiting.iter().any(|(connection, call)| {
+            *connection == of && matches!(call, Call::Close(close) if close.by == ClosedBy::Us)
         })
     }
 

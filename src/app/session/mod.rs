@@ -340,6 +340,8 @@ impl Session {
                     self.calls.push(Call::Error(error));
                 }
             }
+            // Of one that we have closed it is no error.
+            _ if self.shared.is_closed_for_good() && self.calls.is_closed_by_us(of) => {}
             _ => {
                 if let Some(error) = end.into_error() {
                     self.late_error(of, error);

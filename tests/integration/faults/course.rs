@@ -91,7 +91,7 @@ impl Course {
                 None => Ok(At::GivenUp),
             },
             (At::Open, Failure::Network(phase) | Failure::Timeout(phase, _)) => match phase {
-                Phase::Open | Phase::Closing => Ok(At::Failed),
+                Phase::Open => Ok(At::Failed),
                 _ => Err("a failed attempt of a connection that is open"),
             },
             _ => Err("an error out of turn"),

@@ -149,7 +149,14 @@ enum Told {
 
 impl Told {
     fn is_timeout(&self) -> bool {
-        matches!(self, Told::Failed(_, Failure::Timeout(..)) | Told::Error(Failure::Timeout(..)))
+        match self {
+            Told::Failed(_, failure) | Told::Error(failure) => {
+                matches!(failure, Failure::Timeout(..))
+            }
+            // Its answer may have come too late.
+            Told::Close(ending, false) => *ending == unanswered(),
+            _ => false,
+        }
     }
 }
 
@@ -232,7 +239,7 @@ fn expected(case: Case, limits: Limits) -> Vec<Told> {
     let again = || [vec![Told::Reconnect], opened.to_vec()].concat();
     let failure = failure(case, limits);
     if let Some(failure @ (Failure::Network(phase) | Failure::Timeout(phase, _))) = &failure
-        && !matches!(phase, Phase::Open | Phase::Closing)
+        && *phase != Phase::Open
     {
         return [vec![Told::Failed(1, failure.clone()), Told::Open], opened.to_vec()].concat();
     }
@@ -247,15 +254,11 @@ fn expected(case: Case, limits: Limits) -> Vec<Told> {
             told.push(Told::Close(clean(ClosedBy::Peer, 1001, "restart"), true));
             told.extend(again());
         }
-        (_, None) => told.extend(opened),
-        (Moment::Closing, Some(failure)) => {
-            told.extend([
-                text(WELCOME),
-                text("hello"),
-                Told::Error(failure),
-                Told::Close(unanswered(), false),
-            ]);
+        // What becomes of the answer to its Close is no error.
+        (Moment::Closing, None) if is_unanswered(fault) => {
+            told.extend([text(WELCOME), text("hello"), Told::Close(unanswered(), false)]);
         }
+        (_, None) => told.extend(opened),
         (_, Some(failure)) => {
             if comes && moment != Moment::MidUpload {
                 told.push(text(WELCOME));
@@ -267,20 +270,24 @@ fn expected(case: Case, limits: Limits) -> Vec<Told> {
     told
 }
 
+/// Whether the server's answer to the app's Close does not come.
+fn is_unanswered(fault: Fault) -> bool {
+    !fault.is_harmless() && fault != Fault::SwallowUp
+}
+
 /// What the first connection fails with.
 fn failure(Case { scheme, fault, moment }: Case, limits: Limits) -> Option<Failure> {
     let phase = match moment {
         _ if fault.is_harmless() => return None,
         // What was to come has come; what the app sends is not missed.
-        Moment::Closed => return None,
-        Moment::MidClose | Moment::Closing if fault == Fault::SwallowUp => return None,
+        Moment::Closing | Moment::Closed => return None,
+        Moment::MidClose if fault == Fault::SwallowUp => return None,
         Moment::FirstByte if scheme.is_some() => Phase::Tls,
         // In TLS 1.2, which is what the server speaks, it takes another answer from the app.
         Moment::MidHandshake => Phase::Tls,
         // What the app has to send for it has passed already.
         Moment::Request | Moment::MidResponse if fault == Fault::SwallowUp => Phase::Open,
         Moment::FirstByte | Moment::Request | Moment::MidResponse => Phase::Upgrade,
-        Moment::Closing => Phase::Closing,
         Moment::Open
         | Moment::MidFrame
         | Moment::MidMessage
@@ -290,7 +297,6 @@ fn failure(Case { scheme, fault, moment }: Case, limits: Limits) -> Option<Failu
     Some(match phase {
         _ if !fault.is_silent() => Failure::Network(phase),
         Phase::Open => Failure::Timeout(phase, limits.pong),
-        Phase::Closing => Failure::Timeout(phase, limits.close),
         _ => Failure::Timeout(phase, limits.connect),
     })
 }
