@@ -75,6 +75,9 @@ pub(super) struct Writer {
     /// The connection's owner waits in its own calls for the socket: there is no loop that would go
     /// on writing.
     pub(super) is_driven_by_caller: bool,
+    /// There a thread waits until the socket has room: it goes on writing then, and nobody else.
+    /// So it always learns of what is written.
+    room_is_awaited: bool,
 }
 
 /// Who writes, if anybody does.
@@ -209,6 +212,7 @@ impl Writer {
             ended: false,
             coalescer: Coalescer::default(),
             is_driven_by_caller,
+            room_is_awaited: false,
         }
     }
 
@@ -354,6 +358,25 @@ impl Writer {
         self.queue.messages()
     }
 
+    /// Returns the connection if the caller is to wait until its socket has room: no loop does, nor
+    /// another thread. Then [`room_was_awaited`](Self::room_was_awaited).
+    pub(super) fn await_room(&mut self) -> Option<Arc<Wire>> {
+        let nobody_waits = self.is_driven_by_caller && !self.room_is_awaited;
+        (nobody_waits && matches!(self.writing, Writing::Full)).then(|| {
+            self.room_is_awaited = true;
+            Arc::clone(&self.wire)
+        })
+    }
+
+    pub(super) fn room_was_awaited(&mut self) {
+        self.room_is_awaited = false;
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_room_awaited(&self) -> bool {
+        self.room_is_awaited
+    }
+
     /// Begins to write: takes the chunk away. `None` where nobody may write now; a thread that is
     /// at it is told.
     pub(super) fn begin(&mut self) -> Option<(Arc<Wire>, Chunk)> {
@@ -362,6 +385,7 @@ impl Writer {
         }
         let was_full = match &mut self.writing {
             Writing::Idle | Writing::WaitsForPeer => false,
+            Writing::Full if self.room_is_awaited => return None,
             Writing::Full => true,
             Writing::Active { again, .. } => {
                 *again = true;

@@ -12,7 +12,7 @@ use crate::failure::{Failure, clean, ending, unanswered};
 use crate::frame::Frame;
 use crate::logged;
 use crate::peer::{Bystander, Peer, RefusedPort};
-use crate::watchdog::{Gate, Task, within};
+use crate::watchdog::{Gate, Task, wait_until, within};
 use websocket_app::ClosedBy::{Peer as ByPeer, Us};
 
 #[test]
@@ -364,6 +364,31 @@ fn works_off_slowly(
         let Err(Error::Closed(close)) = ws.recv() else { panic!("it is closed") };
         assert_eq!(ending(&close), clean(by, 1000, ""));
     });
+}
+
+/// More than the sockets of both ends hold.
+const LARGE: usize = 16 << 20;
+
+#[test]
+fn a_send_waits_for_its_own_message_and_not_for_what_comes_behind_it() {
+    let behind = Gate::new();
+    let may_read = behind.clone();
+    let peer = Peer::start(move |listener| {
+        let mut client = listener.open();
+        may_read.wait();
+        client.expect(Frame::binary(vec![1; LARGE]));
+        listener.wait_for_the_test();
+    });
+    let hour = Duration::from_secs(3600);
+    let ws = builder(&peer).max_send_buffer(4 * LARGE).send_timeout(hour).connect().unwrap();
+    let sender = ws.sender();
+    let sending = Task::start("sending", move || sender.send(vec![1; LARGE]));
+    wait_until("it waits for the socket", || ws.sender().buffered_amount() > 0);
+    // Twice as much: its beginning takes what room the first one leaves.
+    ws.sender().try_send(vec![2; 2 * LARGE]).unwrap();
+    behind.open();
+    assert_eq!(sending.join(), Ok(()));
+    assert!(ws.sender().buffered_amount() > 0);
 }
 
 #[test]

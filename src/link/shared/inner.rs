@@ -124,9 +124,16 @@ impl Inner {
             // What was thrown away makes the stream shorter.
             Some(writer) if writer.accepted() < *target => Flushed::Never,
             _ if written >= *target => Flushed::Yes,
+            Some(Writer { writing: Writing::Failed(_), .. }) | None => Flushed::Never,
             Some(_) => Flushed::NotYet,
-            None => Flushed::Never,
         }
+    }
+
+    /// Returns whether writing has failed, which no loop may take note of.
+    pub(super) fn has_failed_by_caller(&self) -> bool {
+        self.writer.as_ref().is_some_and(|writer| {
+            writer.is_driven_by_caller && matches!(writer.writing, Writing::Failed(_))
+        })
     }
 
     /// Returns whether a borrowed payload that is sent now has to be copied whole.

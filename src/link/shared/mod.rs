@@ -23,7 +23,7 @@ mod write;
 
 use std::io;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::sender::{SendPolicy, State, Stats};
 use super::writer::{Tail, Wire};
@@ -41,7 +41,7 @@ use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, now};
 use crate::transport::buffers;
 pub(crate) use backlog::Kept;
-use inner::{Compression, Flushed, Inner};
+use inner::{Compression, Inner};
 pub(crate) use lifecycle::Opened;
 use room::NoRoom;
 pub(crate) use room::{CallbackScope, Wait};
@@ -126,7 +126,9 @@ impl Shared {
                 Compression::With(deflater, wire) => {
                     self.leave_compressing(&mut guard, turn);
                     drop(guard);
-                    if let Some(sent) = self.send_compressed(deflater, &wire, &message, wait) {
+                    if let Some(sent) =
+                        self.send_compressed(deflater, &wire, &message, wait, &mut deadline)
+                    {
                         return sent;
                     }
                     // The connection was gone by then.
@@ -136,7 +138,7 @@ impl Shared {
                     let timeout = wait.limit(&guard);
                     let deadline = *deadline.get_or_insert_with(|| after(now(), timeout));
                     turn.get_or_insert_with(|| guard.to_compress.join());
-                    if self.wait(guard, deadline).is_err() {
+                    if self.wait(guard, deadline, timeout).is_err() {
                         // It goes uncompressed, which is always allowed (RFC 7692 §6).
                         message.compress = false;
                         self.leave_compressing(&mut self.lock(), turn);
@@ -161,8 +163,10 @@ impl Shared {
             }
             let message = copy.as_ref().unwrap_or(&message);
             let guard = self.count_and_keep(guard, message, len);
-            let guard = self.enqueue(guard, Head::of(message.is_text), &message.payload, None);
-            return self.drive(guard, wait).map(drop).map_err(NoRoom::into_unwritten);
+            let head = Head::of(message.is_text);
+            let (guard, target) = self.enqueue(guard, head, &message.payload, None);
+            let driven = self.drive(guard, target, wait, &mut deadline);
+            return driven.map_err(NoRoom::into_unwritten);
         }
     }
 
@@ -176,6 +180,7 @@ impl Shared {
         wire: &Arc<Wire>,
         message: &Outgoing<'_>,
         wait: Wait,
+        deadline: &mut Option<Instant>,
     ) -> Option<Result<(), SendError>> {
         let payload = message.payload.bytes();
         let prepared_from = now();
@@ -191,8 +196,8 @@ impl Shared {
             let guard = self.count_and_keep(guard, message, compressed.len());
             let (head, payload) =
                 (Head::of(message.is_text).compressed(), Payload::Borrowed(&compressed[..]));
-            let guard = self.enqueue(guard, head, &payload, Some(prepared_from));
-            self.drive(guard, wait).map(drop).map_err(NoRoom::into_unwritten)
+            let (guard, target) = self.enqueue(guard, head, &payload, Some(prepared_from));
+            self.drive(guard, target, wait, deadline).map_err(NoRoom::into_unwritten)
         });
         // Not under the lock.
         buffers::release(&mut compressed);
@@ -234,14 +239,15 @@ impl Shared {
             return Err(SendError::InvalidControl { problem: problem.into() });
         }
         let needed = frame::header_len(payload.len(), Role::Client) + payload.len();
+        let mut deadline = None;
         let mut guard = self
-            .room_for((needed, false), Wait::Default, &mut None)
+            .room_for((needed, false), Wait::Default, &mut deadline)
             .map_err(|no_room| no_room.into_error(Outgoing::from(payload)))?;
         if head == Head::PING {
             guard.stats.pings_sent += 1;
         }
-        let guard = self.enqueue(guard, head, &Payload::Borrowed(payload), None);
-        self.drive(guard, Wait::Default).map(drop).map_err(NoRoom::into_unwritten)
+        let (guard, target) = self.enqueue(guard, head, &Payload::Borrowed(payload), None);
+        self.drive(guard, target, Wait::Default, &mut deadline).map_err(NoRoom::into_unwritten)
     }
 
     /// Begins to close: what is queued goes out first, then the Close frame. Only the first call
@@ -315,29 +321,9 @@ impl Shared {
     /// Waits until everything sent so far has been handed to the operating system.
     pub(crate) fn flush(self: &Arc<Self>, timeout: Duration) -> Result<(), SendError> {
         let deadline = after(now(), timeout);
-        let mut guard = self.write(self.lock(), Tail::NONE);
-        if guard.writer.as_ref().is_some_and(|writer| writer.is_driven_by_caller) {
-            let driven = self.drive(guard, Wait::UpTo(timeout)).map(drop);
-            return driven.map_err(NoRoom::into_unwritten);
-        }
-        let (target, mut moment) = (guard.flush_target(), None);
-        loop {
-            if guard.has_idle_bytes() {
-                // The thread that wrote has left the rest of a stream to the flusher.
-                guard = self.write(guard, Tail::NONE);
-            }
-            match guard.flushed(&target) {
-                Flushed::Yes => return Ok(()),
-                Flushed::Never => return Err(SendError::NotConnected { message: None }),
-                Flushed::NotYet => {}
-            }
-            guard = if CallbackScope::is_entered() {
-                let unwritten = SendError::Unwritten { after: Duration::ZERO };
-                self.wait_for_writer(guard, &mut moment).map_err(|_| unwritten)?
-            } else {
-                self.wait(guard, deadline).map_err(|()| SendError::Unwritten { after: timeout })?
-            };
-        }
+        let guard = self.write(self.lock(), Tail::NONE);
+        let target = guard.flush_target();
+        self.wait_until_flushed(guard, &target, deadline, timeout).map_err(NoRoom::into_unwritten)
     }
 
     pub(crate) fn is_aborted(&self) -> bool {

@@ -116,14 +116,11 @@ impl Shared {
         turn: &mut Option<Turn>,
     ) -> Result<Lock<'_>, NoRoom<'_>> {
         let (mut guard, mut moment) = (self.lock(), None);
-        if guard.state == State::Open {
-            guard = self.drive(guard, wait)?;
-        }
         loop {
             if is_data && guard.waits_in().is_some() {
                 return Err(NoRoom::Waits(guard));
             }
-            if guard.state != State::Open {
+            if guard.state != State::Open || guard.has_failed_by_caller() {
                 return Err(NoRoom::NotConnected);
             }
             if guard.may_queue(needed, wait, *turn) {
@@ -153,17 +150,34 @@ impl Shared {
             }
             let deadline = *deadline.get_or_insert_with(|| after(now(), timeout));
             turn.get_or_insert_with(|| guard.for_room.join());
-            guard = self.wait(guard, deadline).map_err(|_| NoRoom::Timeout(timeout))?;
+            guard = self.wait(guard, deadline, timeout)?;
         }
     }
 
-    /// Waits for progress. In a callback there is no waiting.
-    pub(super) fn wait<'a>(&'a self, guard: Lock<'a>, deadline: Instant) -> Result<Lock<'a>, ()> {
+    /// Waits for progress, up to the deadline; the error says how long that was. In a callback there
+    /// is no waiting. Where no loop does, the first that waits is who writes when the socket has
+    /// room; the others wait for that one.
+    pub(super) fn wait<'a>(
+        self: &'a Arc<Self>,
+        mut guard: Lock<'a>,
+        deadline: Instant,
+        timeout: Duration,
+    ) -> Result<Lock<'a>, NoRoom<'a>> {
         let left = deadline.saturating_duration_since(now());
         if left.is_zero() || CallbackScope::is_entered() {
-            return Err(());
+            return Err(NoRoom::Timeout(timeout));
         }
-        Ok(self.wait_for_progress(guard, left))
+        let Some(wire) = guard.writer.as_mut().and_then(Writer::await_room) else {
+            return Ok(self.wait_for_progress(guard, left));
+        };
+        drop(guard);
+        let waited = wire.stream.wait_writable(left);
+        guard = self.lock();
+        guard.writer.iter_mut().for_each(Writer::room_was_awaited);
+        // Also when the time is over: of what has happened meanwhile, nobody else took note. That
+        // tells those who wait as well.
+        guard = self.write(guard, Tail::NONE);
+        waited.map(|()| guard).map_err(|_| NoRoom::NotConnected)
     }
 
     /// Lets a thread that is writing get on with it, for a caller that may not wait: up to the
@@ -191,7 +205,7 @@ impl Shared {
     }
 }
 
-/// Why a frame may not be queued.
+/// Why a frame may not be queued, or is not written.
 pub(super) enum NoRoom<'a> {
     NotConnected,
     /// It is for the backlog.

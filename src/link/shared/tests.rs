@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 use mio::Token;
 
+use super::inner::Flushed;
 use super::*;
 use crate::link::writer::{Wire, Writer, Writing};
 use crate::link::{LoopWaker, Place};
@@ -25,7 +26,12 @@ struct Connection {
 
 impl Connection {
     fn new(max_buffer: usize) -> Self {
-        Connection::with(max_buffer, None)
+        Connection::with(max_buffer, None, false)
+    }
+
+    /// One that has no loop.
+    fn driven_by_caller(max_buffer: usize) -> Self {
+        Connection::with(max_buffer, None, true)
     }
 
     /// One that compresses all that is sent.
@@ -33,13 +39,11 @@ impl Connection {
     fn compressing() -> Self {
         let agreed = crate::Deflate::default().agree("permessage-deflate").unwrap();
         let contexts = crate::link::supplies::contexts;
-        Connection::with(
-            usize::MAX,
-            Deflater::new(agreed, Role::Client, contexts).map(|it| (it, 0)),
-        )
+        let deflater = Deflater::new(agreed, Role::Client, contexts).map(|it| (it, 0));
+        Connection::with(usize::MAX, deflater, false)
     }
 
-    fn with(max_buffer: usize, compressor: Option<(Deflater, usize)>) -> Self {
+    fn with(max_buffer: usize, compressor: Option<(Deflater, usize)>, by_caller: bool) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         ours.set_nonblocking(true).unwrap();
@@ -52,7 +56,7 @@ impl Connection {
         shared.attach(&Place { waker: Arc::clone(&waker), token: US });
         let wire = Arc::new(Wire::new(Stream::plain(Socket::from(ours))));
         let mut guard = shared.lock();
-        guard.writer = Some(Writer::new(Arc::clone(&wire), compressor, false));
+        guard.writer = Some(Writer::new(Arc::clone(&wire), compressor, by_caller));
         guard.state = State::Open;
         drop(guard);
         Connection { shared, wire, waker, peer, _poll: poll }
@@ -254,32 +258,64 @@ fn first_frame(bytes: &[u8]) -> Option<(u8, usize)> {
 #[test]
 fn flush_does_not_wait_for_what_is_sent_after_it() {
     const LARGE: usize = 8 << 20;
-    let mut connection = Connection::new(usize::MAX);
-    let (shared, wire) = (Arc::clone(&connection.shared), Arc::clone(&connection.wire));
-    shared.send(Outgoing::from(vec![7; LARGE]), Wait::Never).unwrap();
-    let flushing = {
-        let shared = Arc::clone(&shared);
-        std::thread::spawn(move || shared.flush(Duration::from_secs(20)))
+    for driven in [false, true] {
+        let mut connection = Connection::with(usize::MAX, None, driven);
+        let (shared, wire) = (Arc::clone(&connection.shared), Arc::clone(&connection.wire));
+        shared.send(Outgoing::from(vec![7; LARGE]), Wait::Never).unwrap();
+        let flushing = {
+            let shared = Arc::clone(&shared);
+            std::thread::spawn(move || shared.flush(Duration::from_secs(20)))
+        };
+        let waits = |inner: &Inner| {
+            let for_room = inner.writer.as_ref().is_some_and(Writer::is_room_awaited);
+            inner.waiting_threads > 0 || for_room
+        };
+        while !waits(&shared.lock()) {
+            assert!(!flushing.is_finished(), "the socket has taken {LARGE} bytes that nobody read");
+            std::thread::yield_now();
+        }
+        // More than the sockets of both ends hold.
+        shared.send(Outgoing::from(vec![8; 8 * LARGE]), Wait::Never).unwrap();
+        connection.peer.set_nonblocking(true).unwrap();
+        let (mut left, mut buffer) = (LARGE + 14, vec![0; 64 << 10]);
+        while left > 0 {
+            shared.on_writable(&wire);
+            let most = left.min(buffer.len());
+            left -= connection.peer.read(&mut buffer[..most]).unwrap_or(0);
+        }
+        while !flushing.is_finished() {
+            shared.on_writable(&wire);
+            std::thread::yield_now();
+        }
+        flushing.join().unwrap().unwrap();
+        assert!(shared.buffered() > 0);
+    }
+}
+
+/// Several that wait for one socket: one of them writes, and what it wrote for the others they are
+/// told of, though the one may wait on.
+#[test]
+fn each_that_sends_without_a_loop_waits_for_its_own_message() {
+    const LARGE: usize = 8 << 20;
+    let mut connection = Connection::driven_by_caller(usize::MAX);
+    let send = |len: usize| {
+        let before = connection.shared.buffered();
+        let shared = Arc::clone(&connection.shared);
+        let sending = std::thread::spawn(move || shared.send(vec![7; len].into(), Wait::Default));
+        while connection.shared.buffered() <= before {
+            assert!(!sending.is_finished(), "the socket has taken {len} bytes that nobody read");
+            std::thread::yield_now();
+        }
+        sending
     };
-    while shared.lock().waiting_threads == 0 {
-        assert!(!flushing.is_finished(), "the socket has taken {LARGE} bytes that nobody read");
-        std::thread::yield_now();
-    }
-    // More than the sockets of both ends hold.
-    shared.send(Outgoing::from(vec![8; 8 * LARGE]), Wait::Never).unwrap();
-    connection.peer.set_nonblocking(true).unwrap();
-    let (mut left, mut buffer) = (LARGE + 14, vec![0; 64 << 10]);
-    while left > 0 {
-        shared.on_writable(&wire);
-        let most = left.min(buffer.len());
-        left -= connection.peer.read(&mut buffer[..most]).unwrap_or(0);
-    }
-    while !flushing.is_finished() {
-        shared.on_writable(&wire);
-        std::thread::yield_now();
-    }
-    flushing.join().unwrap().unwrap();
-    assert!(shared.buffered() > 0);
+    let [first, second, last] = [LARGE, 1000, 8 * LARGE].map(send);
+    connection.peer.read_exact(&mut vec![0; LARGE + 14]).unwrap();
+    first.join().unwrap().unwrap();
+    connection.peer.read_exact(&mut vec![0; 1008]).unwrap();
+    second.join().unwrap().unwrap();
+    assert!(!last.is_finished());
+    connection.peer.read_exact(&mut vec![0; 8 * LARGE + 14]).unwrap();
+    last.join().unwrap().unwrap();
 }
 
 #[test]

@@ -5,10 +5,10 @@ use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::inner::Inner;
-use super::{Lock, NoRoom, Shared, Wait, wake};
+use super::inner::{FlushTarget, Flushed, Inner};
+use super::{CallbackScope, Lock, NoRoom, Shared, Wait, wake};
 use crate::deadline::after;
 use crate::link::flusher;
 use crate::link::writer::{Chunk, Queued, Tail, Wire, WriteEnd, Writer, Writing};
@@ -22,17 +22,17 @@ use crate::sync::now;
 const PIECES_IN_A_TURN: usize = 2;
 
 impl Shared {
-    /// Queues a frame for which there is room, and writes it, or has it written. For
-    /// `prepared_from` see [`Writer::queue`].
+    /// Queues a frame for which there is room, and writes it, or has it written. Returns up to where
+    /// to [`drive`](Self::drive), where no loop does. For `prepared_from` see [`Writer::queue`].
     pub(super) fn enqueue<'a>(
         self: &'a Arc<Self>,
         mut guard: Lock<'a>,
         head: Head,
         payload: &Payload<'_>,
         prepared_from: Option<Instant>,
-    ) -> Lock<'a> {
+    ) -> (Lock<'a>, Option<FlushTarget>) {
         let heard = self.received.messages.load(Ordering::Relaxed);
-        let Some(writer) = &mut guard.writer else { return guard };
+        let Some(writer) = &mut guard.writer else { return (guard, None) };
         let tail = match writer.queue(head, payload, prepared_from, heard) {
             Queued::Next(tail) => tail,
             Queued::Streaming if !flusher::write_soon(self) => Tail::NONE,
@@ -43,60 +43,64 @@ impl Shared {
                 if prepared_from.is_some() {
                     writer.coalescer.is_over(now());
                 }
-                return guard;
+                let target = writer.is_driven_by_caller.then(|| guard.flush_target());
+                return (guard, target);
             }
         };
+        let target = writer.is_driven_by_caller.then(|| guard.flush_target());
         guard = self.write(guard, tail);
         if let Some(writer) = &mut guard.writer {
             writer.coalescer.is_over(now());
         }
-        guard
+        (guard, target)
     }
 
-    /// Where no loop does: waits for the socket and writes, until nothing is left.
+    /// Where no loop does: waits until the operating system has taken what was queued, up to the
+    /// deadline, which it sets where there is none yet. Who may not wait leaves the rest to others.
     pub(super) fn drive<'a>(
         self: &'a Arc<Self>,
-        mut guard: Lock<'a>,
+        guard: Lock<'a>,
+        target: Option<FlushTarget>,
         wait: Wait,
-    ) -> Result<Lock<'a>, NoRoom<'a>> {
-        let Some(writer) = guard
-            .writer
-            .as_ref()
-            .filter(|writer| writer.is_driven_by_caller && writer.buffered() > 0)
-        else {
-            return Ok(guard);
-        };
-        if matches!(wait, Wait::Never) {
-            return Ok(guard);
+        deadline: &mut Option<Instant>,
+    ) -> Result<(), NoRoom<'a>> {
+        let Some(target) = target else { return Ok(()) };
+        let may_wait = !matches!(wait, Wait::Never) && !CallbackScope::is_entered();
+        if !may_wait || matches!(guard.flushed(&target), Flushed::Yes) {
+            return Ok(());
         }
-        let (wire, target, timeout) =
-            (Arc::clone(&writer.wire), writer.accepted(), wait.limit(&guard));
-        let deadline = after(now(), timeout);
-        while guard.buffered() > 0 {
-            let left = deadline.saturating_duration_since(now());
-            if left.is_zero() {
-                return Err(NoRoom::Timeout(timeout));
+        let timeout = wait.limit(&guard);
+        let deadline = *deadline.get_or_insert_with(|| after(now(), timeout));
+        self.wait_until_flushed(guard, &target, deadline, timeout)
+    }
+
+    /// Waits until everything up to there has been handed to the operating system. In a callback it
+    /// lets a thread that is writing get on with it, and no more.
+    pub(super) fn wait_until_flushed<'a>(
+        self: &'a Arc<Self>,
+        mut guard: Lock<'a>,
+        target: &FlushTarget,
+        deadline: Instant,
+        timeout: Duration,
+    ) -> Result<(), NoRoom<'a>> {
+        let mut moment = None;
+        loop {
+            if guard.has_idle_bytes() {
+                // The thread that wrote has left the rest of a stream to the flusher.
+                guard = self.write(guard, Tail::NONE);
             }
-            let waits_for_peer = |writer: &Writer| matches!(writer.writing, Writing::WaitsForPeer);
-            let waited = if guard.writer.as_ref().is_some_and(waits_for_peer) {
-                // The socket has room. The thread that reads next makes progress.
-                guard = self.wait(guard, deadline).map_err(|()| NoRoom::Timeout(timeout))?;
-                Ok(())
+            match guard.flushed(target) {
+                Flushed::Yes => return Ok(()),
+                Flushed::NotYet if !self.is_aborted() => {}
+                Flushed::NotYet | Flushed::Never => return Err(NoRoom::NotConnected),
+            }
+            guard = if CallbackScope::is_entered() {
+                let unwritten = |_| NoRoom::Timeout(Duration::ZERO);
+                self.wait_for_writer(guard, &mut moment).map_err(unwritten)?
             } else {
-                drop(guard);
-                let waited = wire.stream.wait_writable(left);
-                guard = self.lock();
-                waited
+                self.wait(guard, deadline, timeout)?
             };
-            guard = self.write(guard, Tail::NONE);
-            let lost = guard.writer.as_ref().is_none_or(|writer| {
-                writer.accepted() < target || matches!(writer.writing, Writing::Failed(_))
-            });
-            if waited.is_err() || lost || self.is_aborted() {
-                return Err(NoRoom::NotConnected);
-            }
         }
-        Ok(guard)
     }
 
     /// Writes until nothing is left or the socket is full, unless a thread is at it already. The
