@@ -107,7 +107,7 @@
 //! | 6 | `close()` is final and may be called anywhere and any time: before running, in every phase of connecting, while waiting to reconnect (which ends at once), in any callback, while a send waits for room. It never leads to a reconnect. Messages that were queued go out before the Close frame, messages that arrive before the peer's are still delivered, and `on_close` comes within [`close_timeout`](WebSocketApp::close_timeout), however dead the peer is. |
 //! | 7 | An `Err` from a callback goes to `on_error` right after it, and the connection goes on. A panic is caught: Close 1011 to the peer, `on_error` (also with what was kept and not sent), `on_close`, and the run returns [`Error::Panicked`]. An error or a panic within `on_error` or `on_close` ends the run. The process never dies of it. |
 //! | 8 | A callback that takes long does not cost the connection: meanwhile the server's pings are answered, the keepalive does not fire falsely, a Close from the peer is answered, and other apps on the same [`EventLoop`] run on. What arrives waits for its turn, in order and bounded by [`max_receive_buffer`](WebSocketApp::max_receive_buffer); then reading pauses. |
-//! | 9 | `run_forever` and `join` return `Ok(Close)` when either side closed in order, and `Err` when the app gave up on an error. |
+//! | 9 | `run_forever` and `join` return `Ok(Close)` when either side closed, and `Err` when the app gave up on an error. |
 //!
 //! # Sending
 //!
@@ -217,7 +217,7 @@
 //! | the machine's | [`System`](Error::System) | when it has threads and files to spare |
 //!
 //! A send has an error type of its own, [`SendError`], which turns into [`Error::Send`] with `?`.
-//! [`Error::Closed`] is what [`WebSocket::recv`] gives once the connection was closed in order.
+//! [`Error::Closed`] is what [`WebSocket::recv`] gives once either side has closed.
 //!
 //! # Logging
 //!

@@ -167,8 +167,8 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`] when either side has closed in order; otherwise why the connection was
-    /// lost. Every later call gives the same.
+    /// [`Error::Closed`] when either side has closed; otherwise why the connection was lost. Every
+    /// later call gives the same.
     pub fn recv(&mut self) -> Result<OwnedMessage, Error> {
         loop {
             if let Some(message) = self.next_message(None)? {
