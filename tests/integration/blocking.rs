@@ -317,24 +317,28 @@ const BURST: usize = 13_000;
 #[test]
 fn a_live_peer_is_not_given_up_while_a_burst_is_worked_off() {
     let timeout = Duration::from_millis(100);
-    let there = Gate::new();
-    let peer = Peer::start(sends_a_burst_and_closes(there.clone()));
+    let gates = [Gate::new(), Gate::new()];
+    let peer = Peer::start(sends_a_burst_and_closes(gates.clone()));
     let builder = builder(&peer).ping_interval(timeout).ping_timeout(timeout);
-    works_off_slowly(builder, there, timeout, |_| (), ByPeer);
+    works_off_slowly(builder, gates, timeout, |_| (), ByPeer);
 }
 
 #[test]
 fn what_came_before_the_peers_close_is_delivered_though_close_timeout_has_passed() {
     let timeout = Duration::from_millis(100);
-    let there = Gate::new();
-    let peer = Peer::start(sends_a_burst_and_closes(there.clone()));
+    let gates = [Gate::new(), Gate::new()];
+    let peer = Peer::start(sends_a_burst_and_closes(gates.clone()));
     let builder = builder(&peer).close_timeout(timeout);
-    works_off_slowly(builder, there, timeout, |ws| ws.sender().close(), Us);
+    works_off_slowly(builder, gates, timeout, |ws| ws.sender().close(), Us);
 }
 
-fn sends_a_burst_and_closes(there: Gate) -> impl FnOnce(&crate::peer::Listener) + Send + 'static {
+/// When the client is open, so that nothing comes together with the response.
+fn sends_a_burst_and_closes(
+    [open, there]: [Gate; 2],
+) -> impl FnOnce(&crate::peer::Listener) + Send + 'static {
     move |listener| {
         let mut client = listener.open();
+        open.wait();
         let burst = Frame::binary("x").encode().repeat(BURST);
         client.write([burst, Frame::close(1000, "").encode()].concat());
         there.open();
@@ -345,13 +349,14 @@ fn sends_a_burst_and_closes(there: Gate) -> impl FnOnce(&crate::peer::Listener) 
 /// The program takes longer than the time-out, again and again while it works off one read.
 fn works_off_slowly(
     builder: WebSocketBuilder,
-    there: Gate,
+    [open, there]: [Gate; 2],
     timeout: Duration,
     begin: impl FnOnce(&WebSocket) + Send + 'static,
     by: websocket_app::ClosedBy,
 ) {
     within("the client", move || {
         let mut ws = builder.connect().unwrap();
+        open.open();
         there.wait();
         assert_eq!(ws.recv().unwrap(), Message::Binary(b"x"));
         begin(&ws);
