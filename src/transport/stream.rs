@@ -30,9 +30,9 @@ enum StreamKind {
 /// event tells the writer.
 pub(crate) const WAITS_FOR_PEER: io::ErrorKind = io::ErrorKind::ResourceBusy;
 
-/// How many bytes are read away when a connection is closed, at most: more than an operating system
-/// mostly keeps for one. A peer that sends on and on holds nobody up.
-const MAX_DISCARDED: usize = 8 << 20;
+/// How many bytes are read away when a connection is closed, at most: as many as Linux keeps for
+/// one, unless it is told otherwise. A peer that sends on and on holds nobody up.
+const MAX_DISCARDED: usize = 32 << 20;
 
 impl Stream {
     pub(crate) fn plain(socket: Socket) -> Self {
@@ -131,7 +131,7 @@ impl Stream {
     /// system resets a connection that is closed with something unread in it, and throws away what
     /// it has not sent yet.
     pub(crate) fn discard(&self) {
-        let (mut left, mut buffer) = (MAX_DISCARDED, [0; 16 << 10]);
+        let (mut left, mut buffer) = (MAX_DISCARDED, [0; 64 << 10]);
         while left > 0 {
             match self.socket().read(&mut buffer) {
                 Ok(n) if n > 0 => left = left.saturating_sub(n),
