@@ -240,9 +240,8 @@ impl<H: Handler> WebSocketApp<H> {
     /// The messages go out oldest first, those not wholly written to the lost connection included,
     /// right after `on_open` or `on_reconnect` has returned: what that callback sends goes before
     /// them. What is too much is [`SendError::BacklogFull`](crate::SendError::BacklogFull), unless
-    /// [`send_policy`](Self::send_policy) has the oldest make room. What gets
-    /// older than `max_age` is reported to `on_error` as
-    /// [`SendError::Expired`](crate::SendError::Expired), and what is left at the end of the run as
+    /// [`send_policy`](Self::send_policy) has the oldest make room. What gets older than `max_age` is
+    /// reported to `on_error` as [`SendError::Expired`](crate::SendError::Expired), and what is left at the end of the run as
     /// [`SendError::NotConnected`](crate::SendError::NotConnected), each with the message, also
     /// when a callback panicked; where `on_error` or `on_close` itself ended the run, the log tells
     /// how many.

@@ -55,7 +55,7 @@ impl Wire {
 pub(super) struct Writer {
     pub(super) wire: Arc<Wire>,
     /// Where permessage-deflate was agreed to; away while a thread compresses with it.
-    deflater: Option<Deflater>,
+    deflater: Option<Box<Deflater>>,
     /// From which length on messages are compressed.
     compress_from: usize,
     queue: Queue,
@@ -197,8 +197,8 @@ impl Writer {
         compressor: Option<(Deflater, usize)>,
         is_driven_by_caller: bool,
     ) -> Self {
-        let (deflater, compress_from) =
-            compressor.map_or((None, usize::MAX), |(deflater, from)| (Some(deflater), from));
+        let (deflater, compress_from) = compressor
+            .map_or((None, usize::MAX), |(deflater, from)| (Some(Box::new(deflater)), from));
         Writer {
             wire,
             deflater,
@@ -254,11 +254,11 @@ impl Writer {
 
     /// Lends what compresses, to one thread at a time: messages have to go out in the order in which
     /// they were compressed.
-    pub(super) fn lend_deflater(&mut self) -> Option<Deflater> {
+    pub(super) fn lend_deflater(&mut self) -> Option<Box<Deflater>> {
         self.deflater.take()
     }
 
-    pub(super) fn take_deflater_back(&mut self, deflater: Deflater) {
+    pub(super) fn take_deflater_back(&mut self, deflater: Box<Deflater>) {
         self.deflater = Some(deflater);
     }
 

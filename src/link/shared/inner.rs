@@ -28,7 +28,7 @@ pub(super) struct Inner {
     /// The connection's sending half: there while one is open, its closing included.
     pub(super) writer: Option<Writer>,
     /// For `queue_while_disconnected`.
-    pub(super) backlog: Option<Backlog>,
+    pub(super) backlog: Option<Box<Backlog>>,
     /// `max_send_buffer` and `send_timeout`.
     pub(super) max_buffer: usize,
     pub(super) send_timeout: Duration,
@@ -57,7 +57,7 @@ pub(super) struct Inner {
 pub(super) enum Compression {
     None,
     /// With what is to be given back, for this connection.
-    With(Deflater, Arc<Wire>),
+    With(Box<Deflater>, Arc<Wire>),
     /// Another thread compresses.
     Busy,
 }
@@ -92,7 +92,7 @@ impl Inner {
 
     /// Counts the bytes that wait to be sent, on this connection or the next.
     pub(super) fn to_send(&self) -> usize {
-        self.buffered() + self.backlog.as_ref().map_or(0, Backlog::len)
+        self.buffered() + self.backlog.as_deref().map_or(0, Backlog::len)
     }
 
     /// Returns what a `flush` that begins now waits for.
@@ -102,7 +102,7 @@ impl Inner {
                 .writer
                 .as_ref()
                 .map(|writer| (Arc::clone(&writer.wire), writer.accepted())),
-            given_up: self.backlog.as_ref().map_or(0, Backlog::given_up),
+            given_up: self.backlog.as_deref().map_or(0, Backlog::given_up),
         }
     }
 
@@ -159,7 +159,7 @@ impl Inner {
 
     /// Takes back what has compressed for this connection. Returns whether that is still there, and
     /// open.
-    pub(super) fn compressed(&mut self, deflater: Deflater, wire: &Arc<Wire>) -> bool {
+    pub(super) fn compressed(&mut self, deflater: Box<Deflater>, wire: &Arc<Wire>) -> bool {
         let writer = self.writer.as_mut().filter(|writer| Arc::ptr_eq(&writer.wire, wire));
         let Some(writer) = writer else { return false };
         writer.take_deflater_back(deflater);
@@ -216,7 +216,7 @@ impl Inner {
         if self.close.is_some() {
             return None;
         }
-        let backlog = self.backlog.as_mut()?;
+        let backlog = self.backlog.as_deref_mut()?;
         let waits = match self.state {
             // While the peer closes, too: we have not.
             State::Idle | State::Connecting | State::Waiting | State::Closing => true,

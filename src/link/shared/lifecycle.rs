@@ -33,7 +33,7 @@ impl Shared {
 
     /// Keeps messages through lost connections.
     pub(crate) fn keep(&self, bytes: usize, max_age: Duration) {
-        self.lock().backlog = Some(Backlog::new(bytes, max_age));
+        self.lock().backlog = Some(Box::new(Backlog::new(bytes, max_age)));
     }
 
     /// The run begins: from now on requests wake the loop.
@@ -103,7 +103,7 @@ impl Shared {
             return;
         }
         guard.queue_kept(|backlog| backlog.release(now()));
-        if guard.backlog.as_ref().is_some_and(Backlog::has_expired) {
+        if guard.backlog.as_deref().is_some_and(Backlog::has_expired) {
             wake(&guard);
         }
         drop(self.write(guard, Tail::NONE));
@@ -171,12 +171,12 @@ impl Shared {
     }
 
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.lock().backlog.as_ref().and_then(Backlog::next_expiry)
+        self.lock().backlog.as_deref().and_then(Backlog::next_expiry)
     }
 
     /// Takes what will never be sent: the run is over.
     pub(crate) fn take_unsent(&self) -> Vec<Kept> {
-        self.lock().backlog.as_mut().map_or_else(Vec::new, Backlog::take_all)
+        self.lock().backlog.as_deref_mut().map_or_else(Vec::new, Backlog::take_all)
     }
 
     /// Takes what was asked for since the last time.

@@ -176,7 +176,7 @@ impl Shared {
     /// go out on this connection any more.
     fn send_compressed(
         self: &Arc<Self>,
-        mut deflater: Deflater,
+        mut deflater: Box<Deflater>,
         wire: &Arc<Wire>,
         message: &Outgoing<'_>,
         wait: Wait,

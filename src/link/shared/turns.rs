@@ -3,10 +3,14 @@
 
 use std::collections::VecDeque;
 
+/// Takes no memory to speak of while nobody waits.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
-    waiting: VecDeque<Turn>,
-    /// Counts all who ever waited.
+pub(super) struct Turns(Option<Box<Waiting>>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    turns: VecDeque<Turn>,
+    /// Counts all who came since somebody has been waiting.
     came: u64,
     /// How many bytes went before the first of them while that has been the first.
     went_before: usize,
@@ -19,33 +23,43 @@ pub(super) struct Turn(u64);
 impl Turns {
     /// Returns whether a thread with this turn is next; one that has none is where nobody waits.
     pub(super) fn is_next(&self, turn: Option<Turn>) -> bool {
-        self.waiting.front().copied() == turn
+        self.0.as_ref().and_then(|waiting| waiting.turns.front().copied()) == turn
     }
 
     /// Begins to wait, behind all others.
     pub(super) fn join(&mut self) -> Turn {
-        self.came += 1;
-        self.waiting.push_back(Turn(self.came));
-        Turn(self.came)
+        let waiting = self.0.get_or_insert_default();
+        waiting.came += 1;
+        let turn = Turn(waiting.came);
+        waiting.turns.push_back(turn);
+        turn
     }
 
     /// Waits no longer, whether or not it was next.
     pub(super) fn leave(&mut self, turn: Turn) {
-        if self.is_next(Some(turn)) {
-            self.went_before = 0;
+        let was_next = self.is_next(Some(turn));
+        let Some(waiting) = &mut self.0 else { return };
+        if was_next {
+            waiting.went_before = 0;
         }
-        self.waiting.retain(|other| *other != turn);
+        waiting.turns.retain(|other| *other != turn);
+        if waiting.turns.is_empty() {
+            self.0 = None;
+        }
     }
 
     /// Returns whether so many bytes of a thread that cannot wait may go before those who do: as
     /// many as the limit for each of them, so that nobody waits for ever.
     pub(super) fn lets_by(&self, bytes: usize, limit: usize) -> bool {
-        self.went_before.saturating_add(bytes) <= limit
+        let went_before = self.0.as_ref().map_or(0, |waiting| waiting.went_before);
+        went_before.saturating_add(bytes) <= limit
     }
 
     /// So many bytes have gone before those who wait.
     pub(super) fn went_by(&mut self, bytes: usize) {
-        self.went_before += bytes;
+        if let Some(waiting) = &mut self.0 {
+            waiting.went_before += bytes;
+        }
     }
 }
 
