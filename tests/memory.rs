@@ -296,7 +296,7 @@ fn a_compression_context_is_allocated_when_it_is_needed() {
 fn compression_contexts(answer: &str) -> (isize, isize) {
     const TICK: &[u8] = b"{\"symbol\":\"BTC-EUR\",\"price\":12345.67,\"side\":\"buy\"}";
     /// What is inflated into at once; it belongs to the loop.
-    const ARENA: isize = 32 << 10;
+    const ARENA: isize = 16 << 10;
     let mut compressed = Vec::with_capacity(200);
     flate2::Compress::new_with_window_bits(flate2::Compression::fast(), false, 9)
         .compress_vec(TICK, &mut compressed, flate2::FlushCompress::Sync)
