@@ -233,8 +233,16 @@ pub(crate) struct Backoff {
     policy: Option<Reconnect>,
     attempts: u32,
     opened: Option<Instant>,
-    lost: Option<Instant>,
-    last_error: Option<Error>,
+    /// While there is no connection. Boxed, as mostly there is one.
+    loss: Option<Box<Loss>>,
+}
+
+/// What the next attempt is told.
+#[derive(Debug, Default)]
+struct Loss {
+    /// When the last connection was lost.
+    at: Option<Instant>,
+    error: Option<Error>,
 }
 
 /// The next attempt: when, and which one it is.
@@ -246,7 +254,7 @@ pub(crate) struct Retry {
 
 impl Backoff {
     pub(crate) fn new(policy: Option<Reconnect>) -> Self {
-        Backoff { policy, attempts: 0, opened: None, lost: None, last_error: None }
+        Backoff { policy, attempts: 0, opened: None, loss: None }
     }
 
     pub(crate) fn is_on(&self) -> bool {
@@ -256,15 +264,16 @@ impl Backoff {
     /// An attempt begins.
     pub(crate) fn on_attempt(&mut self, now: Instant) -> Attempt {
         self.attempts = self.attempts.saturating_add(1);
+        let at = self.loss.as_ref().and_then(|loss| loss.at);
         Attempt {
             number: self.attempts,
-            since_loss: self.lost.map(|lost| now.saturating_duration_since(lost)),
-            last_error: self.last_error.clone(),
+            since_loss: at.map(|at| now.saturating_duration_since(at)),
+            last_error: self.loss.as_ref().and_then(|loss| loss.error.clone()),
         }
     }
 
     pub(crate) fn on_open(&mut self, now: Instant) {
-        (self.opened, self.lost, self.last_error) = (Some(now), None, None);
+        (self.opened, self.loss) = (Some(now), None);
     }
 
     /// A connection has ended, or an attempt failed. `None` is to give up; an error is the policy's
@@ -276,12 +285,13 @@ impl Backoff {
         rng: &mut impl Rng,
     ) -> Result<Option<Retry>, Error> {
         let Some(policy) = &self.policy else { return Ok(None) };
-        self.last_error = match cause {
+        let loss = self.loss.get_or_insert_default();
+        loss.error = match cause {
             Cause::Error(error) => Some(error.clone()),
             Cause::Close(_) => None,
         };
         if let Some(opened) = self.opened.take() {
-            self.lost = Some(now);
+            loss.at = Some(now);
             if now.saturating_duration_since(opened) >= policy.reset_after {
                 self.attempts = 0;
             }
@@ -295,7 +305,7 @@ impl Backoff {
 
     /// The program asked for a new connection: attempts are counted from the beginning.
     pub(crate) fn on_asked(&mut self) -> Retry {
-        (self.attempts, self.opened, self.lost, self.last_error) = (0, None, None, None);
+        (self.attempts, self.opened, self.loss) = (0, None, None);
         Retry { delay: Duration::ZERO, attempt: 1 }
     }
 }

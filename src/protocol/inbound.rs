@@ -238,9 +238,13 @@ impl Inbound {
             // The one error that reading a header from memory has.
             Err(_) => return Err(ProtocolError::ReservedOpcode(bytes[0] & 0x0f).into()),
         };
-        let size = cursor.position() as usize;
         // RFC 6455 §5.2: the highest bit is zero, and the length in the least bytes that it takes.
-        if len >> 63 != 0 || size > header.len(len) {
+        let least = match bytes[1] & !MASKED {
+            126 => 126,
+            127 => 0x1_0000,
+            _ => 0,
+        };
+        if len >> 63 != 0 || len < least {
             return Err(ProtocolError::InvalidLength.into());
         }
         let too_big = End::Limit(LimitError::MessageSize { limit: self.limits.message_size });
@@ -249,7 +253,7 @@ impl Inbound {
             last: header.is_final,
             compressed: header.rsv1,
             mask: header.mask,
-            size,
+            size: cursor.position() as usize,
             len: usize::try_from(len).map_err(|_| too_big)?,
         }))
     }

@@ -44,12 +44,12 @@ impl Session {
             self.over(None, Close::without_frame(ClosedBy::Us));
             return;
         }
-        self.phase = SessionPhase::Connecting(Dialing {
+        self.phase = SessionPhase::Connecting(Box::new(Dialing {
             attempt: self.backoff.on_attempt(Instant::now()),
             cancel,
             turn: Some(self.turns.ask(&self.place)),
             outcome: Arc::default(),
-        });
+        }));
         self.dial_in_turn();
     }
 
@@ -113,8 +113,8 @@ impl Session {
     }
 
     fn attempt_failed(&mut self, error: Error) {
-        let SessionPhase::Connecting(Dialing { attempt, .. }) = &self.phase else { return };
-        let number = attempt.number;
+        let SessionPhase::Connecting(dialing) = &self.phase else { return };
+        let number = dialing.attempt.number;
         self.shared.disconnected(State::Waiting);
         let retry = self.retry(Cause::Error(&error));
         let error = match self.backoff.is_on() {

@@ -94,7 +94,7 @@ impl Tick {
 enum SessionPhase {
     /// A thread of its own is at it, or will be when its turn comes; it leaves what came of it
     /// there, and wakes the loop.
-    Connecting(Dialing),
+    Connecting(Box<Dialing>),
     Open(Box<Link>),
     /// For the next attempt.
     Waiting {

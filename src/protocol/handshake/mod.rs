@@ -46,7 +46,7 @@ pub struct Handshake {
     pub(crate) compression: Option<NegotiatedDeflate>,
     pub(crate) local_addr: Option<SocketAddr>,
     pub(crate) peer_addr: Option<SocketAddr>,
-    pub(crate) url: String,
+    pub(crate) url: Box<str>,
     pub(crate) tls: Option<Box<Negotiated>>,
 }
 
@@ -73,7 +73,7 @@ impl Handshake {
             compression: None,
             local_addr: None,
             peer_addr: None,
-            url: String::new(),
+            url: "".into(),
             tls: None,
             headers,
         }
