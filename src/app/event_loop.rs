@@ -6,7 +6,7 @@ use super::handle::AppHandle;
 use super::handler::Handler;
 use super::inside::is_inside;
 use super::session::Session;
-use super::turns::Turns;
+use super::turns::DialTurns;
 use super::websocket_app::WebSocketApp;
 use crate::error::Error;
 use crate::reactor::Running;
@@ -36,7 +36,7 @@ use crate::reactor::Running;
 pub struct EventLoop {
     running: Option<Running<Session>>,
     /// `None` stands for those of the process.
-    turns: Option<Arc<Turns>>,
+    turns: Option<Arc<DialTurns>>,
 }
 
 impl EventLoop {
@@ -57,7 +57,7 @@ impl EventLoop {
     /// on no loop with a limit of its own.
     #[must_use]
     pub fn max_connecting(mut self, attempts: usize) -> Self {
-        self.turns = Some(Turns::new(attempts));
+        self.turns = Some(DialTurns::new(attempts));
         self
     }
 

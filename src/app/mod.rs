@@ -1,7 +1,7 @@
 //! What users of the callback style see: [`WebSocketApp`], its closures, its handle, its events,
 //! and [`EventLoop`].
 //!
-//! Turns options and callbacks into a session on the event loop. Nothing here runs by itself.
+//! DialTurns options and callbacks into a session on the event loop. Nothing here runs by itself.
 
 mod callbacks;
 mod dispatch;

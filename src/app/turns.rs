@@ -1,5 +1,5 @@
-//! [`Turns`]: how many attempts to connect there are at a time, each on a thread of its own, and who
-//! waits, first come, first served. One lock guards them, held for a few instructions; whoever's
+//! [`DialTurns`]: how many attempts to connect there are at a time, each on a thread of its own, and
+//! who waits, first come, first served. One lock guards them, held for a few instructions; whoever's
 //! turn comes is woken without it.
 
 use std::collections::BTreeMap;
@@ -12,16 +12,16 @@ use crate::link::Place;
 pub(super) const DEFAULT_LIMIT: usize = 64;
 
 /// Those of all apps that have none of their loop's.
-static OF_THE_PROCESS: LazyLock<Arc<Turns>> = LazyLock::new(|| Turns::new(DEFAULT_LIMIT));
+static OF_THE_PROCESS: LazyLock<Arc<DialTurns>> = LazyLock::new(|| DialTurns::new(DEFAULT_LIMIT));
 
 #[derive(Debug)]
-pub(crate) struct Turns {
+pub(crate) struct DialTurns {
     limit: usize,
-    state: Mutex<TurnsState>,
+    state: Mutex<DialTurnsState>,
 }
 
 #[derive(Debug, Default)]
-struct TurnsState {
+struct DialTurnsState {
     /// How many have their turn.
     taken: usize,
     /// How many have asked so far.
@@ -30,9 +30,9 @@ struct TurnsState {
     waiting: BTreeMap<u64, Place>,
 }
 
-impl Turns {
+impl DialTurns {
     pub(super) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Turns { limit, state: Mutex::default() })
+        Arc::new(DialTurns { limit, state: Mutex::default() })
     }
 
     pub(super) fn limit(&self) -> usize {
@@ -44,7 +44,7 @@ impl Turns {
     }
 
     /// Asks for a turn, which has come already or of whose coming the place is told.
-    pub(super) fn ask(self: &Arc<Self>, place: &Place) -> Turn {
+    pub(super) fn ask(self: &Arc<Self>, place: &Place) -> DialTurn {
         let mut state = self.lock();
         let number = state.asked;
         state.asked += 1;
@@ -53,28 +53,28 @@ impl Turns {
         } else {
             state.waiting.insert(number, place.clone());
         }
-        Turn { turns: Arc::clone(self), number }
+        DialTurn { turns: Arc::clone(self), number }
     }
 
-    fn lock(&self) -> MutexGuard<'_, TurnsState> {
+    fn lock(&self) -> MutexGuard<'_, DialTurnsState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A turn, or a place in the queue for one. Dropping it lets the next have it.
 #[derive(Debug)]
-pub(crate) struct Turn {
-    turns: Arc<Turns>,
+pub(crate) struct DialTurn {
+    turns: Arc<DialTurns>,
     number: u64,
 }
 
-impl Turn {
+impl DialTurn {
     pub(super) fn has_come(&self) -> bool {
         !self.turns.lock().waiting.contains_key(&self.number)
     }
 }
 
-impl Drop for Turn {
+impl Drop for DialTurn {
     fn drop(&mut self) {
         let mut state = self.turns.lock();
         if state.waiting.remove(&self.number).is_some() {

@@ -11,7 +11,7 @@ use super::handler::Handler;
 use super::owner::Owner;
 use super::plan::{ConnectPlan, Renewal};
 use super::session::{Session, Start};
-use super::turns::Turns;
+use super::turns::DialTurns;
 use crate::close::Close;
 use crate::config::Config;
 use crate::error::Error;
@@ -351,7 +351,7 @@ impl<H: Handler> WebSocketApp<H> {
         self.sender.shared().limit(live.max_send_buffer, live.send_timeout);
         let (giver, result) = promise();
         let dispatcher = Dispatcher::new(Box::new(self.handler), self.periodic, self.sender);
-        let turns = Turns::of_the_process();
+        let turns = DialTurns::of_the_process();
         Ok((Start { plan, dispatcher, in_pieces, turns, result: giver }, result))
     }
 

@@ -10,7 +10,7 @@ use mio::Registry;
 
 use super::{Session, SessionPhase};
 use crate::app::dispatch::Call;
-use crate::app::turns::Turn;
+use crate::app::turns::DialTurn;
 use crate::close::{Close, ClosedBy};
 use crate::deadline::after;
 use crate::dial::{Cancel, Connected, Failure};
@@ -23,7 +23,7 @@ pub(super) struct Dialing {
     attempt: Attempt,
     cancel: Cancel,
     /// Goes to the thread, and ends with it.
-    turn: Option<Turn>,
+    turn: Option<DialTurn>,
     outcome: Arc<Mutex<Option<AttemptOutcome>>>,
 }
 

@@ -23,7 +23,7 @@ use mio::event::Event;
 
 use super::dispatch::{Call, Dispatcher, Done, Job, Stopped};
 use super::plan::ConnectPlan;
-use super::turns::Turns;
+use super::turns::DialTurns;
 use crate::close::{Close, ClosedBy};
 use crate::deadline::after;
 use crate::error::{Error, SendError};
@@ -42,7 +42,7 @@ pub(crate) struct Start {
     pub(crate) dispatcher: Dispatcher,
     /// Whether messages are handed out as they arrive.
     pub(crate) in_pieces: bool,
-    pub(crate) turns: Arc<Turns>,
+    pub(crate) turns: Arc<DialTurns>,
     pub(crate) result: Giver<Result<Close, Error>>,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct Session {
     shared: Arc<Shared>,
     phase: SessionPhase,
     backoff: Backoff,
-    turns: Arc<Turns>,
+    turns: Arc<DialTurns>,
     has_been_open: bool,
     /// Away while a job runs.
     dispatcher: Option<Dispatcher>,
