@@ -136,24 +136,31 @@ fn an_idle_connection_on_a_shared_loop_takes_less_than_four_kibibytes() {
     const BLOCKS: usize = 9;
     const BLOCK: usize = 20;
     let _alone = alone();
-    let ping = frame(0x89, b"ping");
+    // A ping and a message that goes on once the ping is answered, if it is cut.
+    let first = [frame(0x89, b"ping"), frame(0x82, &[7; 3000])].concat();
+    const PONG: usize = 6 + 4;
     /// What a connection does when it is its turn, and how many bytes the server then receives.
     type Act = (fn(&Sender), usize);
-    let cases: [(&str, &[u8], Act); 5] = [
-        ("it has received a message", &[], (|_| (), 0)),
-        ("it has answered a ping", &ping, (|_| (), 6 + 4)),
-        ("it has sent a message", &[], (|ws| ws.send(&[7; 64][..]).unwrap(), 6 + 64)),
+    let cases: [(&str, Option<usize>, Act); 6] = [
+        ("it has received a message", None, (|_| (), 0)),
+        ("it has answered a ping", Some(first.len()), (|_| (), 0)),
+        ("it has received a message in two parts", Some(2000), (|_| (), 0)),
+        ("it has sent a message", None, (|ws| ws.send(&[7; 64][..]).unwrap(), 6 + 64)),
         (
             "it has sent many",
-            &[],
+            None,
             (|ws| (0..300).for_each(|_| ws.send(&[7; 1000][..]).unwrap()), 300 * (8 + 1000)),
         ),
-        ("it has sent a large one", &[], (|ws| ws.send(vec![7; 300_000]).unwrap(), 14 + 300_000)),
+        ("it has sent a large one", None, (|ws| ws.send(vec![7; 300_000]).unwrap(), 14 + 300_000)),
     ];
-    for (what, first, (act, sent)) in cases {
-        let first = first.to_vec();
+    for (what, cut, (act, sent)) in cases {
+        let first = first.clone();
         let server = Server::start_many(1 + BLOCKS * BLOCK, move |client| {
-            client.write_all(&first).unwrap();
+            if let Some(cut) = cut {
+                client.write_all(&first[..cut]).unwrap();
+                client.read_exact(&mut [0; PONG]).unwrap();
+                client.write_all(&first[cut..]).unwrap();
+            }
             client.write_all(&frame(0x81, b"your turn")).unwrap();
             client.read_exact(&mut vec![0; sent]).unwrap();
             client.write_all(&frame(0x81, b"done")).unwrap();
@@ -166,7 +173,8 @@ fn an_idle_connection_on_a_shared_loop_takes_less_than_four_kibibytes() {
             let app = WebSocketApp::new(&server.url).on_message(move |ws, message| {
                 match message.as_text() {
                     Some("done") => done.send(()).unwrap(),
-                    _ => act(ws),
+                    Some(_) => act(ws),
+                    None => {}
                 }
             });
             apps.push(event_loop.add(app).unwrap());
