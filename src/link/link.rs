@@ -231,7 +231,10 @@ impl Link {
     pub(crate) fn close(&mut self) -> Close {
         let told = self.shared.close_is_written();
         self.wire.stream.shutdown();
-        self.wire.stream.discard();
+        if !self.shared.is_aborted() {
+            // Else nothing has to go out any more, and a peer that goes on sending gets its reset.
+            self.wire.stream.discard();
+        }
         self.ending.close(told)
     }
 
