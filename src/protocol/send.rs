@@ -110,7 +110,7 @@ impl Piece {
 
     /// Returns how many data messages end in the first bytes of it.
     pub(crate) fn messages_within(&self, written: usize) -> usize {
-        match written == self.bytes.len() {
+        match written == self.len() {
             true => self.messages,
             false if self.messages == 0 || self.mid_frame => 0,
             false => frame::messages_within(&self.bytes[..written]),
@@ -504,6 +504,17 @@ mod tests {
             );
             assert_eq!(queue.len(), 0);
         }
+    }
+
+    #[test]
+    fn of_a_piece_that_is_not_masked_yet_nothing_is_written() {
+        let (mut queue, mut piece) = (Queue::default(), Piece::default());
+        queue.push_large(BINARY, vec![7; PIECE + 1].into());
+        assert!(queue.next_masked(&mut piece) && queue.next_piece(&mut piece));
+        assert_eq!((piece.bytes.len(), piece.len(), piece.messages), (0, 1, 1));
+        assert_eq!(piece.messages_within(0), 0);
+        piece.finish();
+        assert_eq!((piece.messages_within(0), piece.messages_within(1)), (0, 1));
     }
 
     #[test]
