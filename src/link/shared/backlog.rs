@@ -211,7 +211,9 @@ impl Backlog {
         self.lost();
         self.bytes = 0;
         self.given_up += self.waiting.len();
-        self.waiting.drain(..).collect()
+        let mut all = std::mem::take(&mut self.expired);
+        all.extend(self.waiting.drain(..));
+        all
     }
 }
 
@@ -248,6 +250,18 @@ mod tests {
         backlog.lost();
         assert_eq!(texts(&backlog.take_all()), ["four"]);
         assert_eq!(backlog.len(), 0);
+    }
+
+    #[test]
+    fn what_was_too_old_when_it_was_its_turn_comes_out_at_the_end_at_the_latest() {
+        let now = Instant::now();
+        let mut backlog = Backlog::new(1000, SECOND);
+        assert!(backlog.wait(kept("old", now)));
+        backlog.hold();
+        backlog.opened_by(thread::current().id());
+        assert!(backlog.release(now + SECOND).is_empty() && backlog.has_expired());
+        assert_eq!(texts(&backlog.take_all()), ["old"]);
+        assert!(!backlog.has_expired());
     }
 
     #[test]
