@@ -159,6 +159,7 @@ impl Events {
     ///
     /// What made the app give up: as [`AppHandle::join`].
     pub fn join(self) -> Result<Close, Error> {
+        self.app.check_join()?;
         while self.recv().is_some() {}
         self.app.join()
     }

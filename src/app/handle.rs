@@ -43,10 +43,16 @@ impl AppHandle {
     /// [`WebSocketApp::run_forever`](crate::WebSocketApp::run_forever). [`Error::Deadlock`], at
     /// once, within a callback of this app; the app runs on.
     pub fn join(self) -> Result<Close, Error> {
-        if is_inside(Arc::as_ptr(self.sender.shared()).addr()) {
-            return Err(Error::Deadlock { what: "its own app" });
-        }
+        self.check_join()?;
         take(self.result)
+    }
+
+    /// Refuses to wait where that would be for ever.
+    pub(super) fn check_join(&self) -> Result<(), Error> {
+        match is_inside(Arc::as_ptr(self.sender.shared()).addr()) {
+            true => Err(Error::Deadlock { what: "its own app" }),
+            false => Ok(()),
+        }
     }
 }
 

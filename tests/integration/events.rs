@@ -1,10 +1,11 @@
 //! `events()` and its channel, `every()`, and the handle of a spawned app.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crossbeam_channel::{RecvTimeoutError, never, select, tick};
 use websocket_app::{
-    ClosedBy, Event, EventOptions, Events, Message, OwnedMessage, State, WebSocketApp,
+    ClosedBy, Error, Event, EventOptions, Events, Message, OwnedMessage, State, WebSocketApp,
 };
 
 use crate::failure::{Failure, clean, ending, lost};
@@ -157,6 +158,25 @@ fn a_program_that_sleeps_is_woken_behind_each_event_and_takes_all_there_is() {
     assert!((0..100).map(|i| OwnedMessage::from(i.to_string())).eq(seen));
     assert_eq!(wakes, 102, "open, the messages, and the close");
     assert_eq!(ending(&within("join", || events.join()).unwrap()), clean(ClosedBy::Us, 1000, ""));
+}
+
+#[test]
+fn joining_where_an_event_is_told_of_is_an_error_at_once() {
+    let peer = Peer::start(|listener| listener.open().close(1000, ""));
+    let own: Arc<Mutex<Option<Events>>> = Arc::default();
+    let (joined, result) = crossbeam_channel::unbounded();
+    let (given, is_given) = (Gate::new(), Arc::clone(&own));
+    let is_there = given.clone();
+    let options = EventOptions::new(9).wake_with(move || {
+        is_there.wait();
+        if let Some(events) = is_given.lock().unwrap().take() {
+            joined.send(events.join()).unwrap();
+        }
+    });
+    *own.lock().unwrap() = Some(peer.app().events(options));
+    given.open();
+    let refused = result.recv_timeout(PATIENCE).unwrap();
+    assert!(matches!(refused, Err(Error::Deadlock { .. })), "{refused:?}");
 }
 
 #[test]
