@@ -370,7 +370,9 @@ impl Rejection {
 
     /// Takes note of what repeats the request, if this says so of a text.
     pub(crate) fn note_repeats(&mut self, repeats: impl Fn(&str) -> bool) {
-        let location = self.headers.get("location").map(shown_url);
+        // Whole: what is shown of it may be cut where the secret is not.
+        let shown = |location: &str| location.split(['?', '#']).next().map(str::to_owned);
+        let location = self.headers.get("location").and_then(shown);
         self.repeats = Repeats {
             location: location.is_some_and(|location| repeats(&location)),
             body: repeats(&String::from_utf8_lossy(&self.body)),
@@ -525,8 +527,8 @@ pub enum SendError {
         /// The limit, `max_send_buffer`, in bytes.
         limit: usize,
     },
-    /// There is no open connection, and what waits for the next one is as much as
-    /// `queue_while_disconnected` allows.
+    /// There is no open connection, or its first callback has not returned, and what waits for that
+    /// is as much as `queue_while_disconnected` allows.
     BacklogFull {
         /// The message, where the caller gave it away.
         message: Option<OwnedMessage>,
@@ -544,7 +546,7 @@ pub enum SendError {
     /// [`flush`](crate::Sender::flush), and from a blocking connection's sends. It may still go out:
     /// sending it again may double it.
     Unwritten {
-        /// How long that was: zero for a `flush` in a callback, which does not wait.
+        /// How long that was: zero where it was not to wait, as a `flush` in a callback.
         after: Duration,
     },
     /// It waited for a connection for longer than `queue_while_disconnected` allows.
@@ -599,7 +601,7 @@ impl fmt::Display for SendError {
                 )
             }
             SendError::Unwritten { after: Duration::ZERO } => {
-                f.write_str("queued, but not yet sent, and a callback does not wait for the peer")
+                f.write_str("queued, but not yet sent, and this was not to wait for the peer")
             }
             SendError::Unwritten { after } => {
                 write!(
@@ -688,6 +690,22 @@ mod tests {
             format!("{:?}", SendError::NotConnected { message: None }),
             "NotConnected { message: None }"
         );
+    }
+
+    #[test]
+    fn a_rejections_location_is_looked_through_whole_though_it_is_shown_cut() {
+        let token = "0123456789".repeat(30);
+        for (location, hidden) in [
+            (format!("https://login.example/ws/{token}"), true),
+            (format!("https://login.example/?token={token}"), false),
+        ] {
+            let headers = Headers::from_iter([("Location", location)]);
+            let mut rejection = Rejection::of("ws://host/", 302, headers, Vec::new());
+            rejection.note_repeats(|text| text.contains(&token));
+            let shown = rejection.to_string();
+            assert!(!shown.contains("0123456789"), "{shown}");
+            assert_eq!(shown.contains("login.example"), !hidden, "{shown}");
+        }
     }
 
     #[test]

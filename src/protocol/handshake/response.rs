@@ -11,6 +11,9 @@ use crate::redact::excerpt;
 /// Beyond this, a head is no answer to an upgrade but an attempt to fill our memory.
 const MAX_HEAD: usize = 64 << 10;
 
+/// What is shorter is no secret: the name of a version or of a format.
+const MIN_SECRET: usize = 8;
+
 /// What the server may choose from.
 #[derive(Debug, Default)]
 pub(crate) struct Offer {
@@ -191,6 +194,14 @@ impl ResponseHead {
         let subprotocol = self.only("Sec-WebSocket-Protocol")?;
         match subprotocol {
             Some(name) if !offer.subprotocols.iter().any(|offered| offered == name) => {
+                // Some hand over a token as a subprotocol.
+                if offer
+                    .subprotocols
+                    .iter()
+                    .any(|offered| offered.len() >= MIN_SECRET && name.contains(offered.as_str()))
+                {
+                    return Err("the server chose a subprotocol that was not offered, and repeats one that was".into());
+                }
                 return Err(format!(
                     "the server chose the subprotocol `{}`, which was not offered",
                     excerpt(name)
@@ -247,7 +258,8 @@ mod tests {
     const KEY: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
     fn offer() -> Offer {
-        Offer { subprotocols: vec!["v2".into(), "v1".into()], deflate: Some(Deflate::default()) }
+        let subprotocols = vec!["v2".into(), "v1".into(), "bearer.secret".into()];
+        Offer { subprotocols, deflate: Some(Deflate::default()) }
     }
 
     /// A correct response, but for the headers of the same name as these; one that ends in `-` is
@@ -314,6 +326,7 @@ mod tests {
             (&["Sec-WebSocket-Protocol: v3"], "subprotocol `v3`"),
             (&["Sec-WebSocket-Protocol: V1"], "subprotocol `V1`"),
             (&["Sec-WebSocket-Protocol: v1, v2"], "subprotocol `v1, v2`"),
+            (&["Sec-WebSocket-Protocol: v1, bearer.secret"], "not offered, and repeats one"),
             (
                 &["Sec-WebSocket-Protocol: v1", "Sec-WebSocket-Protocol: v1"],
                 "2 Sec-WebSocket-Protocol headers",
