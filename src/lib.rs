@@ -222,7 +222,7 @@
 //! # Logging
 //!
 //! Through the [`log`] facade. Nothing is logged that is a credential: no `Authorization`, no
-//! cookie, no user info, no query of a URL. Where what a server says repeats one of these, or the
+//! cookie, no user info, no query of a URL. Where a server's refusal repeats one of these, or the
 //! value of another header that the program set, it is left out. A logger may send over the app
 //! whose line it writes: on the thread that runs the app that never waits, as in a callback.
 //!

@@ -60,8 +60,9 @@ impl Sender {
     /// # Errors
     ///
     /// [`SendError::NotConnected`] when there is no open connection, [`SendError::Timeout`] when
-    /// there was no room in time, [`SendError::QueueFull`] when there is none and this is a
-    /// callback. An owned message comes back with the error.
+    /// there was no room in time, [`SendError::QueueFull`] when there is none and this is a callback
+    /// or `send_policy` is not to wait, [`SendError::BacklogFull`] when there is none to wait for a
+    /// connection. An owned message comes back with the error.
     pub fn send<'a>(&self, message: impl Into<Outgoing<'a>>) -> Result<(), SendError> {
         self.shared.send(message.into(), Wait::Default)
     }
@@ -82,7 +83,7 @@ impl Sender {
     /// # Errors
     ///
     /// [`SendError::QueueFull`] when there is no room, [`SendError::NotConnected`] when there is no
-    /// open connection.
+    /// open connection, [`SendError::BacklogFull`] when there is no room to wait for one.
     pub fn try_send<'a>(&self, message: impl Into<Outgoing<'a>>) -> Result<(), SendError> {
         self.shared.send(message.into(), Wait::Never)
     }
@@ -232,8 +233,9 @@ pub enum SendPolicy {
     /// It is [`SendError::QueueFull`] at once. [`Sender::send_timeout`] waits as long as it says.
     Fail,
     /// The oldest messages make room for it: those that wait and have not begun to go out are
-    /// dropped, for whom the latest is what counts. No send waits for the peer, and none is refused
-    /// for lack of room. Control frames are not dropped.
+    /// dropped, for whom the latest is what counts. No send waits for the peer, and no message is
+    /// refused for lack of room, but one that is longer than `queue_while_disconnected` allows while
+    /// it has to wait for a connection. Control frames are not dropped.
     ///
     /// Some more are dropped than have to be, up to a sixteenth of `max_send_buffer`.
     /// [`Stats::messages_dropped`] counts them all. What `queue_while_disconnected` keeps makes room
