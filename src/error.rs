@@ -519,8 +519,8 @@ pub enum SendError {
         /// The message, where the caller gave it away.
         message: Option<OwnedMessage>,
     },
-    /// The queue has no room, and waiting is not allowed: `try_send`, any send within a callback, or
-    /// [`SendPolicy::Fail`](crate::SendPolicy::Fail).
+    /// The queue has no room, and waiting is not allowed: `try_send`, any send within a callback,
+    /// or [`SendPolicy::Fail`](crate::SendPolicy::Fail).
     QueueFull {
         /// The message, where the caller gave it away.
         message: Option<OwnedMessage>,
@@ -543,8 +543,8 @@ pub enum SendError {
         after: Duration,
     },
     /// What was sent is queued, but the operating system did not take all of it in time: from
-    /// [`flush`](crate::Sender::flush), and from a blocking connection's sends. It may still go out:
-    /// sending it again may double it.
+    /// [`flush`](crate::Sender::flush), and from a blocking connection's sends. It may still go
+    /// out: sending it again may double it.
     Unwritten {
         /// How long that was: zero where it was not to wait, as a `flush` in a callback.
         after: Duration,

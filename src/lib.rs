@@ -129,8 +129,8 @@
 //! not wait goes before them where there is room for it, in all by as much as the queue may hold;
 //! then it is `QueueFull` until the first of them had its turn.
 //!
-//! With another [`send_policy`](WebSocketApp::send_policy) `send` does not wait: it fails at once, or
-//! the oldest messages are dropped to make room for it.
+//! With another [`send_policy`](WebSocketApp::send_policy) `send` does not wait: it fails at once,
+//! or the oldest messages are dropped to make room for it.
 //!
 //! Without an open connection it is [`SendError::NotConnected`]. The error hands back a message
 //! that was given away ([`SendError::into_message`]). Within a callback, `?` passes it to

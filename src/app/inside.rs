@@ -1,4 +1,5 @@
-//! Which apps' callbacks a thread is in, so that none waits there for its own end.
+//! [`Inside`]: which apps' callbacks a thread is in, so that none waits there for its own end. Each
+//! thread has its own list: nothing is shared, nothing guards it.
 
 use std::cell::RefCell;
 

@@ -1,4 +1,5 @@
-//! [`Owner`]: what has an app that is to be run, until its run is over.
+//! [`Owner`]: what has an app that is to be run, until its run is over: the thread that makes the
+//! app, then the one that runs it. It has no data of its own.
 
 use std::ops::Deref;
 

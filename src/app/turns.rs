@@ -1,6 +1,6 @@
-//! [`DialTurns`]: how many attempts to connect there are at a time, each on a thread of its own, and
-//! who waits, first come, first served. One lock guards them, held for a few instructions; whoever's
-//! turn comes is woken without it.
+//! [`DialTurns`]: how many attempts to connect there are at a time, each on a thread of its own,
+//! and who waits, first come, first served. One lock guards them, held for a few instructions;
+//! whoever's turn comes is woken without it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};

@@ -202,8 +202,9 @@ impl<H: Handler> WebSocketApp<H> {
     /// # Errors
     ///
     /// [`Error::Invalid`] for a bad URL or option, before any socket is opened and without a
-    /// callback; [`Error::Panicked`] where [`Handler::wants_fragments`] panics. Otherwise what made the app give up, after `on_error` and `on_close`: the
-    /// connection failed or was lost, or a callback panicked. A close by either side is no error.
+    /// callback; [`Error::Panicked`] where [`Handler::wants_fragments`] panics. Otherwise what made
+    /// the app give up, after `on_error` and `on_close`: the connection failed or was lost, or a
+    /// callback panicked. A close by either side is no error.
     pub fn run_forever(self) -> Result<Close, Error> {
         let (start, result) = self.prepare()?;
         reactor::run::<Session>(start)?;
@@ -215,7 +216,8 @@ impl<H: Handler> WebSocketApp<H> {
     /// # Errors
     ///
     /// [`Error::Invalid`] for a bad URL or option, before any socket is opened;
-    /// [`Error::Panicked`] where [`Handler::wants_fragments`] panics. What goes wrong later is the result of [`AppHandle::join`].
+    /// [`Error::Panicked`] where [`Handler::wants_fragments`] panics. What goes wrong later is the
+    /// result of [`AppHandle::join`].
     pub fn spawn(self) -> Result<AppHandle, Error> {
         let sender = self.sender();
         let (start, result) = self.prepare()?;
@@ -240,11 +242,11 @@ impl<H: Handler> WebSocketApp<H> {
     /// The messages go out oldest first, those not wholly written to the lost connection included,
     /// right after `on_open` or `on_reconnect` has returned: what that callback sends goes before
     /// them. What is too much is [`SendError::BacklogFull`](crate::SendError::BacklogFull), unless
-    /// [`send_policy`](Self::send_policy) has the oldest make room. What gets older than `max_age` is
-    /// reported to `on_error` as [`SendError::Expired`](crate::SendError::Expired), and what is left at the end of the run as
-    /// [`SendError::NotConnected`](crate::SendError::NotConnected), each with the message, also
-    /// when a callback panicked; where `on_error` or `on_close` itself ended the run, the log tells
-    /// how many.
+    /// [`send_policy`](Self::send_policy) has the oldest make room. What gets older than `max_age`
+    /// is reported to `on_error` as [`SendError::Expired`](crate::SendError::Expired), and what is
+    /// left at the end of the run as [`SendError::NotConnected`](crate::SendError::NotConnected),
+    /// each with the message, also when a callback panicked; where `on_error` or `on_close` itself
+    /// ended the run, the log tells how many.
     ///
     /// A message is written when the operating system has taken its last byte, over TLS the last
     /// byte of the record that this is in. So what the server has read whole is not sent again; of
@@ -257,8 +259,8 @@ impl<H: Handler> WebSocketApp<H> {
 
     /// Says what becomes of a message for which there is no room (`max_send_buffer`): its sender
     /// waits, it fails, or older ones are dropped for it. Defaults to
-    /// [`SendPolicy::Wait`](crate::SendPolicy::Wait): nothing is lost, and who sends too much is slowed
-    /// down.
+    /// [`SendPolicy::Wait`](crate::SendPolicy::Wait): nothing is lost, and who sends too much is
+    /// slowed down.
     ///
     /// ```no_run
     /// use websocket_app::{SendPolicy, WebSocketApp};

@@ -27,8 +27,8 @@ const WAKER: Token = Token(0);
 const SOCKET: Token = Token(1);
 
 /// How often the socket is read, at most, after `close_timeout` has passed, until that has emptied
-/// it: 32 MiB, as much as Linux keeps for a connection unless it is told otherwise, so that all that
-/// came in time is read. A peer that never stops sending is not read for ever.
+/// it: 32 MiB, as much as Linux keeps for a connection unless it is told otherwise, so that all
+/// that came in time is read. A peer that never stops sending is not read for ever.
 const MAX_LATE_READS: u32 = 128;
 
 /// A blocking connection, in the manner of Python's `create_connection`.

@@ -54,15 +54,15 @@ impl Sender {
     /// `Vec<u8>`, `Bytes` and the like as binary.
     ///
     /// Returns when the message is written or queued. Where the queue is full (`max_send_buffer`),
-    /// an ordinary thread waits for room up to `send_timeout`, unless `send_policy` says otherwise; a
-    /// callback never waits for the peer.
+    /// an ordinary thread waits for room up to `send_timeout`, unless `send_policy` says otherwise;
+    /// a callback never waits for the peer.
     ///
     /// # Errors
     ///
     /// [`SendError::NotConnected`] when there is no open connection, [`SendError::Timeout`] when
-    /// there was no room in time, [`SendError::QueueFull`] when there is none and this is a callback
-    /// or `send_policy` is not to wait, [`SendError::BacklogFull`] when there is none to wait for a
-    /// connection. An owned message comes back with the error.
+    /// there was no room in time, [`SendError::QueueFull`] when there is none and this is a
+    /// callback or `send_policy` is not to wait, [`SendError::BacklogFull`] when there is none to
+    /// wait for a connection. An owned message comes back with the error.
     pub fn send<'a>(&self, message: impl Into<Outgoing<'a>>) -> Result<(), SendError> {
         self.shared.send(message.into(), Wait::Default)
     }
@@ -169,8 +169,8 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`SendError::Unwritten`] when that takes longer, or where it would have to wait in a callback;
-    /// [`SendError::NotConnected`] when the connection ended first.
+    /// [`SendError::Unwritten`] when that takes longer, or where it would have to wait in a
+    /// callback; [`SendError::NotConnected`] when the connection ended first.
     pub fn flush(&self, timeout: Duration) -> Result<(), SendError> {
         self.shared.flush(timeout)
     }
@@ -234,13 +234,13 @@ pub enum SendPolicy {
     Fail,
     /// The oldest messages make room for it: those that wait and have not begun to go out are
     /// dropped, for whom the latest is what counts. No send waits for the peer, and no message is
-    /// refused for lack of room, but one that is longer than `queue_while_disconnected` allows while
-    /// it has to wait for a connection. Control frames are not dropped.
+    /// refused for lack of room, but one that is longer than `queue_while_disconnected` allows
+    /// while it has to wait for a connection. Control frames are not dropped.
     ///
     /// Some more are dropped than have to be, up to a sixteenth of `max_send_buffer`.
-    /// [`Stats::messages_dropped`] counts them all. What `queue_while_disconnected` keeps makes room
-    /// in the same way, and a dropped message is not kept. [`Sender::flush`] does not wait for one
-    /// that was dropped. With compression each message is compressed by itself, as if
+    /// [`Stats::messages_dropped`] counts them all. What `queue_while_disconnected` keeps makes
+    /// room in the same way, and a dropped message is not kept. [`Sender::flush`] does not wait for
+    /// one that was dropped. With compression each message is compressed by itself, as if
     /// `client_no_context_takeover` had been agreed to.
     DropOldest,
 }

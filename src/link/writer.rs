@@ -252,8 +252,8 @@ impl Writer {
         message.compress && message.payload.bytes().len() >= self.compress_from
     }
 
-    /// Lends what compresses, to one thread at a time: messages have to go out in the order in which
-    /// they were compressed.
+    /// Lends what compresses, to one thread at a time: messages have to go out in the order in
+    /// which they were compressed.
     pub(super) fn lend_deflater(&mut self) -> Option<Box<Deflater>> {
         self.deflater.take()
     }
@@ -344,8 +344,8 @@ impl Writer {
         self.accepted -= (before - self.queue.len()) as u64;
     }
 
-    /// Drops messages that have not begun to go out, the oldest first, until so many bytes have gone
-    /// or none is left. Returns how many messages.
+    /// Drops messages that have not begun to go out, the oldest first, until so many bytes have
+    /// gone or none is left. Returns how many messages.
     pub(super) fn drop_oldest(&mut self, bytes: usize) -> usize {
         let before = self.queue.len();
         let messages = self.queue.drop_oldest(bytes);

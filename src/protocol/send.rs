@@ -269,8 +269,8 @@ impl<S: Supplies> Queue<S> {
         self.waiting < before
     }
 
-    /// Drops data messages that have not begun to go out, the oldest first, until so many bytes have
-    /// gone or none is left; control frames stay. Returns how many messages that were.
+    /// Drops data messages that have not begun to go out, the oldest first, until so many bytes
+    /// have gone or none is left; control frames stay. Returns how many messages that were.
     pub(crate) fn drop_oldest(&mut self, bytes: usize) -> usize {
         let (enough, mut messages) = (self.waiting.saturating_sub(bytes), 0);
         let mut at = usize::from(self.mid_frame);
@@ -313,9 +313,9 @@ impl<S: Supplies> Queue<S> {
         within.sum::<usize>() + self.last.messages
     }
 
-    /// Replaces `piece` by what is to be written next, when it is [finished](Piece::finish); `false`
-    /// when there is nothing. A piece handed out must be written whole before the next: a TLS
-    /// session insists on it. When there is nothing, no memory is held.
+    /// Replaces `piece` by what is to be written next, when it is [finished](Piece::finish);
+    /// `false` when there is nothing. A piece handed out must be written whole before the next: a
+    /// TLS session insists on it. When there is nothing, no memory is held.
     pub(crate) fn next_piece(&mut self, piece: &mut Piece) -> bool {
         piece.clear();
         let some = !self.closed && self.fill(piece);

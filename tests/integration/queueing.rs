@@ -150,7 +150,8 @@ fn what_is_kept_goes_out_before_the_close_frame_though_on_open_has_not_returned(
     }
 }
 
-/// Messages of other threads wait for the first callback's; a ping and a pong are of the connection.
+/// Messages of other threads wait for the first callback's; a ping and a pong are of the
+/// connection.
 #[test]
 fn a_ping_does_not_wait_for_the_first_callback() {
     let (opening, pinged) = (Gate::new(), Gate::new());

@@ -1,5 +1,5 @@
-//! What is below a TLS session: records that come in pieces, bytes that are no record, new keys again
-//! and again, and messages whose records were written when the connection ended.
+//! What is below a TLS session: records that come in pieces, bytes that are no record, new keys
+//! again and again, and messages whose records were written when the connection ended.
 
 use std::io::{self, Read, Write};
 use std::mem;
@@ -228,8 +228,8 @@ mod by_rustls {
     }
 }
 
-/// Messages that are kept until they are written, and a socket that is full until the peer has ended
-/// its side, and has room again before ours is ended.
+/// Messages that are kept until they are written, and a socket that is full until the peer has
+/// ended its side, and has room again before ours is ended.
 #[cfg(unix)]
 mod written {
     use std::net::Shutdown;

@@ -186,8 +186,8 @@ impl Inner {
         }
     }
 
-    /// Returns whether a thread with this turn among those who wait may queue such a frame. One that
-    /// may not wait may go before them, within a limit.
+    /// Returns whether a thread with this turn among those who wait may queue such a frame. One
+    /// that may not wait may go before them, within a limit.
     pub(super) fn may_queue(&self, needed: usize, wait: Wait, turn: Option<Turn>) -> bool {
         self.has_room(needed)
             && (self.for_room.is_next(turn)
@@ -195,8 +195,8 @@ impl Inner {
     }
 
     /// Makes room for a frame of this length where the policy is to drop messages for it: a part of
-    /// the queue at a time, since that takes as long as its oldest piece is long. Returns whether the
-    /// frame may be queued: a message in any case, when no other is left that could be dropped.
+    /// the queue at a time, since that takes as long as its oldest piece is long. Returns whether
+    /// the frame may be queued: a message in any case, when no other is left that could be dropped.
     pub(super) fn make_room(&mut self, needed: usize, is_data: bool) -> bool {
         let (SendPolicy::DropOldest, Some(writer)) = (self.policy, &mut self.writer) else {
             return false;

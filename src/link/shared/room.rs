@@ -154,9 +154,9 @@ impl Shared {
         }
     }
 
-    /// Waits for progress, up to the deadline; the error says how long that was. In a callback there
-    /// is no waiting. Where no loop does, the first that waits is who writes when the socket has
-    /// room; the others wait for that one.
+    /// Waits for progress, up to the deadline; the error says how long that was. In a callback
+    /// there is no waiting. Where no loop does, the first that waits is who writes when the socket
+    /// has room; the others wait for that one.
     pub(super) fn wait<'a>(
         self: &'a Arc<Self>,
         mut guard: Lock<'a>,

@@ -1,5 +1,5 @@
 //! [`Turns`]: who waits for something that one thread at a time gets, in the order in which they
-//! came. Inner by the lock of `Shared`.
+//! came. Any thread that sends; guarded by the lock of `Shared`.
 
 use std::collections::VecDeque;
 

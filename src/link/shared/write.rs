@@ -22,8 +22,9 @@ use crate::sync::now;
 const PIECES_IN_A_TURN: usize = 2;
 
 impl Shared {
-    /// Queues a frame for which there is room, and writes it, or has it written. Returns up to where
-    /// to [`drive`](Self::drive), where no loop does. For `prepared_from` see [`Writer::queue`].
+    /// Queues a frame for which there is room, and writes it, or has it written. Returns up to
+    /// where to [`drive`](Self::drive), where no loop does. For `prepared_from` see
+    /// [`Writer::queue`].
     pub(super) fn enqueue<'a>(
         self: &'a Arc<Self>,
         mut guard: Lock<'a>,

@@ -118,8 +118,8 @@ impl Handshake {
         self.tls.as_ref()?.version
     }
 
-    /// Returns the name of the cipher suite, such as `TLS_AES_256_GCM_SHA384`; `None` without TLS and
-    /// where the library does not tell: native-tls does not, rustls does.
+    /// Returns the name of the cipher suite, such as `TLS_AES_256_GCM_SHA384`; `None` without TLS
+    /// and where the library does not tell: native-tls does not, rustls does.
     pub fn tls_cipher(&self) -> Option<&str> {
         self.tls.as_ref()?.cipher.as_deref()
     }

@@ -17,8 +17,8 @@ const MAX_RECORD: usize = 16 << 10;
 /// one write. It is all that a connection ever holds.
 const MAX_BATCH: usize = PIECE + (48 << 10);
 
-/// How much the TLS library may say for itself while the socket does not take all of it. A peer that
-/// asks for new keys is answered with some thirty bytes (RFC 8446 §4.6.3), and one that asks
+/// How much the TLS library may say for itself while the socket does not take all of it. A peer
+/// that asks for new keys is answered with some thirty bytes (RFC 8446 §4.6.3), and one that asks
 /// thousands of times and does not read the answers wants our memory.
 const MAX_SAID: usize = 64 << 10;
 

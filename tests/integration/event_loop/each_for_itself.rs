@@ -157,8 +157,8 @@ fn a_bad_url_or_option_is_refused_by_add_and_the_loop_goes_on() {
     join(event_loop);
 }
 
-/// A handler is asked what it wants by the thread that starts the run: a panic there is the error of
-/// that call.
+/// A handler is asked what it wants by the thread that starts the run: a panic there is the error
+/// of that call.
 #[test]
 fn a_panic_in_wants_fragments_is_the_callers_and_the_loop_goes_on() {
     struct Undecided(Arc<Mutex<Vec<ThreadId>>>);
