@@ -111,19 +111,18 @@ impl Shared {
         turn: &mut Option<Turn>,
     ) -> Result<(), SendError> {
         let len = message.payload.bytes().len();
-        let (mut deadline, mut copy) = (None, None);
+        let needed = frame::header_len(len, Role::Client) + len;
+        let (mut deadline, mut copy, mut for_room) = (None, None, None);
         loop {
-            let mut guard = match self.room_for(
-                (frame::header_len(len, Role::Client) + len, true),
-                wait,
-                &mut deadline,
-            ) {
+            let room = self.room_for((needed, true), wait, &mut deadline, &mut for_room);
+            let mut guard = match room {
                 Ok(guard) => guard,
                 Err(NoRoom::Waits(guard)) => return keep_waiting(guard, message),
                 Err(no_room) => return Err(no_room.into_error(message)),
             };
             match guard.compression(&message, *turn) {
                 Compression::With(deflater, wire) => {
+                    self.take_room(&mut guard, needed, &mut for_room);
                     self.leave_compressing(&mut guard, turn);
                     drop(guard);
                     if let Some(sent) =
@@ -135,6 +134,7 @@ impl Shared {
                     continue;
                 }
                 Compression::Busy => {
+                    self.leave_room(&mut guard, &mut for_room);
                     let timeout = wait.limit(&guard);
                     let deadline = *deadline.get_or_insert_with(|| after(now(), timeout));
                     turn.get_or_insert_with(|| guard.to_compress.join());
@@ -152,8 +152,11 @@ impl Shared {
                 && copy.is_none()
                 && guard.would_copy()
             {
-                // That takes time, in which nobody is to wait for the lock. It is ours: an error
-                // does not hand it back.
+                // That takes time, in which nobody is to wait for the lock, and nobody who waits
+                // for room goes first. It is ours: an error does not hand it back.
+                if !wait.is_never(&guard) {
+                    for_room.get_or_insert_with(|| guard.for_room.join());
+                }
                 drop(guard);
                 copy = Some(Outgoing {
                     payload: Payload::Owned(message.payload.to_owned()),
@@ -161,6 +164,7 @@ impl Shared {
                 });
                 continue;
             }
+            self.take_room(&mut guard, needed, &mut for_room);
             let message = copy.as_ref().unwrap_or(&message);
             let guard = self.count_and_keep(guard, message, len);
             let head = Head::of(message.is_text);
@@ -239,10 +243,11 @@ impl Shared {
             return Err(SendError::InvalidControl { problem: problem.into() });
         }
         let needed = frame::header_len(payload.len(), Role::Client) + payload.len();
-        let mut deadline = None;
+        let (mut deadline, mut for_room) = (None, None);
         let mut guard = self
-            .room_for((needed, false), Wait::Default, &mut deadline)
+            .room_for((needed, false), Wait::Default, &mut deadline, &mut for_room)
             .map_err(|no_room| no_room.into_error(Outgoing::from(payload)))?;
+        self.take_room(&mut guard, needed, &mut for_room);
         if head == Head::PING {
             guard.stats.pings_sent += 1;
         }

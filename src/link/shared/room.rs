@@ -77,34 +77,44 @@ impl Shared {
     /// Waits until a frame of this length may be queued, up to the deadline, which it sets where
     /// there is none yet. One that is data may have to wait for another connection instead, or for
     /// this one's first callback. Threads that wait get room in the order in which they came,
-    /// however much each needs.
+    /// however much each needs: one that has waited keeps its turn until it [takes the
+    /// room](Self::take_room), or lets [others go first](Self::leave_room).
     pub(super) fn room_for(
         self: &Arc<Self>,
         (needed, is_data): (usize, bool),
         wait: Wait,
         deadline: &mut Option<Instant>,
+        turn: &mut Option<Turn>,
     ) -> Result<Lock<'_>, NoRoom<'_>> {
-        let mut turn = None;
-        let room = self.room_in_turn((needed, is_data), wait, deadline, &mut turn);
-        let Some(turn) = turn else { return room };
-        // There may be room for the next one too.
-        let leave = |guard: &mut Lock<'_>| {
-            guard.for_room.leave(turn);
-            self.notify(guard);
-        };
-        match room {
-            Ok(mut guard) => {
-                leave(&mut guard);
-                Ok(guard)
-            }
+        match self.room_in_turn((needed, is_data), wait, deadline, turn) {
+            Ok(guard) => Ok(guard),
             Err(NoRoom::Waits(mut guard)) => {
-                leave(&mut guard);
+                self.leave_room(&mut guard, turn);
                 Err(NoRoom::Waits(guard))
             }
             Err(no_room) => {
-                leave(&mut self.lock());
+                if turn.is_some() {
+                    self.leave_room(&mut self.lock(), turn);
+                }
                 Err(no_room)
             }
+        }
+    }
+
+    /// A frame of this length is queued now, for which there is room.
+    pub(super) fn take_room(&self, guard: &mut Lock<'_>, needed: usize, turn: &mut Option<Turn>) {
+        match turn {
+            Some(_) => self.leave_room(guard, turn),
+            // It did not have to wait, or goes before those who do.
+            None => guard.for_room.went_by(needed),
+        }
+    }
+
+    /// A thread waits for room no longer: there may be some for the next one too.
+    pub(super) fn leave_room(&self, guard: &mut Lock<'_>, turn: &mut Option<Turn>) {
+        if let Some(turn) = turn.take() {
+            guard.for_room.leave(turn);
+            self.notify(guard);
         }
     }
 
@@ -124,9 +134,6 @@ impl Shared {
                 return Err(NoRoom::NotConnected);
             }
             if guard.may_queue(needed, wait, *turn) {
-                if !guard.for_room.is_next(*turn) {
-                    guard.for_room.went_by(needed);
-                }
                 return Ok(guard);
             }
             if guard.has_idle_bytes() {

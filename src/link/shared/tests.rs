@@ -3,6 +3,7 @@
 
 use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::mpsc;
 
 use mio::Token;
 
@@ -214,6 +215,45 @@ fn room_is_given_in_the_order_in_which_threads_came() {
     }
     assert_eq!(order, [7, 5, 6, 1, 2, 3, 4]);
     waiting.into_iter().for_each(|thread| thread.join().unwrap().unwrap());
+}
+
+/// Sends, on a thread of its own, what there is no room for, where no loop does anything. Returns
+/// where the result comes when that thread waits for the socket.
+fn wait_for_the_socket(
+    shared: &Arc<Shared>,
+    message: Vec<u8>,
+) -> mpsc::Receiver<Result<(), SendError>> {
+    let (theirs, (tell, told)) = (Arc::clone(shared), mpsc::channel());
+    std::thread::spawn(move || tell.send(theirs.send((&message[..]).into(), Wait::Default)));
+    while !shared.lock().writer.as_ref().unwrap().is_room_awaited() {
+        assert!(told.try_recv().is_err(), "it did not wait");
+        std::thread::yield_now();
+    }
+    told
+}
+
+/// Sends what the socket takes, and not much more.
+fn fill_the_socket(shared: &Arc<Shared>) {
+    while !matches!(shared.lock().writer.as_ref().unwrap().writing, Writing::Full) {
+        shared.send(Outgoing::from(&[7; 1000][..]), Wait::Never).unwrap();
+    }
+}
+
+/// Also where its message has to be copied, and so is looked at twice.
+#[test]
+fn who_cannot_wait_goes_before_who_does_by_as_much_as_it_sends() {
+    const LIMIT: usize = 100_000;
+    let connection = Connection::driven_by_caller(usize::MAX);
+    let shared = &connection.shared;
+    fill_the_socket(shared);
+    shared.limit(shared.buffered() + LIMIT, Duration::from_secs(20));
+    let waiting = wait_for_the_socket(shared, vec![7; LIMIT]);
+    let in_callback = CallbackScope::enter();
+    shared.send(Outgoing::from(&[7; LIMIT * 6 / 10][..]), Wait::Default).unwrap();
+    drop(in_callback);
+    shared.abort();
+    let sent = waiting.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert_eq!(sent, Err(SendError::NotConnected { message: None }));
 }
 
 #[test]
