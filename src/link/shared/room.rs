@@ -196,8 +196,9 @@ impl Shared {
         moment: &mut Option<Instant>,
     ) -> Result<Lock<'a>, Lock<'a>> {
         let moment = *moment.get_or_insert_with(|| after(now(), WAIT_FOR_WRITER));
-        if guard.writer.as_ref().is_some_and(Writer::is_active) && moment > now() {
-            Ok(self.wait_for_progress(guard, WAIT_FOR_WRITER))
+        let left = moment.saturating_duration_since(now());
+        if guard.writer.as_ref().is_some_and(Writer::is_active) && !left.is_zero() {
+            Ok(self.wait_for_progress(guard, left))
         } else {
             Err(guard)
         }
