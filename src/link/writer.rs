@@ -66,8 +66,11 @@ pub(super) struct Writer {
     /// Counts the bytes of frames that were queued, and not thrown away since: a position in the
     /// stream.
     accepted: u64,
-    /// How many of these bytes were dropped behind what is being written: they are passed with it.
+    /// How many of these bytes were dropped behind what is being written: they are passed with it,
+    /// unless control frames that were kept come next.
     dropped: u64,
+    /// How many were dropped before that, with control frames that are being written now.
+    dropped_before: u64,
     pub(super) writing: Writing,
     /// The connection ends: nothing more is written.
     ended: bool,
@@ -208,6 +211,7 @@ impl Writer {
             in_flight: 0,
             accepted: 0,
             dropped: 0,
+            dropped_before: 0,
             writing: Writing::Idle,
             ended: false,
             coalescer: Coalescer::default(),
@@ -229,7 +233,8 @@ impl Writer {
     /// Returns the position up to which everything is in the hands of the operating system, or was
     /// dropped.
     pub(super) fn written(&self) -> u64 {
-        self.accepted.saturating_sub(self.buffered() as u64 + self.dropped)
+        let dropped = self.dropped + self.dropped_before;
+        self.accepted.saturating_sub(self.buffered() as u64 + dropped)
     }
 
     pub(super) fn is_active(&self) -> bool {
@@ -443,14 +448,22 @@ impl Writer {
             return None;
         }
         *messages += chunk.piece.messages;
+        let had_messages = chunk.piece.messages > 0;
         let piece = chunk.begin();
         if !tail.is_done() {
             return None;
         }
         let some = self.queue.next_piece(piece);
         self.in_flight = piece.len();
-        if !piece.mid_frame {
-            self.dropped = 0;
+        if piece.begins_with_control() {
+            // It may have stood between messages that were dropped, or before them. All such are
+            // before the next message that goes out.
+            if had_messages {
+                self.dropped_before = 0;
+            }
+            self.dropped_before += mem::take(&mut self.dropped);
+        } else if !piece.mid_frame {
+            (self.dropped, self.dropped_before) = (0, 0);
         }
         (!some).then_some(WriteEnd::Done)
     }

@@ -78,6 +78,12 @@ impl Piece {
         }
     }
 
+    /// Returns whether its first frame is a control frame, whose opcodes begin with a set bit (RFC
+    /// 6455 §5.2).
+    pub(crate) fn begins_with_control(&self) -> bool {
+        !self.mid_frame && self.bytes.first().is_some_and(|first| first & 0x08 != 0)
+    }
+
     /// Appends a whole frame.
     pub(crate) fn push(&mut self, supplies: impl Supplies, head: Head, payload: &[u8]) {
         supplies.reserve(

@@ -9,7 +9,7 @@ use mio::Token;
 
 use super::inner::Flushed;
 use super::*;
-use crate::link::writer::{Wire, Writer, Writing};
+use crate::link::writer::{Chunk, Tail, Wire, Writer, Writing};
 use crate::link::{LoopWaker, Place};
 use crate::sync::{Poll, Waker};
 use crate::transport::{Socket, Stream};
@@ -254,6 +254,39 @@ fn who_cannot_wait_goes_before_who_does_by_as_much_as_it_sends() {
     shared.abort();
     let sent = waiting.recv_timeout(Duration::from_secs(20)).unwrap();
     assert_eq!(sent, Err(SendError::NotConnected { message: None }));
+}
+
+/// It stood between messages that were dropped.
+#[test]
+fn flush_waits_for_a_ping_behind_what_was_dropped() {
+    let connection = Connection::new(usize::MAX);
+    let mut guard = connection.shared.lock();
+    let queue = |guard: &mut Lock<'_>, head, len| {
+        let payload = vec![7; len];
+        guard.writer.as_mut().unwrap().queue(head, &Payload::Borrowed(&payload), None, 0);
+        guard.flush_target()
+    };
+    let goes_on = |guard: &mut Lock<'_>, chunk: &mut Chunk, written| {
+        let (writer, mut tail) = (guard.writer.as_mut().unwrap(), Tail::NONE);
+        writer.advance(chunk, &mut tail, Ok(written), &mut 0).is_none()
+    };
+    queue(&mut guard, Head::BINARY, 10);
+    let (_wire, mut chunk) = guard.writer.as_mut().unwrap().begin().unwrap();
+    let before = queue(&mut guard, Head::BINARY, 1000);
+    let ping = queue(&mut guard, Head::PING, 1);
+    let behind = queue(&mut guard, Head::BINARY, 1000);
+    assert_eq!(guard.writer.as_mut().unwrap().drop_oldest(2000), 2);
+    let last = queue(&mut guard, Head::BINARY, 20);
+    let are_flushed = |guard: &Lock<'_>| {
+        [&before, &ping, &behind, &last].map(|it| matches!(guard.flushed(it), Flushed::Yes))
+    };
+    let first = chunk.left().len();
+    assert!(goes_on(&mut guard, &mut chunk, first));
+    assert_eq!(are_flushed(&guard), [false; 4]);
+    // The ping is the first of the piece that is next, and the last message is in it too.
+    let rest = chunk.left().len();
+    assert!(!goes_on(&mut guard, &mut chunk, rest));
+    assert_eq!(are_flushed(&guard), [true; 4]);
 }
 
 #[test]
