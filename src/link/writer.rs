@@ -25,7 +25,7 @@ use crate::protocol::frame::{self, Head, Mask};
 use crate::protocol::send::{MAX_COPIED, Piece, Supplies};
 use crate::sync::atomic::AtomicBool;
 use crate::transport::buffers::{self, PIECE};
-use crate::transport::{Stream, WAITS_FOR_PEER};
+use crate::transport::{SocketPoll, SocketWaker, Stream, WAITS_FOR_PEER};
 
 /// What the two halves of a connection, and a thread that writes without the lock, have in common.
 pub(crate) struct Wire {
@@ -79,8 +79,8 @@ pub(super) struct Writer {
     /// on writing.
     pub(super) is_driven_by_caller: bool,
     /// There a thread waits until the socket has room: it goes on writing then, and nobody else.
-    /// So it always learns of what is written.
-    room_is_awaited: bool,
+    /// So it always learns of what is written. Wakes it.
+    awaits_room: Option<Arc<SocketWaker>>,
 }
 
 /// Who writes, if anybody does.
@@ -216,7 +216,7 @@ impl Writer {
             ended: false,
             coalescer: Coalescer::default(),
             is_driven_by_caller,
-            room_is_awaited: false,
+            awaits_room: None,
         }
     }
 
@@ -332,9 +332,10 @@ impl Writer {
         self.queue.set_ping(payload);
     }
 
-    /// Ends the queue with a Close frame.
+    /// Ends the queue with a Close frame. Who waits for room gets none any more.
     pub(super) fn set_close(&mut self, payload: Bytes) {
         self.queue.set_close(payload);
+        self.wake_who_awaits_room();
     }
 
     /// Returns whether the Close frame has been handed to the operating system.
@@ -363,23 +364,29 @@ impl Writer {
         self.queue.messages()
     }
 
-    /// Returns the connection if the caller is to wait until its socket has room: no loop does, nor
-    /// another thread. Then [`room_was_awaited`](Self::room_was_awaited).
-    pub(super) fn await_room(&mut self) -> Option<Arc<Wire>> {
-        let nobody_waits = self.is_driven_by_caller && !self.room_is_awaited;
+    /// Returns the connection, and what to wait with, if the caller is to wait until its socket has
+    /// room: no loop does, nor another thread. Then [`room_was_awaited`](Self::room_was_awaited).
+    pub(super) fn await_room(&mut self) -> Option<io::Result<(Arc<Wire>, SocketPoll)>> {
+        let nobody_waits = self.is_driven_by_caller && self.awaits_room.is_none();
         (nobody_waits && matches!(self.writing, Writing::Full)).then(|| {
-            self.room_is_awaited = true;
-            Arc::clone(&self.wire)
+            let poll = SocketPoll::new()?;
+            self.awaits_room = Some(poll.waker());
+            Ok((Arc::clone(&self.wire), poll))
         })
     }
 
     pub(super) fn room_was_awaited(&mut self) {
-        self.room_is_awaited = false;
+        self.awaits_room = None;
+    }
+
+    /// Has a thread that waits for the socket look at what has happened, by other threads.
+    pub(super) fn wake_who_awaits_room(&self) {
+        self.awaits_room.iter().for_each(|waker| waker.wake());
     }
 
     #[cfg(test)]
     pub(super) fn is_room_awaited(&self) -> bool {
-        self.room_is_awaited
+        self.awaits_room.is_some()
     }
 
     /// Begins to write: takes the chunk away. `None` where nobody may write now; a thread that is
@@ -390,7 +397,7 @@ impl Writer {
         }
         let was_full = match &mut self.writing {
             Writing::Idle | Writing::WaitsForPeer => false,
-            Writing::Full if self.room_is_awaited => return None,
+            Writing::Full if self.awaits_room.is_some() => return None,
             Writing::Full => true,
             Writing::Active { again, .. } => {
                 *again = true;
@@ -506,6 +513,7 @@ impl Writer {
     /// [`finish`](Self::finish).
     pub(super) fn stop(&mut self) {
         self.ended = true;
+        self.wake_who_awaits_room();
     }
 
     /// Says for good how much was written. Returns how many messages were that nobody was told of

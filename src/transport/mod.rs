@@ -17,4 +17,5 @@ mod stream;
 pub(crate) mod tls;
 
 pub use socket::{Socket, SocketOptions, Transport};
+pub(crate) use socket::{SocketPoll, SocketWaker};
 pub(crate) use stream::{Stream, WAITS_FOR_PEER};

@@ -10,7 +10,7 @@ use std::time::Duration;
 use mio::{Interest, Registry, Token};
 
 use super::tls::Layer;
-use crate::transport::Socket;
+use crate::transport::{Socket, SocketPoll};
 
 /// A connected socket, within TLS where the URL is `wss://`. Within a TLS session with a proxy
 /// there is another stream of this type: layers stack, and the common case of none or one pays
@@ -146,10 +146,10 @@ impl Stream {
         self.socket().shutdown(Shutdown::Both);
     }
 
-    /// Waits until there is room to write, or something is wrong, or the time is over. For the
-    /// blocking client, in which no event loop tells.
-    pub(crate) fn wait_writable(&self, timeout: Duration) -> io::Result<()> {
-        self.socket().handle()?.wait_writable(timeout)
+    /// Waits until there is room to write, or something is wrong, or the poll is woken, or the time
+    /// is over. For the blocking client, in which no event loop tells.
+    pub(crate) fn wait_writable(&self, poll: &mut SocketPoll, timeout: Duration) -> io::Result<()> {
+        poll.wait_writable(self.socket().handle()?, timeout)
     }
 
     /// Returns the local and the peer's address, where it is TCP and the operating system still

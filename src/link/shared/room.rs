@@ -174,11 +174,16 @@ impl Shared {
         if left.is_zero() || CallbackScope::is_entered() {
             return Err(NoRoom::Timeout(timeout));
         }
-        let Some(wire) = guard.writer.as_mut().and_then(Writer::await_room) else {
-            return Ok(self.wait_for_progress(guard, left));
+        let (wire, mut poll) = match guard.writer.as_mut().and_then(Writer::await_room) {
+            None => return Ok(self.wait_for_progress(guard, left)),
+            Some(Err(_)) => return Err(NoRoom::NotConnected),
+            Some(Ok(awaited)) => awaited,
         };
         drop(guard);
-        let waited = wire.stream.wait_writable(left);
+        let waited = wire.stream.wait_writable(&mut poll, left);
+        // The connection may have ended meanwhile, and the socket be of the program's own make: it
+        // is not dropped under the lock.
+        drop((wire, poll));
         guard = self.lock();
         guard.writer.iter_mut().for_each(Writer::room_was_awaited);
         // Also when the time is over: of what has happened meanwhile, nobody else took note. That

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::mpsc;
 
+use bytes::Bytes;
 use mio::Token;
 
 use super::inner::Flushed;
@@ -254,6 +255,25 @@ fn who_cannot_wait_goes_before_who_does_by_as_much_as_it_sends() {
     shared.abort();
     let sent = waiting.recv_timeout(Duration::from_secs(20)).unwrap();
     assert_eq!(sent, Err(SendError::NotConnected { message: None }));
+}
+
+#[test]
+fn who_waits_for_the_socket_hears_of_the_end_of_the_connection() {
+    let ends: [fn(&Arc<Shared>); 3] = [
+        |shared| shared.close(1000, "").unwrap(),
+        |shared| _ = shared.finish(Bytes::new()),
+        |shared| shared.disconnected(State::Closed),
+    ];
+    for end in ends {
+        let connection = Connection::driven_by_caller(usize::MAX);
+        let shared = &connection.shared;
+        fill_the_socket(shared);
+        shared.limit(shared.buffered(), Duration::from_secs(3600));
+        let waiting = wait_for_the_socket(shared, vec![7; 1000]);
+        end(shared);
+        let sent = waiting.recv_timeout(Duration::from_secs(20)).expect("it waits no longer");
+        assert_eq!(sent, Err(SendError::NotConnected { message: None }));
+    }
 }
 
 /// It stood between messages that were dropped.

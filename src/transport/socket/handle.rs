@@ -2,24 +2,58 @@
 //! systems differ.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mio::event::Source;
-use mio::{Events, Interest, Poll, Registry, Token};
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use socket2::SockRef;
 
 pub(crate) use system::Handle;
 pub(super) use system::{AsHandle, Borrowed, Owned, duplicate, set_nonblocking};
 
-impl Handle {
-    /// Waits until there is room to write, or something is wrong, or the time is over.
-    pub(crate) fn wait_writable(mut self, timeout: Duration) -> io::Result<()> {
-        let mut poll = Poll::new()?;
-        poll.registry().register(&mut self, Token(0), Interest::WRITABLE)?;
-        match poll.poll(&mut Events::with_capacity(1), Some(timeout)) {
+const WAKER: Token = Token(0);
+const SOCKET: Token = Token(1);
+
+/// Waits for one socket. Belongs to the thread that waits.
+pub(crate) struct SocketPoll {
+    poll: Poll,
+    waker: Arc<SocketWaker>,
+}
+
+/// Ends such a wait, from any thread.
+pub(crate) struct SocketWaker(Waker);
+
+impl SocketPoll {
+    pub(crate) fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(SocketWaker(Waker::new(poll.registry(), WAKER)?));
+        Ok(SocketPoll { poll, waker })
+    }
+
+    pub(crate) fn waker(&self) -> Arc<SocketWaker> {
+        Arc::clone(&self.waker)
+    }
+
+    /// Waits until there is room to write, or something is wrong, or it is woken, or the time is
+    /// over.
+    pub(crate) fn wait_writable(
+        &mut self,
+        mut handle: Handle,
+        timeout: Duration,
+    ) -> io::Result<()> {
+        self.poll.registry().register(&mut handle, SOCKET, Interest::WRITABLE)?;
+        match self.poll.poll(&mut Events::with_capacity(2), Some(timeout)) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
             _ => Ok(()),
         }
+    }
+}
+
+impl SocketWaker {
+    pub(crate) fn wake(&self) {
+        // Where that fails, the wait ends with its time.
+        let _ = self.0.wake();
     }
 }
 

@@ -22,6 +22,7 @@ use socket2::SockRef;
 use custom::Custom;
 pub use custom::Transport;
 use handle::{AsHandle, Handle};
+pub(crate) use handle::{SocketPoll, SocketWaker};
 pub use options::SocketOptions;
 use read_write::ReadWrite;
 
