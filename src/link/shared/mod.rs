@@ -26,7 +26,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::sender::{SendPolicy, State, Stats};
-use super::writer::{Tail, Wire};
+use super::writer::{Tail, Wire, Writer};
 use crate::deadline::after;
 use crate::dial::Cancel;
 use crate::error::SendError;
@@ -169,7 +169,7 @@ impl Shared {
             let guard = self.count_and_keep(guard, message, len);
             let head = Head::of(message.is_text);
             let (guard, target) = self.enqueue(guard, head, &message.payload, None);
-            let driven = self.drive(guard, target, wait, &mut deadline);
+            let driven = self.drive(guard, target.as_ref(), wait, &mut deadline);
             return driven.map_err(NoRoom::into_unwritten);
         }
     }
@@ -201,7 +201,7 @@ impl Shared {
             let (head, payload) =
                 (Head::of(message.is_text).compressed(), Payload::Borrowed(&compressed[..]));
             let (guard, target) = self.enqueue(guard, head, &payload, Some(prepared_from));
-            self.drive(guard, target, wait, deadline).map_err(NoRoom::into_unwritten)
+            self.drive(guard, target.as_ref(), wait, deadline).map_err(NoRoom::into_unwritten)
         });
         // Not under the lock.
         buffers::release(&mut compressed);
@@ -252,7 +252,8 @@ impl Shared {
             guard.stats.pings_sent += 1;
         }
         let (guard, target) = self.enqueue(guard, head, &Payload::Borrowed(payload), None);
-        self.drive(guard, target, Wait::Default, &mut deadline).map_err(NoRoom::into_unwritten)
+        let driven = self.drive(guard, target.as_ref(), Wait::Default, &mut deadline);
+        driven.map_err(NoRoom::into_unwritten)
     }
 
     /// Begins to close: what is queued goes out first, then the Close frame. Only the first call
@@ -295,13 +296,15 @@ impl Shared {
         if guard.state == State::Open {
             guard.state = State::Closing;
         }
-        if let Some(writer) = guard.writer.as_ref().filter(|writer| writer.is_driven_by_caller) {
-            // There may be no thread that is woken by this, and one that waits for the socket.
-            writer.wire.stream.abort();
-        }
+        // There may be no thread that is woken by this, and one that waits for the socket.
+        let driven = guard.writer.as_ref().filter(|writer| writer.is_driven_by_caller);
+        let wire = driven.map(|writer| Arc::clone(&writer.wire));
+        guard.writer.iter().for_each(Writer::wake_who_awaits_room);
         self.progress.notify_all();
         wake(&guard);
         drop(guard);
+        // Not under the lock: it may be of the program's own make.
+        wire.iter().for_each(|wire| wire.stream.abort());
         cancel.iter().for_each(Cancel::cancel);
     }
 

@@ -1,9 +1,9 @@
 //! How what is sent gets to a socket, in streams and in large messages, where no loop does anything
 //! but what the tests do.
 
-use std::io::Read;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::sync::mpsc;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::{OnceLock, mpsc};
 
 use bytes::Bytes;
 use mio::Token;
@@ -13,7 +13,7 @@ use super::*;
 use crate::link::writer::{Chunk, Tail, Wire, Writer, Writing};
 use crate::link::{LoopWaker, Place};
 use crate::sync::{Poll, Waker};
-use crate::transport::{Socket, Stream};
+use crate::transport::{Socket, Stream, Transport};
 
 const US: Token = Token(7);
 
@@ -46,6 +46,15 @@ impl Connection {
     }
 
     fn with(max_buffer: usize, compressor: Option<(Deflater, usize)>, by_caller: bool) -> Self {
+        Connection::over(Socket::from, max_buffer, compressor, by_caller)
+    }
+
+    fn over(
+        socket: impl FnOnce(TcpStream) -> Socket,
+        max_buffer: usize,
+        compressor: Option<(Deflater, usize)>,
+        by_caller: bool,
+    ) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         ours.set_nonblocking(true).unwrap();
@@ -56,7 +65,7 @@ impl Connection {
         let shared = Arc::new(Shared::new());
         shared.limit(max_buffer, Duration::from_secs(20));
         shared.attach(&Place { waker: Arc::clone(&waker), token: US });
-        let wire = Arc::new(Wire::new(Stream::plain(Socket::from(ours))));
+        let wire = Arc::new(Wire::new(Stream::plain(socket(ours))));
         let mut guard = shared.lock();
         guard.writer = Some(Writer::new(Arc::clone(&wire), compressor, by_caller));
         guard.state = State::Open;
@@ -271,6 +280,72 @@ fn who_waits_for_the_socket_hears_of_the_end_of_the_connection() {
         shared.limit(shared.buffered(), Duration::from_secs(3600));
         let waiting = wait_for_the_socket(shared, vec![7; 1000]);
         end(shared);
+        let sent = waiting.recv_timeout(Duration::from_secs(20)).expect("it waits no longer");
+        assert_eq!(sent, Err(SendError::NotConnected { message: None }));
+    }
+}
+
+/// A stream of the program's own, which asks its app for something as it is dropped.
+struct Asks(TcpStream, Arc<OnceLock<Arc<Shared>>>);
+
+impl Drop for Asks {
+    fn drop(&mut self) {
+        self.1.get().expect("the connection is open").state();
+    }
+}
+
+impl Transport for Asks {
+    fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        (&self.0).read(buf)
+    }
+
+    fn write(&self, buf: &[u8]) -> io::Result<usize> {
+        (&self.0).write(buf)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.1.get().expect("the connection is open").state();
+        self.0.shutdown(how)
+    }
+}
+
+#[cfg(unix)]
+impl std::os::fd::AsFd for Asks {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+#[cfg(windows)]
+impl std::os::windows::io::AsSocket for Asks {
+    fn as_socket(&self) -> std::os::windows::io::BorrowedSocket<'_> {
+        self.0.as_socket()
+    }
+}
+
+/// Whoever is the last to have it: here a thread that waits for the socket as the connection ends.
+#[test]
+fn a_stream_of_the_programs_own_is_neither_shut_down_nor_dropped_under_the_lock() {
+    for aborts in [false, true, false, false, false] {
+        let to_ask = Arc::<OnceLock<Arc<Shared>>>::default();
+        let asked = Arc::clone(&to_ask);
+        let socket = |tcp| Socket::from(Asks(tcp, asked));
+        let connection = Connection::over(socket, usize::MAX, None, true);
+        let Connection { shared, wire, peer: _peer, .. } = connection;
+        assert!(to_ask.set(Arc::clone(&shared)).is_ok());
+        drop(wire);
+        fill_the_socket(&shared);
+        shared.limit(shared.buffered(), Duration::from_secs(3600));
+        let waiting = wait_for_the_socket(&shared, vec![7; 1000]);
+        let (theirs, (tell, told)) = (Arc::clone(&shared), mpsc::channel());
+        std::thread::spawn(move || {
+            if aborts {
+                theirs.abort();
+            }
+            theirs.disconnected(State::Closed);
+            tell.send(())
+        });
+        told.recv_timeout(Duration::from_secs(20)).expect("the connection ends");
         let sent = waiting.recv_timeout(Duration::from_secs(20)).expect("it waits no longer");
         assert_eq!(sent, Err(SendError::NotConnected { message: None }));
     }

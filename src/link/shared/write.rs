@@ -61,18 +61,18 @@ impl Shared {
     pub(super) fn drive<'a>(
         self: &'a Arc<Self>,
         guard: Lock<'a>,
-        target: Option<FlushTarget>,
+        target: Option<&FlushTarget>,
         wait: Wait,
         deadline: &mut Option<Instant>,
     ) -> Result<(), NoRoom<'a>> {
         let Some(target) = target else { return Ok(()) };
         let may_wait = !matches!(wait, Wait::Never) && !CallbackScope::is_entered();
-        if !may_wait || matches!(guard.flushed(&target), Flushed::Yes) {
+        if !may_wait || matches!(guard.flushed(target), Flushed::Yes) {
             return Ok(());
         }
         let timeout = wait.limit(&guard);
         let deadline = *deadline.get_or_insert_with(|| after(now(), timeout));
-        self.wait_until_flushed(guard, &target, deadline, timeout)
+        self.wait_until_flushed(guard, target, deadline, timeout)
     }
 
     /// Waits until everything up to there has been handed to the operating system. In a callback it
