@@ -16,7 +16,7 @@ use crate::deadline::after;
 use crate::dial::{Cancel, Failure, Target, connect};
 use crate::error::{Error, SendError};
 use crate::link::{
-    Link, LoopWaker, Opened, Place, Reader, Requested, Sender, Shared, Shrink, State, Step,
+    Link, LoopWaker, Opened, Place, Reader, Remains, Requested, Sender, Shared, Shrink, State, Step,
 };
 use crate::message::{Outgoing, OwnedMessage};
 use crate::protocol::handshake::Handshake;
@@ -334,8 +334,15 @@ impl WebSocket {
         Ok(true)
     }
 
+    /// Closes the socket, so that what was written still goes out. Returns how it ended.
+    fn close_socket(&mut self) -> Close {
+        let (close, mut remains) = self.link.close();
+        while remains.as_mut().is_some_and(Remains::discard) {}
+        close
+    }
+
     fn over(&mut self, error: Option<Error>) {
-        let close = self.link.close();
+        let close = self.close_socket();
         self.sender.shared().disconnected(State::Closed);
         self.readable = false;
         self.ended = Some(Ended { close, error, told: false });
@@ -379,7 +386,7 @@ impl Drop for WebSocket {
     fn drop(&mut self) {
         if self.ended.is_none() {
             self.sender.close();
-            let _ = self.link.close();
+            self.close_socket();
             self.sender.shared().disconnected(State::Closed);
         }
     }

@@ -220,22 +220,22 @@ impl Link {
     }
 
     /// Leaves the connection for another one: tells the peer, and does not wait for its answer.
-    pub(crate) fn leave(&mut self) -> Close {
+    pub(crate) fn leave(&mut self) -> (Close, Option<Remains>) {
         self.shared.finish(close_answer(close_code::NORMAL).into());
         self.ending.on_local_close(Instant::now());
         self.close()
     }
 
-    /// Closes the socket of a connection that is over, so that what was written still goes out.
-    /// Returns how it ended.
-    pub(crate) fn close(&mut self) -> Close {
+    /// Shuts the socket of a connection that is over down, so that what was written still goes out.
+    /// Returns how it ended, and what is left of it where more has come than is read away at once.
+    pub(crate) fn close(&mut self) -> (Close, Option<Remains>) {
         let told = self.shared.close_is_written();
         self.wire.stream.shutdown();
-        if !self.shared.is_aborted() {
-            // Else nothing has to go out any more, and a peer that goes on sending gets its reset.
-            self.wire.stream.discard();
-        }
-        self.ending.close(told)
+        let mut remains = Remains { wire: Arc::clone(&self.wire), left: MAX_DISCARDED };
+        // Of an abort nothing has to go out any more, and a peer that goes on sending gets its
+        // reset.
+        let is_more = !self.shared.is_aborted() && remains.discard();
+        (self.ending.close(told), is_more.then_some(remains))
     }
 
     /// Counts the batch and answers what must be answered at once.
@@ -329,6 +329,25 @@ impl Link {
             self.ending.on_local_close(Instant::now());
         }
         Step::Over(if aborted { None } else { self.ending.on_end(error) })
+    }
+}
+
+/// How many bytes are read away when a connection is closed, at most: as many as Linux keeps for
+/// one, unless it is told otherwise. A peer that sends on and on is not read for ever.
+const MAX_DISCARDED: usize = 32 << 20;
+
+/// What is left of a connection that is over while its peer has sent more than anybody wants. Its
+/// socket is closed when it is dropped.
+pub(crate) struct Remains {
+    wire: Arc<Wire>,
+    left: usize,
+}
+
+impl Remains {
+    /// Reads some of it away. Returns whether there may be more.
+    pub(crate) fn discard(&mut self) -> bool {
+        self.left = self.wire.stream.discard(self.left);
+        self.left > 0
     }
 }
 

@@ -26,7 +26,7 @@ mod supplies;
 mod waker;
 mod writer;
 
-pub(crate) use link::{Link, Requested, Step};
+pub(crate) use link::{Link, Remains, Requested, Step};
 pub(crate) use receiver::Reader;
 pub use sender::{SendPolicy, Sender, State, Stats};
 pub(crate) use shared::{CallbackScope, Kept, Opened, Shared};

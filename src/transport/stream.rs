@@ -30,9 +30,8 @@ enum StreamKind {
 /// event tells the writer.
 pub(crate) const WAITS_FOR_PEER: io::ErrorKind = io::ErrorKind::ResourceBusy;
 
-/// How many bytes are read away when a connection is closed, at most: as many as Linux keeps for
-/// one, unless it is told otherwise. A peer that sends on and on holds nobody up.
-const MAX_DISCARDED: usize = 32 << 20;
+/// How many reads there are before others have their turn, of 64 KiB at most.
+const DISCARDS_IN_A_TURN: usize = 4;
 
 impl Stream {
     pub(crate) fn plain(socket: Socket) -> Self {
@@ -127,17 +126,19 @@ impl Stream {
         }
     }
 
-    /// Reads away what has come and nobody wants, as far as that goes without waiting. An operating
-    /// system resets a connection that is closed with something unread in it, and throws away what
-    /// it has not sent yet.
-    pub(crate) fn discard(&self) {
-        let (mut left, mut buffer) = (MAX_DISCARDED, [0; 64 << 10]);
-        while left > 0 {
+    /// Reads away some of what has come and nobody wants, without waiting. Returns how much is left
+    /// of what may be read away in all; nothing, where nothing more has come. An operating system
+    /// resets a connection that is closed with something unread in it, and throws away what it has
+    /// not sent yet.
+    pub(crate) fn discard(&self, most: usize) -> usize {
+        let (mut buffer, mut left) = ([0; 64 << 10], most);
+        for _ in 0..DISCARDS_IN_A_TURN {
             match self.socket().read(&mut buffer) {
                 Ok(n) if n > 0 => left = left.saturating_sub(n),
-                _ => return,
+                _ => return 0,
             }
         }
+        left
     }
 
     /// Ends both directions at once: a reader gets an end, the peer gets a reset if it goes on

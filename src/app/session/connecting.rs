@@ -137,7 +137,8 @@ impl Session {
     /// The program asked for another connection.
     pub(super) fn redial(&mut self) {
         let SessionPhase::Open(link) = &mut self.phase else { return };
-        let close = link.leave();
+        let (close, remains) = link.leave();
+        self.discard_later(remains);
         self.shared.disconnected(State::Waiting);
         let retry = self.backoff.on_asked();
         self.stop_ticks();
@@ -152,7 +153,8 @@ impl Session {
     /// The connection is gone.
     pub(super) fn ended(&mut self, error: Option<Error>) {
         let SessionPhase::Open(link) = &mut self.phase else { return };
-        let (mut close, violation) = (link.close(), link.violation().cloned());
+        let ((mut close, remains), violation) = (link.close(), link.violation().cloned());
+        self.discard_later(remains);
         // Asked once: it may change at any time.
         let closed = self.shared.is_closed_for_good();
         if closed && close.by == ClosedBy::Lost {

@@ -27,7 +27,7 @@ use super::turns::DialTurns;
 use crate::close::{Close, ClosedBy};
 use crate::deadline::after;
 use crate::error::{Error, SendError};
-use crate::link::{Link, Place, Reader, Requested, Shared, State, Step};
+use crate::link::{Link, Place, Reader, Remains, Requested, Shared, State, Step};
 use crate::panics;
 use crate::promise::Giver;
 use crate::protocol::End;
@@ -67,6 +67,8 @@ pub(crate) struct Session {
     result: Giver<Result<Close, Error>>,
     /// Something happened that makes reading worth while, though no event says so.
     wants_read: bool,
+    /// Of a connection that is over: read away in turns with what others have to do.
+    remains: Option<Box<Remains>>,
 }
 
 /// The clock of one `every`.
@@ -131,6 +133,7 @@ impl Driver for Session {
             fatal: None,
             result,
             wants_read: false,
+            remains: None,
         };
         session.shared.attach(&session.place);
         session.dial();
@@ -174,29 +177,8 @@ impl Driver for Session {
     }
 
     fn on_readable(&mut self, reader: &mut Reader) -> bool {
-        if !self.has_room() {
-            self.paused = true;
-            return false;
-        }
-        let SessionPhase::Open(link) = &mut self.phase else { return false };
-        let step = link.receive(reader);
-        match step {
-            Step::Received { .. } | Step::Decoded => {
-                let end = reader.batch.end.take();
-                if !reader.batch.items.is_empty() && self.fatal.is_none() {
-                    self.call_batch(reader);
-                }
-                if let Some(end) = end.filter(|end| !matches!(end, End::Close { .. })) {
-                    self.calls.push(Call::Fail(end));
-                }
-                !matches!(step, Step::Received { more: false })
-            }
-            Step::Empty => false,
-            Step::Over(error) => {
-                self.ended(error);
-                false
-            }
-        }
+        self.remains.take_if(|remains| !remains.discard());
+        self.read(reader) | self.remains.is_some()
     }
 
     fn on_deadline(&mut self, now: Instant) {
@@ -302,6 +284,7 @@ impl Driver for Session {
         matches!(self.phase, SessionPhase::Over(_))
             && self.calls.is_empty()
             && self.dispatcher.is_some()
+            && self.remains.is_none()
     }
 
     /// Forgets the app, and tells whoever waits for it. What the callbacks hold is dropped before
@@ -330,6 +313,42 @@ impl Driver for Session {
 }
 
 impl Session {
+    /// Reads once, and has what came handed out. Returns whether there may be more.
+    fn read(&mut self, reader: &mut Reader) -> bool {
+        if !self.has_room() {
+            self.paused = true;
+            return false;
+        }
+        let SessionPhase::Open(link) = &mut self.phase else { return false };
+        let step = link.receive(reader);
+        match step {
+            Step::Received { .. } | Step::Decoded => {
+                let end = reader.batch.end.take();
+                if !reader.batch.items.is_empty() && self.fatal.is_none() {
+                    self.call_batch(reader);
+                }
+                if let Some(end) = end.filter(|end| !matches!(end, End::Close { .. })) {
+                    self.calls.push(Call::Fail(end));
+                }
+                !matches!(step, Step::Received { more: false })
+            }
+            Step::Empty => false,
+            Step::Over(error) => {
+                self.ended(error);
+                false
+            }
+        }
+    }
+
+    /// What is left of a connection that is over is read away in turns. Another, from before, has
+    /// had its time.
+    fn discard_later(&mut self, remains: Option<Remains>) {
+        if let Some(remains) = remains {
+            self.remains = Some(Box::new(remains));
+            self.wants_read = true;
+        }
+    }
+
     /// The peer did something wrong on this connection, and what it sent before that has been
     /// handed out: it is told, and `on_error` is. While a callback was busy the connection may have
     /// gone, and another come.

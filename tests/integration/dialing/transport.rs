@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -474,4 +474,83 @@ impl AsFd for SlowSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.tcp.as_fd()
     }
+}
+
+/// TCP whose peer sends without end once the connection is over.
+struct Floods {
+    tcp: TcpStream,
+    is_over: AtomicBool,
+    /// Counts what is read then.
+    reads: Arc<AtomicUsize>,
+    /// Happens with the first of it.
+    then: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Transport for Floods {
+    fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        if !self.is_over.load(Ordering::SeqCst) {
+            return (&self.tcp).read(buf);
+        }
+        if self.reads.fetch_add(1, Ordering::SeqCst) == 0 {
+            (self.then)();
+        }
+        Ok(buf.len())
+    }
+
+    fn write(&self, buf: &[u8]) -> io::Result<usize> {
+        (&self.tcp).write(buf)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.is_over.store(true, Ordering::SeqCst);
+        self.tcp.shutdown(how)
+    }
+}
+
+impl AsFd for Floods {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.tcp.as_fd()
+    }
+}
+
+/// It is read away in turns with what they have to do, and not for ever.
+#[test]
+fn what_a_peer_sends_as_its_connection_ends_does_not_hold_others_up() {
+    let [ends, sent] = [(); 2].map(|()| Gate::new());
+    let (has_ended, was_sent) = (ends.clone(), sent.clone());
+    let peer = Peer::start(|listener| listener.open().answer_close());
+    let others = Peer::start(move |listener| {
+        let mut client = listener.open();
+        has_ended.wait();
+        client.send(Frame::text("now"));
+        sent.open();
+        client.answer_close();
+    });
+    let reads = Arc::new(AtomicUsize::new(0));
+    let (so_far, (tell, told)) = (Arc::clone(&reads), crossbeam_channel::bounded(1));
+    let apps = EventLoop::new().unwrap();
+    let other = others.app().on_message(move |ws, _| {
+        tell.send(so_far.load(Ordering::SeqCst)).unwrap();
+        ws.close();
+    });
+    let other = apps.add(other).unwrap();
+    let then = move || {
+        ends.open();
+        was_sent.wait();
+    };
+    let floods = Floods {
+        tcp: non_blocking(&peer),
+        is_over: AtomicBool::new(false),
+        reads: Arc::clone(&reads),
+        then: Box::new(then),
+    };
+    let app = apps.add(WebSocketApp::new(NOWHERE).socket(floods)).unwrap();
+    for ws in [other.sender(), app.sender()] {
+        wait_until("it is open", || ws.state() == State::Open);
+    }
+    app.sender().close();
+    within("join", || app.join()).unwrap();
+    within("join", || other.join()).unwrap();
+    let (first, all) = (told.recv().unwrap(), reads.load(Ordering::SeqCst));
+    assert!(first * 10 < all, "{first} of {all} reads came before the other app's message");
 }
