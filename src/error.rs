@@ -132,6 +132,7 @@ impl Error {
             Error::Attempt { source, .. } => size_of::<Error>() + source.heap_size(),
             Error::Upgrade { problem, .. } => problem.len(),
             Error::Proxy(refusal) => size_of::<ProxyRefusal>() + refusal.problem.len(),
+            Error::Send(error) => error.message().map_or(0, |message| message.len()),
             _ => 0,
         }
     }
@@ -564,6 +565,18 @@ pub enum SendError {
 }
 
 impl SendError {
+    /// Returns the message, where it was given away.
+    fn message(&self) -> Option<&OwnedMessage> {
+        match self {
+            SendError::NotConnected { message }
+            | SendError::QueueFull { message, .. }
+            | SendError::BacklogFull { message, .. }
+            | SendError::Timeout { message, .. }
+            | SendError::Expired { message, .. } => message.as_ref(),
+            SendError::Unwritten { .. } | SendError::InvalidControl { .. } => None,
+        }
+    }
+
     /// Returns the message back, where it was given away as a `String`, `Vec<u8>`, `Bytes` or the
     /// like.
     pub fn into_message(self) -> Option<OwnedMessage> {

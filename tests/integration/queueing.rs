@@ -2,7 +2,7 @@
 //! order.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use websocket_app::{
     ClosedBy, Error, EventLoop, OwnedMessage, Phase, Reconnect, SendError, State, WebSocketApp,
@@ -235,6 +235,40 @@ fn what_gets_too_old_is_reported_with_the_message() {
         assert_eq!(app.sender.buffered_amount(), 0);
     }
     app.sender.close();
+    app.expect_close(unanswered());
+    app.end_in_order();
+}
+
+/// While it has not been told of, it takes the place of what could wait.
+#[test]
+fn what_gets_too_old_while_a_callback_is_busy_does_not_pile_up() {
+    const LEN: usize = 100;
+    const MOST: usize = 10_000;
+    let (silent, may_go_on) = (FullBacklog::new(), Gate::new());
+    let goes_on = may_go_on.clone();
+    let app = WebSocketApp::new(silent.url()).max_receive_buffer(MOST);
+    let app = app.queue_while_disconnected(MOST, Duration::from_millis(1));
+    let app = run_with(app, move |_, _| {
+        goes_on.wait();
+        Ok(())
+    });
+    let (began, mut sent) = (Instant::now(), 0);
+    while sent * LEN < 10 * MOST && began.elapsed() < Duration::from_millis(300) {
+        sent += usize::from(app.sender.send(vec![7; LEN]).is_ok());
+    }
+    // What waits for a connection, what waits for the callback, and once as much that came to that
+    // at once.
+    assert!(sent * LEN < 3 * MOST, "{sent} messages were kept");
+    may_go_on.open();
+    app.sender.close();
+    for _ in 0..sent {
+        let failure = app.failure();
+        let is_unsent = matches!(
+            failure,
+            Failure::Send(SendError::Expired { .. } | SendError::NotConnected { .. })
+        );
+        assert!(is_unsent, "{failure:?}");
+    }
     app.expect_close(unanswered());
     app.end_in_order();
 }

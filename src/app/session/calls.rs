@@ -159,11 +159,10 @@ impl Calls {
     }
 }
 
-/// What is not counted is there once, or limited elsewhere: what was not sent was kept before.
+/// What is not counted is there once, or limited elsewhere.
 fn size_of_call(call: &Call) -> usize {
     match call {
         Call::KeptBatch(backlog) => backlog.size,
-        Call::Error(_) if is_unsent(call) => 0,
         Call::Error(error) => size_of::<Call>() + error.heap_size(),
         Call::Close(close) => size_of::<Call>() + close.reason.len(),
         _ => 0,

@@ -209,7 +209,7 @@ impl Session {
         {
             self.calls.push(Call::Error(error.clone()));
         }
-        self.report_expired(Instant::now());
+        self.give_back_expired(Instant::now());
         self.report_unsent();
         log::debug!(target: "websocket_app", "{}: over: {close}", self.plan.peer());
         self.calls.push(Call::Close(close.clone()));

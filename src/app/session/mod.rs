@@ -220,10 +220,10 @@ impl Driver for Session {
                     self.periodic.iter().filter(|tick| !tick.called).filter_map(|tick| tick.next);
                 ticks.chain(link.next_deadline()).min()
             }
+            // What the next attempt may fail with, and what is too old, has to have a place to wait.
+            _ if !self.has_room() => None,
             SessionPhase::Waiting { until } => {
-                // What the next attempt may fail with has to have a place to wait.
-                let until = self.has_room().then_some(*until);
-                until.into_iter().chain(self.shared.next_expiry()).min()
+                Some(*until).into_iter().chain(self.shared.next_expiry()).min()
             }
             SessionPhase::Connecting(_) => self.shared.next_expiry(),
             SessionPhase::Over(_) => None,
@@ -243,10 +243,14 @@ impl Driver for Session {
             self.fail_now(connection, end);
         }
         let dispatcher = self.dispatcher.take()?;
+        let had_room = self.has_room();
         let Some((connection, call)) = self.calls.pop() else {
             self.dispatcher = Some(dispatcher);
             return None;
         };
+        if !had_room {
+            self.report_expired(Instant::now());
+        }
         if let Call::Periodic(i) = call {
             let tick = &mut self.periodic[i];
             tick.called = false;
@@ -429,8 +433,15 @@ impl Session {
         }
     }
 
-    /// What has waited for a connection for too long is given back.
+    /// What has waited for a connection for too long is given back. While no more may wait for a
+    /// callback it stays where it is, within that limit.
     fn report_expired(&mut self, now: Instant) {
+        if self.has_room() {
+            self.give_back_expired(now);
+        }
+    }
+
+    fn give_back_expired(&mut self, now: Instant) {
         let expired = self.shared.expire(now);
         let messages = self.calls.hand_back(expired, |message, since| SendError::Expired {
             message,
