@@ -224,7 +224,8 @@
 //! Through the [`log`] facade. Nothing is logged that is a credential: no `Authorization`, no
 //! cookie, no user info, no query of a URL. Where a server's refusal repeats one of these, or the
 //! value of another header that the program set, it is left out. A logger may send over the app
-//! whose line it writes: on the thread that runs the app that never waits, as in a callback.
+//! whose line it writes: on the thread that runs the app, or is in a blocking client's `recv`, that
+//! never waits, as in a callback.
 //!
 //! | target | level | what |
 //! |---|---|---|

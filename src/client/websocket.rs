@@ -16,7 +16,8 @@ use crate::deadline::after;
 use crate::dial::{Cancel, Failure, Target, connect};
 use crate::error::{Error, SendError};
 use crate::link::{
-    Link, LoopWaker, Opened, Place, Reader, Remains, Requested, Sender, Shared, Shrink, State, Step,
+    CallbackScope, Link, LoopWaker, Opened, Place, Reader, Remains, Requested, Sender, Shared,
+    Shrink, State, Step,
 };
 use crate::message::{Outgoing, OwnedMessage};
 use crate::protocol::handshake::Handshake;
@@ -216,6 +217,8 @@ impl WebSocket {
 
     /// Returns the next message, waiting until the deadline.
     fn next_message(&mut self, deadline: Option<Instant>) -> Result<Option<OwnedMessage>, Error> {
+        // A logger may send: this is the thread that would make room.
+        let _scope = CallbackScope::enter();
         loop {
             if let Some(message) = self.take_item()? {
                 return Ok(Some(message));

@@ -1,11 +1,11 @@
-//! A logger that sends over the app whose line it is: on the loop's thread, which is the one that
-//! would make room, so that it must not wait for that.
+//! A logger that sends over the app whose line it is: on the loop's thread, or that of a blocking
+//! client's `recv`, which is the one that would make room, so that it must not wait for that.
 
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use log::{LevelFilter, Log, Metadata, Record};
-use websocket_app::{EventLoop, SendError, Sender};
+use websocket_app::{Error, EventLoop, SendError, Sender, WebSocket};
 
 use crate::faults::census;
 use crate::frame::Frame;
@@ -72,6 +72,37 @@ fn a_logger_that_sends_does_not_wait_for_the_loop_it_is_on() {
             within("the loop", || event_loop.join()).unwrap();
             drop(peer);
             census.nothing_is_left("the loop");
+        },
+    );
+}
+
+#[test]
+fn a_logger_that_sends_does_not_wait_for_the_recv_it_is_in() {
+    census::alone(
+        "event_loop::logging::a_logger_that_sends_does_not_wait_for_the_recv_it_is_in",
+        |census| {
+            log::set_logger(&LOGGER).expect("there is no other logger");
+            let (full, refused) = (Gate::new(), Gate::new());
+            let (is_full, was_refused) = (full.clone(), refused.clone());
+            let peer = Peer::start(move |listener| {
+                let mut client = listener.open_with_small_buffer();
+                is_full.wait();
+                client.send(Frame::close(TELLING, ""));
+                // It reads nothing, so there is no room.
+                was_refused.wait();
+            });
+            let builder = WebSocket::builder(peer.url()).max_send_buffer(FULL).send_timeout(HOUR);
+            within("the client", move || {
+                let mut ws = builder.connect().unwrap();
+                assert!(LOGGER.0.set((ws.sender(), refused)).is_ok());
+                log::set_max_level(LevelFilter::Debug);
+                while ws.sender().try_send([0; FULL / 4]).is_ok() {}
+                full.open();
+                let Err(Error::Closed(close)) = ws.recv() else { panic!("it is closed") };
+                assert_eq!(close.code, TELLING);
+            });
+            drop(peer);
+            census.nothing_is_left("the client");
         },
     );
 }
