@@ -91,11 +91,12 @@ fn who_waits_can_be_closed_at_once_and_the_next_comes_all_the_same() {
     join(event_loop);
 }
 
-/// Nobody is late for having waited.
+/// Nobody is late for having waited: not when another has not connected in the same time.
 #[test]
 fn the_time_to_connect_counts_from_when_the_turn_comes() {
     let silent = FullBacklog::new();
     let event_loop = EventLoop::new().unwrap().max_connecting(1);
+    let another_loop = EventLoop::new().unwrap();
     let first = add(&event_loop, WebSocketApp::new(silent.url()).connect_timeout(LONG));
     let is_its_turn = Arc::new(AtomicBool::new(false));
     let its_turn = Arc::clone(&is_its_turn);
@@ -104,12 +105,17 @@ fn the_time_to_connect_counts_from_when_the_turn_comes() {
         let is_early = matches!(call, Call::Error(_)) && !its_turn.load(Ordering::SeqCst);
         if is_early { Err("it is not its turn yet".into()) } else { Ok(()) }
     });
-    std::thread::sleep(MOMENT);
+    wait_until("it waits for its turn", || second.sender.state() == State::Connecting);
+    let late = Failure::Timeout(Phase::Connect, MOMENT / 5);
+    let other = add(&another_loop, WebSocketApp::new(silent.url()).connect_timeout(2 * MOMENT / 5));
+    other.failure();
+    other.expect_close(lost());
+    other.end().unwrap_err();
+    join(another_loop);
     is_its_turn.store(true, Ordering::SeqCst);
     first.sender.close();
     first.expect_close(unanswered());
     first.end().unwrap();
-    let late = Failure::Timeout(Phase::Connect, MOMENT / 5);
     second.expect_failure(late.clone());
     second.expect_close(lost());
     assert_eq!(second.end(), Err(late));
@@ -138,8 +144,11 @@ fn a_process_has_64_attempts_at_a_time() {
         let event_loops = [(); 2].map(|()| EventLoop::new().unwrap());
         let app = || WebSocketApp::new(silent.url()).connect_timeout(LONG);
         let mut apps: Vec<_> = (0..3 * LIMIT).map(|i| add(&event_loops[i % 2], app())).collect();
+        // Or wait for their turn: nothing is left to be begun.
+        wait_until("all connect", || {
+            apps.iter().all(|app| app.sender.state() == State::Connecting)
+        });
         wait_until("as many connect as may", || connecting() >= LIMIT);
-        std::thread::sleep(MOMENT);
         assert_eq!(connecting(), LIMIT);
         // From the last, which waits, to the first.
         while let Some(app) = apps.pop() {
