@@ -20,6 +20,9 @@ const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// How much is inflated or deflated at once.
 const STEP: usize = 16 << 10;
 
+/// As far back as DEFLATE refers (RFC 1951 §2).
+const MAX_WINDOW: usize = 32 << 10;
+
 /// How many contexts without a past are kept of each direction: enough for threads that compress at
 /// the same time.
 const MAX_CONTEXTS: usize = 4;
@@ -129,6 +132,11 @@ pub(super) struct Inflater {
     way: OneWay,
     contexts: Lend,
     context: Option<Inflate>,
+    /// Whether the peer ends messages with final blocks. Not known before the first has ended.
+    has_final_blocks: Option<bool>,
+    /// What was inflated last, unless it does not: what follows may refer to it, and the context
+    /// forgets it with such a block.
+    window: Option<Box<Vec<u8>>>,
 }
 
 /// How far inflating went.
@@ -143,7 +151,7 @@ pub(super) struct Inflated {
 impl Inflater {
     /// Makes one for what the peer compresses so.
     pub(super) fn new(way: OneWay, contexts: Lend) -> Option<Self> {
-        Some(Inflater { way, contexts, context: None })
+        Some(Inflater { way, contexts, context: None, has_final_blocks: None, window: None })
     }
 
     /// Inflates a piece of a message into the arena, up to `room` bytes. Where that was not enough,
@@ -154,9 +162,9 @@ impl Inflater {
         arena: &mut Arena,
         mut room: usize,
     ) -> Result<Inflated, ProtocolError> {
-        let context = self.context();
         let mut rest = piece;
         loop {
+            let context = self.context();
             let (read, written) = (context.total_in(), context.total_out());
             let space = arena.space(STEP.min(room));
             let size = space.len();
@@ -164,13 +172,13 @@ impl Inflater {
             let status = status.map_err(|_| ProtocolError::InvalidDeflate)?;
             let written = (context.total_out() - written) as usize;
             let read = (context.total_in() - read) as usize;
+            self.remember(&space[..written], status == Status::StreamEnd);
             arena.advance(written);
             room -= written;
             rest = &rest[read..];
             let taken = piece.len() - rest.len();
             match status {
-                // A block that says it is the last: what follows begins anew (RFC 7692 §7.2.3.4).
-                Status::StreamEnd => context.reset(false),
+                Status::StreamEnd => {}
                 _ if read == 0 && written == 0 && !rest.is_empty() => {
                     return Err(ProtocolError::InvalidDeflate);
                 }
@@ -182,6 +190,26 @@ impl Inflater {
             if room == 0 {
                 return Ok(Inflated { taken, drained: false });
             }
+        }
+    }
+
+    /// Takes note of what has been inflated, by a block that says it is the last or not. After such
+    /// a block the context begins anew, and what follows may refer to what was before it (RFC 7692
+    /// §7.2.3.4).
+    fn remember(&mut self, inflated: &[u8], is_last: bool) {
+        if is_last {
+            self.has_final_blocks = Some(true);
+        } else if self.has_final_blocks == Some(false) {
+            return;
+        }
+        let window = self.window.get_or_insert_default();
+        let inflated = &inflated[inflated.len().saturating_sub(MAX_WINDOW)..];
+        window.drain(..(window.len() + inflated.len()).saturating_sub(MAX_WINDOW));
+        window.extend_from_slice(inflated);
+        if let (true, Some(context)) = (is_last, &mut self.context) {
+            context.reset(false);
+            // Without a header a dictionary is taken at any time, whatever is in it.
+            let _ = context.set_dictionary(window);
         }
     }
 
@@ -198,10 +226,14 @@ impl Inflater {
         if status.is_err() || read != TAIL.len() || context.total_out() > written {
             return Err(ProtocolError::InvalidDeflate);
         }
+        if self.has_final_blocks.is_none() {
+            (self.has_final_blocks, self.window) = (Some(false), None);
+        }
         if self.way.no_context_takeover
             && let Some(context) = &mut self.context
         {
             context.reset(false);
+            self.window.iter_mut().for_each(|window| window.clear());
             let bits = self.bits();
             (self.contexts)(&mut |contexts| {
                 if let Some(context) = self.context.take() {
@@ -390,10 +422,41 @@ mod tests {
         }
     }
 
-    /// zlib forgets with a final block what was before it, so nothing can refer to that. It is not
-    /// taken for something else.
+    /// As a library does that cannot flush, and takes its window over as a dictionary.
     #[test]
-    fn what_refers_to_what_was_before_a_final_block_is_refused() {
+    fn what_refers_to_what_was_before_final_blocks_inflates() {
+        let mut rng = StdRng::seed_from_u64(4);
+        let mut inflater = inflater("");
+        let mut window = Vec::new();
+        for i in 0..200 {
+            // Often what is a window away.
+            let mut message = random_message(&mut rng);
+            let at = rng.random_range(0..=window.len());
+            message.extend_from_slice(&window[at..]);
+            let mut deflate = zlib_rs::Deflate::new(6, false, 15);
+            deflate.set_dictionary(&window).unwrap();
+            let mut payload = vec![0; message.len() + 1000];
+            let status = deflate.compress(&message, &mut payload, zlib_rs::DeflateFlush::Finish);
+            assert_eq!(status, Ok(Status::StreamEnd));
+            payload.truncate(deflate.total_out() as usize);
+            payload.push(0);
+            let mut arena = Arena::default();
+            let size = rng.random_range(1..=payload.len());
+            for piece in payload.chunks(size) {
+                let inflated = inflater.inflate(piece, &mut arena, 1 << 20).unwrap();
+                assert_eq!(inflated, Inflated { taken: piece.len(), drained: true });
+            }
+            inflater.finish().unwrap();
+            assert!(arena.bytes() == message, "message {i}, {} bytes", message.len());
+            window.extend_from_slice(&message);
+            window.drain(..window.len().saturating_sub(MAX_WINDOW));
+        }
+    }
+
+    /// Of what was before the first final block of a peer whose first message had none nothing is
+    /// kept. It is not taken for something else.
+    #[test]
+    fn what_refers_to_what_was_before_a_late_final_block_is_refused() {
         let agreed = Deflate::default().agree("permessage-deflate").unwrap();
         let mut deflater = Deflater::new(agreed, Role::Server, lend).unwrap();
         let (message, mut inflater) = (b"something to refer to".repeat(3), inflater(""));
