@@ -510,8 +510,8 @@ impl fmt::Display for LimitError {
 
 impl StdError for LimitError {}
 
-/// Why a message was not sent. An owned message comes back with
-/// [`into_message`](Self::into_message).
+/// Why a message was not sent, or what a [`Sender`](crate::Sender) waited for did not come. An owned
+/// message comes back with [`into_message`](Self::into_message).
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
@@ -557,6 +557,13 @@ pub enum SendError {
         /// How long it waited.
         age: Duration,
     },
+    /// What was waited for did not come in time: from [`wait_open`](crate::Sender::wait_open).
+    NotInTime {
+        /// What that was.
+        what: &'static str,
+        /// How long it was waited for: zero where that was not to be, as in a callback.
+        after: Duration,
+    },
     /// The payload of a ping, pong or Close is not allowed.
     InvalidControl {
         /// What is wrong, and what would be right.
@@ -586,7 +593,9 @@ impl SendError {
             | SendError::BacklogFull { message, .. }
             | SendError::Timeout { message, .. }
             | SendError::Expired { message, .. } => message,
-            SendError::Unwritten { .. } | SendError::InvalidControl { .. } => None,
+            SendError::Unwritten { .. }
+            | SendError::NotInTime { .. }
+            | SendError::InvalidControl { .. } => None,
         }
     }
 }
@@ -624,6 +633,12 @@ impl fmt::Display for SendError {
             }
             SendError::Expired { age, .. } => {
                 write!(f, "not sent: there was no connection for {age:.1?}")
+            }
+            SendError::NotInTime { what, after: Duration::ZERO } => {
+                write!(f, "{what} is not there, and this was not to wait for it")
+            }
+            SendError::NotInTime { what, after } => {
+                write!(f, "{what} did not come within {after:?}")
             }
             SendError::InvalidControl { problem } => write!(f, "not sent: {problem}"),
         }
@@ -664,6 +679,9 @@ impl fmt::Debug for SendError {
                 .field("message", &outline(message))
                 .field("age", age)
                 .finish(),
+            SendError::NotInTime { what, after } => {
+                f.debug_struct("NotInTime").field("what", what).field("after", after).finish()
+            }
             SendError::InvalidControl { problem } => {
                 f.debug_struct("InvalidControl").field("problem", problem).finish()
             }

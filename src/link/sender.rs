@@ -175,6 +175,34 @@ impl Sender {
         self.shared.flush(timeout)
     }
 
+    /// Waits until the connection is open, for this long at most: from before the run on, while
+    /// connecting, and while the app waits to connect again. Returns at once where it is open
+    /// already, as a blocking [`WebSocket`](crate::WebSocket) is. `on_open` may then not have
+    /// returned yet, or not have been called.
+    ///
+    /// Blocks the calling thread and no other. In a callback it does not wait.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use websocket_app::WebSocketApp;
+    ///
+    /// let app = WebSocketApp::new("wss://echo.example/").spawn()?;
+    /// let ws = app.sender();
+    /// ws.wait_open(Duration::from_secs(10))?;
+    /// ws.send("hello")?;
+    /// # Ok::<(), websocket_app::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::NotInTime`] when it is not open by then, or where it would have to wait in a
+    /// callback; [`SendError::NotConnected`], at once, when it will not be: the app is closed, its
+    /// run is over, or it was dropped without one.
+    pub fn wait_open(&self, timeout: Duration) -> Result<(), SendError> {
+        self.shared.wait_open(timeout)
+    }
+
     /// Counts the bytes that wait to be handed to the operating system, frame headers included.
     pub fn buffered_amount(&self) -> usize {
         self.shared.buffered()

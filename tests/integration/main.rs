@@ -89,3 +89,5 @@ mod threads;
 /// What is below a TLS session: records in pieces, bytes that are none, keys that are never used.
 #[cfg(feature = "__tls")]
 mod tls_records;
+/// `wait_open`.
+mod wait_open;

@@ -136,6 +136,19 @@ impl Inner {
         })
     }
 
+    /// Returns whether there is a connection to send on.
+    pub(super) fn is_open(&self) -> bool {
+        self.state == State::Open && !self.has_failed_by_caller()
+    }
+
+    /// Returns whether no other connection will be opened: the app is closed for good, or one
+    /// connection is all that there is.
+    pub(super) fn opens_no_more(&self) -> bool {
+        self.close.is_some()
+            || self.state == State::Closed
+            || self.writer.as_ref().is_some_and(|writer| writer.is_driven_by_caller)
+    }
+
     /// Returns whether a borrowed payload that is sent now has to be copied whole.
     pub(super) fn would_copy(&self) -> bool {
         self.backlog.is_some() || !self.writer.as_ref().is_some_and(Writer::is_idle)

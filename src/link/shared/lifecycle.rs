@@ -86,6 +86,7 @@ impl Shared {
         if let Some(backlog) = &mut guard.backlog {
             backlog.hold();
         }
+        self.notify(&guard);
         true
     }
 

@@ -7,6 +7,7 @@
 //! | `room` | who waits for room, and how long |
 //! | `turns` | in which order |
 //! | `write` | from the queue to the socket |
+//! | `news` | who waits for an open connection |
 //! | `lifecycle` | what the thread that reads does: begins and ends connections, answers control frames |
 //! | `backlog` | messages kept for the next connection |
 
@@ -15,6 +16,7 @@ mod inner;
 mod lifecycle;
 #[cfg(all(test, websocket_model))]
 mod model;
+mod news;
 mod room;
 #[cfg(test)]
 mod tests;
@@ -60,8 +62,8 @@ pub(crate) struct Requests {
 /// What every `Sender` of an app holds: see the module's description.
 pub(crate) struct Shared {
     inner: Mutex<Inner>,
-    /// Signalled when bytes have left the queue or the connection has ended, for those who wait for
-    /// room or for `flush`.
+    /// Signalled when bytes have left the queue, or a connection has opened or ended, for those who
+    /// wait for room, for `flush`, or for a connection.
     progress: Condvar,
     /// Set by `abort`, for good: then nothing more is handed out. Set under the lock.
     aborted: AtomicBool,

@@ -9,7 +9,7 @@ use super::turns::Turn;
 use super::{Lock, Shared};
 use crate::deadline::after;
 use crate::error::SendError;
-use crate::link::sender::{SendPolicy, State};
+use crate::link::sender::SendPolicy;
 use crate::link::writer::{Tail, Writer};
 use crate::message::Outgoing;
 use crate::sync::{now, thread_local};
@@ -130,7 +130,7 @@ impl Shared {
             if is_data && guard.waits_in().is_some() {
                 return Err(NoRoom::Waits(guard));
             }
-            if guard.state != State::Open || guard.has_failed_by_caller() {
+            if !guard.is_open() {
                 return Err(NoRoom::NotConnected);
             }
             if guard.may_queue(needed, wait, *turn) {
@@ -209,7 +209,7 @@ impl Shared {
         }
     }
 
-    fn wait_for_progress<'a>(&'a self, mut guard: Lock<'a>, timeout: Duration) -> Lock<'a> {
+    pub(super) fn wait_for_progress<'a>(&'a self, mut guard: Lock<'a>, timeout: Duration) -> Lock<'a> {
         guard.waiting_threads += 1;
         let (mut guard, _) =
             self.progress.wait_timeout(guard, timeout).unwrap_or_else(PoisonError::into_inner);
