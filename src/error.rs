@@ -557,7 +557,8 @@ pub enum SendError {
         /// How long it waited.
         age: Duration,
     },
-    /// What was waited for did not come in time: from [`wait_open`](crate::Sender::wait_open).
+    /// What was waited for did not come in time: from [`wait_open`](crate::Sender::wait_open) and
+    /// [`ping_wait`](crate::Sender::ping_wait).
     NotInTime {
         /// What that was.
         what: &'static str,

@@ -242,12 +242,14 @@ impl Link {
     fn settle(&mut self, reader: &mut Reader) {
         let (batch, buffer) = (&mut reader.batch, &reader.buffer);
         if self.count(batch) > 0 {
-            let pongs = batch.items.iter().filter(|item| item.kind == Kind::Pong);
+            let pongs = || {
+                let pongs = batch.items.iter().filter(|item| item.kind == Kind::Pong);
+                pongs.map(|pong| batch.payload(pong, buffer))
+            };
             let now = Instant::now();
-            let round_trip = pongs
-                .filter_map(|pong| self.keepalive.on_pong(batch.payload(pong, buffer), now))
-                .next();
-            round_trip.into_iter().for_each(|round_trip| self.shared.pong_received(round_trip));
+            let round_trip =
+                pongs().filter_map(|payload| self.keepalive.on_pong(payload, now)).next();
+            self.shared.pongs_received(pongs(), round_trip, now);
         }
         if batch.has_pings {
             let pings = batch.items.iter().filter(|item| item.kind == Kind::Ping);

@@ -18,6 +18,7 @@ mod flusher;
 // The connection itself, as its driver sees it.
 #[allow(clippy::module_inception)]
 mod link;
+mod pings;
 mod receiver;
 mod sender;
 mod shared;

@@ -113,6 +113,29 @@ impl Sender {
         self.shared.control(Head::PING, payload.as_ref())
     }
 
+    /// Asks the peer whether it is there now: sends a ping and waits for its pong, for this long at
+    /// most. Returns the round-trip time.
+    ///
+    /// The ping goes out in its turn, behind what is queued, with a payload that no other has. A
+    /// pong to a later ping, the keepalive's too, counts as well: of several a peer need only
+    /// answer the latest (RFC 6455 §5.5.3). `on_pong` is called as with every pong. Where reading
+    /// pauses for a callback that is slow (`max_receive_buffer`), no pong is seen.
+    ///
+    /// Blocks the calling thread and no other; several threads may ask at a time. In a callback it
+    /// is an error at once, and no ping is sent: the thread that waits may be the one that reads.
+    /// A blocking [`WebSocket`](crate::WebSocket) sees the pong while another thread is in `recv`,
+    /// and only then.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::NotInTime`] when no pong has come by then, or in a callback;
+    /// [`SendError::Timeout`], or for a blocking connection [`SendError::Unwritten`], when the ping
+    /// itself could not go out for so long; [`SendError::NotConnected`], at once, when there is no
+    /// open connection or it is lost meanwhile. Otherwise as [`send`](Self::send).
+    pub fn ping_wait(&self, timeout: Duration) -> Result<Duration, SendError> {
+        self.shared.ping_wait(timeout)
+    }
+
     /// Sends a pong that answers no ping, a heartbeat in one direction (RFC 6455 §5.5.3). Pings are
     /// answered without it.
     ///

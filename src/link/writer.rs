@@ -18,6 +18,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::coalesce::Coalescer;
+use super::pings::AwaitedPongs;
 use super::supplies::Queue;
 use crate::message::{Outgoing, Payload};
 use crate::protocol::Deflater;
@@ -81,6 +82,8 @@ pub(super) struct Writer {
     /// There a thread waits until the socket has room: it goes on writing then, and nobody else.
     /// So it always learns of what is written. Wakes it.
     awaits_room: Option<Arc<SocketWaker>>,
+    /// Threads that wait for an answer over this connection. What they wait for goes with it.
+    pub(super) awaited_pongs: AwaitedPongs,
 }
 
 /// Who writes, if anybody does.
@@ -217,6 +220,7 @@ impl Writer {
             coalescer: Coalescer::default(),
             is_driven_by_caller,
             awaits_room: None,
+            awaited_pongs: AwaitedPongs::default(),
         }
     }
 

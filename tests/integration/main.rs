@@ -62,6 +62,8 @@ mod keepalive;
 /// Half-open connections for real, in network namespaces.
 #[cfg(target_os = "linux")]
 mod netns;
+/// `ping_wait`.
+mod ping_wait;
 /// RFC 6455 from outside.
 mod protocol;
 /// Real proxies, and the environment that names them.

@@ -216,8 +216,22 @@ impl Shared {
         drop(self.write(guard, Tail::NONE));
     }
 
-    pub(crate) fn pong_received(&self, round_trip: Duration) {
-        self.lock().stats.last_round_trip = Some(round_trip);
+    /// Pongs have come, among them perhaps the answer to the keepalive's latest ping, after so
+    /// long.
+    pub(crate) fn pongs_received<'a>(
+        &self,
+        pongs: impl Iterator<Item = &'a [u8]>,
+        round_trip: Option<Duration>,
+        now: Instant,
+    ) {
+        let mut guard = self.lock();
+        guard.stats.last_round_trip = round_trip.or(guard.stats.last_round_trip);
+        let Some(writer) = &mut guard.writer else { return };
+        let awaited = &mut writer.awaited_pongs;
+        pongs.for_each(|payload| awaited.on_pong(payload, now));
+        let keepalive = round_trip.and_then(|round_trip| now.checked_sub(round_trip));
+        keepalive.into_iter().for_each(|since| awaited.on_answer(since, now));
+        self.notify(&guard);
     }
 
     /// Counts what was received.

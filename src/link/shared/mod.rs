@@ -7,7 +7,7 @@
 //! | `room` | who waits for room, and how long |
 //! | `turns` | in which order |
 //! | `write` | from the queue to the socket |
-//! | `news` | who waits for an open connection |
+//! | `news` | who waits for an open connection, and for the answer to a ping |
 //! | `lifecycle` | what the thread that reads does: begins and ends connections, answers control frames |
 //! | `backlog` | messages kept for the next connection |
 
@@ -62,8 +62,8 @@ pub(crate) struct Requests {
 /// What every `Sender` of an app holds: see the module's description.
 pub(crate) struct Shared {
     inner: Mutex<Inner>,
-    /// Signalled when bytes have left the queue, or a connection has opened or ended, for those who
-    /// wait for room, for `flush`, or for a connection.
+    /// Signalled when bytes have left the queue, a connection has opened or ended, or the answer to
+    /// a ping has come, for those who wait for one of these.
     progress: Condvar,
     /// Set by `abort`, for good: then nothing more is handed out. Set under the lock.
     aborted: AtomicBool,
@@ -235,7 +235,7 @@ impl Shared {
         guard
     }
 
-    /// Sends a ping or pong of the user's own, in its turn among the messages.
+    /// Sends a ping or pong of the user's own.
     pub(crate) fn control(self: &Arc<Self>, head: Head, payload: &[u8]) -> Result<(), SendError> {
         if payload.len() > MAX_CONTROL_PAYLOAD {
             let problem = format!(
@@ -244,17 +244,30 @@ impl Shared {
             );
             return Err(SendError::InvalidControl { problem: problem.into() });
         }
+        self.queue_control(head, payload, Wait::Default, |_writer| ())
+    }
+
+    /// Sends a ping or pong in its turn among the messages. `about_to` is called when it is its
+    /// turn, under the lock.
+    fn queue_control(
+        self: &Arc<Self>,
+        head: Head,
+        payload: &[u8],
+        wait: Wait,
+        about_to: impl FnOnce(&mut Writer),
+    ) -> Result<(), SendError> {
         let needed = frame::header_len(payload.len(), Role::Client) + payload.len();
         let (mut deadline, mut for_room) = (None, None);
         let mut guard = self
-            .room_for((needed, false), Wait::Default, &mut deadline, &mut for_room)
+            .room_for((needed, false), wait, &mut deadline, &mut for_room)
             .map_err(|no_room| no_room.into_error(Outgoing::from(payload)))?;
         self.take_room(&mut guard, needed, &mut for_room);
         if head == Head::PING {
             guard.stats.pings_sent += 1;
         }
+        guard.writer.as_mut().map(about_to);
         let (guard, target) = self.enqueue(guard, head, &Payload::Borrowed(payload), None);
-        let driven = self.drive(guard, target.as_ref(), Wait::Default, &mut deadline);
+        let driven = self.drive(guard, target.as_ref(), wait, &mut deadline);
         driven.map_err(NoRoom::into_unwritten)
     }
 
