@@ -90,7 +90,7 @@ pub enum Error {
     /// A message could not be sent.
     Send(SendError),
     /// A callback would wait for its own end: it joined its own app, or the event loop that its app
-    /// runs on.
+    /// runs on, or closed all apps of that.
     Deadlock {
         /// What it waited for.
         what: &'static str,
@@ -175,7 +175,7 @@ impl fmt::Display for Error {
             Error::Closed(close) => write!(f, "the connection is closed: {close}"),
             Error::Send(error) => error.fmt(f),
             Error::Deadlock { what } => {
-                write!(f, "a callback cannot wait for the end of {what}: join on another thread")
+                write!(f, "a callback cannot wait for the end of {what}: do that on another thread")
             }
             Error::System { what, source } => {
                 write!(f, "the operating system did not give {what}: {source}")

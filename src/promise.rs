@@ -1,10 +1,11 @@
 //! One value that one thread gives and another waits for: the loop gives a run's result to whoever
-//! joins it. One mutex guards it, held for a look. A leaf.
+//! joins it. Others may wait until that is so. One mutex guards it, held for a look. A leaf.
 //!
 //! A channel can do this too, and takes half a kibibyte, which each of ten thousand apps would hold
 //! all its life.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::time::Instant;
 
 /// Makes both ends.
 pub(crate) fn promise<T>() -> (Giver<T>, Promise<T>) {
@@ -20,6 +21,10 @@ pub(crate) struct Giver<T>(Arc<Common<T>>);
 /// The end that waits.
 #[derive(Debug)]
 pub(crate) struct Promise<T>(Arc<Common<T>>);
+
+/// An end that only learns that there is an end of it. Any number of threads.
+#[derive(Debug)]
+pub(crate) struct Onlooker<T>(Weak<Common<T>>);
 
 #[derive(Debug)]
 struct Common<T> {
@@ -45,7 +50,7 @@ impl<T> Giver<T> {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let PromiseState::Open = *state {
             *state = outcome;
-            self.0.changed.notify_one();
+            self.0.changed.notify_all();
         }
     }
 }
@@ -57,6 +62,10 @@ impl<T> Drop for Giver<T> {
 }
 
 impl<T> Promise<T> {
+    pub(crate) fn onlooker(&self) -> Onlooker<T> {
+        Onlooker(Arc::downgrade(&self.0))
+    }
+
     /// Waits for the value; `None` when the promise was broken.
     pub(crate) fn wait(self) -> Option<T> {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -71,9 +80,34 @@ impl<T> Promise<T> {
     }
 }
 
+impl<T> Onlooker<T> {
+    /// Waits until the promise is kept or broken, up to the deadline. Returns whether it is.
+    pub(crate) fn is_settled_by(&self, deadline: Instant) -> bool {
+        // Where nobody has either end any more, it is.
+        let Some(common) = self.0.upgrade() else { return true };
+        let mut state = common.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while matches!(*state, PromiseState::Open) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            state =
+                common.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+}
+
+impl<T> Clone for Onlooker<T> {
+    fn clone(&self) -> Self {
+        Onlooker(Weak::clone(&self.0))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::thread;
+    use std::time::Duration;
 
     use super::*;
 
@@ -94,5 +128,22 @@ mod tests {
         let waiting = thread::spawn(|| broken.wait());
         drop(giver);
         assert_eq!(waiting.join().unwrap(), None);
+    }
+
+    #[test]
+    fn an_onlooker_learns_of_the_end_however_it_comes() {
+        let (now, late) = (Instant::now(), Instant::now() + Duration::from_secs(60));
+        for end in [|giver: Giver<u8>| giver.give(1), drop] {
+            let (giver, promise) = promise();
+            let [first, second] = [(); 2].map(|()| promise.onlooker());
+            assert!(!first.is_settled_by(now) && !second.is_settled_by(now));
+            let looking = thread::spawn(move || first.is_settled_by(late));
+            let waiting = thread::spawn(move || promise.wait());
+            end(giver);
+            assert!(looking.join().unwrap() && second.is_settled_by(now));
+            waiting.join().unwrap();
+            // Taken.
+            assert!(second.is_settled_by(now));
+        }
     }
 }

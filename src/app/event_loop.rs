@@ -1,6 +1,7 @@
 //! [`EventLoop`]: many apps on one thread.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use super::handle::AppHandle;
 use super::handler::Handler;
@@ -8,7 +9,11 @@ use super::inside::is_inside;
 use super::session::Session;
 use super::turns::DialTurns;
 use super::websocket_app::WebSocketApp;
+use crate::close::Close;
+use crate::deadline::after;
 use crate::error::Error;
+use crate::link::{Sender, Shared};
+use crate::promise::Onlooker;
 use crate::reactor::Running;
 
 /// One thread that runs many apps, each with its own callbacks, timers and reconnects.
@@ -37,6 +42,15 @@ pub struct EventLoop {
     running: Option<Running<Session>>,
     /// `None` stands for those of the process.
     turns: Option<Arc<DialTurns>>,
+    /// The apps that were added, those that are over up to a fraction. Locked for a look.
+    apps: Mutex<Vec<AddedApp>>,
+}
+
+/// What the loop's owner has of an app: nothing that would keep it.
+#[derive(Clone)]
+struct AddedApp {
+    shared: Weak<Shared>,
+    result: Onlooker<Result<Close, Error>>,
 }
 
 impl EventLoop {
@@ -47,7 +61,8 @@ impl EventLoop {
     /// [`Error::System`] when the operating system gives no thread, or nothing to wait on sockets
     /// with.
     pub fn new() -> Result<Self, Error> {
-        Ok(EventLoop { running: Some(Running::start("websocket-loop")?), turns: None })
+        let running = Some(Running::start("websocket-loop")?);
+        Ok(EventLoop { running, turns: None, apps: Mutex::default() })
     }
 
     /// Limits how many of this loop's apps connect at a time, each of which takes a thread until it
@@ -81,7 +96,68 @@ impl EventLoop {
         if let Some(running) = &self.running {
             running.add(start)?;
         }
+        self.note(AddedApp { shared: Arc::downgrade(sender.shared()), result: result.onlooker() });
         Ok(AppHandle::new(sender, result))
+    }
+
+    /// Keeps an app for [`close_all`](Self::close_all), and forgets those that are over once they
+    /// may be many.
+    fn note(&self, app: AddedApp) {
+        let mut apps = self.apps();
+        if apps.len() == apps.capacity() {
+            let now = Instant::now();
+            apps.retain(|app| !app.result.is_settled_by(now));
+            let room = apps.len() / 4 + 8;
+            apps.reserve_exact(room);
+        }
+        apps.push(app);
+    }
+
+    fn apps(&self) -> MutexGuard<'_, Vec<AddedApp>> {
+        self.apps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes all apps as [`Sender::close`] does and waits until their runs are over, for this long
+    /// at most; those that are left then are cut off, as by [`Sender::abort`]. Returns how many
+    /// that were: zero where all ended by themselves.
+    ///
+    /// An app whose peer is dead ends by its [`close_timeout`](WebSocketApp::close_timeout); one
+    /// that connects, waits for its turn to, or waits to connect again, at once. Which code and
+    /// reason each was closed with, and whether its peer answered, is what its `on_close` and
+    /// [`AppHandle::join`] tell. Of those that were cut off, `on_close` may be yet to come when this
+    /// returns.
+    ///
+    /// Blocks the calling thread. The loop runs on, and takes other apps; those that are added
+    /// meanwhile are not closed.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use websocket_app::{EventLoop, WebSocketApp};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// for market in ["btc", "eth"] {
+    ///     event_loop.add(WebSocketApp::new(format!("wss://ticker.example/{market}")))?;
+    /// }
+    /// // Ctrl-C, perhaps.
+    /// let aborted = event_loop.close_all(Duration::from_secs(5))?;
+    /// println!("all are over, {aborted} of them cut off");
+    /// # Ok::<(), websocket_app::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Deadlock`], at once, within a callback of one of its apps; none is closed then.
+    pub fn close_all(&self, timeout: Duration) -> Result<usize, Error> {
+        if self.running.as_ref().is_some_and(|running| is_inside(running.address())) {
+            return Err(Error::Deadlock { what: "the apps of the event loop that it runs on" });
+        }
+        let deadline = after(Instant::now(), timeout);
+        let mut apps = self.apps().clone();
+        apps.iter().filter_map(AddedApp::sender).for_each(|ws| ws.close());
+        apps.retain(|app| !app.result.is_settled_by(deadline));
+        apps.iter().filter_map(AddedApp::sender).for_each(|ws| ws.abort());
+        Ok(apps.len())
     }
 
     /// Waits until the last app is over.
@@ -104,6 +180,13 @@ impl EventLoop {
             }
             None => Ok(()),
         }
+    }
+}
+
+impl AddedApp {
+    /// Returns its sender, unless nobody has one any more, its run included.
+    fn sender(&self) -> Option<Sender> {
+        self.shared.upgrade().map(Sender::new)
     }
 }
 

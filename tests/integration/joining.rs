@@ -35,7 +35,7 @@ fn of_an_app_in_its_own_callback_and_as_that_is_dropped() {
         let error = result.recv_timeout(PATIENCE).expect("it comes back").unwrap_err();
         assert_eq!(
             error,
-            "a callback cannot wait for the end of its own app: join on another thread"
+            "a callback cannot wait for the end of its own app: do that on another thread"
         );
         crate::watchdog::wait_until("the app is over", || {
             ws.state() == websocket_app::State::Closed

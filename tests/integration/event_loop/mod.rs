@@ -1,5 +1,7 @@
 //! Many apps on one thread.
 
+/// All of them closed at once.
+mod closing;
 /// Apps are added and closed while it runs; the end of the loop.
 mod coming_and_going;
 /// Reconnects, timers, panics and failures of one app are no other's.
