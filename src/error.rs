@@ -87,6 +87,8 @@ pub enum Error {
     Panicked(Box<str>),
     /// The connection was closed while, or before, something was asked of it.
     Closed(Box<Close>),
+    /// The program ended a blocking `connect` with its [`Canceller`](crate::Canceller).
+    Cancelled,
     /// A message could not be sent.
     Send(SendError),
     /// A callback would wait for its own end: it joined its own app, or the event loop that its app
@@ -173,6 +175,7 @@ impl fmt::Display for Error {
             Error::Callback(error) => write!(f, "a callback returned an error: {error}"),
             Error::Panicked(message) => write!(f, "a callback panicked: {message}"),
             Error::Closed(close) => write!(f, "the connection is closed: {close}"),
+            Error::Cancelled => f.write_str("connecting was cancelled"),
             Error::Send(error) => error.fmt(f),
             Error::Deadlock { what } => {
                 write!(f, "a callback cannot wait for the end of {what}: do that on another thread")

@@ -207,7 +207,7 @@
 //!
 //! | whose | variants | worth trying again |
 //! |---|---|---|
-//! | yours | [`Invalid`](Error::Invalid), [`Deadlock`](Error::Deadlock) | no |
+//! | yours | [`Invalid`](Error::Invalid), [`Deadlock`](Error::Deadlock), [`Cancelled`](Error::Cancelled) | no |
 //! | the network's | [`Network`](Error::Network), [`Timeout`](Error::Timeout), each with its [`Phase`] | often |
 //! | the proxy's | [`Proxy`](Error::Proxy), with its status | unless it wants a password or forbids the server |
 //! | the server's | [`Tls`](Error::Tls), [`Rejected`](Error::Rejected), [`Upgrade`](Error::Upgrade), [`Protocol`](Error::Protocol) | seldom; a `Rejection` has status and headers |
@@ -298,7 +298,7 @@ pub use app::{
     AppHandle, CallbackError, CallbackResult, Callbacks, Event, EventLoop, EventOptions, Events,
     Handler, RenewalResult, WebSocketApp,
 };
-pub use client::{WebSocket, WebSocketBuilder};
+pub use client::{Canceller, WebSocket, WebSocketBuilder};
 pub use close::{Close, ClosedBy, close_code};
 pub use deflate::Deflate;
 pub use error::{

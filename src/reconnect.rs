@@ -207,7 +207,7 @@ impl Reconnect {
 /// Returns whether another attempt may end otherwise: by default, what cannot is not tried again.
 fn may_get_better(error: &Error) -> bool {
     match error {
-        Error::Invalid(_) | Error::Panicked(_) => false,
+        Error::Invalid(_) | Error::Panicked(_) | Error::Cancelled => false,
         Error::Tls { temporary, .. } => *temporary,
         Error::Rejected(rejection) => is_temporary(rejection.status),
         Error::Proxy(refusal) => refusal.temporary,

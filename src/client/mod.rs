@@ -7,5 +7,5 @@ mod builder;
 mod options;
 mod websocket;
 
-pub use builder::WebSocketBuilder;
+pub use builder::{Canceller, WebSocketBuilder};
 pub use websocket::WebSocket;

@@ -97,16 +97,13 @@ impl WebSocket {
         WebSocketBuilder::new(url.into())
     }
 
-    pub(super) fn open(url: &str, config: Config) -> Result<Self, Error> {
+    pub(super) fn open(url: &str, config: Config, cancel: &Cancel) -> Result<Self, Error> {
         config.check()?;
         let target = Target::new(url, &config)?;
-        let connected = match connect(&target, config.connect_timeout, &Cancel::new()) {
+        let connected = match connect(&target, config.connect_timeout, cancel) {
             Ok(connected) => connected,
             Err(Failure::Error(error)) => return Err(error),
-            // Nobody else has the `Cancel`.
-            Err(Failure::Cancelled) => {
-                return Err(Error::Closed(Box::new(Close::without_frame(ClosedBy::Us))));
-            }
+            Err(Failure::Cancelled) => return Err(Error::Cancelled),
         };
         let poll =
             Poll::new().map_err(|source| Error::system("a way to wait for sockets", source))?;

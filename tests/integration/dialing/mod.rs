@@ -2,6 +2,8 @@
 
 /// Addresses: which are tried when, and a resolver of the program's own.
 mod addresses;
+/// A blocking `connect` that is cancelled.
+mod cancelling;
 /// Cookies kept from one connection to the next.
 #[cfg(feature = "cookies")]
 mod cookies;
