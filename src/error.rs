@@ -523,8 +523,8 @@ pub enum SendError {
         /// The message, where the caller gave it away.
         message: Option<OwnedMessage>,
     },
-    /// The queue has no room, and waiting is not allowed: `try_send`, any send within a callback,
-    /// or [`SendPolicy::Fail`](crate::SendPolicy::Fail).
+    /// The queue has no room, and waiting is not allowed: `try_send`, any send within a callback of
+    /// the app or of another on its loop, or [`SendPolicy::Fail`](crate::SendPolicy::Fail).
     QueueFull {
         /// The message, where the caller gave it away.
         message: Option<OwnedMessage>,

@@ -121,9 +121,17 @@
 //!
 //! | call | waits for room | then |
 //! |---|---|---|
-//! | `send`, on an ordinary thread | for [`send_timeout`](WebSocketApp::send_timeout) | [`SendError::Timeout`] |
-//! | `send_timeout(message, d)`, on an ordinary thread | for `d` | [`SendError::Timeout`] |
-//! | `try_send`; any send within a callback | not for the peer; up to 10 ms for a thread that is just writing | [`SendError::QueueFull`] |
+//! | `send` | for [`send_timeout`](WebSocketApp::send_timeout) | [`SendError::Timeout`] |
+//! | `send_timeout(message, d)` | for `d` | [`SendError::Timeout`] |
+//! | `try_send`; any send within a callback of this app, or of another on its loop | not for the peer; up to 10 ms for a thread that is just writing | [`SendError::QueueFull`] |
+//!
+//! A callback waits for apps on other loops as an ordinary thread does, so that a bridge between
+//! two servers loses nothing: each app of `run_forever`, `spawn` and `events` has a loop of its own,
+//! each [`EventLoop`] is one, and a [`WebSocket`] has none. Its own app is called back no further
+//! meanwhile; the connections of its loop live on, for another thread stands in, one for each
+//! callback that waits. Of two apps whose callbacks send to each other, where neither peer reads,
+//! both wait until their time is over, and no longer. What is begun by `run_forever` within a
+//! callback never waits.
 //!
 //! Threads that wait get room in the order in which they came, whatever each has to send. What must
 //! not wait goes before them where there is room for it, in all by as much as the queue may hold;
@@ -224,8 +232,8 @@
 //! Through the [`log`] facade. Nothing is logged that is a credential: no `Authorization`, no
 //! cookie, no user info, no query of a URL. Where a server's refusal repeats one of these, or the
 //! value of another header that the program set, it is left out. A logger may send over the app
-//! whose line it writes: on the thread that runs the app, or is in a blocking client's `recv`, that
-//! never waits, as in a callback.
+//! whose line it writes: on a thread that runs apps, or is in a blocking client's `recv`, that never
+//! waits, as in their callbacks.
 //!
 //! | target | level | what |
 //! |---|---|---|

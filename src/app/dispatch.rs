@@ -129,7 +129,7 @@ impl Dispatcher {
 
     /// The run begins, at this place.
     pub(super) fn attach(&mut self, place: &Place) {
-        self.its_loop = Arc::as_ptr(&place.waker).addr();
+        self.its_loop = place.its_loop();
     }
 
     /// Marks this thread as being in one of its callbacks.
@@ -140,7 +140,7 @@ impl Dispatcher {
     /// Drops what the callbacks hold, which is the program's.
     pub(super) fn drop_callbacks(self) {
         let _inside = self.inside();
-        let _scope = CallbackScope::enter();
+        let _scope = CallbackScope::enter_callback(self.its_loop);
         drop(self);
     }
 
@@ -232,7 +232,7 @@ impl Dispatcher {
         &mut self,
         callback: impl FnOnce(&mut dyn Handler, &mut [Periodic], &Sender) -> Result<(), CallbackError>,
     ) -> Result<Result<(), CallbackError>, Error> {
-        let _scope = CallbackScope::enter();
+        let _scope = CallbackScope::enter_callback(self.its_loop);
         let (handler, periodic, sender) =
             (self.handler.as_mut(), self.periodic.as_mut_slice(), &*self.sender);
         // After a panic the handler sees no more than what reports the end, as a `Mutex` that is

@@ -54,13 +54,13 @@ impl Sender {
     /// `Vec<u8>`, `Bytes` and the like as binary.
     ///
     /// Returns when the message is written or queued. Where the queue is full (`max_send_buffer`),
-    /// an ordinary thread waits for room up to `send_timeout`, unless `send_policy` says otherwise;
-    /// a callback never waits for the peer.
+    /// it waits for room up to `send_timeout`, unless `send_policy` says otherwise; but never for the
+    /// peer in a callback of this app, or of another app on the same loop.
     ///
     /// # Errors
     ///
     /// [`SendError::NotConnected`] when there is no open connection, [`SendError::Timeout`] when
-    /// there was no room in time, [`SendError::QueueFull`] when there is none and this is a
+    /// there was no room in time, [`SendError::QueueFull`] when there is none and this is such a
     /// callback or `send_policy` is not to wait, [`SendError::BacklogFull`] when there is none to
     /// wait for a connection. An owned message comes back with the error.
     pub fn send<'a>(&self, message: impl Into<Outgoing<'a>>) -> Result<(), SendError> {
@@ -88,8 +88,8 @@ impl Sender {
         self.shared.send(message.into(), Wait::Never)
     }
 
-    /// Sends a message, waiting for room this long instead of `send_timeout`. In a callback it does
-    /// not wait.
+    /// Sends a message, waiting for room this long instead of `send_timeout`. In a callback of this
+    /// app, or of another on its loop, it does not wait.
     ///
     /// # Errors
     ///
@@ -121,14 +121,15 @@ impl Sender {
     /// answer the latest (RFC 6455 §5.5.3). `on_pong` is called as with every pong. Where reading
     /// pauses for a callback that is slow (`max_receive_buffer`), no pong is seen.
     ///
-    /// Blocks the calling thread and no other; several threads may ask at a time. In a callback it
-    /// is an error at once, and no ping is sent: the thread that waits may be the one that reads.
+    /// Blocks the calling thread and no other; several threads may ask at a time. In a callback of
+    /// this app, or of another on its loop, it is an error at once, and no ping is sent: the thread
+    /// that waits may be the one that reads.
     /// A blocking [`WebSocket`](crate::WebSocket) sees the pong while another thread is in `recv`,
     /// and only then.
     ///
     /// # Errors
     ///
-    /// [`SendError::NotInTime`] when no pong has come by then, or in a callback;
+    /// [`SendError::NotInTime`] when no pong has come by then, or in such a callback;
     /// [`SendError::Timeout`], or for a blocking connection [`SendError::Unwritten`], when the ping
     /// itself could not go out for so long; [`SendError::NotConnected`], at once, when there is no
     /// open connection or it is lost meanwhile. Otherwise as [`send`](Self::send).
@@ -187,13 +188,13 @@ impl Sender {
         self.shared.reconnect();
     }
 
-    /// Waits until everything sent so far is in the hands of the operating system. In a callback it
-    /// does not wait.
+    /// Waits until everything sent so far is in the hands of the operating system. In a callback of
+    /// this app, or of another on its loop, it does not wait.
     ///
     /// # Errors
     ///
-    /// [`SendError::Unwritten`] when that takes longer, or where it would have to wait in a
-    /// callback; [`SendError::NotConnected`] when the connection ended first.
+    /// [`SendError::Unwritten`] when that takes longer, or where it would have to wait in such
+    /// a callback; [`SendError::NotConnected`] when the connection ended first.
     pub fn flush(&self, timeout: Duration) -> Result<(), SendError> {
         self.shared.flush(timeout)
     }
@@ -203,7 +204,8 @@ impl Sender {
     /// already, as a blocking [`WebSocket`](crate::WebSocket) is. `on_open` may then not have
     /// returned yet, or not have been called.
     ///
-    /// Blocks the calling thread and no other. In a callback it does not wait.
+    /// Blocks the calling thread and no other. In a callback of this app, or of another on its loop,
+    /// it does not wait.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -219,8 +221,8 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`SendError::NotInTime`] when it is not open by then, or where it would have to wait in a
-    /// callback; [`SendError::NotConnected`], at once, when it will not be: the app is closed, its
+    /// [`SendError::NotInTime`] when it is not open by then, or where it would have to wait in
+    /// such a callback; [`SendError::NotConnected`], at once, when it will not be: the app is closed, its
     /// run is over, or it was dropped without one.
     pub fn wait_open(&self, timeout: Duration) -> Result<(), SendError> {
         self.shared.wait_open(timeout)

@@ -77,6 +77,11 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// Returns the address of what wakes the poll, which all places in it have.
+    pub(crate) fn its_loop(&self) -> usize {
+        Arc::as_ptr(&self.waker).addr()
+    }
+
     pub(crate) fn wake(&self) {
         self.waker.wake(self.token);
     }

@@ -36,6 +36,8 @@ mod zlib;
 // The tests.
 /// The blocking `WebSocket`.
 mod blocking;
+/// Callbacks that send over other apps.
+mod bridging;
 /// Spinning before sleeping.
 mod busy_poll;
 /// permessage-deflate (RFC 7692) from outside.

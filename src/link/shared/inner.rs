@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::backlog::{Backlog, Kept};
-use super::room::Wait;
+use super::room::{CallbackScope, Wait};
 use super::turns::{Turn, Turns};
 use crate::dial::Cancel;
 use crate::link::sender::{SendPolicy, State, Stats};
@@ -134,6 +134,12 @@ impl Inner {
         self.writer.as_ref().is_some_and(|writer| {
             writer.is_driven_by_caller && matches!(writer.writing, Writing::Failed(_))
         })
+    }
+
+    /// Returns whether this thread must not wait for anything that comes of this app: it may be the
+    /// thread that would bring it about.
+    pub(super) fn must_not_wait(&self) -> bool {
+        CallbackScope::forbids_waiting_for(self.place.as_ref())
     }
 
     /// Returns whether there is a connection to send on.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{CallbackScope, Lock, Shared, Wait};
+use super::{Lock, Shared, Wait};
 use crate::deadline::after;
 use crate::error::SendError;
 use crate::link::pings::{PingAnswer, PingPayload};
@@ -29,7 +29,7 @@ impl Shared {
 
     /// Sends a ping and waits for its answer. Returns how long that took.
     pub(crate) fn ping_wait(self: &Arc<Self>, timeout: Duration) -> Result<Duration, SendError> {
-        if CallbackScope::is_entered() {
+        if self.lock().must_not_wait() {
             // This may be the very thread that would read it.
             return Err(SendError::NotInTime { what: PONG, after: Duration::ZERO });
         }
@@ -66,7 +66,7 @@ impl Shared {
         }
     }
 
-    /// Waits until something has happened, up to the deadline. In a callback there is no waiting.
+    /// Waits until something has happened, up to the deadline. Who must not wait does not.
     fn wait_for_news<'a>(
         &'a self,
         guard: Lock<'a>,
@@ -74,7 +74,7 @@ impl Shared {
         deadline: Instant,
         timeout: Duration,
     ) -> Result<Lock<'a>, SendError> {
-        if CallbackScope::is_entered() {
+        if guard.must_not_wait() {
             return Err(SendError::NotInTime { what, after: Duration::ZERO });
         }
         let left = deadline.saturating_duration_since(now());

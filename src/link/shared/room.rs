@@ -10,33 +10,71 @@ use super::{Lock, Shared};
 use crate::deadline::after;
 use crate::error::SendError;
 use crate::link::sender::SendPolicy;
+use crate::link::waker::Place;
 use crate::link::writer::{Tail, Writer};
 use crate::message::Outgoing;
 use crate::sync::{now, thread_local};
 
 thread_local! {
-    /// Whether this thread is in a callback, or runs a loop, where a logger may send: there a send
-    /// never waits, since the thread that waits may be the one that would make room.
-    static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
+    static WITHIN: Cell<Within> = const { Cell::new(Within::Nothing) };
 }
 
-/// Marks this thread as being in a callback or running a loop, until dropped.
-pub(crate) struct CallbackScope(bool);
+/// What a thread is in, which says for whom it may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Within {
+    /// An ordinary thread.
+    Nothing,
+    /// It runs a loop, where a logger may send. It waits for nobody: it may be the thread that would
+    /// make room, and no other stands in for it.
+    Loop,
+    /// A callback of an app on the loop with this address. It may wait for apps of other loops:
+    /// while it takes long another thread stands in for its own loop, so no loop's reading and
+    /// writing ever waits for a callback, be it one that waits in the same way for an app of this
+    /// loop.
+    Callback(usize),
+    /// A loop that was begun within a callback, or a callback of that. It waits for nobody either:
+    /// what it waited for could be of the loop around it.
+    LoopInCallback,
+}
+
+/// Marks this thread as running a loop, or being in a callback, until dropped.
+pub(crate) struct CallbackScope(Within);
 
 impl CallbackScope {
+    /// This thread runs a loop.
     pub(crate) fn enter() -> Self {
-        CallbackScope(IN_CALLBACK.with(|entered| entered.replace(true)))
+        Self::replace(|outer| match outer {
+            Within::Nothing | Within::Loop => Within::Loop,
+            Within::Callback(_) | Within::LoopInCallback => Within::LoopInCallback,
+        })
     }
 
-    /// Returns whether this thread is in a callback or runs a loop.
-    pub(super) fn is_entered() -> bool {
-        IN_CALLBACK.with(Cell::get)
+    /// This thread is in a callback of an app on the loop with this address, which is no other
+    /// loop's meanwhile.
+    pub(crate) fn enter_callback(its_loop: usize) -> Self {
+        Self::replace(|outer| match outer {
+            Within::LoopInCallback => Within::LoopInCallback,
+            _ => Within::Callback(its_loop),
+        })
+    }
+
+    fn replace(inner: impl FnOnce(Within) -> Within) -> Self {
+        CallbackScope(WITHIN.with(|within| within.replace(inner(within.get()))))
+    }
+
+    /// Returns whether this thread must not wait for an app that runs at this place.
+    pub(super) fn forbids_waiting_for(place: Option<&Place>) -> bool {
+        match WITHIN.with(Cell::get) {
+            Within::Nothing => false,
+            Within::Callback(its_loop) => place.is_some_and(|place| place.its_loop() == its_loop),
+            Within::Loop | Within::LoopInCallback => true,
+        }
     }
 }
 
 impl Drop for CallbackScope {
     fn drop(&mut self) {
-        IN_CALLBACK.with(|entered| entered.set(self.0));
+        WITHIN.with(|within| within.set(self.0));
     }
 }
 
@@ -60,7 +98,7 @@ impl Wait {
 
     /// Returns whether this thread may not wait, or need not.
     pub(super) fn is_never(self, guard: &Inner) -> bool {
-        CallbackScope::is_entered()
+        guard.must_not_wait()
             || match (guard.policy, self) {
                 (SendPolicy::DropOldest, _) | (SendPolicy::Fail, Wait::Default) => true,
                 _ => self.limit(guard).is_zero(),
@@ -161,8 +199,8 @@ impl Shared {
         }
     }
 
-    /// Waits for progress, up to the deadline; the error says how long that was. In a callback
-    /// there is no waiting. Where no loop does, the first that waits is who writes when the socket
+    /// Waits for progress, up to the deadline; the error says how long that was. Who must not wait
+    /// does not. Where no loop does, the first that waits is who writes when the socket
     /// has room; the others wait for that one.
     pub(super) fn wait<'a>(
         self: &'a Arc<Self>,
@@ -171,7 +209,7 @@ impl Shared {
         timeout: Duration,
     ) -> Result<Lock<'a>, NoRoom<'a>> {
         let left = deadline.saturating_duration_since(now());
-        if left.is_zero() || CallbackScope::is_entered() {
+        if left.is_zero() || guard.must_not_wait() {
             return Err(NoRoom::Timeout(timeout));
         }
         let (wire, mut poll) = match guard.writer.as_mut().and_then(Writer::await_room) {
@@ -209,7 +247,11 @@ impl Shared {
         }
     }
 
-    pub(super) fn wait_for_progress<'a>(&'a self, mut guard: Lock<'a>, timeout: Duration) -> Lock<'a> {
+    pub(super) fn wait_for_progress<'a>(
+        &'a self,
+        mut guard: Lock<'a>,
+        timeout: Duration,
+    ) -> Lock<'a> {
         guard.waiting_threads += 1;
         let (mut guard, _) =
             self.progress.wait_timeout(guard, timeout).unwrap_or_else(PoisonError::into_inner);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::inner::{FlushTarget, Flushed, Inner};
-use super::{CallbackScope, Lock, NoRoom, Shared, Wait, wake};
+use super::{Lock, NoRoom, Shared, Wait, wake};
 use crate::deadline::after;
 use crate::link::flusher;
 use crate::link::writer::{Chunk, Queued, Tail, Wire, WriteEnd, Writer, Writing};
@@ -66,7 +66,7 @@ impl Shared {
         deadline: &mut Option<Instant>,
     ) -> Result<(), NoRoom<'a>> {
         let Some(target) = target else { return Ok(()) };
-        let may_wait = !matches!(wait, Wait::Never) && !CallbackScope::is_entered();
+        let may_wait = !matches!(wait, Wait::Never) && !guard.must_not_wait();
         if !may_wait || matches!(guard.flushed(target), Flushed::Yes) {
             return Ok(());
         }
@@ -75,7 +75,7 @@ impl Shared {
         self.wait_until_flushed(guard, target, deadline, timeout)
     }
 
-    /// Waits until everything up to there has been handed to the operating system. In a callback it
+    /// Waits until everything up to there has been handed to the operating system. Who must not wait
     /// lets a thread that is writing get on with it, and no more.
     pub(super) fn wait_until_flushed<'a>(
         self: &'a Arc<Self>,
@@ -95,7 +95,7 @@ impl Shared {
                 Flushed::NotYet if !self.is_aborted() => {}
                 Flushed::NotYet | Flushed::Never => return Err(NoRoom::NotConnected),
             }
-            guard = if CallbackScope::is_entered() {
+            guard = if guard.must_not_wait() {
                 let unwritten = |_| NoRoom::Timeout(Duration::ZERO);
                 self.wait_for_writer(guard, &mut moment).map_err(unwritten)?
             } else {
