@@ -1,9 +1,9 @@
-//! A server for the examples that sends a tick every so often, and that can be stopped and started
-//! again on its port. Not part of the library.
+//! A server for the examples that sends a tick every so often, that can be stopped and started again
+//! on its port, and that can get stuck. Not part of the library.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -21,6 +21,8 @@ pub(crate) struct Ticker {
 struct Running {
     is_over: Arc<AtomicBool>,
     clients: Arc<Mutex<Vec<TcpStream>>>,
+    /// To so many of them, the first ones, it says nothing more.
+    stuck: Arc<AtomicUsize>,
     accepting: JoinHandle<()>,
 }
 
@@ -48,6 +50,15 @@ impl Ticker {
         }
     }
 
+    /// Says nothing more to the clients that are there, though their connections stay open and pings
+    /// are answered.
+    pub(crate) fn get_stuck(&self) {
+        if let Some(Running { clients, stuck, .. }) = &self.running {
+            let clients = clients.lock().unwrap_or_else(PoisonError::into_inner).len();
+            stuck.store(clients, Ordering::SeqCst);
+        }
+    }
+
     /// Serves again, on the same port. The ticks have gone on meanwhile.
     pub(crate) fn restart(&mut self) -> io::Result<()> {
         self.running = Some(Running::start(TcpListener::bind(self.addr)?, self.started));
@@ -57,30 +68,34 @@ impl Ticker {
 
 impl Running {
     fn start(listener: TcpListener, started: Instant) -> Self {
-        let (is_over, clients) =
-            (Arc::new(AtomicBool::new(false)), Arc::<Mutex<Vec<TcpStream>>>::default());
-        let (stop, accepted) = (Arc::clone(&is_over), Arc::clone(&clients));
+        let (is_over, clients, stuck) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::<Mutex<Vec<TcpStream>>>::default(),
+            Arc::<AtomicUsize>::default(),
+        );
+        let (stop, accepted, first) = (Arc::clone(&is_over), Arc::clone(&clients), stuck.clone());
         let accepting = thread::spawn(move || {
-            for client in listener.incoming().flatten() {
+            for (number, client) in listener.incoming().flatten().enumerate() {
                 if stop.load(Ordering::SeqCst) {
                     return;
                 }
                 accepted.lock().unwrap_or_else(PoisonError::into_inner).extend(client.try_clone());
+                let first = Arc::clone(&first);
                 thread::spawn(move || {
                     let for_hanging_up = client.try_clone();
-                    serve(client, started);
+                    serve(client, started, || number < first.load(Ordering::SeqCst));
                     // Though there is another handle to it, in `clients`.
                     for_hanging_up.and_then(|client| client.shutdown(Shutdown::Both))
                 });
             }
         });
-        Running { is_over, clients, accepting }
+        Running { is_over, clients, stuck, accepting }
     }
 }
 
 /// Waits for a subscription, then sends the ticks that come after the one it names, until the
 /// connection ends, in whatever way.
-fn serve(client: TcpStream, started: Instant) -> Option<()> {
+fn serve(client: TcpStream, started: Instant, is_stuck: impl Fn() -> bool) -> Option<()> {
     client.set_nodelay(true).ok()?;
     let mut client = tungstenite::accept(client).ok()?;
     let current = || started.elapsed().as_millis() as u64 / PERIOD.as_millis() as u64;
@@ -91,6 +106,9 @@ fn serve(client: TcpStream, started: Instant) -> Option<()> {
         }
     };
     loop {
+        while is_stuck() {
+            read_until(&mut client, Instant::now() + PERIOD).ok()?;
+        }
         while last < current() {
             last += 1;
             client.send(format!("tick {last}").into()).ok()?;

@@ -53,6 +53,8 @@ mod dropping;
 mod event_loop;
 /// `events()`, `every()`, and the handle of a spawned app.
 mod events;
+/// The examples, run.
+mod examples;
 /// Every fault in every phase, then random sequences of them; nothing is left after any.
 mod faults;
 /// Wrong URLs, options, headers, certificates: refused before any socket is opened.
