@@ -1,12 +1,20 @@
 //! The examples that are more than a few lines, against scripted peers.
 
 use crossbeam_channel::bounded;
-use websocket_app::Sender;
+use websocket_app::ClosedBy::{Peer as ByPeer, Us};
+use websocket_app::{Phase, Sender};
 
+use crate::failure::{Failure, clean, ending};
 use crate::frame::Frame;
 use crate::peer::Peer;
-use crate::watchdog::{PATIENCE, Task};
+use crate::watchdog::{Gate, PATIENCE, Task, within};
 
+#[allow(dead_code)]
+#[path = "../../examples/bridge.rs"]
+mod bridge;
+#[allow(dead_code)]
+#[path = "../../examples/json_rpc.rs"]
+mod json_rpc;
 #[allow(dead_code)]
 #[path = "../../examples/reconnecting_bot.rs"]
 mod reconnecting_bot;
@@ -50,4 +58,108 @@ fn reconnecting_bot_leaves_a_server_that_is_stuck() {
     ws.close();
     let stats = bot.join().unwrap();
     assert_eq!((stats.messages_received, stats.reconnects), (3, 2));
+}
+
+fn reply(call: &Frame, result: &str) -> Frame {
+    let call = String::from_utf8(call.payload.clone()).unwrap();
+    let id = json_rpc::field(&call, "id").expect("a call has an id");
+    Frame::text(format!(r#"{{"jsonrpc": "2.0", "result": {result}, "id": {id}}}"#))
+}
+
+/// The replies come in another order than the calls, among others that nobody asked for; then the
+/// connection is lost.
+#[test]
+fn json_rpc_gives_each_thread_the_reply_to_its_call() {
+    let peer = Peer::start(|listener| {
+        let mut client = listener.open();
+        let mut calls = [(); 3].map(|()| client.read_frame());
+        calls.reverse();
+        for call in &calls {
+            client.send(Frame::text(r#"{"jsonrpc": "2.0", "method": "notify"}"#));
+            let text = String::from_utf8(call.payload.clone()).unwrap();
+            let params = json_rpc::field(&text, "params").expect("a call has parameters");
+            client.send(reply(call, params));
+            client.send(reply(call, "\"twice\""));
+        }
+        client.read_frame();
+        client.reset();
+    });
+    let url = peer.url();
+    within("the client", move || {
+        let (client, app) = json_rpc::Client::connect(&url).unwrap();
+        let calling = ["1", "2", "3"].map(|params| {
+            let client = client.clone();
+            let call = move || client.call("echo", params).map_err(|error| error.to_string());
+            (params, Task::start("a call", call))
+        });
+        for (params, call) in calling {
+            assert_eq!(call.join().as_deref(), Ok(params));
+        }
+        let lost = client.call("echo", "4").unwrap_err().to_string();
+        assert!(lost.contains("disconnected"), "{lost}");
+        assert!(client.call("echo", "5").unwrap_err().to_string().contains("not sent"));
+        assert_eq!(app.join().map_err(Failure::from), Err(Failure::Network(Phase::Open)));
+    });
+}
+
+#[test]
+fn json_rpc_and_its_server_talk() {
+    within("the client", || {
+        let url = json_rpc::local_rpc::url(None).unwrap();
+        let (client, app) = json_rpc::Client::connect(&url).unwrap();
+        assert_eq!(client.call("add", "[2, -3]").unwrap(), "-1");
+        let error = client.call("multiply", "[2, 3]").unwrap_err().to_string();
+        assert!(error.contains("Method not found"), "{error}");
+        app.close();
+        assert!(app.join().unwrap().clean);
+    });
+}
+
+/// What the first says before the second is there waits for it.
+#[test]
+fn bridge_passes_messages_and_the_closing_code_on() {
+    let said = Gate::new();
+    let is_said = said.clone();
+    let left = Peer::start(move |listener| {
+        let mut client = listener.open();
+        client.send(Frame::text("one"));
+        client.send(Frame::binary([2; 100_000]));
+        said.open();
+        client.expect_text("three");
+        client.send(Frame::text("four"));
+        client.close(4321, "enough");
+    });
+    let right = Peer::start(move |listener| {
+        let mut client = listener.accept();
+        is_said.wait();
+        client.upgrade();
+        client.expect_text("one");
+        client.expect(Frame::binary([2; 100_000]));
+        client.send(Frame::text("three"));
+        client.expect_text("four");
+        client.expect(Frame::close(4321, "enough"));
+        client.send(Frame::close(4321, ""));
+    });
+    let urls = [left.url(), right.url()];
+    let closes = within("the bridge", move || bridge::bridge(&urls[0], &urls[1])).unwrap();
+    let expected = [clean(ByPeer, 4321, "enough"), clean(Us, 4321, "")];
+    assert_eq!(closes.each_ref().map(ending), expected);
+}
+
+#[test]
+fn bridge_tells_one_side_that_the_other_was_lost() {
+    let left = Peer::start(|listener| {
+        let mut client = listener.open();
+        client.expect_text("both are open");
+        client.reset();
+    });
+    let right = Peer::start(|listener| {
+        let mut client = listener.open();
+        client.send(Frame::text("both are open"));
+        client.expect(Frame::close(1001, "the other side was lost"));
+        client.send(Frame::close(1001, ""));
+    });
+    let urls = [left.url(), right.url()];
+    let lost = within("the bridge", move || bridge::bridge(&urls[0], &urls[1]));
+    assert_eq!(lost.map_err(Failure::from), Err(Failure::Network(Phase::Open)));
 }
