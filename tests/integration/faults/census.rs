@@ -158,6 +158,11 @@ pub(crate) fn threads_named(name: &str) -> usize {
     threads().get(name).copied().unwrap_or_default()
 }
 
+/// Counts all threads.
+pub(crate) fn thread_count() -> usize {
+    threads().values().sum()
+}
+
 /// What the file descriptors are of. The one this is read with is always there.
 fn files() -> Vec<String> {
     let entries = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();

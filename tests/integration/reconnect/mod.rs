@@ -8,6 +8,9 @@ mod between;
 mod closing;
 /// What ends a run all the same: a panic, an error in `on_error`.
 mod ending;
+/// All apps of a server that is restarted.
+#[cfg(target_os = "linux")]
+mod herd;
 /// Order and numbers of the callbacks.
 mod order;
 /// Which refusals are tried again, `Retry-After`, `retry_if`.
