@@ -584,7 +584,9 @@ impl SendError {
             | SendError::BacklogFull { message, .. }
             | SendError::Timeout { message, .. }
             | SendError::Expired { message, .. } => message.as_ref(),
-            SendError::Unwritten { .. } | SendError::InvalidControl { .. } => None,
+            SendError::Unwritten { .. }
+            | SendError::NotInTime { .. }
+            | SendError::InvalidControl { .. } => None,
         }
     }
 
