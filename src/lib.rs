@@ -241,7 +241,7 @@
 //! | `websocket_app` | warn | `reconnect()` of a blocking connection, which does nothing; how many messages were not sent, where `on_error` could not be handed them since it had failed, or the app never ran |
 //! | `websocket_app` | debug | how each run ended |
 //! | `websocket_app::connect` | debug | the phases of connecting: addresses, attempts, the server's status |
-//! | `websocket_app::connection` | debug | the peer's Close frame; what it did instead of answering ours |
+//! | `websocket_app::connection` | debug | the peer's Close frame, without a reason that repeats a credential; what it did instead of answering ours |
 //! | `websocket_app::event_loop` | error | why an event loop ended before its time |
 //! | `websocket_app::event_loop` | debug | a slow callback, for which another thread stands in |
 //! | `websocket_app::connect`, `websocket_app::event_loop` | warn | the operating system did not do what it should, or a key log cannot be written; never the peer's doing |

@@ -54,6 +54,7 @@ pub(crate) use waiter::{Cancel, Failure};
 
 use crate::error::{Error, Phase};
 use crate::protocol::handshake::Handshake;
+use crate::protocol::handshake::echo::Secrets;
 use crate::transport::Stream;
 use waiter::Waiter;
 
@@ -70,6 +71,8 @@ pub(crate) struct Connected {
     pub(crate) handshake: Handshake,
     /// Names the server in messages: another one than the target's, if it sent us there.
     pub(crate) peer: Box<str>,
+    /// What the server is not to be quoted with.
+    pub(crate) secrets: Secrets,
 }
 
 /// Connects, within `timeout` for all phases together and all redirects. Blocks the calling thread
@@ -121,5 +124,11 @@ fn open(target: &Target, waiter: &mut Waiter<'_>) -> Result<Connected, Failure> 
         url: target.url().into(),
         tls,
     };
-    Ok(Connected { stream, leftover: upgraded.leftover, handshake, peer: target.peer().into() })
+    Ok(Connected {
+        stream,
+        leftover: upgraded.leftover,
+        handshake,
+        peer: target.peer().into(),
+        secrets: upgraded.secrets,
+    })
 }

@@ -16,7 +16,7 @@ use super::target::Target;
 use super::waiter::{Failure, Waiter};
 use crate::error::{Error, Phase, Rejection};
 use crate::protocol::handshake::body::Body;
-use crate::protocol::handshake::echo::repeats;
+use crate::protocol::handshake::echo::Secrets;
 use crate::protocol::handshake::response::{Accepted, Arriving, ResponseHead};
 use crate::transport::Stream;
 
@@ -33,6 +33,8 @@ pub(super) struct Upgraded {
     pub(super) accepted: Accepted,
     /// What the server sent right behind its head: the first frames.
     pub(super) leftover: Vec<u8>,
+    /// What the server is not to be quoted with.
+    pub(super) secrets: Secrets,
 }
 
 pub(super) fn upgrade(
@@ -42,6 +44,7 @@ pub(super) fn upgrade(
 ) -> Result<Upgraded, Failure> {
     let key = generate_key();
     let request = target.request.to_bytes(&key);
+    let secrets = Secrets::of(&request);
     waiter.send(Phase::Upgrade, &request, stream)?;
     let (head, leftover) = read_head(stream, waiter)?;
     target.request.keep_cookies(&head.headers);
@@ -52,13 +55,13 @@ pub(super) fn upgrade(
         };
         let ResponseHead { status, headers, .. } = head;
         let mut rejection = Rejection::of(target.url(), status, headers, body);
-        rejection.note_repeats(|said| repeats(&request, said));
+        rejection.note_repeats(|said| secrets.are_in(said));
         return Err(Error::Rejected(Box::new(rejection)).into());
     }
     let accepted = head
         .accept(&derive_accept_key(key.as_bytes()), target.request.offer())
         .map_err(|problem| refused(problem, waiter))?;
-    Ok(Upgraded { head, accepted, leftover })
+    Ok(Upgraded { head, accepted, leftover, secrets })
 }
 
 /// Reads up to the end of the final response's head, and gives what was read beyond.

@@ -9,13 +9,19 @@ use std::time::{Duration, Instant};
 
 use crate::close::Close;
 use crate::error::{Error, Phase};
+use crate::protocol::handshake::echo::Secrets;
 use crate::protocol::{Closing, End, Outcome};
 use crate::role::Role;
+
+/// The log target, part of the documented contract.
+const LOG: &str = "websocket_app::connection";
 
 pub(super) struct Ending {
     closing: Closing,
     close_timeout: Duration,
     peer: Box<str>,
+    /// What the peer is not to be quoted with.
+    secrets: Secrets,
     /// The peer did something wrong: nothing that it sends is looked at any more. It is told when
     /// the messages before that have been handed out.
     violated: bool,
@@ -31,20 +37,17 @@ pub(super) struct Ending {
 }
 
 impl Ending {
-    pub(super) fn new(peer: &str, close_timeout: Duration) -> Self {
+    pub(super) fn new(peer: &str, secrets: Secrets, close_timeout: Duration) -> Self {
         Ending {
             closing: Closing::new(Role::Client),
             close_timeout,
             peer: peer.into(),
+            secrets,
             violated: false,
             violation: None,
             announced: false,
             write_error: None,
         }
-    }
-
-    pub(super) fn peer(&self) -> &str {
-        &self.peer
     }
 
     /// Returns whether anything that arrives is still wanted.
@@ -154,8 +157,18 @@ impl Ending {
         Some(Error::network(Phase::Open, &self.peer, source))
     }
 
+    /// The peer's Close frame is there. A reason that repeats a credential is left out.
+    pub(super) fn log_peer_close(&self, code: u16, reason: &str) {
+        let peer = &self.peer;
+        if self.secrets.are_in(reason) {
+            log::debug!(target: LOG, "{peer}: received Close {code}, whose reason repeats a credential");
+        } else {
+            log::debug!(target: LOG, "{peer}: received Close {code} {reason:?}");
+        }
+    }
+
     fn log_after_close(&self, what: &dyn fmt::Display) {
-        log::debug!(target: "websocket_app::connection", "{}: instead of an answer to Close: {what}", self.peer);
+        log::debug!(target: LOG, "{}: instead of an answer to Close: {what}", self.peer);
     }
 
     /// Returns what a peer is that was silent for so long.

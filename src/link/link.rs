@@ -69,7 +69,7 @@ impl Link {
         opened: Opened,
         (registry, place): (&Registry, &Place),
     ) -> io::Result<Option<Self>> {
-        let Connected { mut stream, leftover, handshake, peer } = connected;
+        let Connected { mut stream, leftover, handshake, peer, secrets } = connected;
         let compression = handshake.compression();
         stream.register(registry, place.token, Interest::READABLE | Interest::WRITABLE)?;
         let wire = Arc::new(Wire::new(stream));
@@ -87,7 +87,7 @@ impl Link {
                 live.idle_timeout,
                 Instant::now(),
             ),
-            ending: Ending::new(&peer, live.close_timeout),
+            ending: Ending::new(&peer, secrets, live.close_timeout),
         }))
     }
 
@@ -258,8 +258,7 @@ impl Link {
         match &batch.end {
             None => {}
             Some(End::Close { code, reason }) => {
-                let peer = self.ending.peer();
-                log::debug!(target: "websocket_app::connection", "{peer}: received Close {code} {reason:?}");
+                self.ending.log_peer_close(*code, reason);
                 let now = Instant::now();
                 if self.shared.finish(close_answer(*code).into()) {
                     // The thread that closed may have been quicker than its wake-up.

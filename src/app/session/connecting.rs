@@ -211,7 +211,9 @@ impl Session {
         }
         self.give_back_expired(Instant::now());
         self.report_unsent();
-        log::debug!(target: "websocket_app", "{}: over: {close}", self.plan.peer());
+        // The reason is the peer's, and in the log of its connection, unless it is not fit for one.
+        let without_reason = Close { reason: String::new(), ..close.clone() };
+        log::debug!(target: "websocket_app", "{}: over: {without_reason}", self.plan.peer());
         self.calls.push(Call::Close(close.clone()));
         let gave_up = violation.or(error.filter(|_| close.by == ClosedBy::Lost));
         self.phase = SessionPhase::Over(Some(gave_up.map_or(Ok(close), Err)));

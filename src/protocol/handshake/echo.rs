@@ -1,5 +1,5 @@
-//! Whether what a server says repeats what may be secret of the opening request, as pages for
-//! debugging do: then it is not fit for a log. Pure.
+//! [`Secrets`]: whether what a server says repeats what may be secret of the opening request, as
+//! pages for debugging do: then it is not fit for a log. Pure.
 
 use super::credentials::percent_decode;
 
@@ -21,26 +21,43 @@ const HARMLESS: [&str; 8] = [
     "User-Agent",
 ];
 
-/// Returns whether a text has the query of a request in it, or a value of its headers, or a part of
-/// one that may be the secret; escaped or not.
-pub(crate) fn repeats(request: &[u8], said: &str) -> bool {
-    let request = String::from_utf8_lossy(request);
-    let mut lines = request.split("\r\n");
-    let target = lines.next().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
-    let query = target.split_once('?').map(|(_, query)| query);
-    let is_harmless = |name: &str| HARMLESS.iter().any(|other| other.eq_ignore_ascii_case(name));
-    let fields = lines.filter_map(|line| line.split_once(": "));
-    let values = fields.filter(|(name, _)| !is_harmless(name)).map(|(_, value)| value);
-    let said = [said, &decoded(said), &unescaped(said)].map(str::to_lowercase);
-    let is_said = |text: &str, shortest| {
-        [text, &decoded(text)].into_iter().any(|text| {
-            let text = text.trim().to_lowercase();
-            text.len() >= shortest && said.iter().any(|said| said.contains(&text))
+/// What may be secret of a request: its query, and the values of its headers. Never shown.
+#[derive(Clone, Default)]
+pub(crate) struct Secrets(
+    /// One in each line. Of most requests there is none, and no memory is held.
+    Box<str>,
+);
+
+impl Secrets {
+    pub(crate) fn of(request: &[u8]) -> Self {
+        let request = String::from_utf8_lossy(request);
+        let mut lines = request.split("\r\n");
+        let target = lines.next().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
+        let query = target.split_once('?').map(|(_, query)| query);
+        let fields = lines.filter_map(|line| line.split_once(": "));
+        let values = fields.filter(|(name, _)| !is_harmless(name)).map(|(_, value)| value);
+        Secrets(query.into_iter().chain(values).collect::<Vec<_>>().join("\n").into())
+    }
+
+    /// Returns whether a text has one of them in it, or a part of one that may be the secret;
+    /// escaped or not.
+    pub(crate) fn are_in(&self, said: &str) -> bool {
+        let said = [said, &decoded(said), &unescaped(said)].map(str::to_lowercase);
+        let is_said = |text: &str, shortest| {
+            [text, &decoded(text)].into_iter().any(|text| {
+                let text = text.trim().to_lowercase();
+                text.len() >= shortest && said.iter().any(|said| said.contains(&text))
+            })
+        };
+        self.0.lines().any(|value| {
+            is_said(value, SHORTEST) || parts(value).any(|part| is_said(part, SHORTEST_PART))
         })
-    };
-    query.into_iter().chain(values).any(|value| {
-        is_said(value, SHORTEST) || parts(value).any(|part| is_said(part, SHORTEST_PART))
-    })
+    }
+}
+
+/// Returns whether the values of this header of a request may be shown.
+pub(super) fn is_harmless(name: &str) -> bool {
+    HARMLESS.iter().any(|other| other.eq_ignore_ascii_case(name))
 }
 
 /// Takes a value apart into words and into the values of pairs.
@@ -69,6 +86,10 @@ mod tests {
         Connection: Upgrade\r\nSec-WebSocket-Key: 0123456789abcdef\r\nSec-WebSocket-Version: 13\r\nX-Api-Key: KEY-1\r\n\
         X-Short: x\r\nAuthorization: Bearer 0123456789==\r\nCookie: theme=dark; session=s3ss10n-id\r\n\
         Origin: http://page.example\r\n\r\n";
+
+    fn repeats(request: &[u8], said: &str) -> bool {
+        Secrets::of(request).are_in(said)
+    }
 
     #[test]
     fn a_query_or_a_header_is_repeated() {
