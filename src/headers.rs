@@ -121,9 +121,13 @@ const HARMLESS: [&str; 14] = [
     "Via",
 ];
 
+/// Returns whether the values of this header of a response may be shown.
+pub(crate) fn is_harmless(name: &str) -> bool {
+    HARMLESS.iter().any(|harmless| harmless.eq_ignore_ascii_case(name))
+}
+
 fn shown<'a>(name: &str, value: &'a str) -> &'a str {
-    let harmless = HARMLESS.iter().any(|harmless| harmless.eq_ignore_ascii_case(name));
-    if harmless { value } else { "…" }
+    if is_harmless(name) { value } else { "…" }
 }
 
 impl fmt::Debug for Headers {

@@ -232,8 +232,21 @@
 //! Through the [`log`] facade. Nothing is logged that is a credential: no `Authorization`, no
 //! cookie, no user info, no query of a URL. Where a server's refusal repeats one of these, or the
 //! value of another header that the program set, it is left out. A logger may send over the app
-//! whose line it writes: on a thread that runs apps, or is in a blocking client's `recv`, that never
-//! waits, as in their callbacks.
+//! whose line it writes: on a thread that runs apps, or is in a blocking client's `recv`, and in a
+//! line of `websocket_app::wire`, that never waits, as in their callbacks.
+//!
+//! What messages say is logged at level trace only, by `websocket_app::wire`, which shows what goes
+//! over each connection that opens while that is on, before TLS and masking. Its lines begin with
+//! the peer, and `sent` or `received`; do not send them over the app that they are about, for each
+//! would be followed by another.
+//!
+//! ```text
+//! echo.example:443: sent GET /chat?… HTTP/1.1
+//! echo.example:443: sent Authorization: …
+//! echo.example:443: received HTTP/1.1 101
+//! echo.example:443: sent text FIN, length 14: "Hello, server!"
+//! echo.example:443: received binary FIN, length 70000: 00 01 02 03 04 05 06 07 08 09 …
+//! ```
 //!
 //! | target | level | what |
 //! |---|---|---|
@@ -246,6 +259,7 @@
 //! | `websocket_app::event_loop` | debug | a slow callback, for which another thread stands in |
 //! | `websocket_app::connect`, `websocket_app::event_loop` | warn | the operating system did not do what it should, or a key log cannot be written; never the peer's doing |
 //!
+//! | `websocket_app::wire` | trace | the opening handshake, and that with an HTTP proxy, line by line: of headers all names, and the values of those that hold no credentials; every frame: opcode, FIN and RSV bits, length, the first 64 bytes of its payload, compressed as it may be |
 //! # Features
 //!
 //! | feature | default | what it brings | what it costs |
@@ -303,6 +317,7 @@ mod tls;
 mod transport;
 
 pub use app::{
+mod wire_log;
     AppHandle, CallbackError, CallbackResult, Callbacks, Event, EventLoop, EventOptions, Events,
     Handler, RenewalResult, WebSocketApp,
 };

@@ -19,7 +19,8 @@
 //! `protocol`.
 //!
 //! Logs to the target `websocket_app::connect` what is tried, at debug level: hosts, addresses and
-//! paths. Never user info, queries, headers or bodies, in which credentials travel.
+//! paths. Never user info, queries, headers or bodies, in which credentials travel. What goes over
+//! the wire is traced by [`wire_log`](crate::wire_log).
 
 #[cfg(any(fuzzing, all(test, feature = "deflate")))]
 #[allow(missing_docs)]

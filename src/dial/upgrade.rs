@@ -18,7 +18,9 @@ use crate::error::{Error, Phase, Rejection};
 use crate::protocol::handshake::body::Body;
 use crate::protocol::handshake::echo::Secrets;
 use crate::protocol::handshake::response::{Accepted, Arriving, ResponseHead};
+use crate::protocol::handshake::shown;
 use crate::transport::Stream;
+use crate::wire_log::{self, Way};
 
 /// How long the body of a refusal may take: the refusal is the news, and a server that keeps the
 /// connection open must not delay it.
@@ -45,8 +47,10 @@ pub(super) fn upgrade(
     let key = generate_key();
     let request = target.request.to_bytes(&key);
     let secrets = Secrets::of(&request);
+    wire_log::head(waiter.peer(), Way::Sent, || shown::request(&request));
     waiter.send(Phase::Upgrade, &request, stream)?;
     let (head, leftover) = read_head(stream, waiter)?;
+    wire_log::head(waiter.peer(), Way::Received, || shown::response(&head, &secrets));
     target.request.keep_cookies(&head.headers);
     if head.status != 101 {
         let body = match &target.redirects {

@@ -15,6 +15,7 @@ use mio::{Interest, Registry};
 use super::ending::Ending;
 use super::receiver::{Reader, Received, Receiver};
 use super::shared::{Opened, Requests, Shared};
+use super::trace::WireTrace;
 use super::waker::Place;
 use super::writer::Wire;
 use crate::close::{Close, close_code};
@@ -72,9 +73,12 @@ impl Link {
         let Connected { mut stream, leftover, handshake, peer, secrets } = connected;
         let compression = handshake.compression();
         stream.register(registry, place.token, Interest::READABLE | Interest::WRITABLE)?;
-        let wire = Arc::new(Wire::new(stream));
+        let wire = Arc::new(Wire::new(stream, WireTrace::begin(&peer, &secrets)));
         if !shared.opened(&wire, Arc::new(handshake), opened) {
             return Ok(None);
+        }
+        if let Some(trace) = &wire.trace {
+            trace.received(&leftover);
         }
         let limits = Limits { message_size: live.max_message_size, fragments: live.max_fragments };
         Ok(Some(Link {
@@ -127,7 +131,7 @@ impl Link {
             return self.discard(reader);
         }
         let (wire, shared) = (&self.wire, &self.shared);
-        match self.receiver.receive(reader, |space| read(wire, shared, space)) {
+        match self.receiver.receive(reader, |space| read_traced(wire, shared, space)) {
             Ok(Received::End) => self.ended(None),
             Ok(Received::Tail) => {
                 self.settle(reader);
@@ -350,6 +354,15 @@ impl Remains {
         self.left = self.wire.stream.discard(self.left);
         self.left > 0
     }
+}
+
+/// Reads what is to be decoded.
+fn read_traced(wire: &Wire, shared: &Arc<Shared>, space: &mut [u8]) -> io::Result<usize> {
+    let read = read(wire, shared, space);
+    if let (Some(trace), Ok(read)) = (&wire.trace, &read) {
+        trace.received(&space[..*read]);
+    }
+    read
 }
 
 /// Reads, and lets a writer go on that has waited for what came.

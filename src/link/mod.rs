@@ -24,6 +24,7 @@ mod sender;
 mod shared;
 mod shrink;
 mod supplies;
+mod trace;
 mod waker;
 mod writer;
 

@@ -29,6 +29,7 @@ pub(crate) mod send;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod utf8;
 
 pub(crate) use assembly::Limits;
@@ -37,3 +38,4 @@ pub(crate) use close::{Closing, Outcome};
 pub(crate) use compress::{Contexts, Deflater, Lend};
 pub(crate) use inbound::Inbound;
 pub(crate) use keepalive::{Keepalive, KeepaliveAction};
+pub(crate) use trace::FrameTrace;

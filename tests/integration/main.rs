@@ -97,3 +97,6 @@ mod threads;
 mod tls_records;
 /// `wait_open`.
 mod wait_open;
+/// The log at level trace, and no credential at any level.
+#[cfg(target_os = "linux")]
+mod wire_log;

@@ -6,8 +6,11 @@ use tungstenite::http::StatusCode;
 use super::Destination;
 use super::line::{Line, Refusal, Stop};
 use crate::error::is_temporary;
+use crate::protocol::handshake::echo::Secrets;
 use crate::protocol::handshake::response::{Arriving, ResponseHead};
+use crate::protocol::handshake::shown;
 use crate::redact::excerpt;
+use crate::wire_log::{self, Way};
 
 /// Asks for a tunnel. `authorization` is the value of a `Proxy-Authorization` header.
 pub(super) fn connect(
@@ -15,8 +18,13 @@ pub(super) fn connect(
     destination: &Destination<'_>,
     authorization: Option<&str>,
 ) -> Result<(), Stop> {
-    line.send(request(destination, authorization).as_bytes())?;
+    let request = request(destination, authorization);
+    let request = request.as_bytes();
+    wire_log::head(line.peer(), Way::Sent, || shown::request(request));
+    line.send(request)?;
     let head = read_head(line)?;
+    let of_head = || shown::response(&head, &Secrets::of(request));
+    wire_log::head(line.peer(), Way::Received, of_head);
     // Headers that speak of a body mean nothing here: what follows a 2xx is the tunnel (RFC 9110
     // §9.3.6).
     if (200..300).contains(&head.status) {

@@ -14,6 +14,9 @@ pub(super) trait Line {
 
     /// Fills the whole of `bytes`, and takes nothing beyond.
     fn receive(&mut self, bytes: &mut [u8]) -> Result<(), Failure>;
+
+    /// Names the proxy.
+    fn peer(&self) -> &str;
 }
 
 /// Why there is no way through.
@@ -128,6 +131,10 @@ impl Line for ProxyStream<'_, '_> {
         }
         Ok(())
     }
+
+    fn peer(&self) -> &str {
+        self.waiter.peer()
+    }
 }
 
 /// A line in memory, for the tests of the protocols.
@@ -152,6 +159,10 @@ impl Line for Script<'_> {
         bytes.copy_from_slice(now);
         self.answers = later;
         Ok(())
+    }
+
+    fn peer(&self) -> &str {
+        "the proxy"
     }
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod credentials;
 pub(crate) mod echo;
 pub(crate) mod request;
 pub(crate) mod response;
+pub(crate) mod shown;
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -143,6 +143,11 @@ impl ResponseHead {
         }
     }
 
+    /// Returns the version of HTTP that it says.
+    pub(crate) fn version(&self) -> &'static str {
+        if self.is_http_1_0 { "HTTP/1.0" } else { "HTTP/1.1" }
+    }
+
     /// Checks a response with status 101 against RFC 6455 §4.1 and what was offered.
     pub(crate) fn accept(&self, accept_key: &str, offer: &Offer) -> Result<Accepted, String> {
         if self.is_http_1_0 {
