@@ -48,7 +48,7 @@
 //! ```
 //!
 //! Closures that share state need an `Arc` or a channel. A [`Handler`] does not: its methods take
-//! `&mut self`.
+//! `&mut self`, and it comes back from the run.
 //!
 //! ```no_run
 //! use websocket_app::{CallbackError, Handler, Message, Sender, WebSocketApp};
@@ -68,7 +68,9 @@
 //!     }
 //! }
 //!
-//! WebSocketApp::with_handler("wss://ticker.example/", Counter::default()).run_forever()?;
+//! let (result, counter) =
+//!     WebSocketApp::with_handler("wss://ticker.example/", Counter::default()).run_handler();
+//! println!("{} messages, {}", counter.messages, result?);
 //! # Ok::<(), websocket_app::Error>(())
 //! ```
 //!
@@ -257,9 +259,9 @@
 //! | `websocket_app::connection` | debug | the peer's Close frame, without a reason that repeats a credential; what it did instead of answering ours |
 //! | `websocket_app::event_loop` | error | why an event loop ended before its time |
 //! | `websocket_app::event_loop` | debug | a slow callback, for which another thread stands in |
+//! | `websocket_app::wire` | trace | the opening handshake, and that with an HTTP proxy, line by line: of headers all names, and the values of those that hold no credentials; every frame: opcode, FIN and RSV bits, length, the first 64 bytes of its payload, compressed as it may be |
 //! | `websocket_app::connect`, `websocket_app::event_loop` | warn | the operating system did not do what it should, or a key log cannot be written; never the peer's doing |
 //!
-//! | `websocket_app::wire` | trace | the opening handshake, and that with an HTTP proxy, line by line: of headers all names, and the values of those that hold no credentials; every frame: opcode, FIN and RSV bits, length, the first 64 bytes of its payload, compressed as it may be |
 //! # Features
 //!
 //! | feature | default | what it brings | what it costs |
@@ -315,11 +317,11 @@ mod route;
 mod sync;
 mod tls;
 mod transport;
+mod wire_log;
 
 pub use app::{
-mod wire_log;
     AppHandle, CallbackError, CallbackResult, Callbacks, Event, EventLoop, EventOptions, Events,
-    Handler, RenewalResult, WebSocketApp,
+    Handler, RenewalResult, ReturnedHandler, WebSocketApp,
 };
 pub use client::{Canceller, WebSocket, WebSocketBuilder};
 pub use close::{Close, ClosedBy, close_code};

@@ -20,15 +20,19 @@ use crate::reactor;
 
 type OnTime = Box<dyn FnMut(&Sender) -> Result<(), CallbackError> + Send>;
 
-/// A callback of `every`.
+/// A callback of `every`, or the handler's own timer.
 pub(crate) struct Periodic {
     pub(crate) period: Duration,
-    callback: OnTime,
+    callback: Option<OnTime>,
 }
 
 impl Periodic {
     pub(crate) fn new(period: Duration, callback: OnTime) -> Self {
-        Periodic { period, callback }
+        Periodic { period, callback: Some(callback) }
+    }
+
+    pub(crate) fn of_handler(period: Duration) -> Self {
+        Periodic { period, callback: None }
     }
 }
 
@@ -102,7 +106,10 @@ impl reactor::Job for Job {
             }
             Call::KeptBatch(backlog) => dispatcher.batch(&backlog.batch, &backlog.bytes),
             Call::Periodic(i) => {
-                dispatcher.call(|_, periodic, sender| (periodic[i].callback)(sender))
+                dispatcher.call(|handler, periodic, sender| match &mut periodic[i].callback {
+                    Some(callback) => callback(sender),
+                    None => handler.on_timer(sender),
+                })
             }
             Call::Error(error) => dispatcher.error(&error),
             Call::Close(close) => dispatcher.close(&close),

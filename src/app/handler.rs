@@ -2,6 +2,7 @@
 //! are one implementation.
 
 use std::error::Error as StdError;
+use std::time::Duration;
 
 use crate::close::Close;
 use crate::error::Error;
@@ -38,9 +39,14 @@ pub type CallbackError = Box<dyn StdError + Send + Sync>;
 ///     }
 /// }
 ///
-/// WebSocketApp::with_handler("wss://echo.example/", Counter::default()).run_forever()?;
+/// let app = WebSocketApp::with_handler("wss://echo.example/", Counter::default());
+/// let (result, counter) = app.run_handler();
+/// println!("{} messages, and then: {}", counter.messages, result?);
 /// # Ok::<(), websocket_app::Error>(())
 /// ```
+///
+/// [`run_handler`](crate::WebSocketApp::run_handler) gives it back when the run is over; where the
+/// app runs elsewhere, [`return_handler`](crate::WebSocketApp::return_handler) does.
 ///
 /// To test one, call its methods: a [`Sender`] comes with any app, which need not run, and all that
 /// callbacks get can be made.
@@ -114,6 +120,42 @@ pub trait Handler: Send + 'static {
     /// run.
     fn on_close(&mut self, ws: &Sender, close: &Close) -> Result<(), CallbackError> {
         Ok(())
+    }
+
+    /// A period of the timer is over, while connected. **Never called unless
+    /// [`every`](Self::every) returns one**: write both.
+    fn on_timer(&mut self, ws: &Sender) -> Result<(), CallbackError> {
+        Ok(())
+    }
+
+    /// Returns how often [`on_timer`](Self::on_timer) is called while connected, the first time one
+    /// period after the connection opened. It keeps to its schedule, as
+    /// [`WebSocketApp::every`](crate::WebSocketApp::every) does, and zero is the error of the run.
+    /// Asked once, on the thread that starts the run, before it begins: a panic in here is that
+    /// call's error. Defaults to `None`, with which `on_timer` is never called.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use websocket_app::{CallbackError, Handler, Sender};
+    ///
+    /// struct Heart {
+    ///     beats: u64,
+    /// }
+    ///
+    /// impl Handler for Heart {
+    ///     fn on_timer(&mut self, ws: &Sender) -> Result<(), CallbackError> {
+    ///         self.beats += 1;
+    ///         ws.send(format!("beat {}", self.beats))?;
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn every(&self) -> Option<Duration> {
+    ///         Some(Duration::from_secs(20))
+    ///     }
+    /// }
+    /// ```
+    fn every(&self) -> Option<Duration> {
+        None
     }
 
     /// Returns whether messages go to [`on_fragment`](Self::on_fragment) in pieces as they arrive,

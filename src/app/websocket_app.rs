@@ -10,6 +10,7 @@ use super::handle::{self, AppHandle};
 use super::handler::Handler;
 use super::owner::Owner;
 use super::plan::{ConnectPlan, Renewal};
+use super::returned::{ReturnedHandler, lend};
 use super::session::{Session, Start};
 use super::turns::DialTurns;
 use crate::close::Close;
@@ -202,9 +203,9 @@ impl<H: Handler> WebSocketApp<H> {
     /// # Errors
     ///
     /// [`Error::Invalid`] for a bad URL or option, before any socket is opened and without a
-    /// callback; [`Error::Panicked`] where [`Handler::wants_fragments`] panics. Otherwise what made
-    /// the app give up, after `on_error` and `on_close`: the connection failed or was lost, or a
-    /// callback panicked. A close by either side is no error.
+    /// callback; [`Error::Panicked`] where [`Handler::wants_fragments`] or [`Handler::every`]
+    /// panics. Otherwise what made the app give up, after `on_error` and `on_close`: the connection
+    /// failed or was lost, or a callback panicked. A close by either side is no error.
     pub fn run_forever(self) -> Result<Close, Error> {
         let (start, result) = self.prepare()?;
         reactor::run::<Session>(start)?;
@@ -216,8 +217,8 @@ impl<H: Handler> WebSocketApp<H> {
     /// # Errors
     ///
     /// [`Error::Invalid`] for a bad URL or option, before any socket is opened;
-    /// [`Error::Panicked`] where [`Handler::wants_fragments`] panics. What goes wrong later is the
-    /// result of [`AppHandle::join`].
+    /// [`Error::Panicked`] where [`Handler::wants_fragments`] or [`Handler::every`] panics. What
+    /// goes wrong later is the result of [`AppHandle::join`].
     pub fn spawn(self) -> Result<AppHandle, Error> {
         let sender = self.sender();
         let (start, result) = self.prepare()?;
@@ -225,6 +226,55 @@ impl<H: Handler> WebSocketApp<H> {
         running.add(start)?;
         running.close();
         Ok(AppHandle::new(sender, result))
+    }
+
+    /// Runs the app on the calling thread until it is over, as [`run_forever`](Self::run_forever)
+    /// does, and gives the handler back with the result: also where that is an error, and after a
+    /// panic in a method of the handler, which is then as the panic left it.
+    ///
+    /// ```no_run
+    /// use websocket_app::{CallbackError, Handler, Message, Sender, WebSocketApp};
+    ///
+    /// #[derive(Default)]
+    /// struct Log(Vec<String>);
+    ///
+    /// impl Handler for Log {
+    ///     fn on_message(&mut self, _: &Sender, message: Message<'_>) -> Result<(), CallbackError> {
+    ///         self.0.push(message.to_string());
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let app = WebSocketApp::with_handler("wss://feed.example/", Log::default());
+    /// let (result, log) = app.run_handler();
+    /// println!("{} messages, {result:?}", log.0.len());
+    /// ```
+    pub fn run_handler(self) -> (Result<Close, Error>, H) {
+        let (app, returned) = self.return_handler();
+        let result = app.run_forever();
+        (result, returned.take())
+    }
+
+    /// Has the handler given back when the run is over, wherever the app runs: by
+    /// [`spawn`](Self::spawn), on an [`EventLoop`](crate::EventLoop), or never.
+    ///
+    /// ```no_run
+    /// # #[derive(Default)]
+    /// # struct Counter { messages: u64 }
+    /// # impl websocket_app::Handler for Counter {}
+    /// use websocket_app::WebSocketApp;
+    ///
+    /// let app = WebSocketApp::with_handler("wss://feed.example/", Counter::default());
+    /// let (app, counter) = app.return_handler();
+    /// let running = app.spawn()?;
+    /// running.join()?;
+    /// println!("{} messages", counter.join()?.messages);
+    /// # Ok::<(), websocket_app::Error>(())
+    /// ```
+    pub fn return_handler(self) -> (WebSocketApp<impl Handler>, ReturnedHandler<H>) {
+        let WebSocketApp { url, config, renewal, handler, periodic, sender } = self;
+        let (handler, returned) = lend(handler, &sender);
+        (WebSocketApp { url, config, renewal, handler, periodic, sender }, returned)
     }
 
     /// Connects again when the connection is lost, as the policy says. Defaults to off, as in
@@ -342,12 +392,14 @@ impl<H: Handler> WebSocketApp<H> {
     }
 
     /// Checks everything that can be checked before a socket is opened.
-    pub(super) fn prepare(self) -> Result<(Start, Promise<Result<Close, Error>>), Error> {
+    pub(super) fn prepare(mut self) -> Result<(Start, Promise<Result<Close, Error>>), Error> {
+        // The program's own code: here it can fail nobody but the caller, nor hold anybody else up.
+        let asked = panics::guarded(|| (self.handler.wants_fragments(), self.handler.every()));
+        let (in_pieces, timer) = asked?;
+        self.periodic.extend(timer.map(Periodic::of_handler));
         if self.periodic.iter().any(|periodic| periodic.period.is_zero()) {
             return Err(Error::invalid("every(0s)", "must be longer than zero"));
         }
-        // The program's own code: here it can fail nobody but the caller, nor hold anybody else up.
-        let in_pieces = panics::guarded(|| self.handler.wants_fragments())?;
         let plan = ConnectPlan::new(self.url, self.config, self.renewal)?;
         let live = plan.live();
         self.sender.shared().limit(live.max_send_buffer, live.send_timeout);

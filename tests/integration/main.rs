@@ -57,6 +57,8 @@ mod events;
 mod examples;
 /// Every fault in every phase, then random sequences of them; nothing is left after any.
 mod faults;
+/// What only a `Handler` has: its timer, and that it comes back.
+mod handler;
 /// Wrong URLs, options, headers, certificates: refused before any socket is opened.
 mod input;
 /// Callbacks that wait for their own end.
