@@ -7,13 +7,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::Error;
+use crate::reconnect::Attempt;
 use crate::transport::{Socket, SocketOptions};
 
 /// Gives the addresses of a host, with the port.
-pub(crate) type Resolver = Arc<dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
+pub(crate) type Resolver =
+    Arc<dyn Fn(&str, u16, &Attempt) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
 
 /// Gives a connected socket to a host's port.
-pub(crate) type Connector = Arc<dyn Fn(&str, u16) -> io::Result<Socket> + Send + Sync>;
+pub(crate) type Connector = Arc<dyn Fn(&str, u16, &Attempt) -> io::Result<Socket> + Send + Sync>;
 
 /// How to get to the server.
 #[derive(Clone, Default)]

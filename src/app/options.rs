@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::handler::Handler;
 use super::websocket_app::WebSocketApp;
+use crate::reconnect::Attempt;
 
 /// What the connection is like.
 impl<H: Handler> WebSocketApp<H> {
@@ -76,7 +77,8 @@ impl<H: Handler> WebSocketApp<H> {
     }
 
     /// Looks hosts up with a closure instead of the operating system's resolver: from its name and
-    /// port to its addresses, the preferred one first. They are tried as RFC 8305 has it, both
+    /// port to its addresses, the preferred one first. It is also told of the [`Attempt`]: its
+    /// number, and what went wrong before. They are tried as RFC 8305 has it, both
     /// families in turns. Called on a thread of its own for each attempt to connect, so it may
     /// block; when it takes too long it is left alone, and a later attempt may call it meanwhile;
     /// while eight calls hang, attempts fail at once. Not called for a URL with an IP address; with
@@ -87,23 +89,23 @@ impl<H: Handler> WebSocketApp<H> {
     /// use std::net::SocketAddr;
     ///
     /// websocket_app::WebSocketApp::new("ws://device.example:8080/")
-    ///     .resolver(|_host, port| Ok([SocketAddr::from(([192, 0, 2, 7], port))]))
+    ///     .resolver(|_host, port, _attempt| Ok([SocketAddr::from(([192, 0, 2, 7], port))]))
     ///     .run_forever()?;
     /// # Ok::<(), websocket_app::Error>(())
     /// ```
     pub fn resolver<A: IntoIterator<Item = SocketAddr>>(
         mut self,
-        resolve: impl Fn(&str, u16) -> io::Result<A> + Send + Sync + 'static,
+        resolve: impl Fn(&str, u16, &Attempt) -> io::Result<A> + Send + Sync + 'static,
     ) -> Self {
-        let resolve = move |host: &str, port| {
-            resolve(host, port).map(|addresses| addresses.into_iter().collect())
+        let resolve = move |host: &str, port, attempt: &Attempt| {
+            resolve(host, port, attempt).map(|addresses| addresses.into_iter().collect())
         };
         self.config.route.resolver = Some(std::sync::Arc::new(resolve));
         self
     }
 
-    /// Connects with a closure instead of looking up and TCP: from the URL's host and port to a
-    /// connected [`Socket`](crate::Socket), or what becomes one: a `TcpStream`, a `UnixStream`, a
+    /// Connects with a closure instead of looking up and TCP: from the URL's host and port, and the
+    /// [`Attempt`], to a connected [`Socket`](crate::Socket), or what becomes one: a `TcpStream`, a `UnixStream`, a
     /// [`Transport`](crate::Transport) of your own;
     /// [`Socket::from_stream`](crate::Socket::from_stream) makes one of any other stream. TLS, for
     /// `wss://`, and the upgrade go over it. An IPv6 address comes without brackets, as
@@ -118,18 +120,21 @@ impl<H: Handler> WebSocketApp<H> {
     /// use std::net::TcpStream;
     ///
     /// websocket_app::WebSocketApp::new("ws://server.example/")
-    ///     .connector(|host, port| {
+    ///     .connector(|host, port, attempt| {
     ///         println!("connecting to {host}:{port} by way of a gateway");
-    ///         TcpStream::connect(("gateway.example", 9000))
+    ///         // If the first does not help, the second may.
+    ///         let gateways = ["a.gateway.example:9000", "b.gateway.example:9000"];
+    ///         TcpStream::connect(gateways[attempt.number as usize % 2])
     ///     })
     ///     .run_forever()?;
     /// # Ok::<(), websocket_app::Error>(())
     /// ```
     pub fn connector<S: Into<crate::Socket>>(
         mut self,
-        connect: impl Fn(&str, u16) -> io::Result<S> + Send + Sync + 'static,
+        connect: impl Fn(&str, u16, &Attempt) -> io::Result<S> + Send + Sync + 'static,
     ) -> Self {
-        let connect = move |host: &str, port| connect(host, port).map(Into::into);
+        let connect =
+            move |host: &str, port, attempt: &Attempt| connect(host, port, attempt).map(Into::into);
         self.config.route.connector = Some(std::sync::Arc::new(connect));
         self
     }

@@ -74,7 +74,7 @@ impl ConnectPlan {
             None => Arc::clone(&self.target),
             Some(per_attempt) => Arc::new(per_attempt.target(attempt)?),
         };
-        connect(&target, self.connect_timeout, cancel)
+        connect(&target, self.connect_timeout, cancel, attempt)
     }
 }
 

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::builder::WebSocketBuilder;
+use crate::reconnect::Attempt;
 
 /// What the connection is like.
 impl WebSocketBuilder {
@@ -64,14 +65,14 @@ impl WebSocketBuilder {
     }
 
     /// Looks hosts up with a closure instead of the operating system's resolver: from its name and
-    /// port to its addresses, the preferred one first. See
-    /// [`WebSocketApp::resolver`](crate::WebSocketApp::resolver).
+    /// port to its addresses, the preferred one first. The [`Attempt`] is the first. Defaults to the
+    /// operating system's. See [`WebSocketApp::resolver`](crate::WebSocketApp::resolver).
     pub fn resolver<A: IntoIterator<Item = SocketAddr>>(
         mut self,
-        resolve: impl Fn(&str, u16) -> io::Result<A> + Send + Sync + 'static,
+        resolve: impl Fn(&str, u16, &Attempt) -> io::Result<A> + Send + Sync + 'static,
     ) -> Self {
-        let resolve = move |host: &str, port| {
-            resolve(host, port).map(|addresses| addresses.into_iter().collect())
+        let resolve = move |host: &str, port, attempt: &Attempt| {
+            resolve(host, port, attempt).map(|addresses| addresses.into_iter().collect())
         };
         self.config.route.resolver = Some(std::sync::Arc::new(resolve));
         self
@@ -80,13 +81,15 @@ impl WebSocketBuilder {
     /// Connects with a closure instead of looking up and TCP: from the URL's host and port to a
     /// connected [`Socket`](crate::Socket), or what becomes one: a `TcpStream`, a `UnixStream`, a
     /// [`Transport`](crate::Transport) of your own;
-    /// [`Socket::from_stream`](crate::Socket::from_stream) makes one of any other stream. See
+    /// [`Socket::from_stream`](crate::Socket::from_stream) makes one of any other stream. The
+    /// [`Attempt`] is the first. Defaults to none. See
     /// [`WebSocketApp::connector`](crate::WebSocketApp::connector).
     pub fn connector<S: Into<crate::Socket>>(
         mut self,
-        connect: impl Fn(&str, u16) -> io::Result<S> + Send + Sync + 'static,
+        connect: impl Fn(&str, u16, &Attempt) -> io::Result<S> + Send + Sync + 'static,
     ) -> Self {
-        let connect = move |host: &str, port| connect(host, port).map(Into::into);
+        let connect =
+            move |host: &str, port, attempt: &Attempt| connect(host, port, attempt).map(Into::into);
         self.config.route.connector = Some(std::sync::Arc::new(connect));
         self
     }

@@ -22,6 +22,7 @@ use crate::link::{
 use crate::message::{Outgoing, OwnedMessage};
 use crate::protocol::handshake::Handshake;
 use crate::protocol::{End, Kind, message};
+use crate::reconnect::Attempt;
 use crate::sync::{Poll, Waker};
 
 const WAKER: Token = Token(0);
@@ -100,7 +101,8 @@ impl WebSocket {
     pub(super) fn open(url: &str, config: Config, cancel: &Cancel) -> Result<Self, Error> {
         config.check()?;
         let target = Target::new(url, &config)?;
-        let connected = match connect(&target, config.connect_timeout, cancel) {
+        let (timeout, first) = (config.connect_timeout, Attempt::new());
+        let connected = match connect(&target, timeout, cancel, &first) {
             Ok(connected) => connected,
             Err(Failure::Error(error)) => return Err(error),
             Err(Failure::Cancelled) => return Err(Error::Cancelled),

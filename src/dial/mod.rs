@@ -56,6 +56,7 @@ pub(crate) use waiter::{Cancel, Failure};
 use crate::error::{Error, Phase};
 use crate::protocol::handshake::Handshake;
 use crate::protocol::handshake::echo::Secrets;
+use crate::reconnect::Attempt;
 use crate::transport::Stream;
 use waiter::Waiter;
 
@@ -82,8 +83,10 @@ pub(crate) fn connect(
     target: &Target,
     timeout: Duration,
     cancel: &Cancel,
+    attempt: &Attempt,
 ) -> Result<Connected, Failure> {
     let mut waiter = Waiter::new(target.peer(), timeout, cancel)?;
+    waiter.set_attempt(attempt);
     let mut redirected: Option<Target> = None;
     loop {
         let target = redirected.as_ref().unwrap_or(target);

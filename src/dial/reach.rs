@@ -48,8 +48,10 @@ fn call(
     waiter: &mut Waiter<'_>,
 ) -> Result<Socket, Failure> {
     let (connector, host, port) = (connector.clone(), bare(&target.host), target.port);
-    let connected =
-        ask(waiter, Phase::Connect, &target.route.unanswered, move || connector(&host, port))?;
+    let attempt = waiter.attempt().clone();
+    let connected = ask(waiter, Phase::Connect, &target.route.unanswered, move || {
+        connector(&host, port, &attempt)
+    })?;
     connected.map_err(|source| Error::network(Phase::Connect, waiter.peer(), source).into())
 }
 

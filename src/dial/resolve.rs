@@ -25,7 +25,10 @@ pub(super) fn resolve(
         Host::Domain(name) => name.clone(),
     };
     match route.resolver.clone() {
-        Some(resolver) => look_up(waiter, &route.unanswered, move || resolver(&name, port)),
+        Some(resolver) => {
+            let attempt = waiter.attempt().clone();
+            look_up(waiter, &route.unanswered, move || resolver(&name, port, &attempt))
+        }
         None => look_up(waiter, &route.unanswered, move || {
             Ok((name.as_str(), port).to_socket_addrs()?.collect())
         }),
@@ -115,8 +118,8 @@ mod tests {
     fn the_programs_own_resolver_is_asked_for_names_only() {
         let cancel = Cancel::new();
         let mut waiter = Waiter::new("peer:1", LONG, &cancel).unwrap_or_else(|e| panic!("{e:?}"));
-        let resolver: Resolver = Arc::new(|host, port| {
-            assert_eq!(host, "somewhere.example");
+        let resolver: Resolver = Arc::new(|host, port, attempt| {
+            assert_eq!((host, attempt.number), ("somewhere.example", 1));
             Ok(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))])
         });
         let route = Route { resolver: Some(resolver), ..Route::default() };

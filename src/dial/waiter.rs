@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Registry, Token, Waker};
 
 use crate::error::{Error, Phase};
+use crate::reconnect::Attempt;
 use crate::transport::Stream;
 use crate::transport::tls::own_error;
 
@@ -87,6 +88,8 @@ pub(super) struct Waiter<'a> {
     timeout: Duration,
     peer: Box<str>,
     cancel: &'a Cancel,
+    /// What the program's closures are told.
+    attempt: Attempt,
 }
 
 impl<'a> Waiter<'a> {
@@ -111,7 +114,17 @@ impl<'a> Waiter<'a> {
             timeout,
             peer: peer.into(),
             cancel,
+            attempt: Attempt::new(),
         })
+    }
+
+    /// Says which attempt this is. Without that it is the first.
+    pub(super) fn set_attempt(&mut self, attempt: &Attempt) {
+        self.attempt = attempt.clone();
+    }
+
+    pub(super) fn attempt(&self) -> &Attempt {
+        &self.attempt
     }
 
     /// Names whom the connection is talking to, in errors.

@@ -58,7 +58,7 @@ fn urls_of_unix_sockets() {
         is_refused(|| WebSocketApp::new(url), naming);
     }
     is_refused(
-        || WebSocketApp::new("ws+unix:/a.sock").connector(|_, _| tcp_to_nobody()),
+        || WebSocketApp::new("ws+unix:/a.sock").connector(|_, _, _| tcp_to_nobody()),
         "connector(…)",
     );
 }
@@ -70,12 +70,12 @@ fn ways_to_connect_that_contradict_each_other() {
     let reconnect = || Reconnect::fixed(Duration::from_secs(1));
     let nodelay = SocketOptions::new().nodelay(false);
     is_refused(
-        || with_socket(app()).connector(|_, _| tcp_to_nobody()),
+        || with_socket(app()).connector(|_, _, _| tcp_to_nobody()),
         "socket(…) and connector(…)",
     );
     is_refused(|| with_socket(app()).reconnect(reconnect()), "connector(…) gives a new one");
     is_refused(
-        || app().connector(|_, _| tcp_to_nobody()).resolver(|_, _| Ok([])),
+        || app().connector(|_, _, _| tcp_to_nobody()).resolver(|_, _, _| Ok([])),
         "resolver(…) with connector(…)",
     );
     is_refused(
@@ -86,13 +86,13 @@ fn ways_to_connect_that_contradict_each_other() {
     is_refused(|| with_socket(app()).max_redirects(1), "connector(…) gives a new one");
     is_refused(|| with_socket(app()).proxy("http://127.0.0.1:1"), "proxy(…) with socket(…)");
     is_refused(
-        || app().connector(|_, _| tcp_to_nobody()).proxy("http://127.0.0.1:1"),
+        || app().connector(|_, _, _| tcp_to_nobody()).proxy("http://127.0.0.1:1"),
         "proxy(…) with connector(…)",
     );
     #[cfg(unix)]
     {
         let unix = || WebSocketApp::new("ws+unix:/a.sock");
-        is_refused(|| unix().resolver(|_, _| Ok([])), "resolver(…) with a URL of a Unix socket");
+        is_refused(|| unix().resolver(|_, _, _| Ok([])), "resolver(…) with a URL of a Unix socket");
         is_refused(
             || unix().socket_options(nodelay.clone()),
             "socket_options(…) with a URL of a Unix socket",

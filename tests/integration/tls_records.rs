@@ -342,7 +342,7 @@ mod written {
                 });
                 let app = peer
                     .app()
-                    .connector(move |host, port| {
+                    .connector(move |host, port, _| {
                         let room = rooms.lock().unwrap_or_else(PoisonError::into_inner)();
                         Ok(Narrow { tcp: TcpStream::connect((host, port))?, room })
                     })

@@ -16,6 +16,7 @@ use tungstenite::handshake::derive_accept_key;
 use super::waiter::{Cancel, Waiter};
 use super::{Connected, Failure, Target, connect};
 use crate::config::Config;
+use crate::reconnect::Attempt;
 
 /// Long enough for any machine, short enough for a test that hangs.
 pub(super) const LONG: Duration = Duration::from_secs(30);
@@ -82,7 +83,7 @@ impl Server {
 }
 
 pub(super) fn dial(url: &str, config: &Config, timeout: Duration) -> Result<Connected, Failure> {
-    connect(&Target::new(url, config)?, timeout, &Cancel::new())
+    connect(&Target::new(url, config)?, timeout, &Cancel::new(), &Attempt::new())
 }
 
 /// Returns the error's text; a connection or a cancellation is a failed test.

@@ -16,6 +16,7 @@ use super::super::testing::tls::{Authority, Certified};
 use super::super::testing::{LONG, Server, wait_for_end};
 use super::super::{Cancel, Failure, Target, connect};
 use super::tls::trusting;
+use crate::reconnect::Attempt;
 use crate::route::{ReadyMade, Route};
 use crate::tls::TlsBackend;
 use crate::transport::{Socket, Transport};
@@ -104,7 +105,7 @@ fn a_flood_of_records_with_nothing_in_them_lets_others_have_their_turn() {
     config.route =
         Route { socket: Some(ReadyMade::new(Socket::from(transport))), ..Route::default() };
     let target = Target::new(&format!("wss://localhost:{}/", server.port), &config).unwrap();
-    let result = connect(&target, LONG, &cancel);
+    let result = connect(&target, LONG, &cancel, &Attempt::new());
     assert!(matches!(result, Err(Failure::Cancelled)), "{:?}", result.map(drop));
     server.join(());
     let read = read.load(Ordering::SeqCst);

@@ -9,6 +9,7 @@ use super::super::testing::{
 use super::super::{Cancel, Failure, Target, connect};
 use crate::config::Config;
 use crate::error::{Error, Phase};
+use crate::reconnect::Attempt;
 
 /// Long enough to get to the phase in question.
 const SHORT: Duration = Duration::from_millis(300);
@@ -94,9 +95,9 @@ fn a_cancel_before_connecting_opens_no_socket() {
     cancel.cancel();
     // Nobody listens on port 1, so that anything but `Cancelled` would show.
     let target = Target::new("ws://127.0.0.1:1/", &Config::default()).unwrap();
-    assert!(matches!(connect(&target, LONG, &cancel), Err(Failure::Cancelled)));
+    assert!(matches!(connect(&target, LONG, &cancel, &Attempt::new()), Err(Failure::Cancelled)));
     assert!(
-        matches!(connect(&target, LONG, &cancel), Err(Failure::Cancelled)),
+        matches!(connect(&target, LONG, &cancel, &Attempt::new()), Err(Failure::Cancelled)),
         "a cancel is for good"
     );
 }
@@ -110,7 +111,8 @@ pub(super) fn cancel_with(url: &str, config: &Config, reached: &mpsc::Receiver<(
     let target = Target::new(url, config).unwrap();
     let cancel = Cancel::new();
     thread::scope(|scope| {
-        let connecting = scope.spawn(|| (connect(&target, LONG, &cancel), Instant::now()));
+        let connecting =
+            scope.spawn(|| (connect(&target, LONG, &cancel, &Attempt::new()), Instant::now()));
         reached.recv_timeout(LONG).unwrap();
         let cancelled = Instant::now();
         cancel.cancel();

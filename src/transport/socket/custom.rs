@@ -56,7 +56,7 @@ use super::handle::{AsHandle, Handle, set_nonblocking};
 /// }
 ///
 /// pub fn app(received: Arc<AtomicUsize>) -> WebSocketApp {
-///     WebSocketApp::new("ws://gateway.example/").connector(move |host, port| {
+///     WebSocketApp::new("ws://gateway.example/").connector(move |host, port, _| {
 ///         Ok(Counted(TcpStream::connect((host, port))?, received.clone()))
 ///     })
 /// }

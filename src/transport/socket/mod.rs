@@ -80,7 +80,7 @@ impl Socket {
     /// use websocket_app::{Socket, WebSocketApp};
     ///
     /// WebSocketApp::new("ws://host.example/")
-    ///     .connector(|_host, _port| {
+    ///     .connector(|_host, _port, _| {
     ///         let port = File::options().read(true).write(true).open("/dev/virtio-ports/websocket")?;
     ///         Socket::from_stream(port)
     ///     })

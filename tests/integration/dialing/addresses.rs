@@ -21,7 +21,7 @@ fn a_resolver_says_where_to_connect() {
     let peer = Peer::start(echo);
     let (addr, port) = (peer.addr(), peer.addr().port());
     let app = WebSocketApp::new(format!("ws://somewhere.invalid:{port}/"));
-    talks(app.resolver(move |host, asked| {
+    talks(app.resolver(move |host, asked, _| {
         assert_eq!((host, asked), ("somewhere.invalid", port));
         Ok([addr])
     }));
@@ -38,7 +38,7 @@ fn a_resolver_and_socket_options_are_for_the_way_to_a_proxy_too() {
     });
     let addr = peer.addr();
     let app = WebSocketApp::new("ws://somewhere.invalid/").proxy("http://proxy.invalid:8080");
-    let app = app.socket_options(SocketOptions::new().tos(0x10)).resolver(move |host, port| {
+    let app = app.socket_options(SocketOptions::new().tos(0x10)).resolver(move |host, port, _| {
         assert_eq!((host, port), ("proxy.invalid", 8080));
         Ok([addr])
     });
@@ -56,7 +56,7 @@ fn an_address_that_is_silent_is_passed_over() {
     let silent_addr = silent.addr();
     talks(
         WebSocketApp::new("ws://somewhere.invalid/")
-            .resolver(move |_, _| Ok([silent_addr, answers])),
+            .resolver(move |_, _, _| Ok([silent_addr, answers])),
     );
 }
 
@@ -67,7 +67,7 @@ fn an_address_that_refuses_is_passed_over() {
     let refuses_addr = refuses.addr();
     talks(
         WebSocketApp::new("ws://somewhere.invalid/")
-            .resolver(move |_, _| Ok([refuses_addr, answers])),
+            .resolver(move |_, _, _| Ok([refuses_addr, answers])),
     );
 }
 
@@ -121,7 +121,7 @@ fn a_proxy_is_asked_for_both_families_in_turns_and_none_takes_all_the_time() {
     let app =
         WebSocketApp::new("ws://somewhere.invalid/").proxy(format!("socks5://{}", proxy.addr()));
     // Half of it is waited for in vain.
-    talks(app.connect_timeout(Duration::from_secs(6)).resolver(|_, _| Ok(addresses(RESOLVED))));
+    talks(app.connect_timeout(Duration::from_secs(6)).resolver(|_, _, _| Ok(addresses(RESOLVED))));
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn a_proxys_refusal_names_the_host_and_every_address_that_was_tried() {
     });
     let url = format!("socks5://{}", proxy.addr());
     let app = WebSocketApp::new("ws://somewhere.invalid/").proxy(&url);
-    let app = app.resolver(|_, _| Ok(addresses(["192.0.2.1:80", "[2001:db8::1]:80"])));
+    let app = app.resolver(|_, _, _| Ok(addresses(["192.0.2.1:80", "[2001:db8::1]:80"])));
     let error = within("run_forever", || app.run_forever()).unwrap_err();
     let refused = "SOCKS5 reply 5: the server refused the connection";
     let tried = "looked up here for somewhere.invalid:80; tried 192.0.2.1:80 and [2001:db8::1]:80";
@@ -153,7 +153,7 @@ fn what_a_resolver_finds_wrong_is_the_error() {
         (Ok(()), "looking up somewhere.invalid:80: the name has no address"),
     ] {
         let app = WebSocketApp::new("ws://somewhere.invalid/").resolver(
-            move |_, _| -> io::Result<Vec<SocketAddr>> {
+            move |_, _, _| -> io::Result<Vec<SocketAddr>> {
                 found.map(|()| Vec::new()).map_err(io::Error::other)
             },
         );
@@ -170,7 +170,7 @@ fn a_resolver_that_hangs_holds_up_neither_the_deadline_nor_close() {
     let hangs = |busy: Gate| {
         let released = Arc::clone(&released);
         WebSocketApp::new("ws://somewhere.invalid/").resolver(
-            move |_, _| -> io::Result<Vec<SocketAddr>> {
+            move |_, _, _| -> io::Result<Vec<SocketAddr>> {
                 busy.open();
                 let _until_the_test_is_over = released.lock().map(|released| released.recv());
                 Ok(Vec::new())

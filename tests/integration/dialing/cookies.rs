@@ -110,7 +110,7 @@ fn none_is_for_a_whole_top_level_domain() {
     for _ in 0..3 {
         let builder =
             WebSocket::builder("ws://first.host.invalid/").keep_cookies(true).max_redirects(1);
-        let builder = builder.connector(move |_, _| TcpStream::connect(addr));
+        let builder = builder.connector(move |_, _, _| TcpStream::connect(addr));
         within("the client", move || builder.connect().unwrap().close().unwrap());
     }
 }

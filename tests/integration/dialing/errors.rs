@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use websocket_app::{Error, WebSocketApp};
+use websocket_app::{Attempt, Error, WebSocketApp};
 
 use crate::peer::{FullBacklog, Listener, Peer, RefusedPort};
 use crate::watchdog::within;
@@ -26,12 +26,12 @@ fn text(app: WebSocketApp) -> String {
 
 fn resolved(addresses: impl IntoIterator<Item = SocketAddr>) -> WebSocketApp {
     let addresses: Vec<_> = addresses.into_iter().collect();
-    WebSocketApp::new(URL).resolver(move |_, _| Ok(addresses.clone()))
+    WebSocketApp::new(URL).resolver(move |_, _, _| Ok(addresses.clone()))
 }
 
 #[test]
 fn looking_up() {
-    let unknown = |_: &str, _| -> io::Result<Vec<SocketAddr>> {
+    let unknown = |_: &str, _, _: &Attempt| -> io::Result<Vec<SocketAddr>> {
         Err(io::Error::new(ErrorKind::NotFound, "unknown"))
     };
     assert_eq!(

@@ -58,7 +58,9 @@ fn any_stream_that_reads_and_writes_is_made_one() {
     talks(
         WebSocketApp::new(NOWHERE).socket(Socket::from_stream(Plain::to(addr).unwrap()).unwrap()),
     );
-    talks(WebSocketApp::new(NOWHERE).connector(move |_, _| Socket::from_stream(Plain::to(addr)?)));
+    talks(
+        WebSocketApp::new(NOWHERE).connector(move |_, _, _| Socket::from_stream(Plain::to(addr)?)),
+    );
 }
 
 /// While one thread reads, others send.

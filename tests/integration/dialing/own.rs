@@ -86,7 +86,7 @@ fn a_connector_is_called_for_each_connection() {
     });
     let (addr, calls) = (peer.addr(), Arc::new(AtomicU32::new(0)));
     let called = Arc::clone(&calls);
-    let app = WebSocketApp::new("ws://somewhere.invalid:8080/").connector(move |host, port| {
+    let app = WebSocketApp::new("ws://somewhere.invalid:8080/").connector(move |host, port, _| {
         assert_eq!((host, port), ("somewhere.invalid", 8080));
         called.fetch_add(1, Ordering::SeqCst);
         TcpStream::connect(addr)
@@ -108,7 +108,7 @@ fn a_connector_is_called_for_each_connection() {
 fn a_connector_gets_an_ipv6_address_as_it_is_connected_to() {
     let peer = Peer::start(echo);
     let addr = peer.addr();
-    talks(WebSocketApp::new("ws://[::1]:8080/").connector(move |host, port| {
+    talks(WebSocketApp::new("ws://[::1]:8080/").connector(move |host, port, _| {
         assert_eq!((host, port), ("::1", 8080));
         assert_eq!(
             (host, port).to_socket_addrs()?.next(),
@@ -137,7 +137,8 @@ fn a_connector_is_called_for_where_a_redirect_leads() {
     let (addr, asked) = (peer.addr(), Arc::new(Mutex::new(Vec::new())));
     let asks = Arc::clone(&asked);
     let builder = WebSocket::builder(NOWHERE).host("first.invalid").max_redirects(1).connector(
-        move |host, port| {
+        move |host, port, attempt| {
+            assert_eq!((attempt.number, attempt.since_loss), (1, None));
             asks.lock().unwrap().push(format!("{host}:{port}"));
             TcpStream::connect(addr)
         },
@@ -148,7 +149,7 @@ fn a_connector_is_called_for_where_a_redirect_leads() {
 
 #[test]
 fn a_connector_that_fails_fails_the_attempt() {
-    let app = WebSocketApp::new(NOWHERE).connector(|_, _| -> io::Result<TcpStream> {
+    let app = WebSocketApp::new(NOWHERE).connector(|_, _, _| -> io::Result<TcpStream> {
         Err(io::Error::other("the gateway is asleep"))
     });
     let error = within("run_forever", || app.run_forever()).unwrap_err();
@@ -158,7 +159,7 @@ fn a_connector_that_fails_fails_the_attempt() {
 #[test]
 fn a_connector_that_panics_ends_the_run() {
     let app = run(WebSocketApp::new(NOWHERE)
-        .connector(|_, _| -> io::Result<TcpStream> { panic!("on purpose") }));
+        .connector(|_, _, _| -> io::Result<TcpStream> { panic!("on purpose") }));
     assert!(matches!(app.failure(), Failure::Panicked(_)));
     app.expect_close(lost());
     app.end_given_up();
@@ -170,7 +171,7 @@ fn a_connector_that_hangs_holds_up_neither_the_deadline_nor_close() {
     let (released, busy) = (Arc::new(Mutex::new(released)), Gate::new());
     let hangs = |busy: Gate| {
         let released = Arc::clone(&released);
-        WebSocketApp::new(NOWHERE).connector(move |_, _| -> io::Result<TcpStream> {
+        WebSocketApp::new(NOWHERE).connector(move |_, _, _| -> io::Result<TcpStream> {
             busy.open();
             let _until_the_test_is_over = released.lock().map(|released| released.recv());
             Err(io::ErrorKind::TimedOut.into())
@@ -193,7 +194,7 @@ fn connectors_that_hang_are_not_called_without_end() {
     let app = WebSocketApp::new(NOWHERE)
         .connect_timeout(soon)
         .reconnect(Reconnect::fixed(soon).max_attempts(9));
-    let app = run(app.connector(move |_, _| -> io::Result<TcpStream> {
+    let app = run(app.connector(move |_, _, _| -> io::Result<TcpStream> {
         called.fetch_add(1, Ordering::SeqCst);
         released.wait();
         Err(io::ErrorKind::TimedOut.into())
@@ -216,7 +217,7 @@ fn what_a_late_connector_returns_is_closed() {
     let (addr, late) = (peer.addr(), Gate::new());
     let over = late.clone();
     let timeout = Duration::from_millis(50);
-    let app = WebSocketApp::new(NOWHERE).connect_timeout(timeout).connector(move |_, _| {
+    let app = WebSocketApp::new(NOWHERE).connect_timeout(timeout).connector(move |_, _, _| {
         over.wait();
         TcpStream::connect(addr)
     });

@@ -319,7 +319,7 @@ fn its_own_error_is_the_networks_and_worth_another_attempt() {
         echo(listener);
     });
     let (addr, calls) = (peer.addr(), AtomicU32::new(0));
-    let app = WebSocketApp::new(NOWHERE).connector(move |_, _| {
+    let app = WebSocketApp::new(NOWHERE).connector(move |_, _, _| {
         let tcp = TcpStream::connect(addr)?;
         tcp.set_nonblocking(true)?;
         let fails = calls.fetch_add(1, Ordering::SeqCst) == 0;

@@ -151,7 +151,7 @@ fn a_redirect_elsewhere_has_use_for_a_resolver_and_socket_options() {
     let (door, addr) = (Door::to(first.addr()), second.addr());
     let builder = WebSocket::builder(door.url("ws+unix", "/")).max_redirects(1);
     let builder =
-        builder.socket_options(SocketOptions::new().nodelay(false)).resolver(move |host, _| {
+        builder.socket_options(SocketOptions::new().nodelay(false)).resolver(move |host, _, _| {
             assert_eq!(host, "second.invalid");
             Ok([addr])
         });

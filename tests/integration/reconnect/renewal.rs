@@ -1,6 +1,9 @@
 //! URL, headers and subprotocols computed anew for each attempt, from its number.
 
-use websocket_app::{ClosedBy, Phase, WebSocketApp};
+use std::net::TcpStream;
+
+use crossbeam_channel::unbounded;
+use websocket_app::{Attempt, ClosedBy, Phase, WebSocketApp};
 
 use super::{SHORT, late, soon};
 use crate::failure::{Failure, clean, lost};
@@ -130,6 +133,47 @@ fn an_attempt_knows_what_went_wrong_before_it() {
     app.expect_close_for_now(lost());
     app.expect_reconnect();
     end(app);
+}
+
+/// A resolver or connector may go by which attempt it is, and by what was wrong with the last.
+#[test]
+fn a_resolver_and_a_connector_know_the_attempt_too() {
+    let told = |attempt: &Attempt| {
+        let status = attempt.rejection().map(|rejection| rejection.status);
+        (attempt.number, status, attempt.since_loss.is_some())
+    };
+    for by_resolver in [true, false] {
+        let peer = Peer::start(|listener| {
+            let mut client = listener.accept();
+            client.read_request();
+            client.write("HTTP/1.1 503 Service Unavailable\r\n\r\n");
+            drop(client);
+            drop(listener.open());
+            listener.open().answer_close();
+        });
+        let (addr, (asked, asks)) = (peer.addr(), unbounded());
+        let app = WebSocketApp::new("ws://somewhere.invalid/").reconnect(soon());
+        let app = run(match by_resolver {
+            true => app.resolver(move |_, _, attempt| {
+                asked.send(told(attempt)).unwrap();
+                // The port is the peer's, not the URL's.
+                Ok([addr])
+            }),
+            false => app.connector(move |_, _, attempt| {
+                asked.send(told(attempt)).unwrap();
+                TcpStream::connect(addr)
+            }),
+        });
+        let (_, why) = app.failed_attempt(1);
+        assert!(matches!(&why, Failure::Rejected(rejection) if rejection.status == 503), "{why:?}");
+        app.expect_open();
+        app.expect_failure(Failure::Network(Phase::Open));
+        app.expect_close_for_now(lost());
+        app.expect_reconnect();
+        end(app);
+        let asked: Vec<_> = asks.try_iter().collect();
+        assert_eq!(asked, [(1, None, false), (2, Some(503), false), (3, None, true)]);
+    }
 }
 
 #[test]
