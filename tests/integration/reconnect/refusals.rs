@@ -182,6 +182,38 @@ fn retry_if_may_try_what_would_not_be_and_leave_what_would() {
     app.end_given_up();
 }
 
+/// What the default says, but for a code of the application's own.
+#[test]
+fn retry_if_may_leave_a_close_code_out_of_the_default() {
+    let peer = Peer::start(|listener| {
+        refuse(listener, 503, "");
+        listener.open().close(1001, "");
+        listener.open().close(4001, "token expired");
+        listener.saw_nobody_else();
+    });
+    let but_4001 = |cause: Cause<'_>| {
+        let expired = matches!(cause, Cause::Close(close) if close.code == 4001);
+        cause.is_temporary() && !expired
+    };
+    let app = run(peer.app().reconnect(soon().retry_if(but_4001)));
+    app.failed_attempt(1);
+    app.expect_open();
+    app.expect_close_for_now(clean(ClosedBy::Peer, 1001, ""));
+    app.expect_reconnect();
+    app.expect_close(clean(ClosedBy::Peer, 4001, "token expired"));
+    app.end_in_order();
+    // What cannot get better by itself is left as it would be without.
+    let peer = Peer::start(|listener| {
+        refuse(listener, 403, "");
+        listener.saw_nobody_else();
+    });
+    let app = run(peer.app().reconnect(soon().retry_if(but_4001)));
+    let (retry_in, why) = app.failed_attempt(1);
+    assert_eq!((retry_in, status_of(&why)), (None, 403));
+    app.expect_close(lost());
+    app.end_given_up();
+}
+
 #[test]
 fn retry_if_sees_every_cause() {
     let peer = Peer::start(|listener| {
