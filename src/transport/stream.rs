@@ -110,11 +110,11 @@ impl Stream {
         token: Token,
         interest: Interest,
     ) -> io::Result<()> {
-        registry.register(self.socket_mut(), token, interest)
+        registry.register(self.socket_mut().source(), token, interest)
     }
 
     pub(crate) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        registry.deregister(self.socket_mut())
+        registry.deregister(self.socket_mut().source())
     }
 
     /// Ends our direction, as well as can be done without waiting: close_notify (RFC 8446 §6.1),

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
 
-use super::handle::{AsHandle, Handle, set_nonblocking};
+use super::handle::{AsFd, Handle, set_nonblocking};
 
 /// A connected byte stream of the program's own: what [`connector`](crate::WebSocketApp::connector)
 /// may return, for whatever is neither TCP nor a Unix socket.
@@ -62,7 +62,7 @@ use super::handle::{AsHandle, Handle, set_nonblocking};
 /// }
 /// # }
 /// ```
-pub trait Transport: AsHandle + Send + Sync + 'static {
+pub trait Transport: AsFd + Send + Sync + 'static {
     /// Reads what is there, into a buffer that is never empty. Zero is the end of the stream.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use socket2::SockRef;
 
 pub(crate) use system::Handle;
-pub(super) use system::{AsHandle, Borrowed, Owned, duplicate, set_nonblocking};
+pub(super) use system::{AsFd, Borrowed, Owned, duplicate, set_nonblocking};
 
 const WAKER: Token = Token(0);
 const SOCKET: Token = Token(1);
@@ -59,7 +59,7 @@ impl SocketWaker {
 
 #[cfg(unix)]
 mod system {
-    pub(crate) use std::os::fd::AsFd as AsHandle;
+    pub(crate) use std::os::fd::AsFd;
     use std::os::fd::{AsRawFd, RawFd};
     pub(crate) use std::os::fd::{BorrowedFd as Borrowed, OwnedFd as Owned};
 
@@ -68,12 +68,12 @@ mod system {
     use super::{Interest, Registry, SockRef, Source, Token, io};
 
     /// The same open file under another number.
-    pub(crate) fn duplicate(of: &impl AsHandle) -> io::Result<Owned> {
+    pub(crate) fn duplicate(of: &impl AsFd) -> io::Result<Owned> {
         of.as_fd().try_clone_to_owned()
     }
 
     /// It holds for every other number of the open file too, whatever kind of file it is.
-    pub(crate) fn set_nonblocking(of: &(impl AsHandle + ?Sized)) -> io::Result<()> {
+    pub(crate) fn set_nonblocking(of: &(impl AsFd + ?Sized)) -> io::Result<()> {
         SockRef::from(&of.as_fd()).set_nonblocking(true)
     }
 
@@ -81,7 +81,7 @@ mod system {
     pub(crate) struct Handle(RawFd);
 
     impl Handle {
-        pub(crate) fn of(socket: &(impl AsHandle + ?Sized)) -> io::Result<Self> {
+        pub(crate) fn of(socket: &(impl AsFd + ?Sized)) -> io::Result<Self> {
             Ok(Handle(socket.as_fd().as_raw_fd()))
         }
 
@@ -119,7 +119,8 @@ mod system {
 
 #[cfg(windows)]
 mod system {
-    pub(crate) use std::os::windows::io::AsSocket as AsHandle;
+    // By the name of its counterpart, so that what is public has one name for both.
+    pub(crate) use std::os::windows::io::AsSocket as AsFd;
     pub(crate) use std::os::windows::io::{BorrowedSocket as Borrowed, OwnedSocket as Owned};
 
     use mio::net::TcpStream;
@@ -127,12 +128,12 @@ mod system {
     use super::{Interest, Registry, SockRef, Source, Token, io};
 
     /// The same socket under another number.
-    pub(crate) fn duplicate(of: &impl AsHandle) -> io::Result<Owned> {
+    pub(crate) fn duplicate(of: &impl AsFd) -> io::Result<Owned> {
         of.as_socket().try_clone_to_owned()
     }
 
     /// It holds for every other number of the socket too.
-    pub(crate) fn set_nonblocking(of: &(impl AsHandle + ?Sized)) -> io::Result<()> {
+    pub(crate) fn set_nonblocking(of: &(impl AsFd + ?Sized)) -> io::Result<()> {
         SockRef::from(&of.as_socket()).set_nonblocking(true)
     }
 
@@ -140,7 +141,7 @@ mod system {
     pub(crate) struct Handle(TcpStream);
 
     impl Handle {
-        pub(crate) fn of(socket: &(impl AsHandle + ?Sized)) -> io::Result<Self> {
+        pub(crate) fn of(socket: &(impl AsFd + ?Sized)) -> io::Result<Self> {
             Ok(Handle(TcpStream::from_std(socket.as_socket().try_clone_to_owned()?.into())))
         }
 

@@ -16,12 +16,11 @@ use mio::event::Source;
 use mio::net::TcpStream;
 #[cfg(unix)]
 use mio::net::UnixStream;
-use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 
 use custom::Custom;
 pub use custom::Transport;
-use handle::{AsHandle, Handle};
+use handle::{AsFd, Handle};
 pub(crate) use handle::{SocketPoll, SocketWaker};
 pub use options::SocketOptions;
 use read_write::ReadWrite;
@@ -94,7 +93,7 @@ impl Socket {
     /// # Errors
     ///
     /// The operating system does not duplicate the descriptor.
-    pub fn from_stream(stream: impl Read + Write + AsHandle + Send + 'static) -> io::Result<Self> {
+    pub fn from_stream(stream: impl Read + Write + AsFd + Send + 'static) -> io::Result<Self> {
         Ok(Socket::from(ReadWrite::new(stream)?))
     }
 
@@ -173,37 +172,14 @@ impl Socket {
         }
     }
 
-    fn source(&mut self) -> &mut dyn Source {
+    /// Returns what a poll waits for.
+    pub(crate) fn source(&mut self) -> &mut dyn Source {
         match &mut self.0 {
             SocketKind::Tcp(tcp) => tcp,
             #[cfg(unix)]
             SocketKind::Unix(unix) => unix,
             SocketKind::Custom(custom) => custom,
         }
-    }
-}
-
-impl Source for Socket {
-    fn register(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        self.source().register(registry, token, interest)
-    }
-
-    fn reregister(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interest: Interest,
-    ) -> io::Result<()> {
-        self.source().reregister(registry, token, interest)
-    }
-
-    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        self.source().deregister(registry)
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use socket2::SockRef;
 
 use super::custom::Transport;
-use super::handle::{AsHandle, Borrowed, Owned, duplicate};
+use super::handle::{AsFd, Borrowed, Owned, duplicate};
 
 /// A stream that is used by one thread at a time. Its lock is held for a call, which does not
 /// block.
@@ -19,7 +19,7 @@ pub(super) struct ReadWrite<S> {
     handle: Owned,
 }
 
-impl<S: Read + Write + AsHandle> ReadWrite<S> {
+impl<S: Read + Write + AsFd> ReadWrite<S> {
     pub(super) fn new(stream: S) -> io::Result<Self> {
         let handle = duplicate(&stream)?;
         Ok(ReadWrite { stream: Mutex::new(stream), handle })
@@ -32,7 +32,7 @@ impl<S: Read + Write + AsHandle> ReadWrite<S> {
     }
 }
 
-impl<S: Read + Write + AsHandle + Send + 'static> Transport for ReadWrite<S> {
+impl<S: Read + Write + AsFd + Send + 'static> Transport for ReadWrite<S> {
     fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.lock().read(buf)
     }
@@ -48,14 +48,14 @@ impl<S: Read + Write + AsHandle + Send + 'static> Transport for ReadWrite<S> {
 }
 
 #[cfg(unix)]
-impl<S> AsHandle for ReadWrite<S> {
+impl<S> AsFd for ReadWrite<S> {
     fn as_fd(&self) -> Borrowed<'_> {
         self.handle.as_fd()
     }
 }
 
 #[cfg(windows)]
-impl<S> AsHandle for ReadWrite<S> {
+impl<S> AsFd for ReadWrite<S> {
     fn as_socket(&self) -> Borrowed<'_> {
         self.handle.as_socket()
     }
