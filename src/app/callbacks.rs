@@ -44,11 +44,20 @@ pub trait RenewalResult<T>: sealed_renewal::Sealed<T> {
     fn into_result(self) -> Result<T, CallbackError>;
 }
 
-impl<T> RenewalResult<T> for T {
-    fn into_result(self) -> Result<T, CallbackError> {
-        Ok(self)
-    }
+/// For what is computed, and for no other type: it would be on the page of each.
+macro_rules! renewal_results {
+    ($($computed:ty),*) => {$(
+        impl RenewalResult<$computed> for $computed {
+            fn into_result(self) -> Result<$computed, CallbackError> {
+                Ok(self)
+            }
+        }
+
+        impl sealed_renewal::Sealed<$computed> for $computed {}
+    )*};
 }
+
+renewal_results!(String, Vec<String>, Vec<(String, String)>);
 
 impl<T, E: Into<CallbackError>> RenewalResult<T> for Result<T, E> {
     fn into_result(self) -> Result<T, CallbackError> {
@@ -58,7 +67,6 @@ impl<T, E: Into<CallbackError>> RenewalResult<T> for Result<T, E> {
 
 mod sealed_renewal {
     pub trait Sealed<T> {}
-    impl<T> Sealed<T> for T {}
     impl<T, E> Sealed<T> for Result<T, E> {}
 }
 
