@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use websocket_app::{Canceller, Error, Message, WebSocket, WebSocketBuilder};
+use websocket_app::{Attempt, Canceller, Error, Message, WebSocket, WebSocketBuilder};
 
 use super::echo;
 use crate::peer::{Bystander, FullBacklog, Listener, Peer};
@@ -42,7 +42,7 @@ fn silent(come: fn(&Listener) -> crate::connection::Connection) -> (Peer, Gate) 
 fn while_it_looks_up() {
     let [reached, done] = [(); 2].map(|()| Gate::new());
     let (reach, ends) = (reached.clone(), done.clone());
-    let resolver = move |_: &str, _| -> std::io::Result<[std::net::SocketAddr; 0]> {
+    let resolver = move |_: &str, _, _: &Attempt| -> std::io::Result<[std::net::SocketAddr; 0]> {
         reach.open();
         ends.wait();
         Ok([])
@@ -55,7 +55,7 @@ fn while_it_looks_up() {
 fn while_a_connector_hangs() {
     let [reached, done] = [(); 2].map(|()| Gate::new());
     let (reach, ends) = (reached.clone(), done.clone());
-    let connector = move |_: &str, _| -> std::io::Result<std::net::TcpStream> {
+    let connector = move |_: &str, _, _: &Attempt| -> std::io::Result<std::net::TcpStream> {
         reach.open();
         ends.wait();
         Err(std::io::ErrorKind::NotConnected.into())
