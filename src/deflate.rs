@@ -239,6 +239,14 @@ impl NegotiatedDeflate {
         OneWay { max_window_bits, no_context_takeover }
     }
 
+    /// This side forgets each message after it was compressed.
+    pub(crate) fn forget_each_message(&mut self, role: Role) {
+        match role {
+            Role::Client => self.client_no_context_takeover = true,
+            Role::Server => self.server_no_context_takeover = true,
+        }
+    }
+
     /// Returns the length from which on this side compresses messages.
     pub(crate) fn compress_from(&self, role: Role) -> usize {
         if self.of(role).max_window_bits < MIN_COMPRESSING_BITS {

@@ -22,6 +22,7 @@ use crate::panics;
 use crate::promise::{Promise, promise};
 use crate::reactor::{self, Running};
 use crate::reconnect::{Attempt, Reconnect};
+use crate::role::Role;
 
 /// A WebSocket connection described by its URL, options and callbacks, in the manner of Python's
 /// `WebSocketApp`.
@@ -182,7 +183,7 @@ impl<H: Handler> WebSocketApp<H> {
     /// Describes a connection whose callbacks are the methods of one value, and so share its state
     /// without locks.
     pub fn with_handler(url: impl Into<String>, handler: H) -> Self {
-        let sender = Owner::new(Sender::new(Arc::new(Shared::new())));
+        let sender = Owner::new(Sender::new(Arc::new(Shared::new(Role::Client))));
         WebSocketApp {
             url: url.into(),
             config: Config::default(),

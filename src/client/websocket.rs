@@ -16,13 +16,14 @@ use crate::deadline::after;
 use crate::dial::{Cancel, Failure, Target, connect};
 use crate::error::{Error, SendError};
 use crate::link::{
-    CallbackScope, Link, LoopWaker, Opened, Place, Reader, Remains, Requested, Sender, Shared,
-    Shrink, State, Step,
+    CallbackScope, Established, Link, LoopWaker, Opened, Place, Reader, Remains, Requested, Sender,
+    Shared, Shrink, State, Step,
 };
 use crate::message::{Outgoing, OwnedMessage};
 use crate::protocol::handshake::Handshake;
 use crate::protocol::{End, Kind, message};
 use crate::reconnect::Attempt;
+use crate::role::Role;
 use crate::sync::{Poll, Waker};
 
 const WAKER: Token = Token(0);
@@ -113,13 +114,16 @@ impl WebSocket {
         let waker = waker.map_err(|source| Error::system("a way to be woken", source))?;
         let place = Place { waker: Arc::new(LoopWaker::new(waker)), token: SOCKET };
 
-        let shared = Arc::new(Shared::new());
+        let shared = Arc::new(Shared::new(Role::Client));
         shared.limit(config.live.max_send_buffer, config.live.send_timeout);
         shared.attach(&place);
         let registry: &Registry = poll.registry();
-        let (live, opened, at) = (&config.live, Opened::ByCaller, (registry, &place));
-        let link = Link::open(connected, &shared, live, false, opened, at)
+        let (live, opened) = (&config.live, Opened::ByCaller);
+        let mut connected = Established::from(connected);
+        connected
+            .register(registry, &place)
             .map_err(|source| Error::system("a way to wait for sockets", source))?;
+        let link = Link::open(connected, &shared, live, false, opened);
         let (Some(link), Some(handshake)) = (link, shared.handshake()) else {
             // Nobody else has the sender yet.
             return Err(Error::Closed(Box::new(Close::without_frame(ClosedBy::Us))));

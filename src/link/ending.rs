@@ -37,9 +37,9 @@ pub(super) struct Ending {
 }
 
 impl Ending {
-    pub(super) fn new(peer: &str, secrets: Secrets, close_timeout: Duration) -> Self {
+    pub(super) fn new(role: Role, peer: &str, secrets: Secrets, close_timeout: Duration) -> Self {
         Ending {
-            closing: Closing::new(Role::Client),
+            closing: Closing::new(role),
             close_timeout,
             peer: peer.into(),
             secrets,

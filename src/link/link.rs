@@ -20,10 +20,15 @@ use super::waker::Place;
 use super::writer::Wire;
 use crate::close::{Close, close_code};
 use crate::config::ConnectionOptions;
+use crate::deflate::NegotiatedDeflate;
 use crate::dial::Connected;
 use crate::error::Error;
 use crate::protocol::close::close_answer;
+use crate::protocol::handshake::Handshake;
+use crate::protocol::handshake::echo::Secrets;
 use crate::protocol::{Batch, End, Item, Keepalive, KeepaliveAction, Kind, Limits};
+use crate::role::Role;
+use crate::transport::Stream;
 
 /// What came of a read.
 #[derive(Debug)]
@@ -51,6 +56,37 @@ pub(crate) enum Requested {
     Abort,
 }
 
+/// A connection behind its opening handshake.
+pub(crate) struct Established {
+    pub(crate) role: Role,
+    pub(crate) stream: Stream,
+    /// What the peer sent right behind its part of the handshake: the first frames.
+    pub(crate) leftover: Vec<u8>,
+    pub(crate) compression: Option<NegotiatedDeflate>,
+    /// A client's, for those who ask its senders.
+    pub(crate) handshake: Option<Arc<Handshake>>,
+    /// Names the peer in messages.
+    pub(crate) peer: Box<str>,
+    /// What the peer is not to be quoted with.
+    pub(crate) secrets: Secrets,
+}
+
+impl From<Connected> for Established {
+    fn from(connected: Connected) -> Self {
+        let Connected { stream, leftover, handshake, peer, secrets } = connected;
+        let compression = handshake.compression();
+        let handshake = Some(Arc::new(handshake));
+        Established { role: Role::Client, stream, leftover, compression, handshake, peer, secrets }
+    }
+}
+
+impl Established {
+    /// Has the poll tell of it.
+    pub(crate) fn register(&mut self, registry: &Registry, place: &Place) -> io::Result<()> {
+        self.stream.register(registry, place.token, Interest::READABLE | Interest::WRITABLE)
+    }
+}
+
 pub(crate) struct Link {
     wire: Arc<Wire>,
     shared: Arc<Shared>,
@@ -60,39 +96,36 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Opens what was connected, at its place in the poll. `None` when closing was asked for
-    /// meanwhile.
+    /// Opens what was established and is registered. `None` when closing was asked for meanwhile.
     pub(crate) fn open(
-        connected: Connected,
+        established: Established,
         shared: &Arc<Shared>,
         live: &ConnectionOptions,
         in_pieces: bool,
         opened: Opened,
-        (registry, place): (&Registry, &Place),
-    ) -> io::Result<Option<Self>> {
-        let Connected { mut stream, leftover, handshake, peer, secrets } = connected;
-        let compression = handshake.compression();
-        stream.register(registry, place.token, Interest::READABLE | Interest::WRITABLE)?;
+    ) -> Option<Self> {
+        let Established { role, stream, leftover, compression, handshake, peer, secrets } =
+            established;
         let wire = Arc::new(Wire::new(stream, WireTrace::begin(&peer, &secrets)));
-        if !shared.opened(&wire, Arc::new(handshake), opened) {
-            return Ok(None);
+        if !shared.opened(&wire, handshake, compression, opened) {
+            return None;
         }
         if let Some(trace) = &wire.trace {
             trace.received(&leftover);
         }
         let limits = Limits { message_size: live.max_message_size, fragments: live.max_fragments };
-        Ok(Some(Link {
+        Some(Link {
             wire,
             shared: Arc::clone(shared),
-            receiver: Receiver::new(limits, in_pieces, compression, leftover),
+            receiver: Receiver::new(role, limits, in_pieces, compression, leftover),
             keepalive: Keepalive::new(
                 live.ping_interval,
                 live.ping_timeout,
                 live.idle_timeout,
                 Instant::now(),
             ),
-            ending: Ending::new(&peer, secrets, live.close_timeout),
-        }))
+            ending: Ending::new(role, &peer, secrets, live.close_timeout),
+        })
     }
 
     /// The socket has something to tell. Returns whether it may have something to read.

@@ -28,7 +28,7 @@ mod trace;
 mod waker;
 mod writer;
 
-pub(crate) use link::{Link, Remains, Requested, Step};
+pub(crate) use link::{Established, Link, Remains, Requested, Step};
 pub(crate) use receiver::Reader;
 pub use sender::{SendPolicy, Sender, State, Stats};
 pub(crate) use shared::{CallbackScope, Kept, Opened, Shared};

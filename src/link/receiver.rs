@@ -66,13 +66,14 @@ impl Receiver {
     /// Begins with what came together with the response head. `in_pieces` says that messages are
     /// handed out piece by piece.
     pub(super) fn new(
+        role: Role,
         limits: Limits,
         in_pieces: bool,
         compression: Option<NegotiatedDeflate>,
         leftover: Vec<u8>,
     ) -> Self {
         let compression = compression.map(|agreed| (agreed, contexts as Lend));
-        let inbound = Inbound::new(Role::Client, limits, in_pieces, compression);
+        let inbound = Inbound::new(role, limits, in_pieces, compression);
         Receiver { inbound, overfull: !leftover.is_empty(), tail: leftover }
     }
 

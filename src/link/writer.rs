@@ -19,12 +19,13 @@ use bytes::Bytes;
 
 use super::coalesce::Coalescer;
 use super::pings::AwaitedPongs;
-use super::supplies::Queue;
+use super::supplies::{Queue, Supplies};
 use super::trace::WireTrace;
 use crate::message::{Outgoing, Payload};
 use crate::protocol::Deflater;
 use crate::protocol::frame::{self, Head, Mask};
-use crate::protocol::send::{MAX_COPIED, Piece, Supplies};
+use crate::protocol::send::{MAX_COPIED, Piece, Supplies as _};
+use crate::role::Role;
 use crate::sync::atomic::AtomicBool;
 use crate::transport::buffers::{self, PIECE};
 use crate::transport::{SocketPoll, SocketWaker, Stream, WAITS_FOR_PEER};
@@ -202,6 +203,7 @@ pub(super) enum Queued<'a> {
 
 impl Writer {
     pub(super) fn new(
+        role: Role,
         wire: Arc<Wire>,
         compressor: Option<(Deflater, usize)>,
         is_driven_by_caller: bool,
@@ -212,7 +214,7 @@ impl Writer {
             wire,
             deflater,
             compress_from,
-            queue: Queue::default(),
+            queue: Queue::new(Supplies(role)),
             chunk: Chunk::default(),
             in_flight: 0,
             accepted: 0,

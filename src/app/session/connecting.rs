@@ -15,7 +15,7 @@ use crate::close::{Close, ClosedBy};
 use crate::deadline::after;
 use crate::dial::{Cancel, Connected, Failure};
 use crate::error::Error;
-use crate::link::{Link, Opened, State};
+use crate::link::{Established, Link, Opened, State};
 use crate::reconnect::{Attempt, Cause, Retry};
 
 /// An attempt to connect, on a thread of its own once its turn has come.
@@ -90,10 +90,10 @@ impl Session {
 
     fn opened(&mut self, connected: Connected, registry: &Registry) -> io::Result<()> {
         let opened = if self.has_been_open { Opened::Again } else { Opened::First };
-        let (shared, live, place) =
-            (Arc::clone(&self.shared), self.plan.live(), (registry, &self.place));
-        let Some(link) = Link::open(connected, &shared, live, self.in_pieces, opened, place)?
-        else {
+        let mut connected = Established::from(connected);
+        connected.register(registry, &self.place)?;
+        let link = Link::open(connected, &self.shared, self.plan.live(), self.in_pieces, opened);
+        let Some(link) = link else {
             // Closed while the last byte of the handshake was on its way: the requests say so.
             return Ok(());
         };

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::backlog::{Backlog, Kept};
 use super::{Lock, Requests, Shared, wake};
+use crate::deflate::NegotiatedDeflate;
 use crate::dial::Cancel;
 use crate::link::sender::{SendPolicy, State};
 use crate::link::supplies::contexts;
@@ -15,7 +16,6 @@ use crate::link::waker::Place;
 use crate::link::writer::{Tail, Wire, Writer};
 use crate::protocol::Deflater;
 use crate::protocol::handshake::Handshake;
-use crate::role::Role;
 use crate::sync::atomic::Ordering;
 use crate::sync::{now, thread};
 
@@ -56,22 +56,19 @@ impl Shared {
     pub(crate) fn opened(
         &self,
         wire: &Arc<Wire>,
-        handshake: Arc<Handshake>,
+        handshake: Option<Arc<Handshake>>,
+        mut agreed: Option<NegotiatedDeflate>,
         opened: Opened,
     ) -> bool {
-        let mut agreed = handshake.compression();
         if self.lock().policy == SendPolicy::DropOldest
             && let Some(agreed) = &mut agreed
         {
             // The peer has to inflate what follows without what was dropped. A sender may forget
             // each message, whatever was agreed to (RFC 7692 §7.1.1.2).
-            agreed.client_no_context_takeover = true;
+            agreed.forget_each_message(self.role);
         }
         let compressor = agreed.and_then(|agreed| {
-            Some((
-                Deflater::new(agreed, Role::Client, contexts)?,
-                agreed.compress_from(Role::Client),
-            ))
+            Some((Deflater::new(agreed, self.role, contexts)?, agreed.compress_from(self.role)))
         });
         let mut guard = self.lock();
         guard.cancel = None;
@@ -79,8 +76,9 @@ impl Shared {
             return false;
         }
         guard.state = State::Open;
-        guard.writer = Some(Writer::new(Arc::clone(wire), compressor, opened == Opened::ByCaller));
-        guard.handshake = Some(handshake);
+        guard.writer =
+            Some(Writer::new(self.role, Arc::clone(wire), compressor, opened == Opened::ByCaller));
+        guard.handshake = handshake;
         guard.stats.reconnects += u64::from(opened == Opened::Again);
         guard.reconnect = false;
         if let Some(backlog) = &mut guard.backlog {

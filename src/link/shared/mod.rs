@@ -61,6 +61,8 @@ pub(crate) struct Requests {
 
 /// What every `Sender` of an app holds: see the module's description.
 pub(crate) struct Shared {
+    /// Whose frames it sends.
+    role: Role,
     inner: Mutex<Inner>,
     /// Signalled when bytes have left the queue, a connection has opened or ended, or the answer to
     /// a ping has come, for those who wait for one of these.
@@ -83,8 +85,9 @@ type Lock<'a> = MutexGuard<'a, Inner>;
 
 /// Sending: any thread.
 impl Shared {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(role: Role) -> Self {
         Shared {
+            role,
             inner: Mutex::default(),
             progress: Condvar::new(),
             aborted: AtomicBool::new(false),
@@ -113,7 +116,7 @@ impl Shared {
         turn: &mut Option<Turn>,
     ) -> Result<(), SendError> {
         let len = message.payload.bytes().len();
-        let needed = frame::header_len(len, Role::Client) + len;
+        let needed = frame::header_len(len, self.role) + len;
         let (mut deadline, mut copy, mut for_room) = (None, None, None);
         loop {
             let room = self.room_for((needed, true), wait, &mut deadline, &mut for_room);
@@ -256,7 +259,7 @@ impl Shared {
         wait: Wait,
         about_to: impl FnOnce(&mut Writer),
     ) -> Result<(), SendError> {
-        let needed = frame::header_len(payload.len(), Role::Client) + payload.len();
+        let needed = frame::header_len(payload.len(), self.role) + payload.len();
         let (mut deadline, mut for_room) = (None, None);
         let mut guard = self
             .room_for((needed, false), wait, &mut deadline, &mut for_room)

@@ -62,12 +62,12 @@ impl Connection {
         peer.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let poll = Poll::new().unwrap();
         let waker = Arc::new(LoopWaker::new(Waker::new(poll.registry(), Token(0)).unwrap()));
-        let shared = Arc::new(Shared::new());
+        let shared = Arc::new(Shared::new(Role::Client));
         shared.limit(max_buffer, Duration::from_secs(20));
         shared.attach(&Place { waker: Arc::clone(&waker), token: US });
         let wire = Arc::new(Wire::new(Stream::plain(socket(ours)), None));
         let mut guard = shared.lock();
-        guard.writer = Some(Writer::new(Arc::clone(&wire), compressor, by_caller));
+        guard.writer = Some(Writer::new(Role::Client, Arc::clone(&wire), compressor, by_caller));
         guard.state = State::Open;
         drop(guard);
         Connection { shared, wire, waker, peer, _poll: poll }

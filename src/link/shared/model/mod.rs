@@ -61,7 +61,7 @@ impl App {
         let poll = Poll::new().unwrap();
         let bell = poll.registry().bell();
         let waker = Arc::new(LoopWaker::new(Waker::new(poll.registry(), WAKER).unwrap()));
-        let shared = Arc::new(Shared::new());
+        let shared = Arc::new(Shared::new(crate::role::Role::Client));
         shared.limit(max_buffer, LONG);
         shared.attach(&Place { waker: Arc::clone(&waker), token: US });
         let app = App {
