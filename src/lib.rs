@@ -286,6 +286,7 @@ extern crate self as websocket_app;
 
 mod app;
 mod busy_poll;
+mod calls;
 mod client;
 mod close;
 mod config;
@@ -320,9 +321,10 @@ mod transport;
 mod wire_log;
 
 pub use app::{
-    AppHandle, CallbackError, CallbackResult, Callbacks, Event, EventLoop, EventOptions, Events,
-    Handler, RenewalResult, ReturnedHandler, WebSocketApp,
+    AppHandle, CallbackResult, Callbacks, Event, EventLoop, EventOptions, Events, Handler,
+    RenewalResult, ReturnedHandler, WebSocketApp,
 };
+pub use calls::CallbackError;
 pub use client::{Canceller, WebSocket, WebSocketBuilder};
 pub use close::{Close, ClosedBy, close_code};
 pub use deflate::Deflate;

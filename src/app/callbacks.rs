@@ -1,6 +1,7 @@
 //! The closures of a [`WebSocketApp`](crate::WebSocketApp) as one [`Handler`].
 
-use super::handler::{CallbackError, Handler};
+use super::handler::Handler;
+use crate::calls::CallbackError;
 use crate::close::Close;
 use crate::error::Error;
 use crate::link::Sender;

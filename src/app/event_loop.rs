@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::handle::AppHandle;
 use super::handler::Handler;
-use super::inside::is_inside;
 use super::session::Session;
 use super::turns::DialTurns;
 use super::websocket_app::WebSocketApp;
+use crate::calls::is_inside;
 use crate::close::Close;
 use crate::deadline::after;
 use crate::error::Error;

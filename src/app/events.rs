@@ -8,8 +8,9 @@ use crossbeam_channel::{Receiver, Sender as Channel, bounded};
 
 use super::callbacks::Callbacks;
 use super::handle::AppHandle;
-use super::handler::{CallbackError, Handler};
+use super::handler::Handler;
 use super::websocket_app::WebSocketApp;
+use crate::calls::CallbackError;
 use crate::close::{Close, ClosedBy};
 use crate::error::Error;
 use crate::link::Sender;

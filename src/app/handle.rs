@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::inside::is_inside;
+use crate::calls::is_inside;
 use crate::close::Close;
 use crate::error::Error;
 use crate::link::Sender;

@@ -1,17 +1,13 @@
 //! [`Handler`]: what the event loop calls. The closures of [`WebSocketApp`](crate::WebSocketApp)
 //! are one implementation.
 
-use std::error::Error as StdError;
 use std::time::Duration;
 
+use crate::calls::CallbackError;
 use crate::close::Close;
 use crate::error::Error;
 use crate::link::Sender;
 use crate::message::{Fragment, Message};
-
-/// What a callback may fail with: any error, by `?`. It goes to `on_error`, and the connection goes
-/// on.
-pub type CallbackError = Box<dyn StdError + Send + Sync>;
 
 /// Callbacks that share state without locks: the alternative to closures, for
 /// [`WebSocketApp::with_handler`](crate::WebSocketApp::with_handler).

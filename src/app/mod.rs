@@ -4,12 +4,11 @@
 //! DialTurns options and callbacks into a session on the event loop. Nothing here runs by itself.
 
 mod callbacks;
-mod dispatch;
+mod callee;
 mod event_loop;
 mod events;
 mod handle;
 mod handler;
-mod inside;
 mod owner;
 mod plan;
 mod returned;
@@ -24,6 +23,6 @@ pub use callbacks::{CallbackResult, Callbacks, RenewalResult};
 pub use event_loop::EventLoop;
 pub use events::{Event, EventOptions, Events};
 pub use handle::AppHandle;
-pub use handler::{CallbackError, Handler};
+pub use handler::Handler;
 pub use returned::ReturnedHandler;
 pub use websocket_app::WebSocketApp;

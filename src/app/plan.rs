@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::handler::CallbackError;
+use crate::calls::CallbackError;
 use crate::config::{Config, ConnectionOptions};
 use crate::dial::{Cancel, Connected, Failure, Target, connect};
 use crate::error::Error;

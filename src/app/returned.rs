@@ -7,8 +7,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::handler::{CallbackError, Handler};
-use super::inside::is_inside;
+use super::handler::Handler;
+use crate::calls::{CallbackError, is_inside};
 use crate::close::Close;
 use crate::error::Error;
 use crate::link::Sender;

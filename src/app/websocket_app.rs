@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::callbacks::{CallbackResult, Callbacks, RenewalResult};
-use super::dispatch::{Dispatcher, Periodic};
+use super::callee::{AppCallee, Periodic};
 use super::events::{self, EventOptions, Events};
 use super::handle::{self, AppHandle};
 use super::handler::Handler;
@@ -13,6 +13,7 @@ use super::plan::{ConnectPlan, Renewal};
 use super::returned::{ReturnedHandler, lend};
 use super::session::{Session, Start};
 use super::turns::DialTurns;
+use crate::calls::Dispatcher;
 use crate::close::Close;
 use crate::config::Config;
 use crate::error::Error;
@@ -405,7 +406,8 @@ impl<H: Handler> WebSocketApp<H> {
         let live = plan.live();
         self.sender.shared().limit(live.max_send_buffer, live.send_timeout);
         let (giver, result) = promise();
-        let dispatcher = Dispatcher::new(Box::new(self.handler), self.periodic, self.sender);
+        let dispatcher =
+            Dispatcher::new(AppCallee::new(Box::new(self.handler), self.periodic, self.sender));
         let turns = DialTurns::of_the_process();
         Ok((Start { plan, dispatcher, in_pieces, turns, result: giver }, result))
     }

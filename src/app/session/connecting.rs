@@ -9,8 +9,8 @@ use std::time::Instant;
 use mio::Registry;
 
 use super::{Session, SessionPhase};
-use crate::app::dispatch::Call;
 use crate::app::turns::DialTurn;
+use crate::calls::Call;
 use crate::close::{Close, ClosedBy};
 use crate::deadline::after;
 use crate::dial::{Cancel, Connected, Failure};

@@ -12,7 +12,6 @@
 //! Belongs to the thread that runs the loop; other threads reach it through `Shared`. The callbacks
 //! are not called from here: the loop takes [`Job`]s and brings back what came of them.
 
-mod calls;
 mod connecting;
 
 use std::sync::Arc;
@@ -21,9 +20,10 @@ use std::time::{Duration, Instant};
 use mio::Registry;
 use mio::event::Event;
 
-use super::dispatch::{Call, Dispatcher, Done, Job, Stopped};
+use super::callee::AppCallee;
 use super::plan::ConnectPlan;
 use super::turns::DialTurns;
+use crate::calls::{self, Call, Callee, Calls, Stopped};
 use crate::close::{Close, ClosedBy};
 use crate::deadline::after;
 use crate::error::{Error, SendError};
@@ -33,7 +33,6 @@ use crate::promise::Giver;
 use crate::protocol::End;
 use crate::reactor::Driver;
 use crate::reconnect::Backoff;
-use calls::Calls;
 use connecting::Dialing;
 
 /// An app that is to be run, and where its result goes.
@@ -45,6 +44,10 @@ pub(crate) struct Start {
     pub(crate) turns: Arc<DialTurns>,
     pub(crate) result: Giver<Result<Close, Error>>,
 }
+
+type Dispatcher = calls::Dispatcher<AppCallee>;
+type Job = calls::Job<AppCallee>;
+type Done = calls::Done<AppCallee>;
 
 pub(crate) struct Session {
     place: Place,
@@ -118,12 +121,13 @@ impl Driver for Session {
             place,
             backoff: Backoff::new(plan.reconnect()),
             plan: Arc::new(plan),
-            shared: Arc::clone(dispatcher.sender().shared()),
+            shared: Arc::clone(dispatcher.callee().shared()),
             turns,
             phase: SessionPhase::Waiting { until: Instant::now() },
             has_been_open: false,
             in_pieces,
             periodic: dispatcher
+                .callee()
                 .periods()
                 .map(|period| Tick { period, next: None, called: false })
                 .collect(),

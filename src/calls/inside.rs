@@ -26,7 +26,7 @@ impl Drop for Inside {
 }
 
 /// Returns whether this thread is in a callback of this app, or of one of this loop's.
-pub(super) fn is_inside(app_or_loop: usize) -> bool {
+pub(crate) fn is_inside(app_or_loop: usize) -> bool {
     let is_it = |inside: &RefCell<Vec<[usize; 2]>>| {
         inside.borrow().iter().flatten().any(|address| *address == app_or_loop)
     };

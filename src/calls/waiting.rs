@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use crate::app::dispatch::{Call, KeptBatch};
+use super::{Call, KeptBatch};
 use crate::close::ClosedBy;
 use crate::error::{Error, SendError};
 use crate::link::{Kept, Reader};
@@ -14,7 +14,7 @@ use crate::message::OwnedMessage;
 use crate::protocol::{End, Item};
 
 #[derive(Default)]
-pub(super) struct Calls {
+pub(crate) struct Calls {
     /// Counts the connections, from 1.
     connection: u64,
     waiting: VecDeque<(u64, Call)>,
@@ -27,35 +27,35 @@ pub(super) struct Calls {
 
 impl Calls {
     /// What is told from now on is of another connection.
-    pub(super) fn next_connection(&mut self) {
+    pub(crate) fn next_connection(&mut self) {
         self.connection += 1;
     }
 
-    pub(super) fn connection(&self) -> u64 {
+    pub(crate) fn connection(&self) -> u64 {
         self.connection
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
     /// Bytes of what waits.
-    pub(super) fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         self.size
     }
 
-    pub(super) fn push(&mut self, call: Call) {
+    pub(crate) fn push(&mut self, call: Call) {
         self.size += size_of_call(&call);
         self.waiting.push_back((self.connection, call));
     }
 
-    pub(super) fn push_front(&mut self, call: Call) {
+    pub(crate) fn push_front(&mut self, call: Call) {
         self.size += size_of_call(&call);
         self.waiting.push_front((self.connection, call));
     }
 
     /// What the reader has filled its batch with, for a callback that is busy: a copy.
-    pub(super) fn push_copy(&mut self, reader: &mut Reader) {
+    pub(crate) fn push_copy(&mut self, reader: &mut Reader) {
         let mut batch = std::mem::take(&mut reader.batch);
         batch.shrink();
         let bytes = reader.buffer[..batch.end_in_buffer()].to_vec();
@@ -69,7 +69,7 @@ impl Calls {
     }
 
     /// Gives messages back that were not sent. Returns how many nobody can be told of.
-    pub(super) fn hand_back(
+    pub(crate) fn hand_back(
         &mut self,
         unsent: Vec<Kept>,
         why: impl Fn(Option<OwnedMessage>, Instant) -> SendError,
@@ -84,7 +84,7 @@ impl Calls {
         0
     }
 
-    pub(super) fn pop(&mut self) -> Option<(u64, Call)> {
+    pub(crate) fn pop(&mut self) -> Option<(u64, Call)> {
         let (connection, call) = self.waiting.pop_front()?;
         self.size -= size_of_call(&call);
         Some((connection, call))
@@ -92,7 +92,7 @@ impl Calls {
 
     /// The end of a connection that the peer got wrong, if nothing before it is still to be handed
     /// out.
-    pub(super) fn take_end(&mut self) -> Option<(u64, End)> {
+    pub(crate) fn take_end(&mut self) -> Option<(u64, End)> {
         let (_, Call::Fail(_)) = self.waiting.front()? else { return None };
         match self.waiting.pop_front()? {
             (connection, Call::Fail(end)) => Some((connection, end)),
@@ -102,7 +102,7 @@ impl Calls {
 
     /// Returns what the peer got wrong on this connection, if callbacks are still busy with what
     /// came before it.
-    pub(super) fn violation_to_come(&self) -> Option<Error> {
+    pub(crate) fn violation_to_come(&self) -> Option<Error> {
         self.waiting.iter().find_map(|(of, call)| match call {
             Call::Fail(end) if *of == self.connection => end.clone().into_error(),
             _ => None,
@@ -110,14 +110,14 @@ impl Calls {
     }
 
     /// Returns whether we have closed a connection whose `on_close` waits.
-    pub(super) fn is_closed_by_us(&self, of: u64) -> bool {
+    pub(crate) fn is_closed_by_us(&self, of: u64) -> bool {
         self.waiting.iter().any(|(connection, call)| {
             *connection == of && matches!(call, Call::Close(close) if close.by == ClosedBy::Us)
         })
     }
 
     /// An error of a connection that may have gone meanwhile: told before its `on_close`.
-    pub(super) fn insert_before_close(&mut self, of: u64, error: Error) {
+    pub(crate) fn insert_before_close(&mut self, of: u64, error: Error) {
         let is_close =
             |(connection, call): &(u64, Call)| *connection == of && matches!(call, Call::Close(_));
         let at = self.waiting.iter().position(is_close).unwrap_or(0);
@@ -127,20 +127,20 @@ impl Calls {
     }
 
     /// Forgets the messages of a connection.
-    pub(super) fn drop_messages(&mut self, of: u64) {
+    pub(crate) fn drop_messages(&mut self, of: u64) {
         self.retain(|connection, call| {
             connection != of || !matches!(call, Call::Batch | Call::KeptBatch(_))
         });
     }
 
     /// Forgets all but what is told after a callback has ended the run.
-    pub(super) fn keep_the_end(&mut self) {
+    pub(crate) fn keep_the_end(&mut self) {
         self.retain(|_, call| matches!(call, Call::Close(_)) || is_unsent(call));
     }
 
     /// `on_error` is not to be called any more. Returns how many messages it should have been
     /// handed back.
-    pub(super) fn mute(&mut self) -> usize {
+    pub(crate) fn mute(&mut self) -> usize {
         self.is_mute = true;
         let before = self.waiting.len();
         self.retain(|_, call| !is_unsent(call));

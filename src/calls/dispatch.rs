@@ -1,0 +1,222 @@
+//! [`Dispatcher`]: calls one app's callbacks, or one client's of a server: routes their errors and
+//! catches their panics.
+//!
+//! It is in one place only, so these callbacks never run at once: with its session, or in a [`Job`]
+//! on the thread that runs it. No lock is held there, and the loop may meanwhile be another
+//! thread's: see `reactor`.
+
+use std::sync::Arc;
+
+use super::inside::Inside;
+use super::{Call, CallbackError, Callee};
+use crate::close::Close;
+use crate::error::{Error, ProtocolError};
+use crate::link::{CallbackScope, Place, Reader};
+use crate::message::{Fragment, Message};
+use crate::panics;
+use crate::protocol::{Batch, Item, Kind, message};
+use crate::reactor;
+
+/// A call on its way: all that it needs, so that nothing is shared while it runs.
+pub(crate) struct Job<C: Callee> {
+    pub(crate) connection: u64,
+    pub(crate) call: Call,
+    pub(crate) dispatcher: Dispatcher<C>,
+}
+
+/// A call that has returned.
+pub(crate) struct Done<C: Callee> {
+    /// Which connection of the app it was about.
+    pub(crate) connection: u64,
+    pub(crate) dispatcher: Dispatcher<C>,
+    pub(crate) result: Result<(), Stopped>,
+}
+
+/// Why a call did not go the whole way.
+#[derive(Debug)]
+pub(crate) enum Stopped {
+    /// A text message is not UTF-8.
+    BadText(ProtocolError),
+    /// A callback ended the run; `report` says that `on_error` has yet to be told, since it was not
+    /// `on_error` itself.
+    Fatal { error: Error, report: bool },
+}
+
+impl<C: Callee> reactor::Job for Job<C> {
+    type Done = Done<C>;
+
+    fn needs_reader(&self) -> bool {
+        matches!(self.call, Call::Batch)
+    }
+
+    fn run(self, reader: Option<&Reader>) -> Done<C> {
+        let Job { connection, call, mut dispatcher } = self;
+        let _inside = dispatcher.inside();
+        // Callbacks are guarded one by one; here it is what they returned, or panicked with, that
+        // panics as it is dropped or shown. That too ends this app and no other.
+        let result = panics::guarded(|| match call {
+            Call::Open => dispatcher.opening(C::on_open),
+            Call::Reopen => dispatcher.opening(C::on_reconnect),
+            Call::Batch => {
+                reader.map_or(Ok(()), |reader| dispatcher.batch(&reader.batch, &reader.buffer))
+            }
+            Call::KeptBatch(backlog) => dispatcher.batch(&backlog.batch, &backlog.bytes),
+            Call::Periodic(i) => dispatcher.call(|callee| callee.on_time(i)),
+            Call::Error(error) => dispatcher.error(&error),
+            Call::Close(close) => dispatcher.close(&close),
+            Call::Fail(_) => Ok(()),
+        });
+        let result = result.unwrap_or_else(|error| Err(Stopped::Fatal { error, report: false }));
+        Done { connection, dispatcher, result }
+    }
+}
+
+/// One app's callbacks, or one client's.
+pub(crate) struct Dispatcher<C: Callee> {
+    callee: C,
+    /// The address of what wakes the loop that it runs on, once it does.
+    its_loop: usize,
+}
+
+impl<C: Callee> Dispatcher<C> {
+    pub(crate) fn new(callee: C) -> Self {
+        Dispatcher { callee, its_loop: 0 }
+    }
+
+    /// The run begins, at this place.
+    pub(crate) fn attach(&mut self, place: &Place) {
+        self.its_loop = place.its_loop();
+    }
+
+    pub(crate) fn callee(&self) -> &C {
+        &self.callee
+    }
+
+    /// Marks this thread as being in one of its callbacks.
+    fn inside(&self) -> Inside {
+        Inside::enter(Arc::as_ptr(self.callee.shared()).addr(), self.its_loop)
+    }
+
+    /// Drops what the callbacks hold, which is the program's.
+    pub(crate) fn drop_callbacks(self) {
+        let _inside = self.inside();
+        let _scope = CallbackScope::enter_callback(self.its_loop);
+        drop(self);
+    }
+
+    /// Hands a batch out, in wire order.
+    fn batch(&mut self, batch: &Batch, read: &[u8]) -> Result<(), Stopped> {
+        let (mut bad_text, mut in_error) = (None, false);
+        let result = self.guarded(|callee| {
+            for item in &batch.items {
+                if callee.shared().is_aborted() {
+                    break;
+                }
+                match hand_out(item, batch.payload(item, read), callee) {
+                    Ok(()) => {}
+                    Err(Failed::BadText(violation)) => {
+                        bad_text = Some(violation);
+                        break;
+                    }
+                    Err(Failed::Callback(error)) => {
+                        in_error = true;
+                        callee.on_error(&Error::Callback(error.into()))?;
+                        in_error = false;
+                    }
+                }
+            }
+            Ok(())
+        });
+        self.settle(result, in_error)?;
+        bad_text.map_or(Ok(()), |violation| Err(Stopped::BadText(violation)))
+    }
+
+    fn error(&mut self, error: &Error) -> Result<(), Stopped> {
+        let result = self.guarded(|callee| callee.on_error(error));
+        self.settle(result, true)
+    }
+
+    fn close(&mut self, close: &Close) -> Result<(), Stopped> {
+        let result = self.guarded(|callee| callee.on_close(close));
+        self.settle(result, true)
+    }
+
+    /// Calls the first callback of a connection. What it sends goes before what was kept for the
+    /// connection.
+    fn opening(
+        &mut self,
+        callback: impl FnOnce(&mut C) -> Result<(), CallbackError>,
+    ) -> Result<(), Stopped> {
+        self.callee.shared().on_opening();
+        let result = self.call(callback);
+        self.callee.shared().on_opening_done();
+        result
+    }
+
+    /// Calls a callback whose error goes to `on_error`.
+    fn call(
+        &mut self,
+        callback: impl FnOnce(&mut C) -> Result<(), CallbackError>,
+    ) -> Result<(), Stopped> {
+        let result = self.guarded(callback);
+        self.settle(result, false)
+    }
+
+    /// Decides what becomes of a callback's failure: an error goes to `on_error`, unless it came
+    /// from there.
+    fn settle(
+        &mut self,
+        result: Result<Result<(), CallbackError>, Error>,
+        in_error: bool,
+    ) -> Result<(), Stopped> {
+        let error = match result {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) if !in_error => return self.error(&Error::Callback(error.into())),
+            Ok(Err(error)) => Error::Callback(error.into()),
+            Err(panicked) => panicked,
+        };
+        log::error!(target: "websocket_app", "{} ends: {error}", C::NAME);
+        Err(Stopped::Fatal { error, report: !in_error })
+    }
+
+    /// Runs callbacks; a panic becomes an error.
+    fn guarded(
+        &mut self,
+        callback: impl FnOnce(&mut C) -> Result<(), CallbackError>,
+    ) -> Result<Result<(), CallbackError>, Error> {
+        let _scope = CallbackScope::enter_callback(self.its_loop);
+        let callee = &mut self.callee;
+        // After a panic the callbacks see no more than what reports the end, as a `Mutex` that is
+        // poisoned can be opened.
+        panics::guarded(|| callback(callee))
+    }
+}
+
+enum Failed {
+    BadText(ProtocolError),
+    Callback(CallbackError),
+}
+
+impl From<CallbackError> for Failed {
+    fn from(error: CallbackError) -> Self {
+        Failed::Callback(error)
+    }
+}
+
+/// Calls the one callback that an item is for.
+fn hand_out(item: &Item, payload: &[u8], callee: &mut impl Callee) -> Result<(), Failed> {
+    let as_message = |text| message(text, payload).map_err(Failed::BadText);
+    match item.kind {
+        Kind::Binary => callee.on_message(Message::Binary(payload))?,
+        Kind::Text => callee.on_message(as_message(true)?)?,
+        Kind::TextFragment { first, last } => {
+            callee.on_fragment(Fragment::new(as_message(true)?, first, last))?;
+        }
+        Kind::BinaryFragment { first, last } => {
+            callee.on_fragment(Fragment::new(as_message(false)?, first, last))?;
+        }
+        Kind::Ping => callee.on_ping(payload)?,
+        Kind::Pong => callee.on_pong(payload)?,
+    }
+    Ok(())
+}

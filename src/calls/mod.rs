@@ -1,0 +1,85 @@
+//! What an app's callbacks, or those of one client of a server, are to be told, and how they are
+//! called: one at a time, in order, on whichever thread has the [`Job`].
+//!
+//! | file | what it has |
+//! |---|---|
+//! | `waiting` | what they have yet to be told |
+//! | `dispatch` | one call, with what it may fail with |
+//! | `inside` | which callbacks a thread is in, so that none waits there for its own end |
+
+mod dispatch;
+mod inside;
+mod waiting;
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+
+use crate::close::Close;
+use crate::error::Error;
+use crate::link::Shared;
+use crate::message::{Fragment, Message};
+use crate::protocol::{Batch, End};
+pub(crate) use dispatch::{Dispatcher, Done, Job, Stopped};
+pub(crate) use inside::is_inside;
+pub(crate) use waiting::Calls;
+
+/// What a callback may fail with: any error, by `?`. It goes to `on_error`, and the connection goes
+/// on.
+pub type CallbackError = Box<dyn StdError + Send + Sync>;
+
+/// Something to tell.
+pub(crate) enum Call {
+    Open,
+    Reopen,
+    /// What is in the reader's batch.
+    Batch,
+    /// Items that arrived while a callback was busy. Boxed, since every app keeps room for some
+    /// calls.
+    KeptBatch(Box<KeptBatch>),
+    Periodic(usize),
+    Error(Error),
+    Close(Close),
+    /// Not for a callback, but for the session when all before it has been handed out.
+    Fail(End),
+}
+
+/// What waits for a busy callback.
+pub(crate) struct KeptBatch {
+    batch: Batch,
+    /// The bytes that the items are in.
+    bytes: Vec<u8>,
+    /// How many bytes it holds, all in all.
+    size: usize,
+}
+
+/// Whose callbacks are called: an app, or one client of a server.
+pub(crate) trait Callee: Send + 'static {
+    /// What ends with a callback's panic.
+    const NAME: &str;
+
+    /// What its senders hold.
+    fn shared(&self) -> &Arc<Shared>;
+
+    fn on_open(&mut self) -> Result<(), CallbackError>;
+
+    fn on_reconnect(&mut self) -> Result<(), CallbackError> {
+        self.on_open()
+    }
+
+    fn on_message(&mut self, message: Message<'_>) -> Result<(), CallbackError>;
+
+    fn on_fragment(&mut self, fragment: Fragment<'_>) -> Result<(), CallbackError>;
+
+    fn on_ping(&mut self, payload: &[u8]) -> Result<(), CallbackError>;
+
+    fn on_pong(&mut self, payload: &[u8]) -> Result<(), CallbackError>;
+
+    /// What is to be called every so often: the one with this number.
+    fn on_time(&mut self, _number: usize) -> Result<(), CallbackError> {
+        Ok(())
+    }
+
+    fn on_error(&mut self, error: &Error) -> Result<(), CallbackError>;
+
+    fn on_close(&mut self, close: &Close) -> Result<(), CallbackError>;
+}
