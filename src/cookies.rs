@@ -161,9 +161,8 @@ mod tests {
     }
 
     fn set(cookies: &Cookies, from: &str, values: &[&str]) {
-        let fields =
-            values.iter().map(|value| ("set-cookie".to_owned(), (*value).to_owned())).collect();
-        cookies.store(&url(from), None, &Headers::new(fields));
+        let fields = values.iter().map(|value| ("set-cookie", *value));
+        cookies.store(&url(from), None, &Headers::from_iter(fields));
     }
 
     fn header(cookies: &Cookies, to: &str) -> Option<String> {
@@ -237,7 +236,7 @@ mod tests {
     fn each_unix_socket_has_its_own() {
         let cookies = Cookies::default();
         let localhost = url("ws://localhost/");
-        let sets = Headers::new(vec![("Set-Cookie".into(), "a=1; Domain=localhost".into())]);
+        let sets = Headers::from_iter([("Set-Cookie", "a=1; Domain=localhost")]);
         let kept =
             |path: Option<&str>| cookies.header(&localhost, path.map(Path::new), None).is_some();
         cookies.store(&localhost, Some(Path::new("/0.sock")), &sets);

@@ -747,7 +747,7 @@ mod tests {
 
     #[test]
     fn a_rejection_shows_where_it_redirects_and_the_start_of_its_body() {
-        let headers = Headers::new(vec![("Location".into(), "/new".into())]);
+        let headers = Headers::from_iter([("Location", "/new")]);
         let rejection = Rejection::of("ws://host/", 302, headers, vec![b'x'; 1000]);
         let shown = rejection.to_string();
         assert!(shown.contains("302") && shown.contains("redirects to \"/new\""), "{shown}");

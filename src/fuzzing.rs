@@ -252,9 +252,8 @@ impl Backoff {
 
 /// A server's refusal, with these values of `Retry-After`.
 pub fn rejection(status: u16, retry_after: &[String]) -> Error {
-    let headers =
-        retry_after.iter().map(|value| ("Retry-After".to_owned(), value.clone())).collect();
-    let headers = Headers::new(headers);
+    let headers = retry_after.iter().map(|value| ("Retry-After", value.clone()));
+    let headers = Headers::from_iter(headers);
     Error::Rejected(Box::new(Rejection::of("ws://peer:1/", status, headers, Vec::new())))
 }
 

@@ -1,21 +1,23 @@
-//! [`Headers`]: what an HTTP response says besides its status and body. A leaf: plain data.
+//! [`Headers`]: what an HTTP response or request says besides its first line and body. A leaf: plain
+//! data.
 
 use std::fmt;
 
-/// The headers of an HTTP response: names in lower case, in no particular order; the values of each
-/// in that of the response.
+/// The headers of an HTTP response, or of a request to a server: names in lower case, in no
+/// particular order; the values of each in that of the message.
 ///
 /// `Debug` shows all names, but values only of headers that HTTP or RFC 6455 has for other things
 /// than credentials: of any other, such as `Set-Cookie`, it shows `…`. [`get`](Self::get) and
 /// [`iter`](Self::iter) give them all.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Headers(Vec<(String, String)>);
+pub struct Headers {
+    /// All names and values, one behind the other: every open connection has these.
+    text: Box<str>,
+    /// Where each name ends in it, and its value.
+    ends: Box<[(u32, u32)]>,
+}
 
 impl Headers {
-    pub(crate) fn new(fields: Vec<(String, String)>) -> Self {
-        Headers(fields)
-    }
-
     /// Returns the first value of a header, whose name is not case-sensitive.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
@@ -29,17 +31,17 @@ impl Headers {
     /// Returns every name and value; a name with several values comes as often, one after the
     /// other.
     pub fn iter(&self) -> HeadersIter<'_> {
-        HeadersIter(self.0.iter())
+        HeadersIter { text: &self.text, at: 0, ends: self.ends.iter() }
     }
 
     /// Counts the values.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.ends.len()
     }
 
     /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.ends.is_empty()
     }
 }
 
@@ -51,10 +53,23 @@ impl Headers {
 /// let headers = Headers::from_iter([("Retry-After", "30")]);
 /// assert_eq!(headers.get("retry-after"), Some("30"));
 /// ```
+///
+/// # Panics
+///
+/// Where they are longer than 4 GiB together.
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Headers {
     fn from_iter<T: IntoIterator<Item = (N, V)>>(fields: T) -> Self {
-        let field = |(name, value): (N, V)| (name.into().to_ascii_lowercase(), value.into());
-        Headers(fields.into_iter().map(field).collect())
+        let (mut text, mut ends) = (String::new(), Vec::new());
+        for (name, value) in fields {
+            let begin = text.len();
+            text += &name.into();
+            text[begin..].make_ascii_lowercase();
+            let name_end = text.len();
+            text += &value.into();
+            let end = |end: usize| u32::try_from(end).expect("headers of less than 4 GiB");
+            ends.push((end(name_end), end(text.len())));
+        }
+        Headers { text: text.into(), ends: ends.into() }
     }
 }
 
@@ -72,23 +87,32 @@ impl IntoIterator for Headers {
     type IntoIter = std::vec::IntoIter<(String, String)>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        self.iter().map(owned).collect::<Vec<_>>().into_iter()
     }
 }
 
 /// The names and values of [`Headers`]: from [`Headers::iter`].
 #[derive(Clone)]
-pub struct HeadersIter<'a>(std::slice::Iter<'a, (String, String)>);
+pub struct HeadersIter<'a> {
+    text: &'a str,
+    at: usize,
+    ends: std::slice::Iter<'a, (u32, u32)>,
+}
 
 impl<'a> Iterator for HeadersIter<'a> {
     type Item = (&'a str, &'a str);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.next().map(|(name, value)| (name.as_str(), value.as_str()))
+        let &(name_end, end) = self.ends.next()?;
+        let (name_end, end) = (name_end as usize, end as usize);
+        let field = (&self.text[self.at..name_end], &self.text[name_end..end]);
+        self.at = end;
+        Some(field)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.0.size_hint()
+        self.ends.size_hint()
     }
 }
 
@@ -148,8 +172,7 @@ mod tests {
             ("Set-Cookie", "a=secret"),
             ("X-Token", "secret"),
         ];
-        let headers =
-            Headers::new(fields.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+        let headers = Headers::from_iter(fields);
         let shown =
             r#"{"SERVER": "nginx", "upgrade": "websocket", "Set-Cookie": "…", "X-Token": "…"}"#;
         assert_eq!(format!("{headers:?}"), shown);

@@ -348,7 +348,7 @@ mod tests {
 
     fn refused(status: u16, headers: &[(&str, &str)]) -> Error {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let headers = Headers::new(headers.collect());
+        let headers: Headers = headers.collect();
         Error::Rejected(Box::new(Rejection::of("ws://host/", status, headers, Vec::new())))
     }
 

@@ -285,7 +285,8 @@ impl<D: Driver> Core<D> {
     fn start(&mut self, start: D::Start) {
         let index = self.free.pop().unwrap_or(self.slots.len());
         let token = Token(index);
-        let driver = D::start(start, Place { waker: Arc::clone(&self.mailbox.waker), token });
+        let place = Place { waker: Arc::clone(&self.mailbox.waker), token };
+        let driver = D::start(start, place, self.poll.registry());
         self.busy_poll = self.busy_poll.max(driver.busy_poll());
         let slot = Some(Box::new(Slot { driver, queued: false, woken: false, readable: false }));
         if index == self.slots.len() {

@@ -17,7 +17,8 @@ pub(crate) trait Driver: Send + Sized + 'static {
     type Start: Send + 'static;
     type Job: Job;
 
-    fn start(start: Self::Start, place: Place) -> Self;
+    /// Begins, at a place in the poll.
+    fn start(start: Self::Start, place: Place, registry: &Registry) -> Self;
 
     /// The socket has something to tell. Returns whether it may have something to read.
     fn on_event(&mut self, event: &Event) -> bool;

@@ -23,16 +23,48 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use self::core::Core;
-use self::mailbox::Mailbox;
+pub(crate) use self::mailbox::Mailbox;
 use crate::error::Error;
 pub(crate) use driver::{Driver, Job};
 
 /// Runs one on the calling thread, to its end.
 pub(crate) fn run<D: Driver>(start: D::Start) -> Result<(), Error> {
-    let (core, mailbox) = Core::<D>::new()?;
-    mailbox.add(start)?;
-    mailbox.close();
-    handoff::run(core, &mailbox)
+    let waiting = Waiting::<D>::new()?;
+    waiting.mailbox.add(start)?;
+    waiting.mailbox.close();
+    waiting.run()
+}
+
+/// An event loop that no thread runs yet.
+pub(crate) struct Waiting<D: Driver> {
+    core: Box<Core<D>>,
+    mailbox: Arc<Mailbox<D>>,
+}
+
+impl<D: Driver> Waiting<D> {
+    pub(crate) fn new() -> Result<Self, Error> {
+        let (core, mailbox) = Core::<D>::new()?;
+        Ok(Waiting { core, mailbox })
+    }
+
+    /// Returns what others add to it with.
+    #[cfg(feature = "server")]
+    pub(crate) fn mailbox(&self) -> &Arc<Mailbox<D>> {
+        &self.mailbox
+    }
+
+    /// Runs it on the calling thread, until it is closed and the last is over.
+    pub(crate) fn run(self) -> Result<(), Error> {
+        handoff::run(self.core, &self.mailbox)
+    }
+
+    /// Runs it on a thread of its own.
+    pub(crate) fn start(self, thread_name: &str) -> Result<Running<D>, Error> {
+        let mailbox = Arc::clone(&self.mailbox);
+        let thread = thread::Builder::new().name(thread_name.into()).spawn(move || self.run());
+        let thread = thread.map_err(|source| Error::system("a thread to run on", source))?;
+        Ok(Running { mailbox, thread })
+    }
 }
 
 /// An event loop on a thread of its own.
@@ -43,13 +75,7 @@ pub(crate) struct Running<D: Driver> {
 
 impl<D: Driver> Running<D> {
     pub(crate) fn start(thread_name: &str) -> Result<Self, Error> {
-        let (core, mailbox) = Core::<D>::new()?;
-        let for_thread = Arc::clone(&mailbox);
-        let thread = thread::Builder::new()
-            .name(thread_name.into())
-            .spawn(move || handoff::run(core, &for_thread));
-        let thread = thread.map_err(|source| Error::system("a thread to run on", source))?;
-        Ok(Running { mailbox, thread })
+        Waiting::new()?.start(thread_name)
     }
 
     pub(crate) fn add(&self, start: D::Start) -> Result<(), Error> {

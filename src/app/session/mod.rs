@@ -114,7 +114,7 @@ impl Driver for Session {
     type Job = Job;
 
     /// Begins the run.
-    fn start(start: Start, place: Place) -> Self {
+    fn start(start: Start, place: Place, _registry: &Registry) -> Self {
         let Start { plan, mut dispatcher, in_pieces, turns, result } = start;
         dispatcher.attach(&place);
         let mut session = Session {

@@ -112,9 +112,8 @@ mod tests {
     use super::*;
 
     fn body(status: u16, headers: &[(&str, &str)]) -> Body {
-        let fields =
-            headers.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Body::new(status, &Headers::new(fields))
+        let fields = headers.iter().copied();
+        Body::new(status, &Headers::from_iter(fields))
     }
 
     /// Feeds the whole, then byte by byte: any split must give the same.

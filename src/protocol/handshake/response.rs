@@ -135,7 +135,7 @@ impl ResponseHead {
                     .headers()
                     .iter()
                     .map(|(name, value)| (name.to_string(), text(value.as_bytes())));
-                let headers = Headers::new(fields.collect());
+                let headers: Headers = fields.collect();
                 Ok(ResponseHead { status: response.status().as_u16(), headers, is_http_1_0 })
             }
             Ok(None) => Err("the response head is not valid HTTP".into()),
