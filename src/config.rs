@@ -75,6 +75,32 @@ impl Default for ConnectionOptions {
     }
 }
 
+impl ConnectionOptions {
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        for (name, duration) in [
+            ("close_timeout", Some(self.close_timeout)),
+            ("ping_interval", self.ping_interval),
+            ("ping_timeout", Some(self.ping_timeout)),
+            ("idle_timeout", self.idle_timeout),
+        ] {
+            if duration.is_some_and(|d| d.is_zero()) {
+                return Err(Error::invalid(format!("{name}(0s)"), "must be longer than zero"));
+            }
+        }
+        for (name, limit) in [
+            ("max_message_size", self.max_message_size),
+            ("max_fragments", self.max_fragments),
+            ("max_send_buffer", self.max_send_buffer),
+            ("max_receive_buffer", self.max_receive_buffer),
+        ] {
+            if limit == 0 {
+                return Err(Error::invalid(format!("{name}(0)"), "must be more than zero"));
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -101,27 +127,10 @@ impl Config {
     /// Checks what no type can: called before any socket is opened. Headers, subprotocols and TLS
     /// are checked where they are turned into what goes over the wire.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        for (name, duration) in [
-            ("connect_timeout", Some(self.connect_timeout)),
-            ("close_timeout", Some(self.live.close_timeout)),
-            ("ping_interval", self.live.ping_interval),
-            ("ping_timeout", Some(self.live.ping_timeout)),
-            ("idle_timeout", self.live.idle_timeout),
-        ] {
-            if duration.is_some_and(|d| d.is_zero()) {
-                return Err(Error::invalid(format!("{name}(0s)"), "must be longer than zero"));
-            }
+        if self.connect_timeout.is_zero() {
+            return Err(Error::invalid("connect_timeout(0s)", "must be longer than zero"));
         }
-        for (name, limit) in [
-            ("max_message_size", self.live.max_message_size),
-            ("max_fragments", self.live.max_fragments),
-            ("max_send_buffer", self.live.max_send_buffer),
-            ("max_receive_buffer", self.live.max_receive_buffer),
-        ] {
-            if limit == 0 {
-                return Err(Error::invalid(format!("{name}(0)"), "must be more than zero"));
-            }
-        }
+        self.live.check()?;
         if let Some(Err((what, problem))) = self.compression.as_ref().map(Deflate::check) {
             return Err(Error::invalid(what, problem));
         }

@@ -203,6 +203,66 @@ impl Deflate {
         }
         Ok(agreed)
     }
+
+    /// Decides, as the server, on a client's offer: what both sides do, and the answer that says so.
+    /// `None` where it cannot be taken, or is not of this extension (RFC 7692 §7.1).
+    #[cfg(feature = "server")]
+    pub(crate) fn accept(&self, offer: &str) -> Option<(NegotiatedDeflate, String)> {
+        let mut parts = offer.split(';').map(str::trim);
+        if parts.next() != Some("permessage-deflate") {
+            return None;
+        }
+        let mut agreed = NegotiatedDeflate {
+            server_no_context_takeover: self.server_no_context_takeover,
+            client_no_context_takeover: self.client_no_context_takeover,
+            server_max_window_bits: self.server_max_window_bits.unwrap_or(15),
+            client_max_window_bits: 15,
+            level: self.level,
+            min_size: self.min_size,
+        };
+        let (mut seen, mut client_bits) = (Vec::new(), false);
+        for parameter in parts {
+            let (name, value) = match parameter.split_once('=') {
+                Some((name, value)) => (name.trim(), Some(unquoted(value.trim()))),
+                None => (parameter, None),
+            };
+            if seen.contains(&name) {
+                return None;
+            }
+            seen.push(name);
+            match (name, value) {
+                ("server_no_context_takeover", None) => agreed.server_no_context_takeover = true,
+                ("client_no_context_takeover", None) => agreed.client_no_context_takeover = true,
+                ("server_max_window_bits", Some(value)) => {
+                    let bits = window_bits(value)?;
+                    agreed.server_max_window_bits = agreed.server_max_window_bits.min(bits);
+                }
+                ("client_max_window_bits", value) => {
+                    client_bits = true;
+                    let most = value.map_or(Some(15), window_bits)?;
+                    agreed.client_max_window_bits =
+                        self.client_max_window_bits.unwrap_or(15).min(most);
+                }
+                _ => return None,
+            }
+        }
+        let mut answer = String::from("permessage-deflate");
+        if agreed.server_no_context_takeover {
+            answer += "; server_no_context_takeover";
+        }
+        if agreed.client_no_context_takeover {
+            answer += "; client_no_context_takeover";
+        }
+        // Said where it was asked for, or is less than what the client reckons with.
+        if agreed.server_max_window_bits < 15 || seen.contains(&"server_max_window_bits") {
+            answer += &format!("; server_max_window_bits={}", agreed.server_max_window_bits);
+        }
+        // Only a client that says that it knows the parameter may be told (§7.1.2.2).
+        if client_bits && agreed.client_max_window_bits < 15 {
+            answer += &format!("; client_max_window_bits={}", agreed.client_max_window_bits);
+        }
+        Some((agreed, answer))
+    }
 }
 
 /// What both sides do.

@@ -315,16 +315,18 @@ mod reconnect;
 mod redact;
 mod role;
 mod route;
+#[cfg(feature = "server")]
+pub mod server;
 mod sync;
 mod tls;
 mod transport;
 mod wire_log;
 
 pub use app::{
-    AppHandle, CallbackResult, Callbacks, Event, EventLoop, EventOptions, Events, Handler,
-    RenewalResult, ReturnedHandler, WebSocketApp,
+    AppHandle, Callbacks, Event, EventLoop, EventOptions, Events, Handler, RenewalResult,
+    ReturnedHandler, WebSocketApp,
 };
-pub use calls::CallbackError;
+pub use calls::{CallbackError, CallbackResult};
 pub use client::{Canceller, WebSocket, WebSocketBuilder};
 pub use close::{Close, ClosedBy, close_code};
 pub use deflate::Deflate;

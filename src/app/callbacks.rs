@@ -7,37 +7,6 @@ use crate::error::Error;
 use crate::link::Sender;
 use crate::message::{Fragment, Message};
 
-/// What a closure may return: nothing, or a `Result` whose error goes to `on_error`, so that `?`
-/// works inside. One that never returns may do that too.
-///
-/// ```
-/// use websocket_app::WebSocketApp;
-///
-/// WebSocketApp::new("wss://feed.example/").on_close(|_ws, _close| std::process::exit(0));
-/// ```
-pub trait CallbackResult: sealed::Sealed {
-    #[doc(hidden)]
-    fn into_result(self) -> Result<(), CallbackError>;
-}
-
-impl CallbackResult for () {
-    fn into_result(self) -> Result<(), CallbackError> {
-        Ok(())
-    }
-}
-
-impl CallbackResult for Never {
-    fn into_result(self) -> Result<(), CallbackError> {
-        self
-    }
-}
-
-impl<E: Into<CallbackError>> CallbackResult for Result<(), E> {
-    fn into_result(self) -> Result<(), CallbackError> {
-        self.map_err(Into::into)
-    }
-}
-
 /// What a closure that computes something for an attempt to connect may return: the value, or a
 /// `Result` whose error fails the attempt, which is then tried again as any other.
 pub trait RenewalResult<T>: sealed_renewal::Sealed<T> {
@@ -69,23 +38,6 @@ impl<T, E: Into<CallbackError>> RenewalResult<T> for Result<T, E> {
 mod sealed_renewal {
     pub trait Sealed<T> {}
     impl<T, E> Sealed<T> for Result<T, E> {}
-}
-
-/// `!`, which cannot be written here otherwise before it is stable.
-type Never = <fn() -> ! as sealed::Function>::Returned;
-
-mod sealed {
-    pub trait Function {
-        type Returned;
-    }
-    impl<R> Function for fn() -> R {
-        type Returned = R;
-    }
-
-    pub trait Sealed {}
-    impl Sealed for () {}
-    impl Sealed for super::Never {}
-    impl<E> Sealed for Result<(), E> {}
 }
 
 type OnEvent = Box<dyn FnMut(&Sender) -> Result<(), CallbackError> + Send>;

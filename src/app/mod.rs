@@ -19,7 +19,7 @@ mod websocket_app;
 // Behind the others, so that rustdoc shows the options behind callbacks and ways to run.
 mod options;
 
-pub use callbacks::{CallbackResult, Callbacks, RenewalResult};
+pub use callbacks::{Callbacks, RenewalResult};
 pub use event_loop::EventLoop;
 pub use events::{Event, EventOptions, Events};
 pub use handle::AppHandle;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::callbacks::{CallbackResult, Callbacks, RenewalResult};
+use super::callbacks::{Callbacks, RenewalResult};
 use super::callee::{AppCallee, Periodic};
 use super::events::{self, EventOptions, Events};
 use super::handle::{self, AppHandle};
@@ -13,6 +13,7 @@ use super::plan::{ConnectPlan, Renewal};
 use super::returned::{ReturnedHandler, lend};
 use super::session::{Session, Start};
 use super::turns::DialTurns;
+use crate::calls::CallbackResult;
 use crate::calls::Dispatcher;
 use crate::close::Close;
 use crate::config::Config;

@@ -10,7 +10,7 @@ thread_local! {
 }
 
 /// Marks this thread as being in a callback of an app, until dropped.
-pub(super) struct Inside(());
+pub(crate) struct Inside(());
 
 impl Inside {
     pub(super) fn enter(app: usize, its_loop: usize) -> Self {
@@ -23,6 +23,12 @@ impl Drop for Inside {
     fn drop(&mut self) {
         INSIDE.with_borrow_mut(Vec::pop);
     }
+}
+
+/// Marks this thread as being in a callback of this loop's, of no app or client.
+#[cfg(feature = "server")]
+pub(crate) fn enter(its_loop: usize) -> Inside {
+    Inside::enter(0, its_loop)
 }
 
 /// Returns whether this thread is in a callback of this app, or of one of this loop's.

@@ -9,6 +9,7 @@
 
 mod dispatch;
 mod inside;
+mod result;
 mod waiting;
 
 use std::error::Error as StdError;
@@ -20,7 +21,12 @@ use crate::link::Shared;
 use crate::message::{Fragment, Message};
 use crate::protocol::{Batch, End};
 pub(crate) use dispatch::{Dispatcher, Done, Job, Stopped};
+#[cfg(feature = "server")]
+pub(crate) use inside::enter;
 pub(crate) use inside::is_inside;
+pub use result::CallbackResult;
+#[cfg(feature = "server")]
+pub(crate) use result::Sealed;
 pub(crate) use waiting::Calls;
 
 /// What a callback may fail with: any error, by `?`. It goes to `on_error`, and the connection goes

@@ -128,6 +128,11 @@ impl Link {
         })
     }
 
+    #[cfg(feature = "server")]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// The socket has something to tell. Returns whether it may have something to read.
     pub(crate) fn on_event(&mut self, event: &Event) -> bool {
         if event.is_writable() {
@@ -179,6 +184,16 @@ impl Link {
                 }
             }
             Err(error) => self.read_failed(error),
+        }
+    }
+
+    /// Ends our direction of a connection that both sides have closed, where that is for us to do
+    /// first. Asked after whatever may have written a Close frame.
+    #[cfg(feature = "server")]
+    pub(crate) fn end_first(&mut self) {
+        if self.ending.may_end_first() && self.shared.close_is_written() {
+            self.ending.on_ended_first();
+            self.wire.stream.shutdown();
         }
     }
 

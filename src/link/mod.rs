@@ -31,6 +31,8 @@ mod writer;
 pub(crate) use link::{Established, Link, Remains, Requested, Step};
 pub(crate) use receiver::Reader;
 pub use sender::{SendPolicy, Sender, State, Stats};
+#[cfg(feature = "server")]
+pub(crate) use shared::{Broadcast, Queueing};
 pub(crate) use shared::{CallbackScope, Kept, Opened, Shared};
 pub(crate) use shrink::Shrink;
 #[cfg(any(fuzzing, all(test, feature = "deflate")))]

@@ -52,6 +52,11 @@ impl<D: Driver> Mailbox<D> {
         Ok(())
     }
 
+    /// Returns the address of what wakes the loop, which all places in it have.
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.waker).addr()
+    }
+
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.wake();

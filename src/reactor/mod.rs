@@ -89,7 +89,7 @@ impl<D: Driver> Running<D> {
 
     /// Returns the address of what wakes the loop, which all places in it have.
     pub(crate) fn address(&self) -> usize {
-        Arc::as_ptr(&self.mailbox.waker).addr()
+        self.mailbox.address()
     }
 
     /// Waits for the end of the loop.

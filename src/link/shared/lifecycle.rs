@@ -196,6 +196,15 @@ impl Shared {
         }
     }
 
+    /// A message for many was queued: writes what waits.
+    #[cfg(feature = "server")]
+    pub(crate) fn on_queued(self: &Arc<Self>) {
+        let guard = self.lock();
+        if guard.has_idle_bytes() || guard.state == State::Closing {
+            drop(self.write(guard, Tail::NONE));
+        }
+    }
+
     /// Answers pings.
     pub(crate) fn pongs<'a>(self: &Arc<Self>, pings: impl Iterator<Item = &'a [u8]>) {
         let mut guard = self.lock();

@@ -10,8 +10,11 @@
 //! | `news` | who waits for an open connection, and for the answer to a ping |
 //! | `lifecycle` | what the thread that reads does: begins and ends connections, answers control frames |
 //! | `backlog` | messages kept for the next connection |
+//! | `broadcast` | messages for many connections |
 
 mod backlog;
+#[cfg(feature = "server")]
+mod broadcast;
 mod inner;
 mod lifecycle;
 #[cfg(all(test, websocket_model))]
@@ -43,6 +46,8 @@ use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, now};
 use crate::transport::buffers;
 pub(crate) use backlog::Kept;
+#[cfg(feature = "server")]
+pub(crate) use broadcast::{Broadcast, Queueing};
 use inner::{Compression, Inner};
 pub(crate) use lifecycle::Opened;
 use room::NoRoom;

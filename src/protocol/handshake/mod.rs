@@ -9,6 +9,8 @@
 pub(crate) mod body;
 pub(crate) mod credentials;
 pub(crate) mod echo;
+#[cfg(feature = "server")]
+pub(crate) mod opening;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod shown;

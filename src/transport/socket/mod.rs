@@ -101,6 +101,11 @@ impl Socket {
         Socket(SocketKind::Tcp(tcp))
     }
 
+    #[cfg(all(unix, feature = "server"))]
+    pub(crate) fn unix(unix: UnixStream) -> Self {
+        Socket(SocketKind::Unix(unix))
+    }
+
     /// Makes a socket that came from the program fit for an event loop: one that blocks would hold
     /// up all of the loop's apps.
     pub(crate) fn prepare(&self) -> io::Result<()> {

@@ -1,0 +1,52 @@
+//! [`CallbackResult`]: what closures may return.
+
+use super::CallbackError;
+pub(crate) use sealed::Sealed;
+
+/// What a closure may return: nothing, or a `Result` whose error goes to `on_error`, so that `?`
+/// works inside. One that never returns may do that too.
+///
+/// ```
+/// use websocket_app::WebSocketApp;
+///
+/// WebSocketApp::new("wss://feed.example/").on_close(|_ws, _close| std::process::exit(0));
+/// ```
+pub trait CallbackResult: Sealed {
+    #[doc(hidden)]
+    fn into_result(self) -> Result<(), CallbackError>;
+}
+
+impl CallbackResult for () {
+    fn into_result(self) -> Result<(), CallbackError> {
+        Ok(())
+    }
+}
+
+impl CallbackResult for Never {
+    fn into_result(self) -> Result<(), CallbackError> {
+        self
+    }
+}
+
+impl<E: Into<CallbackError>> CallbackResult for Result<(), E> {
+    fn into_result(self) -> Result<(), CallbackError> {
+        self.map_err(Into::into)
+    }
+}
+
+/// `!`, which cannot be written here otherwise before it is stable.
+type Never = <fn() -> ! as sealed::Function>::Returned;
+
+mod sealed {
+    pub trait Function {
+        type Returned;
+    }
+    impl<R> Function for fn() -> R {
+        type Returned = R;
+    }
+
+    pub trait Sealed {}
+    impl Sealed for () {}
+    impl Sealed for super::Never {}
+    impl<E> Sealed for Result<(), E> {}
+}

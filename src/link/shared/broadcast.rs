@@ -1,0 +1,81 @@
+//! [`Broadcast`]: a message for many connections, and how it gets into the queue of one without a
+//! system call. Any thread.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Shared, wake};
+use crate::link::sender::State;
+use crate::link::writer::Writing;
+use crate::message::Outgoing;
+use crate::protocol::close::close_answer;
+use crate::protocol::frame::{self, Head};
+use crate::sync::atomic::Ordering;
+
+/// A message for many connections: its payload is there once.
+#[derive(Clone, Debug)]
+pub(crate) struct Broadcast {
+    head: Head,
+    payload: Bytes,
+}
+
+/// What became of it for one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Queueing {
+    Queued,
+    /// The queue has no room for it.
+    Full,
+    NotOpen,
+}
+
+impl Broadcast {
+    pub(crate) fn new(message: Outgoing<'_>) -> Self {
+        Broadcast { head: Head::of(message.is_text), payload: message.payload.to_owned() }
+    }
+}
+
+impl Shared {
+    /// Queues a message, for the loop's thread to write.
+    pub(crate) fn queue_broadcast(self: &Arc<Self>, message: &Broadcast) -> Queueing {
+        let len = message.payload.len();
+        let mut guard = self.lock();
+        if guard.state != State::Open {
+            return Queueing::NotOpen;
+        }
+        if !guard.has_room(frame::header_len(len, self.role) + len) {
+            return Queueing::Full;
+        }
+        guard.stats.messages_sent += 1;
+        guard.stats.bytes_sent += len as u64;
+        guard.stats.wire_bytes_sent += len as u64;
+        let Some(writer) = &mut guard.writer else { return Queueing::NotOpen };
+        // Else somebody writes, or will: a thread that is at it, one that was told, the loop when the
+        // socket has room.
+        let nobody_knows = matches!(writer.writing, Writing::Idle) && writer.buffered() == 0;
+        writer.queue_kept(message.head, message.payload.clone());
+        writer.wire.pending.store(true, Ordering::Release);
+        if nobody_knows {
+            wake(&guard);
+        }
+        Queueing::Queued
+    }
+
+    /// Closes with this code instead of sending what waits: what is there no room for is not to be
+    /// left out.
+    pub(crate) fn close_instead(self: &Arc<Self>, code: u16) {
+        let mut guard = self.lock();
+        if guard.state != State::Open || guard.close.is_some() {
+            return;
+        }
+        let payload: Bytes = close_answer(code).into();
+        guard.close = Some(payload.clone());
+        guard.state = State::Closing;
+        if let Some(writer) = &mut guard.writer {
+            writer.drop_unsent();
+            writer.set_close(payload);
+        }
+        wake(&guard);
+        self.notify(&guard);
+    }
+}

@@ -1,0 +1,190 @@
+//! [`Client`]: one connection of a server, for any thread.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::handle::ServerHandle;
+use super::hub::Hub;
+use super::request::Request;
+use crate::error::SendError;
+use crate::link::{Broadcast, Queueing, Sender, Shared, State, Stats};
+use crate::message::Outgoing;
+
+/// One client of a server: every callback gets one. Clones are cheap and mean the same client; any
+/// thread may keep one, and it stays valid when the client is gone: then every send is
+/// [`SendError::NotConnected`].
+#[derive(Clone)]
+pub struct Client(Arc<ClientInner>);
+
+struct ClientInner {
+    id: u64,
+    sender: Sender,
+    request: Request,
+    hub: Arc<Hub>,
+    latest: Latest,
+}
+
+/// What waits for room in the client's queue, the latest of each topic.
+#[derive(Default)]
+struct Latest {
+    /// Whether there is anything: lets others pass without the lock. Set under it.
+    any: AtomicBool,
+    kept: Mutex<Vec<(Box<str>, Broadcast)>>,
+}
+
+impl Client {
+    pub(super) fn new(id: u64, shared: Arc<Shared>, request: Request, hub: Arc<Hub>) -> Self {
+        let sender = Sender::new(shared);
+        Client(Arc::new(ClientInner { id, sender, request, hub, latest: Latest::default() }))
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        self.0.sender.shared()
+    }
+
+    /// Returns the client's number: the first is 1, and none comes twice.
+    pub fn id(&self) -> u64 {
+        self.0.id
+    }
+
+    /// Returns what it asked for: path, query, headers, cookies, where it came from.
+    pub fn request(&self) -> &Request {
+        &self.0.request
+    }
+
+    /// Returns the server that it is a client of.
+    pub fn server(&self) -> ServerHandle {
+        ServerHandle::new(Arc::clone(&self.0.hub))
+    }
+
+    /// Has the client get what is [published](ServerHandle::publish) to a topic.
+    pub fn subscribe(&self, topic: impl AsRef<str>) {
+        self.0.hub.subscribe(self, topic.as_ref());
+    }
+
+    /// Ends that.
+    pub fn unsubscribe(&self, topic: impl AsRef<str>) {
+        self.0.hub.unsubscribe(self, topic.as_ref());
+    }
+
+    /// Sends a message: see [`Sender::send`]. On an ordinary thread it waits for room, in a callback
+    /// it never does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send`].
+    pub fn send<'a>(&self, message: impl Into<Outgoing<'a>>) -> Result<(), SendError> {
+        self.0.sender.send(message)
+    }
+
+    /// Sends a message if there is room for it now: see [`Sender::try_send`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::try_send`].
+    pub fn try_send<'a>(&self, message: impl Into<Outgoing<'a>>) -> Result<(), SendError> {
+        self.0.sender.try_send(message)
+    }
+
+    /// Returns all that can be sent and asked with, as an app's callbacks have it.
+    pub fn sender(&self) -> &Sender {
+        &self.0.sender
+    }
+
+    /// Closes the connection with code 1000: see [`Sender::close`].
+    pub fn close(&self) {
+        self.0.sender.close();
+    }
+
+    /// Closes it with a code and a reason for the client: see [`Sender::close_with`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::close_with`].
+    pub fn close_with(&self, code: u16, reason: &str) -> Result<(), SendError> {
+        self.0.sender.close_with(code, reason)
+    }
+
+    /// Drops the connection at once: see [`Sender::abort`].
+    pub fn abort(&self) {
+        self.0.sender.abort();
+    }
+
+    /// Waits until everything sent so far is in the hands of the operating system: see
+    /// [`Sender::flush`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::flush`].
+    pub fn flush(&self, timeout: Duration) -> Result<(), SendError> {
+        self.0.sender.flush(timeout)
+    }
+
+    /// Counts the bytes that wait to be handed to the operating system.
+    pub fn buffered_amount(&self) -> usize {
+        self.0.sender.buffered_amount()
+    }
+
+    /// Returns whether it is open, closing or closed.
+    pub fn state(&self) -> State {
+        self.0.sender.state()
+    }
+
+    /// Counts what went through this connection so far.
+    pub fn stats(&self) -> Stats {
+        self.0.sender.stats()
+    }
+
+    // For what is published to clients that do not read as fast.
+
+    /// Keeps a message for which there was no room.
+    pub(super) fn keep_latest(&self, topic: &str, message: &Broadcast) {
+        let mut kept = self.kept();
+        kept.push((topic.into(), message.clone()));
+        self.0.latest.any.store(true, Ordering::SeqCst);
+    }
+
+    /// Puts it in the place of the topic's one that is kept, if there is one.
+    pub(super) fn replace_latest(&self, topic: &str, message: &Broadcast) -> bool {
+        if !self.0.latest.any.load(Ordering::SeqCst) {
+            return false;
+        }
+        let mut kept = self.kept();
+        match kept.iter_mut().find(|(its, _)| **its == *topic) {
+            Some((_, old)) => {
+                *old = message.clone();
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// There may be room again: queues what was kept.
+    pub(super) fn send_latest(&self) {
+        if !self.0.latest.any.load(Ordering::SeqCst) {
+            return;
+        }
+        let mut kept = self.kept();
+        let queued = kept
+            .iter()
+            .take_while(|(_, message)| self.shared().queue_broadcast(message) == Queueing::Queued)
+            .count();
+        kept.drain(..queued);
+        self.0.latest.any.store(!kept.is_empty(), Ordering::SeqCst);
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Vec<(Box<str>, Broadcast)>> {
+        self.0.latest.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("id", &self.id())
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,167 @@
+//! [`ServerHandle`]: a server that runs, for any thread.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Client;
+use super::hub::Hub;
+use crate::calls::{CallbackError, CallbackResult, is_inside};
+use crate::error::{Error, SendError};
+use crate::link::Broadcast;
+use crate::message::Outgoing;
+use crate::protocol::close::close_payload;
+
+/// A running server: from [`Server::spawn`](super::Server::spawn) and
+/// [`Client::server`](super::Client::server). Clones are cheap and mean the same server; dropping them
+/// lets it run on.
+#[derive(Clone)]
+pub struct ServerHandle {
+    hub: Arc<Hub>,
+}
+
+impl ServerHandle {
+    pub(super) fn new(hub: Arc<Hub>) -> Self {
+        ServerHandle { hub }
+    }
+
+    /// Returns the address that it listens on: with port 0, the port that it got. `None` where it is
+    /// not TCP.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.hub.local_addr
+    }
+
+    /// Returns all clients that are open now, in the order of their numbers.
+    pub fn clients(&self) -> Vec<Client> {
+        self.hub.clients()
+    }
+
+    /// Returns the client with this number, if it is open.
+    pub fn client(&self, id: u64) -> Option<Client> {
+        self.hub.client(id)
+    }
+
+    /// Sends a message to all clients. Never waits, and writes nothing on the caller's thread: each
+    /// client's loop does, what is sent in one turn of it together. One thread's messages arrive in
+    /// its order at every client.
+    ///
+    /// Each client's queue is bounded ([`max_send_buffer`](super::Server::max_send_buffer)); of one
+    /// that is full, [`slow_clients`](super::Server::slow_clients) says what becomes.
+    pub fn broadcast<'a>(&self, message: impl Into<Outgoing<'a>>) -> Delivered {
+        self.hub.publish(None, &Broadcast::new(message.into()))
+    }
+
+    /// Sends a message to the clients that have [subscribed](super::Client::subscribe) to a topic, as
+    /// [`broadcast`](Self::broadcast) does to all.
+    pub fn publish<'a>(
+        &self,
+        topic: impl AsRef<str>,
+        message: impl Into<Outgoing<'a>>,
+    ) -> Delivered {
+        self.hub.publish(Some(topic.as_ref()), &Broadcast::new(message.into()))
+    }
+
+    /// Has new connections refused with status 503, until [`accept_again`](Self::accept_again).
+    /// Those that are open stay.
+    pub fn stop_accepting(&self) {
+        self.hub.accept(false);
+    }
+
+    /// Accepts connections again.
+    pub fn accept_again(&self) {
+        self.hub.accept(true);
+    }
+
+    /// Ends the server in order: it listens no more, requests that are not answered yet get status
+    /// 503, and every client is closed with this code, 1001 for "going away" (RFC 6455 §7.4.1). What
+    /// waits for them goes out first, and each has its `on_close`. What is not over after the time is
+    /// dropped. Returns at once; [`join`](Self::join) waits.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::InvalidControl`] for a code that must not be sent or a reason that is too long;
+    /// nothing is shut down then.
+    pub fn shutdown(&self, code: u16, reason: &str, timeout: Duration) -> Result<(), SendError> {
+        close_payload(code, reason)
+            .map_err(|problem| SendError::InvalidControl { problem: problem.into() })?;
+        self.hub.shutdown(code, reason, timeout);
+        Ok(())
+    }
+
+    /// Ends the server at once: every connection is dropped.
+    pub fn abort(&self) {
+        self.hub.shutdown(crate::close::close_code::GOING_AWAY, "", Duration::ZERO);
+    }
+
+    /// Counts what went through the server so far.
+    pub fn stats(&self) -> ServerStats {
+        self.hub.stats()
+    }
+
+    /// Waits until the server is over.
+    ///
+    /// # Errors
+    ///
+    /// Why it could not go on. [`Error::Deadlock`], at once, within one of its callbacks.
+    pub fn join(&self) -> Result<(), Error> {
+        if self.hub.loops().iter().any(|mailbox| is_inside(mailbox.address())) {
+            return Err(Error::Deadlock { what: "its own server" });
+        }
+        self.hub.wait()
+    }
+}
+
+impl fmt::Debug for ServerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerHandle")
+            .field("local_addr", &self.local_addr())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What became of a message that was broadcast: see [`ServerHandle::broadcast`]. A callback may
+/// return it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Delivered {
+    /// How many clients it was queued for.
+    pub clients: usize,
+    /// How many get it, or what comes after it, when there is room:
+    /// [`SlowClients::KeepLatest`](super::SlowClients::KeepLatest).
+    pub delayed: usize,
+    /// How many do not get it: [`SlowClients::Skip`](super::SlowClients::Skip).
+    pub skipped: usize,
+    /// How many were closed since there was no room: [`SlowClients::Close`](super::SlowClients::Close).
+    pub closed: usize,
+}
+
+impl crate::calls::Sealed for Delivered {}
+
+impl CallbackResult for Delivered {
+    fn into_result(self) -> Result<(), CallbackError> {
+        Ok(())
+    }
+}
+
+/// What went through a server so far: see [`ServerHandle::stats`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServerStats {
+    /// How many clients are open now.
+    pub open: usize,
+    /// How many were opened.
+    pub opened: u64,
+    /// How many were refused, for whatever reason.
+    pub refused: u64,
+    /// How many were closed since they did not read as fast as was broadcast.
+    pub closed_as_slow: u64,
+    /// Messages to all clients together, those that are gone included.
+    pub messages_sent: u64,
+    /// Messages of all clients together.
+    pub messages_received: u64,
+    /// Payload bytes of the messages sent.
+    pub bytes_sent: u64,
+    /// Payload bytes of the messages received.
+    pub bytes_received: u64,
+}

@@ -1,0 +1,446 @@
+//! [`Hub`]: what all of a server's loops and handles share: its options, who is connected, who
+//! listens to which topic. Any thread.
+//!
+//! Its lock comes before that of a client's `Shared`, never the other way; no callback is called
+//! under it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use super::callbacks::{OnRequest, Source};
+use super::driver::ServerDriver;
+use super::handle::{Delivered, ServerStats};
+use super::origin::Origins;
+use super::{Client, LOG};
+use crate::close::close_code;
+use crate::config::ConnectionOptions;
+use crate::deadline::after;
+use crate::deflate::Deflate;
+use crate::error::Error;
+use crate::link::{Broadcast, Place, Queueing};
+use crate::reactor::Mailbox;
+
+/// What becomes of a client that does not read as fast as is broadcast: see
+/// [`Server::slow_clients`](super::Server::slow_clients).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SlowClients {
+    /// It is closed with code 1013, try again later, and what waits for it is dropped: what it has
+    /// is never a feed with a hole in it.
+    #[default]
+    Close,
+    /// It does not get what there is no room for, and hears nothing of that.
+    Skip,
+    /// It gets the latest message of each topic, once there is room again: for what replaces what
+    /// was before it, such as prices and positions. All that is broadcast counts as one topic.
+    KeepLatest,
+}
+
+/// What a server was told, with its defaults.
+pub(super) struct Options {
+    pub(super) live: ConnectionOptions,
+    pub(super) handshake_timeout: Duration,
+    pub(super) max_connections: usize,
+    pub(super) max_connections_per_address: Option<usize>,
+    pub(super) subprotocols: Vec<String>,
+    pub(super) compression: Option<Deflate>,
+    pub(super) slow_clients: SlowClients,
+}
+
+pub(super) struct Hub {
+    pub(super) options: Options,
+    pub(super) origins: Origins,
+    pub(super) source: Source,
+    pub(super) on_request: Option<OnRequest>,
+    pub(super) local_addr: Option<SocketAddr>,
+    /// The loops, once they are there.
+    loops: OnceLock<Vec<Arc<Mailbox<ServerDriver>>>>,
+    next_loop: AtomicUsize,
+    registry: RwLock<Registry>,
+    /// Connections, those that have not been accepted yet included.
+    connections: AtomicUsize,
+    /// Of these, by address, where that is limited.
+    per_address: Mutex<HashMap<IpAddr, usize>>,
+    accepting: AtomicBool,
+    orders: Mutex<Orders>,
+    counts: Counts,
+    outcome: Mutex<Option<Result<(), Error>>>,
+    over: Condvar,
+}
+
+#[derive(Default)]
+struct Registry {
+    clients: BTreeMap<u64, Client>,
+    topics: HashMap<Arc<str>, BTreeMap<u64, Client>>,
+    /// Those whose request has not been answered yet.
+    arriving: BTreeMap<u64, Place>,
+}
+
+/// What handles asked of the server.
+#[derive(Default)]
+struct Orders {
+    listener: Option<Place>,
+    shutdown: Option<Shutdown>,
+}
+
+/// How a server is to end.
+#[derive(Clone, Debug)]
+pub(super) struct Shutdown {
+    pub(super) code: u16,
+    pub(super) reason: String,
+    pub(super) deadline: Instant,
+}
+
+/// What those who are gone have left behind, and what nobody has a client for.
+#[derive(Default)]
+struct Counts {
+    next_id: AtomicU64,
+    opened: AtomicU64,
+    refused: AtomicU64,
+    slow: AtomicU64,
+    messages_sent: AtomicU64,
+    messages_received: AtomicU64,
+    bytes_sent: AtomicU64,
+    bytes_received: AtomicU64,
+}
+
+/// A connection's place among those that are allowed, until dropped.
+pub(super) struct Admission {
+    hub: Arc<Hub>,
+    address: Option<IpAddr>,
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        if let Some(address) = self.address {
+            let mut per_address = lock(&self.hub.per_address);
+            if let Some(count) = per_address.get_mut(&address) {
+                *count -= 1;
+                if *count == 0 {
+                    per_address.remove(&address);
+                }
+            }
+        }
+        if self.hub.connections.fetch_sub(1, Ordering::SeqCst) == 1 {
+            // The listener may wait for the last one.
+            self.hub.wake_listener();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Hub {
+    pub(super) fn new(
+        options: Options,
+        origins: Origins,
+        source: Source,
+        on_request: Option<OnRequest>,
+        local_addr: Option<SocketAddr>,
+    ) -> Self {
+        Hub {
+            options,
+            origins,
+            source,
+            on_request,
+            local_addr,
+            loops: OnceLock::new(),
+            next_loop: AtomicUsize::new(0),
+            registry: RwLock::default(),
+            connections: AtomicUsize::new(0),
+            per_address: Mutex::default(),
+            accepting: AtomicBool::new(true),
+            orders: Mutex::default(),
+            counts: Counts::default(),
+            outcome: Mutex::default(),
+            over: Condvar::new(),
+        }
+    }
+
+    pub(super) fn set_loops(&self, loops: Vec<Arc<Mailbox<ServerDriver>>>) {
+        // Once, before anything runs.
+        let _ = self.loops.set(loops);
+    }
+
+    pub(super) fn loops(&self) -> &[Arc<Mailbox<ServerDriver>>] {
+        self.loops.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the loop whose turn it is to get a client.
+    pub(super) fn next_loop(&self) -> Option<&Arc<Mailbox<ServerDriver>>> {
+        let loops = self.loops();
+        loops.get(self.next_loop.fetch_add(1, Ordering::Relaxed) % loops.len().max(1))
+    }
+
+    /// Returns whether the program has a word in who is accepted, or with what.
+    pub(super) fn asks(&self) -> bool {
+        self.on_request.is_some() || matches!(self.source, Source::Each(_))
+    }
+
+    // Accepting.
+
+    /// Gives a connection a place, or says why there is none: a status and words for it.
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        address: Option<IpAddr>,
+    ) -> Result<Admission, (u16, &'static str)> {
+        if !self.accepting.load(Ordering::SeqCst) || self.is_shutting_down() {
+            return Err((503, "the server takes no new connections now"));
+        }
+        let address = address.filter(|_| self.options.max_connections_per_address.is_some());
+        if let (Some(limit), Some(address)) = (self.options.max_connections_per_address, address) {
+            let mut per_address = lock(&self.per_address);
+            let count = per_address.entry(address).or_default();
+            if *count >= limit {
+                return Err((429, "there are too many connections from this address"));
+            }
+            *count += 1;
+        }
+        // Dropped where there is one too many.
+        self.connections.fetch_add(1, Ordering::SeqCst);
+        let admission = Admission { hub: Arc::clone(self), address };
+        if self.connections.load(Ordering::SeqCst) > self.options.max_connections {
+            return Err((503, "the server has as many connections as it may"));
+        }
+        Ok(admission)
+    }
+
+    pub(super) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn refused(&self) {
+        self.counts.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn accept(&self, accept: bool) {
+        self.accepting.store(accept, Ordering::SeqCst);
+    }
+
+    /// Returns the number of a new connection.
+    pub(super) fn arrived(&self, place: &Place) -> u64 {
+        let id = self.counts.next_id.fetch_add(1, Ordering::Relaxed) + 1;
+        self.write().arriving.insert(id, place.clone());
+        id
+    }
+
+    /// The connection will not open.
+    pub(super) fn gone(&self, id: u64) {
+        self.write().arriving.remove(&id);
+    }
+
+    // Who is there.
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Registry> {
+        self.registry.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Registry> {
+        self.registry.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A client is open: from now on it gets what is broadcast.
+    pub(super) fn join(&self, client: &Client) {
+        self.counts.opened.fetch_add(1, Ordering::Relaxed);
+        let mut registry = self.write();
+        registry.arriving.remove(&client.id());
+        registry.clients.insert(client.id(), client.clone());
+    }
+
+    /// A client is gone: it gets nothing more.
+    pub(super) fn leave(&self, client: &Client) {
+        let mut registry = self.write();
+        registry.clients.remove(&client.id());
+        registry.topics.retain(|_, members| {
+            members.remove(&client.id());
+            !members.is_empty()
+        });
+        drop(registry);
+        let (stats, counts) = (client.stats(), &self.counts);
+        counts.messages_sent.fetch_add(stats.messages_sent, Ordering::Relaxed);
+        counts.messages_received.fetch_add(stats.messages_received, Ordering::Relaxed);
+        counts.bytes_sent.fetch_add(stats.bytes_sent, Ordering::Relaxed);
+        counts.bytes_received.fetch_add(stats.bytes_received, Ordering::Relaxed);
+    }
+
+    pub(super) fn subscribe(&self, client: &Client, topic: &str) {
+        let mut registry = self.write();
+        // One that is gone is not to be found again.
+        if !registry.clients.contains_key(&client.id()) {
+            return;
+        }
+        match registry.topics.get_mut(topic) {
+            Some(members) => {
+                members.insert(client.id(), client.clone());
+            }
+            None => {
+                let members = BTreeMap::from([(client.id(), client.clone())]);
+                registry.topics.insert(topic.into(), members);
+            }
+        }
+    }
+
+    pub(super) fn unsubscribe(&self, client: &Client, topic: &str) {
+        let mut registry = self.write();
+        if let Some(members) = registry.topics.get_mut(topic) {
+            members.remove(&client.id());
+            if members.is_empty() {
+                registry.topics.remove(topic);
+            }
+        }
+    }
+
+    pub(super) fn clients(&self) -> Vec<Client> {
+        self.read().clients.values().cloned().collect()
+    }
+
+    pub(super) fn client(&self, id: u64) -> Option<Client> {
+        self.read().clients.get(&id).cloned()
+    }
+
+    // Sending to many.
+
+    /// Queues a message for all, or for those who listen to a topic.
+    pub(super) fn publish(&self, topic: Option<&str>, message: &Broadcast) -> Delivered {
+        let registry = self.read();
+        let mut delivered = Delivered::default();
+        let to = match topic {
+            None => Some(&registry.clients),
+            Some(topic) => registry.topics.get(topic),
+        };
+        for client in to.into_iter().flat_map(BTreeMap::values) {
+            self.deliver(client, topic.unwrap_or_default(), message, &mut delivered);
+        }
+        delivered
+    }
+
+    fn deliver(&self, client: &Client, topic: &str, message: &Broadcast, to: &mut Delivered) {
+        let keeps_latest = self.options.slow_clients == SlowClients::KeepLatest;
+        // What is kept goes first, and what comes after it in its place.
+        if keeps_latest && client.replace_latest(topic, message) {
+            to.delayed += 1;
+            return;
+        }
+        match client.shared().queue_broadcast(message) {
+            Queueing::Queued => to.clients += 1,
+            Queueing::NotOpen => {}
+            Queueing::Full if keeps_latest => {
+                client.keep_latest(topic, message);
+                to.delayed += 1;
+            }
+            Queueing::Full if self.options.slow_clients == SlowClients::Skip => to.skipped += 1,
+            Queueing::Full => {
+                self.counts.slow.fetch_add(1, Ordering::Relaxed);
+                client.shared().close_instead(close_code::TRY_AGAIN);
+                to.closed += 1;
+            }
+        }
+    }
+
+    // The end.
+
+    /// The listener is there, at this place.
+    pub(super) fn listens(&self, place: &Place) {
+        lock(&self.orders).listener = Some(place.clone());
+    }
+
+    pub(super) fn wake_listener(&self) {
+        if let Some(place) = &lock(&self.orders).listener {
+            place.wake();
+        }
+    }
+
+    pub(super) fn is_shutting_down(&self) -> bool {
+        lock(&self.orders).shutdown.is_some()
+    }
+
+    pub(super) fn shutdown_order(&self) -> Option<Shutdown> {
+        lock(&self.orders).shutdown.clone()
+    }
+
+    /// Begins to end the server. Only the first order counts, but for an earlier deadline.
+    pub(super) fn shutdown(&self, code: u16, reason: &str, timeout: Duration) {
+        let deadline = after(Instant::now(), timeout);
+        let mut orders = lock(&self.orders);
+        let order = orders.shutdown.get_or_insert_with(|| Shutdown {
+            code,
+            reason: reason.to_owned(),
+            deadline,
+        });
+        order.deadline = order.deadline.min(deadline);
+        drop(orders);
+        self.wake_listener();
+    }
+
+    /// Closes all who are there, and has those who are arriving refused.
+    pub(super) fn close_all(&self, order: &Shutdown) {
+        log::debug!(target: LOG, "the server shuts down");
+        let registry = self.read();
+        for place in registry.arriving.values() {
+            place.wake();
+        }
+        for client in registry.clients.values() {
+            // What was wrong with code or reason has been said.
+            let _ = client.close_with(order.code, &order.reason);
+        }
+    }
+
+    /// Drops what is left.
+    pub(super) fn abort_all(&self) {
+        let registry = self.read();
+        for place in registry.arriving.values() {
+            place.wake();
+        }
+        for client in registry.clients.values() {
+            client.abort();
+        }
+    }
+
+    /// The server is over.
+    pub(super) fn finish(&self, outcome: Result<(), Error>) {
+        for mailbox in self.loops() {
+            mailbox.close();
+        }
+        lock(&self.outcome).get_or_insert(outcome);
+        self.over.notify_all();
+    }
+
+    /// Waits until it is.
+    pub(super) fn wait(&self) -> Result<(), Error> {
+        let mut outcome = lock(&self.outcome);
+        loop {
+            if let Some(outcome) = &*outcome {
+                return outcome.clone();
+            }
+            outcome = self.over.wait(outcome).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    pub(super) fn stats(&self) -> ServerStats {
+        let counts = &self.counts;
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let clients = self.clients();
+        let mut stats = ServerStats {
+            open: clients.len(),
+            opened: load(&counts.opened),
+            refused: load(&counts.refused),
+            closed_as_slow: load(&counts.slow),
+            messages_sent: load(&counts.messages_sent),
+            messages_received: load(&counts.messages_received),
+            bytes_sent: load(&counts.bytes_sent),
+            bytes_received: load(&counts.bytes_received),
+        };
+        for its in clients.iter().map(Client::stats) {
+            stats.messages_sent += its.messages_sent;
+            stats.messages_received += its.messages_received;
+            stats.bytes_sent += its.bytes_sent;
+            stats.bytes_received += its.bytes_received;
+        }
+        stats
+    }
+}
