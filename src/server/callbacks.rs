@@ -9,20 +9,25 @@ use crate::error::Error;
 use crate::link::Shared;
 use crate::message::{Fragment, Message};
 
-type On<F> = Option<Box<F>>;
 type Outcome = Result<(), CallbackError>;
+type OnEvent = Box<dyn Fn(&Client) -> Outcome + Send + Sync>;
+type OnMessage = Box<dyn Fn(&Client, Message<'_>) -> Outcome + Send + Sync>;
+type OnFragment = Box<dyn Fn(&Client, Fragment<'_>) -> Outcome + Send + Sync>;
+type OnBytes = Box<dyn Fn(&Client, &[u8]) -> Outcome + Send + Sync>;
+type OnError = Box<dyn Fn(&Client, &Error) -> Outcome + Send + Sync>;
+type OnClose = Box<dyn Fn(&Client, &Close) -> Outcome + Send + Sync>;
 
 /// The closures of a server made with [`Server::new`](super::Server::new); those that are not set do
 /// nothing.
 #[derive(Default)]
 pub struct Callbacks {
-    pub(super) on_open: On<dyn Fn(&Client) -> Outcome + Send + Sync>,
-    pub(super) on_message: On<dyn Fn(&Client, Message<'_>) -> Outcome + Send + Sync>,
-    pub(super) on_fragment: On<dyn Fn(&Client, Fragment<'_>) -> Outcome + Send + Sync>,
-    pub(super) on_ping: On<dyn Fn(&Client, &[u8]) -> Outcome + Send + Sync>,
-    pub(super) on_pong: On<dyn Fn(&Client, &[u8]) -> Outcome + Send + Sync>,
-    pub(super) on_error: On<dyn Fn(&Client, &Error) -> Outcome + Send + Sync>,
-    pub(super) on_close: On<dyn Fn(&Client, &Close) -> Outcome + Send + Sync>,
+    pub(super) on_open: Option<OnEvent>,
+    pub(super) on_message: Option<OnMessage>,
+    pub(super) on_fragment: Option<OnFragment>,
+    pub(super) on_ping: Option<OnBytes>,
+    pub(super) on_pong: Option<OnBytes>,
+    pub(super) on_error: Option<OnError>,
+    pub(super) on_close: Option<OnClose>,
 }
 
 pub(super) type OnRequest = Box<dyn Fn(&Request) -> Answer + Send + Sync>;

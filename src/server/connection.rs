@@ -19,6 +19,7 @@ use super::callbacks::{ClientCallee, Handlers};
 use super::driver::{ServerDone, ServerJob};
 use super::hub::{Admission, Hub};
 use super::listener::Peer;
+use super::tls::{Secured, Securing};
 use super::{Answer, Client, LOG, Request};
 use crate::calls::{self, Call, Calls, Dispatcher, Done, Stopped};
 use crate::close::ClosedBy;
@@ -30,6 +31,7 @@ use crate::link::{
 };
 use crate::panics;
 use crate::protocol::End;
+use crate::protocol::handshake::Negotiated;
 use crate::protocol::handshake::opening::{Arriving, Refused, RequestHead, answer_head};
 use crate::role::Role;
 use crate::transport::{Socket, Stream};
@@ -71,6 +73,8 @@ pub(super) struct Connection {
 }
 
 enum Phase {
+    /// TLS shakes hands.
+    Securing(Option<Box<Securing>>, SecuringFor),
     /// The request is on its way.
     Arriving(Box<Opening>),
     /// It is there, and the program is asked what to say to it.
@@ -87,6 +91,12 @@ enum Phase {
     Over,
 }
 
+/// Whose handshake it is, and until when.
+struct SecuringFor {
+    peer_addr: Option<SocketAddr>,
+    deadline: Instant,
+}
+
 /// What there is before the connection is open.
 struct Opening {
     stream: Stream,
@@ -95,6 +105,7 @@ struct Opening {
     rest: Vec<u8>,
     peer_addr: Option<SocketAddr>,
     deadline: Instant,
+    tls: Option<Box<Negotiated>>,
 }
 
 /// An answer that is being written.
@@ -125,6 +136,18 @@ pub(super) struct Asked {
     answer: Result<(Answer, Option<(Handlers, bool)>), Error>,
 }
 
+impl Opening {
+    fn new(
+        stream: Stream,
+        peer_addr: Option<SocketAddr>,
+        deadline: Instant,
+        tls: Option<Box<Negotiated>>,
+    ) -> Box<Self> {
+        let (arriving, rest) = (Arriving::default(), Vec::new());
+        Box::new(Opening { stream, arriving, rest, peer_addr, deadline, tls })
+    }
+}
+
 impl Ask {
     pub(super) fn run(self: Box<Self>) -> Box<Asked> {
         let Ask { hub, request, its_loop } = *self;
@@ -152,13 +175,21 @@ impl Connection {
         let id = hub.arrived(&place);
         let deadline = after(Instant::now(), hub.options.handshake_timeout);
         let phase = match registered {
-            Ok(()) => Phase::Arriving(Box::new(Opening {
-                stream,
-                arriving: Arriving::default(),
-                rest: Vec::new(),
-                peer_addr,
-                deadline,
-            })),
+            Ok(()) => match hub.acceptor() {
+                None => Phase::Arriving(Opening::new(stream, peer_addr, deadline, None)),
+                Some(acceptor) => {
+                    let peer = Peer(peer_addr).to_string();
+                    match Securing::begin(&acceptor, stream, peer) {
+                        Ok(securing) => {
+                            Phase::Securing(Some(securing), SecuringFor { peer_addr, deadline })
+                        }
+                        Err(error) => {
+                            log::warn!(target: LOG, "{error}");
+                            Phase::Over
+                        }
+                    }
+                }
+            },
             Err(error) => {
                 log::warn!(target: LOG, "{}: no place in the event loop: {error}", Peer(peer_addr));
                 Phase::Over
@@ -196,7 +227,7 @@ impl Connection {
                 // What follows it may have come.
                 true
             }
-            Phase::Arriving(_) | Phase::Lingering { .. } => true,
+            Phase::Securing(..) | Phase::Arriving(_) | Phase::Lingering { .. } => true,
             Phase::Asking(..) | Phase::Over => false,
         }
     }
@@ -213,6 +244,7 @@ impl Connection {
                     Requested::Reconnect | Requested::Nothing => link.end_first(),
                 }
             }
+            Phase::Securing(..) if self.hub.is_shutting_down() => self.over(),
             Phase::Arriving(_) if self.hub.is_shutting_down() => {
                 self.refuse(Refused::new(503, "the server shuts down"));
             }
@@ -228,6 +260,7 @@ impl Connection {
 
     pub(super) fn on_readable(&mut self, reader: &mut Reader) -> bool {
         match &mut self.phase {
+            Phase::Securing(..) => self.secure(),
             Phase::Arriving(_) => self.read_head(reader),
             Phase::Lingering { stream, left, .. } => {
                 match stream.read(&mut reader.buffer) {
@@ -243,6 +276,32 @@ impl Connection {
             }
             Phase::Open(_) => self.read_open(reader),
             Phase::Asking(..) | Phase::Answering(..) | Phase::Over => false,
+        }
+    }
+
+    /// Goes on with the TLS handshake. Returns whether there may be more to read.
+    fn secure(&mut self) -> bool {
+        let Phase::Securing(securing, SecuringFor { peer_addr, deadline }) = &mut self.phase else {
+            return false;
+        };
+        let (peer_addr, deadline) = (*peer_addr, *deadline);
+        let Some(attempt) = securing.take() else { return false };
+        match attempt.advance() {
+            Ok(Secured::NotYet(attempt)) => {
+                *securing = Some(attempt);
+                false
+            }
+            Ok(Secured::Done(stream, negotiated)) => {
+                let tls = Some(Box::new(negotiated));
+                self.phase = Phase::Arriving(Opening::new(stream, peer_addr, deadline, tls));
+                true
+            }
+            Err(error) => {
+                log::debug!(target: LOG, "{error}");
+                self.hub.refused();
+                self.over();
+                false
+            }
         }
     }
 
@@ -287,9 +346,10 @@ impl Connection {
 
     /// The request is there.
     fn asked_for(&mut self, head: RequestHead) {
-        let Phase::Arriving(opening) = &self.phase else { return };
+        let Phase::Arriving(opening) = &mut self.phase else { return };
         let (local_addr, peer_addr) = (opening.stream.addresses().0, opening.peer_addr);
-        let request = Request { head, peer_addr, local_addr, tls: None, subprotocol: None };
+        let tls = opening.tls.take();
+        let request = Request { head, peer_addr, local_addr, tls, subprotocol: None };
         let judged = match self.hub.is_shutting_down() {
             true => Err(Refused::new(503, "the server shuts down")),
             false => request
@@ -560,6 +620,10 @@ impl Connection {
                     false => self.refuse(Refused::new(408, "the request took too long")),
                 }
             }
+            Phase::Securing(_, SecuringFor { deadline, .. }) if *deadline <= now => {
+                self.hub.refused();
+                self.over();
+            }
             Phase::Answering(opening, _) if opening.deadline <= now => self.over(),
             Phase::Lingering { until, .. } if *until <= now => self.over(),
             Phase::Open(link) => {
@@ -576,6 +640,7 @@ impl Connection {
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         match &self.phase {
+            Phase::Securing(_, SecuringFor { deadline, .. }) => Some(*deadline),
             Phase::Arriving(opening) | Phase::Answering(opening, _) => Some(opening.deadline),
             Phase::Lingering { until, .. } => Some(*until),
             Phase::Open(link) => link.next_deadline(),

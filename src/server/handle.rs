@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Client;
 use super::hub::Hub;
+use super::{Client, ServerTls};
 use crate::calls::{CallbackError, CallbackResult, is_inside};
 use crate::error::{Error, SendError};
 use crate::link::Broadcast;
@@ -92,6 +92,24 @@ impl ServerHandle {
     /// Ends the server at once: every connection is dropped.
     pub fn abort(&self) {
         self.hub.shutdown(crate::close::close_code::GOING_AWAY, "", Duration::ZERO);
+    }
+
+    /// Replaces the certificate, for connections from now on; those that are open stay as they are.
+    /// Files are read again, so a renewed certificate is taken with the same [`ServerTls`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a certificate that cannot be used, or where the server has no TLS; the
+    /// old one stays.
+    pub fn replace_tls(&self, tls: &ServerTls) -> Result<(), Error> {
+        if self.hub.acceptor().is_none() {
+            return Err(Error::invalid(
+                "replace_tls",
+                "is for a server with TLS: Server::tls gives it one",
+            ));
+        }
+        self.hub.replace_acceptor(tls.acceptor()?);
+        Ok(())
     }
 
     /// Counts what went through the server so far.

@@ -14,6 +14,7 @@ use super::callbacks::{OnRequest, Source};
 use super::driver::ServerDriver;
 use super::handle::{Delivered, ServerStats};
 use super::origin::Origins;
+use super::tls::Acceptor;
 use super::{Client, LOG};
 use crate::close::close_code;
 use crate::config::ConnectionOptions;
@@ -56,6 +57,8 @@ pub(super) struct Hub {
     pub(super) source: Source,
     pub(super) on_request: Option<OnRequest>,
     pub(super) local_addr: Option<SocketAddr>,
+    /// What accepts connections by TLS, where that is asked for: another one once it is replaced.
+    acceptor: RwLock<Option<Arc<Acceptor>>>,
     /// The loops, once they are there.
     loops: OnceLock<Vec<Arc<Mailbox<ServerDriver>>>>,
     next_loop: AtomicUsize,
@@ -142,6 +145,7 @@ impl Hub {
         source: Source,
         on_request: Option<OnRequest>,
         local_addr: Option<SocketAddr>,
+        acceptor: Option<Acceptor>,
     ) -> Self {
         Hub {
             options,
@@ -149,6 +153,7 @@ impl Hub {
             source,
             on_request,
             local_addr,
+            acceptor: RwLock::new(acceptor.map(Arc::new)),
             loops: OnceLock::new(),
             next_loop: AtomicUsize::new(0),
             registry: RwLock::default(),
@@ -180,6 +185,16 @@ impl Hub {
     /// Returns whether the program has a word in who is accepted, or with what.
     pub(super) fn asks(&self) -> bool {
         self.on_request.is_some() || matches!(self.source, Source::Each(_))
+    }
+
+    pub(super) fn acceptor(&self) -> Option<Arc<Acceptor>> {
+        self.acceptor.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// New connections get this one.
+    pub(super) fn replace_acceptor(&self, acceptor: Acceptor) {
+        let acceptor = Some(Arc::new(acceptor));
+        *self.acceptor.write().unwrap_or_else(PoisonError::into_inner) = acceptor;
     }
 
     // Accepting.

@@ -221,7 +221,10 @@ impl Listening {
             Err((status, why)) => {
                 self.hub.refused();
                 log::debug!(target: LOG, "{}: refused: {why}", Peer(peer_addr));
-                refuse(socket, status, why);
+                // To say it within TLS would take a handshake.
+                if self.hub.acceptor().is_none() {
+                    refuse(socket, status, why);
+                }
             }
         }
     }

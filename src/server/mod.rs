@@ -43,6 +43,7 @@ mod request;
 // What users see first.
 #[allow(clippy::module_inception)]
 mod server;
+mod tls;
 
 pub use answer::Answer;
 pub use callbacks::Callbacks;
@@ -53,6 +54,7 @@ pub use hub::SlowClients;
 pub use listener::Listener;
 pub use request::Request;
 pub use server::Server;
+pub use tls::ServerTls;
 
 /// The log target, part of the documented contract.
 const LOG: &str = "websocket_app::server";

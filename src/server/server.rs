@@ -8,7 +8,7 @@ use super::driver::{ServerDriver, ServerStart};
 use super::hub::{Hub, Options, SlowClients};
 use super::listener::{Listener, NewListener};
 use super::origin::Origins;
-use super::{Answer, Client, Handler, Request, ServerHandle};
+use super::{Answer, Client, Handler, Request, ServerHandle, ServerTls};
 use crate::calls::CallbackResult;
 use crate::close::Close;
 use crate::config::ConnectionOptions;
@@ -45,6 +45,7 @@ pub struct Server {
     on_request: Option<OnRequest>,
     origins: Origins,
     options: Options,
+    tls: Option<ServerTls>,
     threads: usize,
 }
 
@@ -103,6 +104,7 @@ impl Server {
             on_request: None,
             origins: Origins::default(),
             options: Options::default(),
+            tls: None,
             threads: 1,
         }
     }
@@ -244,8 +246,9 @@ impl Server {
 
     fn prepare(self) -> Result<(ServerHandle, Waiting<ServerDriver>), Error> {
         self.check()?;
-        let Server { address, callbacks, make_handler, on_request, origins, options, threads } =
+        let Server { address, callbacks, make_handler, on_request, origins, options, tls, threads } =
             self;
+        let acceptor = tls.as_ref().map(ServerTls::acceptor).transpose()?;
         let listener = match address {
             Address::Open(listener) => listener,
             Address::Named(address) => Listener::bind(&address).map_err(|error| {
@@ -259,7 +262,7 @@ impl Server {
             Some(make) => Source::Each(make),
             None => Source::Shared(Arc::new(callbacks)),
         };
-        let hub = Hub::new(options, origins, source, on_request, listener.local_addr());
+        let hub = Hub::new(options, origins, source, on_request, listener.local_addr(), acceptor);
         let hub = Arc::new(hub);
         let first = Waiting::new()?;
         let mut mailboxes = vec![Arc::clone(first.mailbox())];
@@ -318,6 +321,12 @@ impl Server {
     /// serves tens of thousands that are mostly idle.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
+        self
+    }
+
+    /// Secures all connections with TLS: clients reach the server with `wss://`. Defaults to none.
+    pub fn tls(mut self, tls: impl Into<Option<ServerTls>>) -> Self {
+        self.tls = tls.into();
         self
     }
 

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!   TlsConfig ── native_options / rustls_options ──► Connector ── handshake ──► Layer, a Stream over a Stream
-//!                (material, verify, pins)                         (an TlsAttempt of transport::tls)
+//!                (verify, pins)                                   (an TlsAttempt of transport::tls)
 //! ```
 //!
 //! Only `native_options`, `rustls_options` and what they make know which library it is.
@@ -12,7 +12,6 @@
 //! Apart from the session that comes of it, which lives as long as the connection: what is here is
 //! options, trust, and the waiting for the server's answers.
 
-mod material;
 #[cfg(feature = "native-tls")]
 mod native_options;
 mod pins;

@@ -4,9 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use native_tls::{Certificate, Protocol, TlsConnector};
 
-use super::material;
 use crate::error::Error;
-use crate::tls::{Identity, Material, TlsConfig, TlsVersion};
+use crate::tls::{Identity, Material, TlsConfig, TlsVersion, material};
 
 /// The one without options, while anybody has it: it holds the operating system's roots, which take
 /// most of a megabyte and tens of milliseconds to load.
@@ -75,7 +74,7 @@ fn unable(option: &str, why: &str) -> Error {
 }
 
 fn root_certificates(root: &Material) -> Result<Vec<Certificate>, Error> {
-    let root = material::root(root)?;
+    let root = material::root("TlsConfig::root_certificate", root)?;
     if !root.is_pem() {
         let not_der =
             |error| root.invalid(format!("is neither PEM nor a DER certificate: {error}"));
@@ -89,15 +88,18 @@ fn root_certificates(root: &Material) -> Result<Vec<Certificate>, Error> {
     Ok(certificates)
 }
 
+/// The option that is named where its files are wrong.
+const PEM: &str = "TlsConfig::identity_pem";
+
 fn client_identity(identity: &Identity) -> Result<native_tls::Identity, Error> {
     match identity {
         Identity::Pkcs12 { archive, password } => {
-            let archive = material::archive(archive)?;
+            let archive = material::archive("TlsConfig::identity_pkcs12", archive)?;
             native_tls::Identity::from_pkcs12(&archive.bytes, password)
                 .map_err(|error| archive.invalid(not_opened(&error.to_string())))
         }
         Identity::Pem { certificates, key } => {
-            let (chain, key) = (material::chain(certificates)?, material::key(key)?);
+            let (chain, key) = (material::chain(PEM, certificates)?, material::key(PEM, key)?);
             native_tls::Identity::from_pkcs8(&chain.bytes, &key.bytes).map_err(|error| {
                 chain.invalid(format!("the certificate or its key cannot be used: {error}"))
             })

@@ -11,10 +11,9 @@ use ::rustls::pki_types::pem::PemObject;
 use ::rustls::pki_types::{CertificateDer, PrivateKeyDer, TrustAnchor};
 use ::rustls::{ClientConfig, KeyLog, RootCertStore, SupportedProtocolVersion, version};
 
-use super::material;
 use super::verify::Verifier;
 use crate::error::Error;
-use crate::tls::{Identity, Material, TlsConfig, TlsVersion};
+use crate::tls::{Identity, Material, TlsConfig, TlsVersion, material};
 
 /// Makes the configuration, or gives the ready-made one.
 pub(super) fn connector(config: &TlsConfig) -> Result<Arc<ClientConfig>, Error> {
@@ -137,7 +136,7 @@ fn bundled_roots() -> Result<[TrustAnchor<'static>; 0], Error> {
 }
 
 fn root_certificates(root: &Material) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let root = material::root(root)?;
+    let root = material::root("TlsConfig::root_certificate", root)?;
     let certificates = match root.is_pem() {
         false => vec![CertificateDer::from(root.bytes.to_vec())],
         true => CertificateDer::pem_slice_iter(&root.bytes).collect::<Result<_, _>>().map_err(
@@ -158,17 +157,20 @@ fn root_certificates(root: &Material) -> Result<Vec<CertificateDer<'static>>, Er
     Ok(certificates)
 }
 
+/// The option that is named where its files are wrong.
+const PEM: &str = "TlsConfig::identity_pem";
+
 fn client_identity(
     identity: &Identity,
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Error> {
     match identity {
-        Identity::Pkcs12 { archive, .. } => Err(material::archive(archive)?.invalid(
+        Identity::Pkcs12 { archive, .. } => Err(material::archive("TlsConfig::identity_pkcs12", archive)?.invalid(
             "rustls reads no PKCS#12 archives: convert it with `openssl pkcs12 -in archive.p12 -nodes -out identity.pem` \
              (with -legacy if that calls it unsupported) for identity_pem_files, which takes the same file twice, or choose \
              TlsBackend::NativeTls (feature `native-tls`)",
         )),
         Identity::Pem { certificates, key } => {
-            let (chain, key) = (material::chain(certificates)?, material::key(key)?);
+            let (chain, key) = (material::chain(PEM, certificates)?, material::key(PEM, key)?);
             let unusable = |error| chain.invalid(format!("the certificate or its key cannot be used: {error}"));
             let certificates = CertificateDer::pem_slice_iter(&chain.bytes).collect::<Result<_, _>>().map_err(unusable)?;
             let key = PrivateKeyDer::from_pem_slice(&key.bytes).map_err(unusable)?;

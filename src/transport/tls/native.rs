@@ -4,6 +4,8 @@ use std::io::{self, Read, Write};
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
+#[cfg(feature = "server")]
+use native_tls::TlsAcceptor;
 use native_tls::{HandshakeError, MidHandshakeTlsStream, TlsConnector, TlsStream};
 
 use super::ciphertext_in::CiphertextIn;
@@ -26,6 +28,13 @@ struct Pipe {
 type LastWords = Arc<Mutex<Vec<u8>>>;
 
 impl Pipe {
+    fn new(last_words: &LastWords, incoming: &mut CiphertextIn, outgoing: &mut Vec<u8>) -> Self {
+        let mut pipe = Pipe::default();
+        pipe.last_words = Arc::clone(last_words);
+        pipe.swap(incoming, outgoing);
+        pipe
+    }
+
     /// Lends both to the pipe, or takes both back.
     fn swap(&mut self, incoming: &mut CiphertextIn, outgoing: &mut Vec<u8>) {
         mem::swap(&mut self.incoming, incoming);
@@ -68,6 +77,8 @@ pub(crate) struct NativeAttempt {
 
 enum Progress {
     Begins(TlsConnector),
+    #[cfg(feature = "server")]
+    Accepts(TlsAcceptor),
     Halfway(MidHandshakeTlsStream<Pipe>),
 }
 
@@ -77,6 +88,15 @@ impl NativeAttempt {
             server_name: server_name.into(),
             last_words: LastWords::default(),
             progress: Progress::Begins(connector),
+        }
+    }
+
+    #[cfg(feature = "server")]
+    pub(crate) fn accept(acceptor: TlsAcceptor) -> Self {
+        NativeAttempt {
+            server_name: "".into(),
+            last_words: LastWords::default(),
+            progress: Progress::Accepts(acceptor),
         }
     }
 }
@@ -90,10 +110,11 @@ impl session::TlsAttempt for NativeAttempt {
         let NativeAttempt { server_name, last_words, progress } = *self;
         let attempt = match progress {
             Progress::Begins(connector) => {
-                let mut pipe = Pipe::default();
-                pipe.last_words = Arc::clone(&last_words);
-                pipe.swap(incoming, outgoing);
-                connector.connect(&server_name, pipe)
+                connector.connect(&server_name, Pipe::new(&last_words, incoming, outgoing))
+            }
+            #[cfg(feature = "server")]
+            Progress::Accepts(acceptor) => {
+                acceptor.accept(Pipe::new(&last_words, incoming, outgoing))
             }
             Progress::Halfway(mut halfway) => {
                 halfway.get_mut().swap(incoming, outgoing);

@@ -4,9 +4,14 @@
 use std::io;
 use std::sync::Arc;
 
-use ::rustls::client::UnbufferedClientConnection;
+use ::rustls::CommonState;
+use ::rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use ::rustls::pki_types::ServerName;
-use ::rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, InsufficientSizeError};
+#[cfg(feature = "server")]
+use ::rustls::server::{ServerConfig, ServerConnectionData, UnbufferedServerConnection};
+use ::rustls::unbuffered::{
+    ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
+};
 use ::rustls::{
     AlertDescription, CertificateError, CipherSuite, ClientConfig, Error as TlsError,
     ProtocolVersion,
@@ -17,10 +22,54 @@ use super::ciphertext_out::OVERHEAD;
 use super::session::{self, Decrypted, HandshakeStep, TlsFailure};
 use crate::protocol::handshake::Negotiated;
 
+/// Either side, as the library has it.
+pub(crate) trait Side: Send + 'static {
+    type Data;
+
+    fn process<'c, 'i>(
+        &'c mut self,
+        incoming: &'i mut [u8],
+    ) -> UnbufferedStatus<'c, 'i, Self::Data>;
+
+    fn state(&self) -> &CommonState;
+}
+
+impl Side for UnbufferedClientConnection {
+    type Data = ClientConnectionData;
+
+    fn process<'c, 'i>(
+        &'c mut self,
+        incoming: &'i mut [u8],
+    ) -> UnbufferedStatus<'c, 'i, Self::Data> {
+        self.process_tls_records(incoming)
+    }
+
+    fn state(&self) -> &CommonState {
+        self
+    }
+}
+
+#[cfg(feature = "server")]
+impl Side for UnbufferedServerConnection {
+    type Data = ServerConnectionData;
+
+    fn process<'c, 'i>(
+        &'c mut self,
+        incoming: &'i mut [u8],
+    ) -> UnbufferedStatus<'c, 'i, Self::Data> {
+        self.process_tls_records(incoming)
+    }
+
+    fn state(&self) -> &CommonState {
+        self
+    }
+}
+
 /// The library, and what it said before anybody asked.
-struct RustlsConnection {
-    tls: UnbufferedClientConnection,
-    server_name: ServerName<'static>,
+struct RustlsConnection<S> {
+    tls: S,
+    /// Whose certificate a client expects.
+    server_name: Option<ServerName<'static>>,
     /// Decrypted and not handed out yet, from `given` on.
     plaintext: Vec<u8>,
     given: usize,
@@ -42,7 +91,18 @@ enum Turn {
     Closed,
 }
 
-impl RustlsConnection {
+impl<S: Side> RustlsConnection<S> {
+    fn new(tls: S, server_name: Option<ServerName<'static>>) -> Self {
+        RustlsConnection {
+            tls,
+            server_name,
+            plaintext: Vec::new(),
+            given: 0,
+            closed: false,
+            failed: None,
+        }
+    }
+
     /// Goes on until there is something to tell: decrypts into `buf`, and encrypts `bytes` as soon
     /// as it may. After an error there is the alert that tells the peer, once.
     ///
@@ -74,7 +134,7 @@ impl RustlsConnection {
         bytes: &[u8],
     ) -> Result<Turn, TlsError> {
         loop {
-            let status = self.tls.process_tls_records(incoming.waiting_mut());
+            let status = self.tls.process(incoming.waiting_mut());
             let mut consumed = status.discard;
             let turn = match status.state {
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
@@ -126,7 +186,7 @@ impl RustlsConnection {
 
     /// After an error, what is left to say is the alert that tells the peer.
     fn alert(&mut self, incoming: &mut CiphertextIn, outgoing: &mut Vec<u8>) {
-        let status = self.tls.process_tls_records(incoming.waiting_mut());
+        let status = self.tls.process(incoming.waiting_mut());
         let consumed = status.discard;
         if let Ok(ConnectionState::EncodeTlsData(mut data)) = status.state {
             // It is the last thing to be said, and the error is told by other means.
@@ -136,7 +196,7 @@ impl RustlsConnection {
     }
 
     fn explain(&self, error: TlsError) -> TlsFailure {
-        TlsFailure::new(is_lasting(&error), reason(&error, &self.server_name), error)
+        TlsFailure::new(is_lasting(&error), reason(&error, self.server_name.as_ref()), error)
     }
 }
 
@@ -190,28 +250,31 @@ fn append<E: NeedsRoom>(
     }
 }
 
-pub(crate) struct RustlsAttempt(RustlsConnection);
+pub(crate) struct RustlsAttempt<S>(RustlsConnection<S>);
 
-impl RustlsAttempt {
+impl RustlsAttempt<UnbufferedClientConnection> {
     pub(crate) fn new(
         config: Arc<ClientConfig>,
         server_name: ServerName<'static>,
     ) -> Result<Self, TlsFailure> {
         match UnbufferedClientConnection::new(config, server_name.clone()) {
-            Ok(tls) => Ok(RustlsAttempt(RustlsConnection {
-                tls,
-                server_name,
-                plaintext: Vec::new(),
-                given: 0,
-                closed: false,
-                failed: None,
-            })),
+            Ok(tls) => Ok(RustlsAttempt(RustlsConnection::new(tls, Some(server_name)))),
             Err(error) => Err(TlsFailure::new(true, error.to_string(), error)),
         }
     }
 }
 
-impl session::TlsAttempt for RustlsAttempt {
+#[cfg(feature = "server")]
+impl RustlsAttempt<UnbufferedServerConnection> {
+    pub(crate) fn accept(config: Arc<ServerConfig>) -> Result<Self, TlsFailure> {
+        match UnbufferedServerConnection::new(config) {
+            Ok(tls) => Ok(RustlsAttempt(RustlsConnection::new(tls, None))),
+            Err(error) => Err(TlsFailure::new(true, error.to_string(), error)),
+        }
+    }
+}
+
+impl<S: Side> session::TlsAttempt for RustlsAttempt<S> {
     fn step(
         mut self: Box<Self>,
         incoming: &mut CiphertextIn,
@@ -225,9 +288,9 @@ impl session::TlsAttempt for RustlsAttempt {
     }
 }
 
-struct RustlsSession(RustlsConnection);
+struct RustlsSession<S>(RustlsConnection<S>);
 
-impl session::TlsSession for RustlsSession {
+impl<S: Side> session::TlsSession for RustlsSession<S> {
     fn decrypt(
         &mut self,
         incoming: &mut CiphertextIn,
@@ -274,7 +337,7 @@ impl session::TlsSession for RustlsSession {
         if self.0.failed.is_some() {
             return;
         }
-        let status = self.0.tls.process_tls_records(incoming.waiting_mut());
+        let status = self.0.tls.process(incoming.waiting_mut());
         let consumed = status.discard;
         if let Ok(ConnectionState::WriteTraffic(mut traffic)) = status.state {
             // An error means that the keys are used up, and there is nothing to be said any more.
@@ -284,7 +347,7 @@ impl session::TlsSession for RustlsSession {
     }
 
     fn negotiated(&self) -> Negotiated {
-        let tls = &self.0.tls;
+        let tls = self.0.tls.state();
         let version = match tls.protocol_version() {
             Some(ProtocolVersion::TLSv1_2) => Some("TLSv1.2"),
             Some(ProtocolVersion::TLSv1_3) => Some("TLSv1.3"),
@@ -303,7 +366,7 @@ impl session::TlsSession for RustlsSession {
     }
 }
 
-impl RustlsSession {
+impl<S: Side> RustlsSession<S> {
     /// Hands out what there was no room for.
     fn give(&mut self, buf: &mut [u8]) -> usize {
         let RustlsConnection { plaintext, given, .. } = &mut self.0;
@@ -346,8 +409,9 @@ fn is_lasting(error: &TlsError) -> bool {
 }
 
 /// Says first what is wrong, then what to do, in the words that OpenSSL has for it.
-fn reason(error: &TlsError, server_name: &ServerName<'_>) -> String {
+fn reason(error: &TlsError, server_name: Option<&ServerName<'_>>) -> String {
     match error {
+        TlsError::NoCertificatesPresented => "it shows no certificate".into(),
         TlsError::InvalidCertificate(problem) => {
             let (what, advice) = certificate_reason(problem, server_name);
             format!("its certificate is not accepted: {what}{advice}")
@@ -362,8 +426,9 @@ fn reason(error: &TlsError, server_name: &ServerName<'_>) -> String {
 
 fn certificate_reason(
     problem: &CertificateError,
-    server_name: &ServerName<'_>,
+    server_name: Option<&ServerName<'_>>,
 ) -> (String, String) {
+    let Some(server_name) = server_name else { return (problem.to_string(), String::new()) };
     const TRUST: &str = ": TlsConfig::root_certificate_file can trust its root";
     const CLOCK: &str = ": is this machine's clock right?";
     match problem {

@@ -5,37 +5,37 @@
 use std::borrow::Cow;
 use std::fs;
 
+use super::Material;
 use crate::error::Error;
-use crate::tls::Material;
 
 /// What was read, and what it is called in an error.
-pub(super) struct Named<'a> {
-    pub(super) what: String,
-    pub(super) bytes: Cow<'a, [u8]>,
+pub(crate) struct Named<'a> {
+    pub(crate) what: String,
+    pub(crate) bytes: Cow<'a, [u8]>,
 }
 
 impl Named<'_> {
-    pub(super) fn invalid(&self, problem: impl Into<String>) -> Error {
+    pub(crate) fn invalid(&self, problem: impl Into<String>) -> Error {
         Error::invalid(self.what.as_str(), problem.into())
     }
 
-    pub(super) fn is_pem(&self) -> bool {
+    pub(crate) fn is_pem(&self) -> bool {
         contains(&self.bytes, PEM)
     }
 }
 
 /// Reads a root: PEM with at least one certificate, or else what should be DER.
-pub(super) fn root(root: &Material) -> Result<Named<'_>, Error> {
-    let root = read(describe("root_certificate", root), root)?;
+pub(crate) fn root<'a>(option: &str, root: &'a Material) -> Result<Named<'a>, Error> {
+    let root = read(describe(option, root), root)?;
     if root.is_pem() && !contains(&root.bytes, PEM_CERTIFICATE) {
         return Err(root.invalid("is PEM, but without a CERTIFICATE block"));
     }
     Ok(root)
 }
 
-/// Reads a client certificate with its chain, in PEM.
-pub(super) fn chain(certificates: &Material) -> Result<Named<'_>, Error> {
-    let chain = read(describe("identity_pem", certificates), certificates)?;
+/// Reads a certificate with its chain, in PEM, for this option.
+pub(crate) fn chain<'a>(option: &str, certificates: &'a Material) -> Result<Named<'a>, Error> {
+    let chain = read(describe(option, certificates), certificates)?;
     if !contains(&chain.bytes, PEM_CERTIFICATE) {
         return Err(chain.invalid("the certificate must be PEM, with a CERTIFICATE block"));
     }
@@ -44,15 +44,15 @@ pub(super) fn chain(certificates: &Material) -> Result<Named<'_>, Error> {
 
 /// Reads a private key in PEM, in PKCS#8 form: without what stands before it (OpenSSL writes
 /// attributes there).
-pub(super) fn key(key: &Material) -> Result<Named<'_>, Error> {
-    let mut key = read(format!("{}, its key", describe("identity_pem", key)), key)?;
+pub(crate) fn key<'a>(option: &str, key: &'a Material) -> Result<Named<'a>, Error> {
+    let mut key = read(format!("{}, its key", describe(option, key)), key)?;
     let start = pkcs8_key(&key.bytes).map_err(|problem| key.invalid(problem))?;
     key.bytes = key.bytes[start..].to_vec().into();
     Ok(key)
 }
 
-pub(super) fn archive(archive: &Material) -> Result<Named<'_>, Error> {
-    read(describe("identity_pkcs12", archive), archive)
+pub(crate) fn archive<'a>(option: &str, archive: &'a Material) -> Result<Named<'a>, Error> {
+    read(describe(option, archive), archive)
 }
 
 /// Finds where the key begins, and says how to convert what is none.
@@ -78,8 +78,8 @@ const PKCS8_KEY: &[u8] = b"-----BEGIN PRIVATE KEY-----";
 
 fn describe(option: &str, material: &Material) -> String {
     match material {
-        Material::Bytes(bytes) => format!("TlsConfig::{option} ({} bytes)", bytes.len()),
-        Material::File(path) => format!("TlsConfig::{option}, file {}", path.display()),
+        Material::Bytes(bytes) => format!("{option} ({} bytes)", bytes.len()),
+        Material::File(path) => format!("{option}, file {}", path.display()),
     }
 }
 

@@ -1,6 +1,9 @@
 //! How `wss://` connections are secured: [`TlsConfig`]. A leaf: plain data, turned into a connector
 //! when a run begins.
 
+#[cfg(feature = "__tls")]
+pub(crate) mod material;
+
 use std::fmt;
 use std::path::PathBuf;
 #[cfg(feature = "rustls")]
