@@ -48,6 +48,10 @@ pub(super) struct Core<D: Driver> {
     /// How many at the front have their turn before the next poll.
     turns: usize,
     woken: Vec<Token>,
+    /// How many calls are on their way.
+    calls: usize,
+    /// Who has something to call, and waits since there are as many as there may be.
+    held: Vec<Token>,
     /// Away with a job that hands out what is in it; made anew when needed before it is back.
     reader: Option<Box<Reader>>,
     shrink: Shrink,
@@ -68,6 +72,8 @@ struct Slot<D> {
     woken: bool,
     /// It may have something to read.
     readable: bool,
+    /// It waits until a call returns.
+    held: bool,
 }
 
 /// A call to the program on its way, with all that it needs.
@@ -127,6 +133,8 @@ impl<D: Driver> Core<D> {
             queue: VecDeque::new(),
             turns: 0,
             woken: Vec::new(),
+            calls: 0,
+            held: Vec::new(),
             reader: None,
             shrink: Shrink::default(),
             busy_poll: Duration::ZERO,
@@ -175,7 +183,7 @@ impl<D: Driver> Core<D> {
         let place = self.slots.get_mut(token.0)?;
         let slot = place.as_mut()?;
         slot.queued = false;
-        if slot.driver.is_finished() {
+        if slot.driver.is_finished() && self.calls < D::MAX_CALLS {
             let busy = slot.driver.busy_poll();
             let work = Work::Finish(place.take()?);
             if !busy.is_zero() {
@@ -183,21 +191,31 @@ impl<D: Driver> Core<D> {
                 self.busy_poll =
                     others.map(|slot| slot.driver.busy_poll()).max().unwrap_or_default();
             }
+            self.calls += 1;
             return Some(TakenJob { token, work });
         }
+        let may_call = self.calls < D::MAX_CALLS;
         if std::mem::take(&mut slot.woken) {
             slot.driver.on_wake(self.poll.registry());
         }
         if slot.readable {
             let reader = self.reader.get_or_insert_with(|| Box::new(Reader::new()));
             reader.taken = 0;
-            slot.readable = slot.driver.on_readable(reader);
+            slot.readable = slot.driver.on_readable(reader, may_call);
             self.waiting.on_read(reader.taken);
             self.shrink.on_read(reader.needs_much());
         }
-        let job = if slot.driver.has_job() { slot.driver.take_job() } else { None };
+        if !may_call && (slot.driver.has_job() || slot.driver.is_finished()) && !slot.held {
+            slot.held = true;
+            self.held.push(token);
+        }
+        let job = match may_call && slot.driver.has_job() {
+            true => slot.driver.take_job(),
+            false => None,
+        };
         self.touched(token);
         let job = job?;
+        self.calls += 1;
         let reader = if job.needs_reader() { self.reader.take() } else { None };
         Some(TakenJob { token, work: Work::Call(job, reader) })
     }
@@ -205,6 +223,13 @@ impl<D: Driver> Core<D> {
     /// Takes a call back that has returned.
     pub(super) fn done(&mut self, done: DoneJob<D>) {
         let DoneJob { token, done, reader } = done;
+        self.calls -= 1;
+        for token in std::mem::take(&mut self.held) {
+            if let Some(Some(slot)) = self.slots.get_mut(token.0) {
+                slot.held = false;
+                slot.queue(&mut self.queue, token);
+            }
+        }
         if let Some(reader) = reader {
             self.reader = Some(reader);
         }
@@ -288,7 +313,13 @@ impl<D: Driver> Core<D> {
         let place = Place { waker: Arc::clone(&self.mailbox.waker), token };
         let driver = D::start(start, place, self.poll.registry());
         self.busy_poll = self.busy_poll.max(driver.busy_poll());
-        let slot = Some(Box::new(Slot { driver, queued: false, woken: false, readable: false }));
+        let slot = Some(Box::new(Slot {
+            driver,
+            queued: false,
+            woken: false,
+            readable: false,
+            held: false,
+        }));
         if index == self.slots.len() {
             self.slots.push(slot);
         } else {
@@ -305,7 +336,7 @@ impl<D: Driver> Core<D> {
         let Some(Some(slot)) = self.slots.get_mut(token.0) else { return };
         slot.readable |= slot.driver.take_wants_read();
         let is_finished = slot.driver.is_finished();
-        if slot.woken || slot.readable || slot.driver.has_job() || is_finished {
+        if slot.woken || slot.readable || !slot.held && (slot.driver.has_job() || is_finished) {
             slot.queue(&mut self.queue, token);
         }
         let deadline = if is_finished { None } else { slot.driver.next_deadline() };

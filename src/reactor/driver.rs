@@ -13,6 +13,10 @@ use crate::link::{Place, Reader};
 /// It belongs to the thread that has the loop's core; which thread that is may change between two
 /// calls.
 pub(crate) trait Driver: Send + Sized + 'static {
+    /// How many calls may be on their way at a time, each on a thread that stands in for the one
+    /// before it: what comes then waits for one of them to return, while reading goes on.
+    const MAX_CALLS: usize;
+
     /// What is made into a driver on the loop's thread.
     type Start: Send + 'static;
     type Job: Job;
@@ -27,8 +31,8 @@ pub(crate) trait Driver: Send + Sized + 'static {
     fn on_wake(&mut self, registry: &Registry);
 
     /// Reads once. Returns whether there may be more. What is read is for the next
-    /// [`take_job`](Self::take_job), which follows at once.
-    fn on_readable(&mut self, reader: &mut Reader) -> bool;
+    /// [`take_job`](Self::take_job), which follows at once where `calls_next`; else it is to be kept.
+    fn on_readable(&mut self, reader: &mut Reader, calls_next: bool) -> bool;
 
     fn on_deadline(&mut self, now: Instant);
 

@@ -118,10 +118,12 @@ impl driver::Job for Call {
 }
 
 impl Driver for Played {
+    const MAX_CALLS: usize = usize::MAX;
+
     type Start = Ending;
     type Job = Call;
 
-    fn start(app: Ending, place: Place) -> Self {
+    fn start(app: Ending, place: Place, _: &Registry) -> Self {
         *app.0.place.lock().unwrap() = Some(place);
         app.0.started.open();
         let mut played = Played { app, calls: VecDeque::new(), closed: false, is_called: false };
@@ -137,7 +139,7 @@ impl Driver for Played {
         self.look();
     }
 
-    fn on_readable(&mut self, _: &mut Reader) -> bool {
+    fn on_readable(&mut self, _: &mut Reader, _: bool) -> bool {
         false
     }
 

@@ -258,7 +258,7 @@ impl Connection {
         }
     }
 
-    pub(super) fn on_readable(&mut self, reader: &mut Reader) -> bool {
+    pub(super) fn on_readable(&mut self, reader: &mut Reader, calls_next: bool) -> bool {
         match &mut self.phase {
             Phase::Securing(..) => self.secure(),
             Phase::Arriving(_) => self.read_head(reader),
@@ -274,7 +274,7 @@ impl Connection {
                 }
                 false
             }
-            Phase::Open(_) => self.read_open(reader),
+            Phase::Open(_) => self.read_open(reader, calls_next),
             Phase::Asking(..) | Phase::Answering(..) | Phase::Over => false,
         }
     }
@@ -544,7 +544,7 @@ impl Connection {
         self.calls.size() < self.hub.options.live.max_receive_buffer
     }
 
-    fn read_open(&mut self, reader: &mut Reader) -> bool {
+    fn read_open(&mut self, reader: &mut Reader, calls_next: bool) -> bool {
         if !self.has_room() {
             self.paused = true;
             return false;
@@ -556,7 +556,7 @@ impl Connection {
             Step::Received { .. } | Step::Decoded => {
                 let end = reader.batch.end.take();
                 if !reader.batch.items.is_empty() && !self.fatal {
-                    if self.dispatcher.is_some() && self.calls.is_empty() {
+                    if calls_next && self.dispatcher.is_some() && self.calls.is_empty() {
                         self.calls.push(Call::Batch);
                     } else {
                         self.calls.push_copy(reader);

@@ -64,6 +64,9 @@ macro_rules! either {
 }
 
 impl Driver for ServerDriver {
+    /// Clients may be as many as they please, and threads may not.
+    const MAX_CALLS: usize = 64;
+
     type Start = ServerStart;
     type Job = ServerJob;
 
@@ -86,8 +89,8 @@ impl Driver for ServerDriver {
         either!(self, it => it.on_wake(registry));
     }
 
-    fn on_readable(&mut self, reader: &mut Reader) -> bool {
-        either!(self, it => it.on_readable(reader))
+    fn on_readable(&mut self, reader: &mut Reader, calls_next: bool) -> bool {
+        either!(self, it => it.on_readable(reader, calls_next))
     }
 
     fn on_deadline(&mut self, now: Instant) {

@@ -190,7 +190,7 @@ impl Listening {
         }
     }
 
-    pub(super) fn on_readable(&mut self, _reader: &mut Reader) -> bool {
+    pub(super) fn on_readable(&mut self, _reader: &mut Reader, _calls_next: bool) -> bool {
         for _ in 0..ACCEPTED_AT_ONCE {
             let State::Listening(polled) = &self.state else { return false };
             match polled.accept() {

@@ -110,6 +110,9 @@ enum SessionPhase {
 }
 
 impl Driver for Session {
+    /// An app is not to wait for another one's callback, whatever the number.
+    const MAX_CALLS: usize = usize::MAX;
+
     type Start = Start;
     type Job = Job;
 
@@ -180,7 +183,7 @@ impl Driver for Session {
         self.dial_in_turn();
     }
 
-    fn on_readable(&mut self, reader: &mut Reader) -> bool {
+    fn on_readable(&mut self, reader: &mut Reader, _calls_next: bool) -> bool {
         self.remains.take_if(|remains| !remains.discard());
         self.read(reader) | self.remains.is_some()
     }
