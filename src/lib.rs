@@ -1,6 +1,7 @@
 //! A blocking, callback-style WebSocket client (RFC 6455) in the manner of Python's
 //! `websocket.WebSocketApp`: no async runtime, a read loop on its own thread, closures, and a
-//! [`Sender`] that any thread may clone and use, over TLS too.
+//! [`Sender`] that any thread may clone and use, over TLS too. A server in the same style is in the
+//! module `server`, which the feature of that name brings.
 //!
 //! # Quick start
 //!
@@ -260,6 +261,9 @@
 //! | `websocket_app::event_loop` | error | why an event loop ended before its time |
 //! | `websocket_app::event_loop` | debug | a slow callback, for which another thread stands in |
 //! | `websocket_app::wire` | trace | the opening handshake, and that with an HTTP proxy, line by line: of headers all names, and the values of those that hold no credentials; every frame: opcode, FIN and RSV bits, length, the first 64 bytes of its payload, compressed as it may be |
+//! | `websocket_app::server` | error | what `on_request` or a handler did that cannot be answered for |
+//! | `websocket_app::server` | warn | accepting pauses, or a client and the server have no subprotocol in common |
+//! | `websocket_app::server` | debug | who comes, who is refused and why; errors of clients for which no `on_error` is set; shutdown |
 //! | `websocket_app::connect`, `websocket_app::event_loop` | warn | the operating system did not do what it should, or a key log cannot be written; never the peer's doing |
 //!
 //! # Features
@@ -271,6 +275,7 @@
 //! | `rustls` | no | `wss://` through rustls with the operating system's roots, and `TlsConfig::rustls` for a ready-made configuration | a C compiler to build (ring's cryptography), some 15 crates |
 //! | `rustls-webpki-roots` | no | Mozilla's roots within the program, for [`TlsConfig::bundled_roots`] | roots as old as the build |
 //! | `cookies` | no | [`keep_cookies`](WebSocketApp::keep_cookies): cookies that outlast a connection | ten more dependencies |
+//! | `server` | no | the module `server` | httparse, which is in the tree anyway |
 //! | `deflate` | yes | compression of messages ([`Deflate`], RFC 7692), for apps that ask for it | zlib in Rust, two crates |
 //!
 //! Both TLS libraries may be compiled in; [`TlsConfig::backend`] chooses between them. Without a
