@@ -149,8 +149,8 @@ impl Opening {
 }
 
 impl Ask {
-    pub(super) fn run(self: Box<Self>) -> Box<Asked> {
-        let Ask { hub, request, its_loop } = *self;
+    pub(super) fn run(self) -> Asked {
+        let Ask { hub, request, its_loop } = self;
         let _inside = calls::enter(its_loop);
         let _scope = CallbackScope::enter();
         let answer = panics::guarded(|| {
@@ -162,7 +162,7 @@ impl Ask {
             });
             (answer, handlers)
         });
-        Box::new(Asked { request, answer })
+        Asked { request, answer }
     }
 }
 
@@ -286,7 +286,7 @@ impl Connection {
         };
         let (peer_addr, deadline) = (*peer_addr, *deadline);
         let Some(attempt) = securing.take() else { return false };
-        match attempt.advance() {
+        match (*attempt).advance() {
             Ok(Secured::NotYet(attempt)) => {
                 *securing = Some(attempt);
                 false
@@ -371,7 +371,7 @@ impl Connection {
             };
             self.phase = Phase::Asking(opening, Some(Box::new(ask)));
         } else {
-            self.answer(*Box::new(ask).run());
+            self.answer(ask.run());
         }
     }
 

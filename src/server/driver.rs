@@ -47,7 +47,7 @@ impl Job for ServerJob {
 
     fn run(self, reader: Option<&Reader>) -> ServerDone {
         match self {
-            ServerJob::Ask(ask) => ServerDone::Asked(ask.run()),
+            ServerJob::Ask(ask) => ServerDone::Asked(Box::new(ask.run())),
             ServerJob::Call(call) => ServerDone::Called(call.run(reader)),
         }
     }

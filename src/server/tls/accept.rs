@@ -242,8 +242,8 @@ impl Securing {
     }
 
     /// Goes on as far as that is possible without waiting.
-    pub(in crate::server) fn advance(self: Box<Self>) -> Result<Secured, Error> {
-        let Securing { below, mut attempt, mut incoming, mut outgoing, peer } = *self;
+    pub(in crate::server) fn advance(self) -> Result<Secured, Error> {
+        let Securing { below, mut attempt, mut incoming, mut outgoing, peer } = self;
         let lost = |error| Error::network(crate::error::Phase::Tls, &peer, error);
         incoming.borrow_buffer();
         loop {

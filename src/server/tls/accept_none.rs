@@ -34,7 +34,7 @@ impl Securing {
         match *acceptor {}
     }
 
-    pub(in crate::server) fn advance(self: Box<Self>) -> Result<Secured, Error> {
-        match *self {}
+    pub(in crate::server) fn advance(self) -> Result<Secured, Error> {
+        match self {}
     }
 }

@@ -216,7 +216,8 @@ impl Loop {
     fn connect(&mut self, opened: Opened) -> bool {
         let wire = self.app.peers[self.connection].connect(&self.bell);
         self.connection += 1;
-        let is_wanted = self.app.shared.opened(&wire, Some(Arc::new(Handshake::default())), None, opened);
+        let is_wanted =
+            self.app.shared.opened(&wire, Some(Arc::new(Handshake::default())), None, opened);
         self.wire = Some(wire).filter(|_| is_wanted);
         if self.app.streams.load(Ordering::Relaxed) {
             self.app.make_stream();
