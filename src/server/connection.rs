@@ -27,11 +27,13 @@ use crate::deadline::after;
 use crate::deflate::NegotiatedDeflate;
 use crate::error::Error;
 use crate::link::{
-    CallbackScope, Established, Link, Opened, Place, Reader, Requested, Shared, State, Step,
+    CallbackScope, Established, Link, Opened, Place, Reader, Remains, Requested, Shared, State,
+    Step,
 };
 use crate::panics;
 use crate::protocol::End;
 use crate::protocol::handshake::Negotiated;
+use crate::protocol::handshake::echo::Secrets;
 use crate::protocol::handshake::opening::{Arriving, Refused, RequestHead, answer_head};
 use crate::role::Role;
 use crate::transport::{Socket, Stream};
@@ -64,6 +66,8 @@ pub(super) struct Connection {
     paused: bool,
     /// What a callback ended the connection with.
     fatal: bool,
+    /// What has come and nobody wants, of a connection that is over.
+    remains: Option<Remains>,
     /// Something happened that makes reading worth while, though no event says so.
     wants_read: bool,
     /// A job is out.
@@ -205,6 +209,7 @@ impl Connection {
             calls: Calls::default(),
             paused: false,
             fatal: false,
+            remains: None,
             // It may be there already.
             wants_read: true,
             busy: false,
@@ -275,7 +280,11 @@ impl Connection {
                 false
             }
             Phase::Open(_) => self.read_open(reader, calls_next),
-            Phase::Asking(..) | Phase::Answering(..) | Phase::Over => false,
+            Phase::Over => {
+                self.remains.take_if(|remains| !remains.discard());
+                self.remains.is_some()
+            }
+            Phase::Asking(..) | Phase::Answering(..) => false,
         }
     }
 
@@ -519,6 +528,7 @@ impl Connection {
             leftover: rest,
             compression,
             handshake: None,
+            secrets: Secrets::default(),
             peer: format!("client {} ({})", self.id, Peer(peer_addr)).into(),
         };
         let Some(link) = Link::open(established, &shared, live, in_pieces, Opened::First) else {
@@ -579,7 +589,9 @@ impl Connection {
     fn ended(&mut self, error: Option<Error>) {
         let Phase::Open(link) = &mut self.phase else { return };
         let shared = Arc::clone(link.shared());
-        let mut close = link.close();
+        let (mut close, remains) = link.close();
+        self.wants_read = remains.is_some();
+        self.remains = remains;
         if shared.is_closed_for_good() && close.by == ClosedBy::Lost {
             // Closed a moment too late to find it open.
             close.by = ClosedBy::Us;
@@ -744,7 +756,10 @@ impl Connection {
     }
 
     pub(super) fn is_finished(&self) -> bool {
-        matches!(self.phase, Phase::Over) && self.calls.is_empty() && !self.busy
+        matches!(self.phase, Phase::Over)
+            && self.remains.is_none()
+            && self.calls.is_empty()
+            && !self.busy
     }
 
     /// Drops what the callbacks hold, which is the program's.

@@ -293,6 +293,9 @@ fn is_passing(error: &io::Error) -> bool {
     )
 }
 
+/// How much of what a client has said already is read away.
+const MAX_DISCARDED: usize = 64 << 10;
+
 /// Answers a connection that there is no place for, without reading what it wants, and ends it.
 fn refuse(socket: Socket, status: u16, why: &str) {
     let body = format!("{why}\n");
@@ -310,7 +313,8 @@ fn refuse(socket: Socket, status: u16, why: &str) {
     // A fresh socket has room for it.
     let _ = stream.write((head + &body).as_bytes());
     stream.shutdown();
-    stream.discard();
+    // What it has said already, or closing would be a reset.
+    stream.discard(MAX_DISCARDED);
 }
 
 /// A client's address in messages.
