@@ -136,9 +136,9 @@
 //! both wait until their time is over, and no longer. What is begun by `run_forever` within a
 //! callback never waits.
 //!
-//! Threads that wait get room in the order in which they came, whatever each has to send. What must
-//! not wait goes before them where there is room for it, in all by as much as the queue may hold;
-//! then it is `QueueFull` until the first of them had its turn.
+//! Threads that wait get room in the order in which they came, whatever each has to send. What finds
+//! room when it comes goes before them, in all by as much as the queue may hold; then it waits
+//! behind them, or is `QueueFull` where it must not wait, until the first of them had its turn.
 //!
 //! With another [`send_policy`](WebSocketApp::send_policy) `send` does not wait: it fails at once,
 //! or the oldest messages are dropped to make room for it.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::backlog::{Backlog, Kept};
-use super::room::{CallbackScope, Wait};
+use super::room::CallbackScope;
 use super::turns::{Turn, Turns};
 use crate::dial::Cancel;
 use crate::link::sender::{SendPolicy, State, Stats};
@@ -206,11 +206,12 @@ impl Inner {
     }
 
     /// Returns whether a thread with this turn among those who wait may queue such a frame. One
-    /// that may not wait may go before them, within a limit.
-    pub(super) fn may_queue(&self, needed: usize, wait: Wait, turn: Option<Turn>) -> bool {
+    /// that finds room goes before them, within a limit: were each to wait for its turn, every
+    /// message of several threads would cost as much as waking one takes.
+    pub(super) fn may_queue(&self, needed: usize, turn: Option<Turn>) -> bool {
         self.has_room(needed)
             && (self.for_room.is_next(turn)
-                || wait.is_never(self) && self.for_room.lets_by(needed, self.max_buffer))
+                || turn.is_none() && self.for_room.lets_by(needed, self.max_buffer))
     }
 
     /// Makes room for a frame of this length where the policy is to drop messages for it: a part of

@@ -171,13 +171,13 @@ impl Shared {
             if !guard.is_open() {
                 return Err(NoRoom::NotConnected);
             }
-            if guard.may_queue(needed, wait, *turn) {
+            if guard.may_queue(needed, *turn) {
                 return Ok(guard);
             }
             if guard.has_idle_bytes() {
                 // What fills it is a stream that nobody writes just now.
                 guard = self.write(guard, Tail::NONE);
-                if guard.may_queue(needed, wait, *turn) {
+                if guard.may_queue(needed, *turn) {
                     continue;
                 }
             }

@@ -48,8 +48,8 @@ impl Turns {
         }
     }
 
-    /// Returns whether so many bytes of a thread that cannot wait may go before those who do: as
-    /// many as the limit for each of them, so that nobody waits for ever.
+    /// Returns whether so many bytes of a thread that finds room may go before those who wait for
+    /// some: as many as the limit for each of them, so that nobody waits for ever.
     pub(super) fn lets_by(&self, bytes: usize, limit: usize) -> bool {
         let went_before = self.0.as_ref().map_or(0, |waiting| waiting.went_before);
         went_before.saturating_add(bytes) <= limit
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn who_cannot_wait_goes_before_each_of_the_others_by_as_much_as_the_limit() {
+    fn who_finds_room_goes_before_each_of_those_who_wait_by_as_much_as_the_limit() {
         let mut turns = Turns::default();
         let [first, second] = [(); 2].map(|()| turns.join());
         for waits in [first, second] {

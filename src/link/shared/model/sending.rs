@@ -146,9 +146,10 @@ fn who_waits_for_room_gets_it_before_who_comes_later() {
         let other = spawn(move || _ = theirs.send_large('b', 0..1, 8));
         let is_waited_for = app.is_waited_for();
         app.peers[0].make_room(MUCH);
-        app.send('c', 0..1);
+        // More than goes before who waits.
+        app.send('c', 0..4);
         other.join();
-        app.peers[0].gets(3);
+        app.peers[0].gets(6);
         app.peers[0].hang_up();
         its_loop.join();
         app.all_got();
@@ -167,10 +168,11 @@ fn who_waits_for_room_keeps_its_turn_while_its_message_is_copied() {
         let is_waited_for = app.is_waited_for();
         // There is room for both then, and something before them.
         app.peers[0].make_room(9);
-        app.send('c', 0..1);
+        // More than goes before who waits.
+        app.send('c', 0..6);
         app.peers[0].make_room(MUCH);
         other.join();
-        app.peers[0].gets(5);
+        app.peers[0].gets(10);
         app.peers[0].hang_up();
         its_loop.join();
         app.all_got();
