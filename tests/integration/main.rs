@@ -88,6 +88,9 @@ mod reconnect;
 mod redirects;
 /// `Sender` with a full queue, an empty one, and without a connection.
 mod sending;
+/// The server.
+#[cfg(feature = "server")]
+mod server;
 /// A slow callback does not cost the connection.
 mod slow_callbacks;
 /// Many apps, many faults, numbered messages: nothing is lost but what was in flight.

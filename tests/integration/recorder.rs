@@ -39,8 +39,9 @@ impl Call {
     }
 }
 
-/// What callbacks do after they are recorded. It may send, close, fail, panic, block.
-pub(crate) type Hook = Box<dyn FnMut(&Sender, &Call) -> Result<(), CallbackError> + Send>;
+/// What callbacks do after they are recorded. It may send, close, fail, panic, block. What it is
+/// given first is what the callbacks are: an app's `Sender`, a server's `Client`.
+pub(crate) type Hook<W = Sender> = Box<dyn FnMut(&W, &Call) -> Result<(), CallbackError> + Send>;
 
 /// A hook that does nothing.
 pub(crate) fn only_record() -> Hook {
@@ -255,18 +256,18 @@ impl Handler for RecordingHandler {
     }
 }
 
-/// What the callbacks of one app share.
-struct Tape {
+/// What the callbacks of one app, or of one client of a server, share.
+pub(crate) struct Tape<W = Sender> {
     calls: crossbeam_channel::Sender<Call>,
-    hook: Mutex<Hook>,
+    hook: Mutex<Hook<W>>,
     busy: AtomicBool,
     /// One was called while another was running. Set before its call is sent, so that whoever sees
     /// that sees this.
     overlapped: Arc<AtomicBool>,
 }
 
-impl Tape {
-    fn call(&self, ws: &Sender, call: Call) -> Result<(), CallbackError> {
+impl<W> Tape<W> {
+    pub(crate) fn call(&self, ws: &W, call: Call) -> Result<(), CallbackError> {
         struct Busy<'a>(&'a AtomicBool);
         impl Drop for Busy<'_> {
             fn drop(&mut self) {
@@ -283,7 +284,7 @@ impl Tape {
     }
 }
 
-fn tape(hook: Hook) -> (Arc<Tape>, Recorder) {
+pub(crate) fn tape<W>(hook: Hook<W>) -> (Arc<Tape<W>>, Recorder) {
     let ((sender, calls), overlapped) = (unbounded(), Arc::<AtomicBool>::default());
     let tape =
         Tape { calls: sender, hook: Mutex::new(hook), busy: AtomicBool::new(false), overlapped };
@@ -310,7 +311,7 @@ fn attach(app: WebSocketApp, tape: &Arc<Tape>) -> WebSocketApp {
         .on_close(move |ws, how| close.call(ws, Call::Close(how.clone())))
 }
 
-fn call_of(fragment: Fragment<'_>) -> Call {
+pub(crate) fn call_of(fragment: Fragment<'_>) -> Call {
     Call::Fragment { data: fragment.data.into_owned(), first: fragment.first, last: fragment.last }
 }
 

@@ -1,0 +1,521 @@
+//! Messages for all and for those of a topic: each thread's in its order at every client, and a client
+//! that does not read holds up nobody.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use websocket_app::ClosedBy;
+use websocket_app::server::{Server, ServerHandle, SlowClients};
+
+use super::serving::{A_MOMENT, STYLES, Serving, serve, serve_as};
+use super::visitor::{Visitor, request};
+use crate::failure::{clean, ending, unanswered};
+use crate::frame::{BINARY, Frame};
+use crate::recorder::{Call, Recorder};
+use crate::watchdog::{Task, wait_until};
+
+fn nothing(
+    _: &websocket_app::server::Client,
+    _: &Call,
+) -> Result<(), websocket_app::CallbackError> {
+    Ok(())
+}
+
+fn close_all(clients: impl IntoIterator<Item = (Visitor, Recorder)>) {
+    for (visitor, calls) in clients {
+        visitor.close(1000, "");
+        calls.expect_close(clean(ClosedBy::Peer, 1000, ""));
+        calls.finish();
+    }
+}
+
+#[test]
+fn the_messages_of_each_thread_are_in_its_order_at_every_client() {
+    const THREADS: usize = 3;
+    const MESSAGES: usize = 300;
+    for style in STYLES {
+        let serving = serve_as(style, |server| server, nothing);
+        let mut clients: Vec<_> = (0..10).map(|_| serving.open()).collect();
+        let sending = (0..THREADS).map(|thread| {
+            let handle = serving.handle();
+            Task::start("a thread that sends", move || {
+                for i in 0..MESSAGES {
+                    let message = format!("{thread} {i}");
+                    // Topics and all are one order.
+                    let delivered = handle.broadcast(message);
+                    assert_eq!((delivered.clients, delivered.closed), (10, 0));
+                }
+            })
+        });
+        for thread in sending.collect::<Vec<_>>() {
+            thread.join();
+        }
+        for (visitor, _) in &mut clients {
+            let mut next = [0; THREADS];
+            for _ in 0..THREADS * MESSAGES {
+                let text = String::from_utf8(visitor.read_frame().payload).unwrap();
+                let (thread, i) = text.split_once(' ').expect("two numbers");
+                let next = &mut next[thread.parse::<usize>().unwrap()];
+                assert_eq!(i.parse::<usize>(), Ok(*next), "thread {thread}");
+                *next += 1;
+            }
+        }
+        close_all(clients);
+        serving.end();
+    }
+}
+
+/// What one thread sends to all, to a topic and to one client comes in that order too.
+#[test]
+fn ways_to_send_do_not_overtake_each_other() {
+    for style in STYLES {
+        let serving = serve_as(style, |server| server, nothing);
+        let (mut visitor, calls) = serving.open();
+        let handle = serving.handle();
+        let client = handle.clients().pop().expect("it is there");
+        client.subscribe("topic");
+        for i in 0..500 {
+            match i % 3 {
+                0 => client.send(format!("{i}")).unwrap(),
+                1 => assert_eq!(handle.broadcast(format!("{i}")).clients, 1),
+                _ => assert_eq!(handle.publish("topic", format!("{i}")).clients, 1),
+            }
+        }
+        (0..500).for_each(|i| visitor.expect_text(&i.to_string()));
+        drop((client, handle));
+        close_all([(visitor, calls)]);
+        serving.end();
+    }
+}
+
+#[test]
+fn every_kind_and_length_of_message_arrives_whole() {
+    let serving = serve(|server| server, nothing);
+    let mut clients: Vec<_> = (0..3).map(|_| serving.open()).collect();
+    for length in [0, 1, 125, 126, 65_535, 65_536, 300_000] {
+        let (text, data) = ("t".repeat(length), vec![0xfe; length]);
+        serving.handle().broadcast(&*text);
+        serving.handle().broadcast(&data[..]);
+        for (visitor, _) in &mut clients {
+            visitor.expect_text(&text);
+            visitor.expect(Frame::binary(&*data));
+        }
+    }
+    close_all(clients);
+    serving.end();
+}
+
+#[test]
+fn topics_reach_those_who_subscribe() {
+    for style in STYLES {
+        let serving = serve_as(
+            style,
+            |server| server,
+            |client, call| {
+                let Call::Message(message) = call else { return Ok(()) };
+                match message.as_text().and_then(|text| text.split_once(' ')) {
+                    Some(("subscribe", topic)) => client.subscribe(topic),
+                    Some(("unsubscribe", topic)) => client.unsubscribe(topic),
+                    _ => {}
+                }
+                Ok(client.send("done")?)
+            },
+        );
+        let mut clients: Vec<_> = (0..4).map(|_| serving.open()).collect();
+        let mut tell = |which: usize, what: &str| {
+            let (visitor, calls) = &mut clients[which];
+            visitor.text(what);
+            calls.expect_text(what);
+            visitor.expect_text("done");
+        };
+        tell(0, "subscribe a");
+        tell(1, "subscribe a");
+        tell(1, "subscribe b");
+        tell(2, "subscribe b");
+        // Twice is once.
+        tell(0, "subscribe a");
+        // And what one has not, one cannot lose.
+        tell(3, "unsubscribe a");
+        let handle = serving.handle();
+        let reach = |topic: &str, message: &str| handle.publish(topic, message).clients;
+        assert_eq!(reach("a", "to a"), 2);
+        assert_eq!(reach("b", "to b"), 2);
+        assert_eq!([reach("c", "nobody"), reach("", "nobody"), reach("A", "nobody")], [0; 3]);
+        let mut hears = |which: usize, texts: &[&str]| {
+            texts.iter().for_each(|text| clients[which].0.expect_text(text));
+            clients[which].0.ping("nothing else");
+            clients[which].1.expect(Call::Ping(b"nothing else".into()));
+        };
+        hears(0, &["to a"]);
+        hears(1, &["to a", "to b"]);
+        hears(2, &["to b"]);
+        hears(3, &[]);
+        let (visitor, calls) = &mut clients[0];
+        visitor.text("unsubscribe a");
+        calls.expect_text("unsubscribe a");
+        visitor.expect_text("done");
+        assert_eq!(reach("a", "again"), 1);
+        clients[1].0.expect_text("again");
+        // Who is gone gets nothing.
+        let gone = clients.remove(1);
+        close_all([gone]);
+        assert_eq!((reach("a", "nobody"), reach("b", "one")), (0, 1));
+        clients[1].0.expect_text("one");
+        drop(handle);
+        close_all(clients);
+        serving.end();
+    }
+}
+
+/// From `on_open` on a client gets what is for all, its own message included, and none that was sent
+/// before.
+#[test]
+fn a_client_hears_of_its_own_coming() {
+    let serving = serve(
+        |server| server,
+        |client, call| {
+            match call {
+                Call::Open => {
+                    client.server().broadcast(format!("{} has joined", client.id()));
+                }
+                Call::Close(_) => {
+                    client.server().broadcast(format!("{} has left", client.id()));
+                }
+                _ => {}
+            }
+            Ok(())
+        },
+    );
+    assert_eq!(serving.handle().broadcast("nobody is there").clients, 0);
+    let (mut one, its_calls) = serving.open();
+    one.expect_text("1 has joined");
+    let (mut two, calls) = serving.open();
+    one.expect_text("2 has joined");
+    two.expect_text("2 has joined");
+    close_all([(two, calls)]);
+    one.expect_text("2 has left");
+    close_all([(one, its_calls)]);
+    serving.end();
+}
+
+#[test]
+fn what_went_through_is_counted() {
+    let serving = serve(
+        |server| server,
+        |client, call| match call {
+            Call::Message(message) => Ok(client.send(message.as_message())?),
+            _ => Ok(()),
+        },
+    );
+    let handle = serving.handle();
+    assert_eq!(handle.stats(), Default::default());
+    let mut clients: Vec<_> = (0..3).map(|_| serving.open()).collect();
+    for (visitor, calls) in &mut clients {
+        visitor.echo("four");
+        calls.expect_text("four");
+    }
+    handle.broadcast("all of you");
+    let counted = |open, opened| {
+        let stats = handle.stats();
+        assert_eq!((stats.open, stats.opened, stats.refused), (open, opened, 1));
+        assert_eq!((stats.messages_received, stats.bytes_received), (3, 12));
+        assert_eq!((stats.messages_sent, stats.bytes_sent), (6, 42));
+        assert_eq!(stats.closed_as_slow, 0);
+    };
+    assert_eq!(Visitor::connect(serving.addr()).ask("GET / HTTP/1.0\r\n\r\n").status, 505);
+    counted(3, 3);
+    for (visitor, _) in &mut clients {
+        visitor.expect_text("all of you");
+    }
+    close_all(clients);
+    // Those who are gone still count.
+    counted(0, 3);
+    drop(handle);
+    serving.end();
+}
+
+/// The length of a message that fills up queues.
+const LARGE: usize = 16 << 10;
+
+/// A server where one client does not read, and another does.
+struct Stalling {
+    serving: Serving,
+    stalled: (Visitor, Recorder),
+    good: (Visitor, Recorder),
+    handle: ServerHandle,
+    /// The number of the next message.
+    next: usize,
+}
+
+impl Stalling {
+    fn start(policy: SlowClients) -> Self {
+        let options = |server: Server| {
+            server
+                .slow_clients(policy)
+                .max_send_buffer(4 * LARGE)
+                .close_timeout(Duration::from_millis(300))
+        };
+        let serving = serve(options, nothing);
+        let mut stalled = Visitor::connect_with_small_buffer(serving.addr());
+        stalled.upgrade(&request("/", ""));
+        let calls = serving.next();
+        calls.expect_open();
+        let good = serving.open();
+        let handle = serving.handle();
+        for client in handle.clients() {
+            client.subscribe("all");
+        }
+        Stalling { serving, stalled: (stalled, calls), good, handle, next: 0 }
+    }
+
+    fn message(number: usize) -> Vec<u8> {
+        [&(number as u64).to_be_bytes()[..], &[7; LARGE]].concat()
+    }
+
+    fn number(frame: &Frame) -> usize {
+        assert_eq!((frame.opcode, frame.payload.len()), (BINARY, LARGE + 8));
+        u64::from_be_bytes(frame.payload[..8].try_into().unwrap()) as usize
+    }
+
+    /// Sends one to both, which the one that reads gets.
+    fn send(&mut self) -> websocket_app::server::Delivered {
+        let delivered = self.handle.publish("all", Self::message(self.next));
+        assert_eq!(Self::number(&self.good.0.read_frame()), self.next, "nobody is held up");
+        self.next += 1;
+        delivered
+    }
+
+    /// Sends until the one that does not read has no room. More than operating systems keep for a
+    /// connection goes out at first.
+    fn fill(&mut self) -> websocket_app::server::Delivered {
+        for _ in 0..2_000 {
+            let delivered = self.send();
+            if delivered.clients < 2 {
+                return delivered;
+            }
+        }
+        panic!("{} messages have room", self.next);
+    }
+
+    /// The numbers of all messages that the one that did not read gets up to this one.
+    fn read_up_to(&mut self, last: usize) -> Vec<usize> {
+        let mut numbers = Vec::new();
+        while numbers.last() != Some(&last) {
+            numbers.push(Self::number(&self.stalled.0.read_frame()));
+        }
+        numbers
+    }
+
+    fn end(self) {
+        let Stalling { serving, stalled, good, handle, .. } = self;
+        drop(handle);
+        close_all([stalled, good]);
+        serving.end();
+    }
+}
+
+#[test]
+fn a_client_that_does_not_read_is_closed_with_1013() {
+    let mut stalling = Stalling::start(SlowClients::Close);
+    let delivered = stalling.fill();
+    assert_eq!((delivered.clients, delivered.closed, delivered.skipped), (1, 1, 0));
+    let closed_at = stalling.next;
+    // It is not found any more, or not for much longer.
+    let delivered = stalling.send();
+    assert_eq!((delivered.clients, delivered.closed), (1, 0));
+    assert_eq!(stalling.handle.stats().closed_as_slow, 1);
+    // What it had got is whole and without a hole, and then it is told.
+    let (frames, code) = stalling.stalled.0.read_to_close();
+    assert_eq!(code, 1013);
+    let numbers: Vec<_> = frames.iter().map(Stalling::number).collect();
+    assert!(numbers.iter().copied().eq(0..numbers.len()), "{numbers:?}");
+    assert!(numbers.len() < closed_at);
+    let Stalling { serving, stalled: (mut visitor, calls), good, handle, .. } = stalling;
+    visitor.send(Frame::close(1013, ""));
+    let how = ending(&calls.close());
+    // It may have been too late.
+    assert!(how == clean(ClosedBy::Us, 1013, "") || how == unanswered(), "{how:?}");
+    calls.finish();
+    drop((visitor, handle));
+    close_all([good]);
+    serving.end();
+}
+
+/// Which does not read its Close either.
+#[test]
+fn one_that_never_reads_is_dropped_in_time() {
+    let mut stalling = Stalling::start(SlowClients::Close);
+    stalling.fill();
+    let Stalling { serving, stalled: (visitor, calls), good, handle, .. } = stalling;
+    calls.expect_close(unanswered());
+    calls.finish();
+    drop((visitor, handle));
+    close_all([good]);
+    serving.end();
+}
+
+#[test]
+fn a_client_that_does_not_read_may_be_left_out() {
+    let mut stalling = Stalling::start(SlowClients::Skip);
+    let delivered = stalling.fill();
+    assert_eq!((delivered.clients, delivered.closed, delivered.skipped), (1, 0, 1));
+    let kept = stalling.next - 1;
+    for _ in 0..20 {
+        let delivered = stalling.send();
+        assert_eq!(delivered.clients + delivered.skipped, 2);
+    }
+    // What it had room for arrives.
+    let before = stalling.read_up_to(kept - 1);
+    assert!(before.iter().copied().eq(0..kept), "{before:?}");
+    // Once it reads it is served as before.
+    let stats = stalling.handle.stats();
+    assert_eq!((stats.open, stats.closed_as_slow), (2, 0));
+    stalling.next = 10_000;
+    wait_until("there is room", || {
+        stalling.handle.clients().iter().all(|client| client.buffered_amount() == 0)
+    });
+    assert_eq!(stalling.send().clients, 2);
+    let after = stalling.read_up_to(10_000);
+    assert!(after.is_sorted(), "{after:?}");
+    stalling.end();
+}
+
+#[test]
+fn a_client_that_does_not_read_may_get_the_latest() {
+    let mut stalling = Stalling::start(SlowClients::KeepLatest);
+    let delivered = stalling.fill();
+    assert_eq!((delivered.clients, delivered.delayed), (1, 1));
+    assert_eq!((delivered.closed, delivered.skipped), (0, 0));
+    let kept = stalling.next - 1;
+    for _ in 0..20 {
+        let delivered = stalling.send();
+        // The operating system may find some room.
+        assert_eq!(delivered.clients + delivered.delayed, 2);
+    }
+    let last = stalling.next - 1;
+    let all = stalling.read_up_to(last);
+    // All that there was room for, then the latest alone.
+    assert!(all.is_sorted() && all.iter().copied().take(kept).eq(0..kept), "{all:?}");
+    assert!(all.len() < stalling.next, "{all:?}");
+    // And from then on each again.
+    wait_until("there is room", || {
+        stalling.handle.clients().iter().all(|client| client.buffered_amount() == 0)
+    });
+    assert_eq!(stalling.send().clients, 2);
+    assert_eq!(stalling.read_up_to(last + 1), [last + 1]);
+    stalling.end();
+}
+
+/// Each topic has its latest.
+#[test]
+fn the_latest_of_each_topic_is_kept() {
+    let mut stalling = Stalling::start(SlowClients::KeepLatest);
+    let slow = stalling.handle.clients().remove(0);
+    ["x", "y"].into_iter().for_each(|topic| slow.subscribe(topic));
+    stalling.fill();
+    for i in 0..5 {
+        assert_eq!(stalling.handle.publish("x", format!("x {i}")).delayed, 1);
+        assert_eq!(stalling.handle.publish("y", format!("y {i}")).delayed, 1);
+    }
+    assert_eq!(stalling.handle.broadcast("for all").delayed, 1);
+    assert_eq!(stalling.handle.broadcast("for all, later").delayed, 1);
+    let mut texts = Vec::new();
+    while texts.len() < 3 {
+        let frame = stalling.stalled.0.read_frame();
+        if frame.opcode != BINARY {
+            texts.push(String::from_utf8(frame.payload).unwrap());
+        }
+    }
+    assert_eq!(texts, ["x 4", "y 4", "for all, later"]);
+    drop(slow);
+    let good = &mut stalling.good.0;
+    good.expect_text("for all");
+    good.expect_text("for all, later");
+    stalling.end();
+}
+
+/// Also where they are more together than there is room for: those that were kept go out as room comes.
+#[test]
+fn the_latest_of_many_topics_arrive() {
+    const TOPICS: usize = 40;
+    let mut stalling = Stalling::start(SlowClients::KeepLatest);
+    let slow = stalling.handle.clients().remove(0);
+    let topics: Vec<_> = (0..TOPICS).map(|i| format!("topic {i}")).collect();
+    topics.iter().for_each(|topic| slow.subscribe(topic));
+    stalling.fill();
+    for round in 0..2 {
+        for (i, topic) in topics.iter().enumerate() {
+            let number = 10_000 + 100 * round + i;
+            assert_eq!(stalling.handle.publish(topic, Stalling::message(number)).delayed, 1);
+        }
+    }
+    let all = stalling.read_up_to(10_100 + TOPICS - 1);
+    let kept: Vec<_> = all.into_iter().filter(|number| *number >= 10_000).collect();
+    assert!(kept.iter().copied().eq(10_100..10_100 + TOPICS), "{kept:?}");
+    drop(slow);
+    stalling.end();
+}
+
+/// A stalled client costs the one that reads nothing, nor `send` to another.
+#[test]
+fn one_that_is_full_is_no_reason_for_others_to_wait() {
+    let mut stalling = Stalling::start(SlowClients::Skip);
+    stalling.fill();
+    let good = stalling.handle.clients().pop().expect("it is there");
+    for i in 0..100 {
+        good.send(format!("{i}")).unwrap();
+        stalling.good.0.expect_text(&i.to_string());
+    }
+    stalling.serving.still_serves();
+    drop(good);
+    let Stalling { serving, stalled: (visitor, calls), good, handle, .. } = stalling;
+    visitor.reset();
+    while !matches!(calls.next(), Call::Close(_)) {}
+    calls.finish();
+    drop(handle);
+    close_all([good]);
+    serving.end();
+}
+
+/// Broadcasts, comings and goings at the same time: every client gets a stretch without a hole.
+#[test]
+fn what_a_client_gets_while_others_come_and_go_has_no_hole() {
+    for style in STYLES {
+        let serving = serve_as(style, |server| server, nothing);
+        let (mut witness, its_calls) = serving.open();
+        let (handle, stop) = (serving.handle(), Arc::<AtomicBool>::default());
+        let stops = Arc::clone(&stop);
+        let sending = Task::start("the thread that sends", move || {
+            let mut count = 0_u32;
+            while !stops.load(Ordering::SeqCst) {
+                handle.broadcast(format!("{count}"));
+                count += 1;
+                // Else it is a queue without room that this is about.
+                thread::sleep(A_MOMENT / 50);
+            }
+            count
+        });
+        for i in 0..10 {
+            let (mut visitor, calls) = serving.open();
+            let mut next = None;
+            for _ in 0..5 {
+                let text = String::from_utf8(visitor.read_frame().payload).unwrap();
+                let number = text.parse::<u32>().unwrap();
+                assert_eq!(next.unwrap_or(number), number);
+                next = Some(number + 1);
+            }
+            match i % 2 {
+                0 => visitor.reset(),
+                _ => drop(visitor),
+            }
+            while !matches!(calls.next(), Call::Close(_)) {}
+            calls.finish();
+        }
+        stop.store(true, Ordering::SeqCst);
+        (0..sending.join()).for_each(|i| witness.expect_text(&i.to_string()));
+        close_all([(witness, its_calls)]);
+        serving.end();
+    }
+}

@@ -1,0 +1,34 @@
+//! The server from outside, against scripted clients.
+
+// The vocabulary.
+/// A server that runs with the callbacks of each client recorded.
+mod serving;
+/// The scripted client's end of a connection.
+mod visitor;
+
+// The tests.
+/// Messages for all, topics, and clients that do not read as fast.
+mod broadcast;
+/// What a callback does to its own connection: closes it, fails, panics, waits for the server.
+mod callbacks;
+/// File descriptors: none is left, and none to be had is not the end.
+#[cfg(target_os = "linux")]
+mod descriptors;
+/// Every way in which a connection ends: one `on_close`, in order, on each kind of server.
+mod endings;
+/// A handler for each client.
+mod handlers;
+/// Clients that mean harm.
+mod hostile;
+/// Wrong addresses and options: refused before anybody is accepted.
+mod input;
+/// What is listened on, and by how many threads; ceasing to accept.
+mod listening;
+/// What `on_request` sees and answers.
+mod on_request;
+/// Requests that are no good, each with its status and a line that says why.
+mod requests;
+/// How a server ends.
+mod shutdown;
+/// A slow callback costs neither its own connection nor anybody else's time.
+mod slow;

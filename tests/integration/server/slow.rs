@@ -1,0 +1,201 @@
+//! A slow callback costs neither its own connection nor anybody else's time; what arrives meanwhile
+//! waits in order, within bounds.
+//!
+//! Callbacks here do not sleep: they are held at a gate, which the test opens when it has seen that
+//! everything goes on without them.
+
+use std::cell::Cell;
+
+use websocket_app::server::{Answer, Client, Server};
+use websocket_app::{ClosedBy, OwnedMessage, SendError};
+
+use super::serving::{STYLES, Serving, Style, echoes, serve, serve_as};
+use super::visitor::{Visitor, masked, request};
+use crate::failure::{Failure, clean, lost};
+use crate::frame::Frame;
+use crate::recorder::{Call, Recorder};
+use crate::watchdog::{Gate, Task, wait_until};
+
+/// A server whose clients are held by a message "work" until the gate opens; texts are echoed.
+fn held(style: Style, options: impl FnOnce(Server) -> Server) -> (Serving, Gate) {
+    let gate = Gate::new();
+    let opens = gate.clone();
+    let serving = serve_as(style, options, move |client: &Client, call: &Call| {
+        if *call == Call::text("work") {
+            opens.wait();
+        }
+        match call {
+            Call::Message(OwnedMessage::Text(_)) => echoes(client, call),
+            _ => Ok(()),
+        }
+    });
+    (serving, gate)
+}
+
+/// Opens so many, and has a callback of each held.
+fn hold(serving: &Serving, count: usize) -> Vec<(Visitor, Recorder)> {
+    let hold = |_| {
+        let (mut visitor, calls) = serving.open();
+        visitor.text("work");
+        calls.expect_text("work");
+        (visitor, calls)
+    };
+    (0..count).map(hold).collect()
+}
+
+fn close_all(clients: Vec<(Visitor, Recorder)>) {
+    for (visitor, calls) in clients {
+        visitor.close(1000, "");
+        calls.expect_close(clean(ClosedBy::Peer, 1000, ""));
+        calls.finish();
+    }
+}
+
+#[test]
+fn many_busy_ones_hold_up_neither_themselves_nor_others() {
+    for style in STYLES {
+        let (serving, gate) = held(style, |server| server);
+        let mut busy = hold(&serving, 8);
+        // Those who come now.
+        let (mut other, its_calls) = serving.open();
+        other.ping("other");
+        its_calls.expect(Call::Ping(b"other".into()));
+        other.echo("hello");
+        its_calls.expect_text("hello");
+        // And the busy ones themselves.
+        for (i, (visitor, _)) in busy.iter_mut().enumerate() {
+            visitor.ping("busy");
+            visitor.text(&format!("to {i}"));
+        }
+        gate.open();
+        for (i, (visitor, calls)) in busy.iter_mut().enumerate() {
+            visitor.expect_text("work");
+            visitor.expect_text(&format!("to {i}"));
+            calls.expect(Call::Ping(b"busy".into()));
+            calls.expect_text(&format!("to {i}"));
+        }
+        busy.push((other, its_calls));
+        close_all(busy);
+        serving.end();
+    }
+}
+
+#[test]
+fn a_close_is_answered_meanwhile() {
+    for style in STYLES {
+        let (serving, gate) = held(style, |server| server);
+        let (visitor, calls) = hold(&serving, 1).remove(0);
+        visitor.close(1000, "bye");
+        wait_until("it is gone", || serving.handle().clients().is_empty());
+        gate.open();
+        calls.expect_failure(Failure::Callback(
+            SendError::NotConnected { message: None }.to_string(),
+        ));
+        calls.expect_close(clean(ClosedBy::Peer, 1000, "bye"));
+        calls.finish();
+        serving.end();
+    }
+}
+
+/// The bound, what is read at once, and what it is kept in, which grows by doubling.
+const ROOM: usize = 1 << 20;
+
+#[test]
+fn what_arrives_meanwhile_waits_in_order_and_in_bounds() {
+    // More than operating systems keep for a connection.
+    const MESSAGES: usize = 8_000;
+    for style in STYLES {
+        let (serving, gate) = held(style, |server| server.max_receive_buffer(ROOM / 8));
+        let (mut visitor, calls) = hold(&serving, 1).remove(0);
+        let client = serving.handle().clients().pop().expect("it is there");
+        let message = |i: usize| Frame::binary([&i.to_be_bytes()[..], &[7; 4096]].concat());
+        let bytes: Vec<u8> = (0..MESSAGES).flat_map(|i| masked(&message(i))).collect();
+        let writing = Task::start("the client", move || {
+            visitor.write(&bytes);
+            visitor
+        });
+        // It has read what it takes, and reads no more.
+        let read = || client.stats().bytes_received;
+        wait_until("it reads", || read() > (ROOM / 8) as u64);
+        let kept = steady(read);
+        assert!(kept < ROOM as u64, "{kept} bytes are kept");
+        // Others are served.
+        serving.still_serves();
+        drop(client);
+        gate.open();
+        (0..MESSAGES).for_each(|i| calls.expect_binary(&message(i).payload));
+        let mut visitor = writing.join();
+        visitor.expect_text("work");
+        visitor.close(1000, "");
+        calls.expect_close(clean(ClosedBy::Peer, 1000, ""));
+        calls.finish();
+        serving.end();
+    }
+}
+
+/// Looks until a number has been the same for a while.
+fn steady(number: impl Fn() -> u64) -> u64 {
+    let seen = Cell::new((number(), 0));
+    wait_until("it stops", || {
+        let ((before, times), now) = (seen.get(), number());
+        seen.set((now, if now == before { times + 1 } else { 0 }));
+        times > 500
+    });
+    seen.get().0
+}
+
+/// `on_request` may look something up.
+#[test]
+fn requests_are_decided_on_without_holding_up_anybody() {
+    let gate = Gate::new();
+    let opens = gate.clone();
+    let serving = serve(
+        |server| {
+            server.on_request(move |request| {
+                if request.path() == "/slow" {
+                    opens.wait();
+                }
+                Answer::accept()
+            })
+        },
+        echoes,
+    );
+    let mut waiting: Vec<_> = (0..4).map(|_| Visitor::connect(serving.addr())).collect();
+    // Behind the request, the first message.
+    let first = masked(&Frame::text("first"));
+    waiting.iter_mut().for_each(|visitor| {
+        visitor.write([request("/slow", "").as_bytes(), &first].concat());
+    });
+    serving.still_serves();
+    gate.open();
+    for mut visitor in waiting {
+        visitor.answer_head().expect_open();
+        let calls = serving.next();
+        visitor.expect_text("first");
+        visitor.close(1000, "");
+        calls.expect_open();
+        calls.expect_text("first");
+        calls.expect_close(clean(ClosedBy::Peer, 1000, ""));
+        calls.finish();
+    }
+    serving.end();
+}
+
+/// A client that goes while its callback is busy keeps its place until that is over, and its
+/// `on_close` comes after it.
+#[test]
+fn on_close_comes_after_a_callback_that_is_busy() {
+    for style in STYLES {
+        let (serving, gate) = held(style, |server| server);
+        let (visitor, calls) = hold(&serving, 1).remove(0);
+        visitor.reset();
+        wait_until("it is gone", || serving.handle().clients().is_empty());
+        gate.open();
+        // The echo has nowhere to go.
+        assert!(matches!(calls.next(), Call::Error(_)));
+        assert!(matches!(calls.next(), Call::Error(_)));
+        calls.expect_close(lost());
+        calls.finish();
+        serving.end();
+    }
+}
