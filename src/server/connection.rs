@@ -61,6 +61,8 @@ pub(super) struct Connection {
     dispatcher: Option<Dispatcher<ClientCallee>>,
     /// The same for as long as it is open, whoever has the dispatcher.
     client: Option<Client>,
+    /// What was made for it, where it was gone before it was told that it is accepted.
+    unopened: Option<Box<Accepted>>,
     calls: Calls,
     /// More messages wait than there is room for: nothing more is read until they are worked off.
     paused: bool,
@@ -120,7 +122,7 @@ struct Outgoing {
     then: Option<Box<Accepted>>,
 }
 
-struct Accepted {
+pub(super) struct Accepted {
     request: Request,
     handlers: Handlers,
     in_pieces: bool,
@@ -134,10 +136,11 @@ pub(super) struct Ask {
     its_loop: usize,
 }
 
-/// What it said.
-pub(super) struct Asked {
-    request: Request,
-    answer: Result<(Answer, Option<(Handlers, bool)>), Error>,
+/// What is said to it.
+pub(super) enum Asked {
+    Accepted(String, Box<Accepted>),
+    Answered(Answer),
+    Refused(Refused),
 }
 
 impl Opening {
@@ -157,16 +160,72 @@ impl Ask {
         let Ask { hub, request, its_loop } = self;
         let _inside = calls::enter(its_loop);
         let _scope = CallbackScope::enter();
-        let answer = panics::guarded(|| {
-            let answer = hub.on_request.as_ref().map_or_else(Answer::accept, |ask| ask(&request));
-            let handlers = answer.accepts.then(|| {
-                let handlers = hub.source.handlers(&request);
-                let in_pieces = handlers.wants_fragments();
-                (handlers, in_pieces)
-            });
-            (answer, handlers)
-        });
-        Asked { request, answer }
+        let peer_addr = request.peer_addr;
+        panics::guarded(|| Ask::decide(&hub, request)).unwrap_or_else(|error| {
+            log::error!(target: LOG, "{}: on_request: {error}", Peer(peer_addr));
+            Asked::Refused(Refused::new(500, "the server could not decide"))
+        })
+    }
+
+    fn decide(hub: &Hub, request: Request) -> Asked {
+        let answer = hub.on_request.as_ref().map_or_else(Answer::accept, |ask| ask(&request));
+        if let Err(problem) = answer.check() {
+            log::error!(target: LOG, "{}: on_request: {problem}", Peer(request.peer_addr));
+            return Asked::Refused(Refused::new(500, "the server could not answer"));
+        }
+        match answer.accepts {
+            true => Ask::accept(hub, request, &answer).unwrap_or_else(Asked::Refused),
+            false => Asked::Answered(answer),
+        }
+    }
+
+    /// Makes the answer that opens the connection (RFC 6455 §4.2.2).
+    fn accept(hub: &Hub, mut request: Request, answer: &Answer) -> Result<Asked, Refused> {
+        let accept_key = request.head.check_upgrade()?;
+        let subprotocol = Ask::subprotocol(hub, &request, answer)?;
+        let compression =
+            hub.options.compression.as_ref().and_then(|deflate| request.head.agree(deflate));
+        let mut headers = vec![
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Accept", &accept_key),
+        ];
+        if let Some(name) = &subprotocol {
+            headers.push(("Sec-WebSocket-Protocol", name));
+        }
+        if let Some((_, parameters)) = &compression {
+            headers.push(("Sec-WebSocket-Extensions", parameters));
+        }
+        let own = answer.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let head = answer_head(101, headers.into_iter().chain(own));
+        // They are made last, for who is accepted and nobody else.
+        let handlers = hub.source.handlers(&request);
+        let in_pieces = handlers.wants_fragments();
+        request.subprotocol = subprotocol.map(Into::into);
+        let compression = compression.map(|(agreed, _)| agreed);
+        let accepted = Accepted { request, handlers, in_pieces, compression };
+        Ok(Asked::Accepted(head, Box::new(accepted)))
+    }
+
+    /// Chooses a subprotocol: the program's choice, or the first offered that the server has.
+    fn subprotocol(
+        hub: &Hub,
+        request: &Request,
+        answer: &Answer,
+    ) -> Result<Option<String>, Refused> {
+        if let Some(chosen) = &answer.subprotocol {
+            if request.subprotocols().any(|offered| offered == chosen) {
+                return Ok(Some(chosen.clone()));
+            }
+            log::error!(target: LOG, "{}: on_request chose the subprotocol `{}`, which the client does not offer", Peer(request.peer_addr), chosen.escape_debug());
+            return Err(Refused::new(500, "the server could not answer"));
+        }
+        let ours = &hub.options.subprotocols;
+        let chosen = request.subprotocols().find(|offered| ours.iter().any(|own| own == offered));
+        if chosen.is_none() && !ours.is_empty() && request.subprotocols().next().is_some() {
+            log::warn!(target: LOG, "{}: no subprotocol in common: some browsers fail such a connection", Peer(request.peer_addr));
+        }
+        Ok(chosen.map(str::to_owned))
     }
 }
 
@@ -206,6 +265,7 @@ impl Connection {
             phase,
             dispatcher: None,
             client: None,
+            unopened: None,
             calls: Calls::default(),
             paused: false,
             fatal: false,
@@ -386,73 +446,14 @@ impl Connection {
 
     /// Says what the program has said.
     fn answer(&mut self, asked: Asked) {
-        let Asked { request, answer } = asked;
-        let (answer, handlers) = match answer {
-            Ok(answer) => answer,
-            Err(error) => {
-                log::error!(target: LOG, "{}: on_request: {error}", Peer(request.peer_addr));
-                return self.refuse(Refused::new(500, "the server could not decide"));
+        match asked {
+            Asked::Accepted(head, accepted) => self.write(head.into_bytes(), Some(accepted)),
+            Asked::Answered(answer) => {
+                self.hub.refused();
+                self.write(http(&answer), None);
             }
-        };
-        if let Err(problem) = answer.check() {
-            log::error!(target: LOG, "{}: on_request: {problem}", Peer(request.peer_addr));
-            return self.refuse(Refused::new(500, "the server could not answer"));
+            Asked::Refused(refused) => self.refuse(refused),
         }
-        let Some((handlers, in_pieces)) = handlers else {
-            self.hub.refused();
-            return self.write(http(&answer), None);
-        };
-        match self.accept(request, &answer) {
-            Ok((head, request, compression)) => {
-                let accepted = Accepted { request, handlers, in_pieces, compression };
-                self.write(head.into_bytes(), Some(Box::new(accepted)));
-            }
-            Err(refused) => self.refuse(refused),
-        }
-    }
-
-    /// Makes the answer that opens the connection (RFC 6455 §4.2.2).
-    fn accept(
-        &self,
-        mut request: Request,
-        answer: &Answer,
-    ) -> Result<(String, Request, Option<NegotiatedDeflate>), Refused> {
-        let accept_key = request.head.check_upgrade()?;
-        let subprotocol = self.subprotocol(&request, answer)?;
-        let compression =
-            self.hub.options.compression.as_ref().and_then(|deflate| request.head.agree(deflate));
-        let mut headers = vec![
-            ("Upgrade", "websocket"),
-            ("Connection", "Upgrade"),
-            ("Sec-WebSocket-Accept", &accept_key),
-        ];
-        if let Some(name) = &subprotocol {
-            headers.push(("Sec-WebSocket-Protocol", name));
-        }
-        if let Some((_, parameters)) = &compression {
-            headers.push(("Sec-WebSocket-Extensions", parameters));
-        }
-        let own = answer.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let head = answer_head(101, headers.into_iter().chain(own));
-        request.subprotocol = subprotocol.map(Into::into);
-        Ok((head, request, compression.map(|(agreed, _)| agreed)))
-    }
-
-    /// Chooses a subprotocol: the program's choice, or the first offered that the server has.
-    fn subprotocol(&self, request: &Request, answer: &Answer) -> Result<Option<String>, Refused> {
-        if let Some(chosen) = &answer.subprotocol {
-            if request.subprotocols().any(|offered| offered == chosen) {
-                return Ok(Some(chosen.clone()));
-            }
-            log::error!(target: LOG, "{}: on_request chose the subprotocol `{}`, which the client does not offer", Peer(request.peer_addr), chosen.escape_debug());
-            return Err(Refused::new(500, "the server could not answer"));
-        }
-        let ours = &self.hub.options.subprotocols;
-        let chosen = request.subprotocols().find(|offered| ours.iter().any(|own| own == offered));
-        if chosen.is_none() && !ours.is_empty() && request.subprotocols().next().is_some() {
-            log::warn!(target: LOG, "{}: no subprotocol in common: some browsers fail such a connection", Peer(request.peer_addr));
-        }
-        Ok(chosen.map(str::to_owned))
     }
 
     /// Refuses the client, in words.
@@ -611,7 +612,9 @@ impl Connection {
     /// It is over before it was open.
     fn over(&mut self) {
         self.hub.gone(self.id);
-        self.phase = Phase::Over;
+        if let Phase::Answering(_, outgoing) = std::mem::replace(&mut self.phase, Phase::Over) {
+            self.unopened = outgoing.then;
+        }
     }
 
     fn send_latest(&self) {
@@ -764,9 +767,16 @@ impl Connection {
 
     /// Drops what the callbacks hold, which is the program's.
     pub(super) fn finish(self) {
-        if let Some(dispatcher) = self.dispatcher
-            && panics::guarded(|| dispatcher.drop_callbacks()).is_err()
-        {
+        let Connection { dispatcher, unopened, place, _admission, .. } = self;
+        let dropped = panics::guarded(|| {
+            if let Some(dispatcher) = dispatcher {
+                dispatcher.drop_callbacks();
+            }
+            let _inside = calls::enter(Arc::as_ptr(&place.waker).addr());
+            let _scope = CallbackScope::enter();
+            drop(unopened);
+        });
+        if dropped.is_err() {
             log::error!(target: LOG, "what a handler holds panicked while it was dropped");
         }
     }
