@@ -308,6 +308,8 @@ impl Connection {
                     // There is nobody to connect to.
                     Requested::Reconnect | Requested::Nothing => link.end_first(),
                 }
+                // What was queued is written, so there may be room for more.
+                self.send_latest();
             }
             Phase::Securing(..) if self.hub.is_shutting_down() => self.over(),
             Phase::Arriving(_) if self.hub.is_shutting_down() => {

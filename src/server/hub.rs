@@ -338,6 +338,7 @@ impl Hub {
         let keeps_latest = self.options.slow_clients == SlowClients::KeepLatest;
         // What is kept goes first, and what comes after it in its place.
         if keeps_latest && client.replace_latest(topic, message) {
+            client.send_latest();
             to.delayed += 1;
             return;
         }
@@ -346,6 +347,8 @@ impl Hub {
             Queueing::NotOpen => {}
             Queueing::Full if keeps_latest => {
                 client.keep_latest(topic, message);
+                // Should room have come just before it was there.
+                client.send_latest();
                 to.delayed += 1;
             }
             Queueing::Full if self.options.slow_clients == SlowClients::Skip => to.skipped += 1,
