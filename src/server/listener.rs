@@ -65,6 +65,10 @@ impl Listener {
     pub(super) fn bind(address: &str) -> io::Result<Self> {
         #[cfg(unix)]
         if let Some(path) = address.strip_prefix("unix:") {
+            if path.is_empty() {
+                // Linux would make up a name that nobody knows.
+                return Err(io::Error::new(ErrorKind::InvalidInput, "the path is empty"));
+            }
             return std::os::unix::net::UnixListener::bind(path).map(Listener::from);
         }
         std::net::TcpListener::bind(address).map(Listener::from)

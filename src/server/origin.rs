@@ -139,7 +139,7 @@ fn is_pattern(pattern: &str) -> bool {
     let rest = rest.strip_prefix("*.").unwrap_or(rest);
     Url::parse(&format!("{scheme}://{rest}")).is_ok_and(|url| {
         url.host().is_some() && matches!(url.path(), "" | "/") && url.query().is_none()
-    }) && !rest.contains('*')
+    }) && !rest.contains(['*', '@', '#'])
 }
 
 #[cfg(test)]
@@ -215,9 +215,15 @@ mod tests {
             let allowed = judge(&with(pattern), "192.0.2.1:80", "host", Some(origin));
             assert_eq!(allowed, may, "{pattern} {origin}");
         }
-        for pattern in
-            ["a.example", "https://a.example/path", "https://*", "*", "https://a.*.b", ""]
-        {
+        for pattern in [
+            "a.example",
+            "https://a.example/path",
+            "https://*",
+            "*",
+            "https://a.*.b",
+            "https://u@a.b",
+            "",
+        ] {
             assert!(with(pattern).check().is_err(), "{pattern}");
         }
         let any = Origins { any: true, ..Origins::default() };

@@ -254,7 +254,7 @@ impl Server {
             Address::Named(address) => Listener::bind(&address).map_err(|error| {
                 Error::invalid(
                     format!("the address `{}`", address.escape_debug()),
-                    cannot_listen(&error),
+                    cannot_listen(&address, &error),
                 )
             })?,
         };
@@ -462,7 +462,8 @@ impl std::fmt::Debug for Server {
 }
 
 /// Says what to do about an address that cannot be listened on.
-fn cannot_listen(error: &std::io::Error) -> String {
+fn cannot_listen(address: &str, error: &std::io::Error) -> String {
+    const SUCH_AS: &str = ": it must be a host and a port, such as 127.0.0.1:9001, or on Unix such as unix:/run/app.sock";
     let advice = match error.kind() {
         std::io::ErrorKind::AddrInUse => {
             ": another program listens there; end that one, or take another port"
@@ -473,9 +474,9 @@ fn cannot_listen(error: &std::io::Error) -> String {
         std::io::ErrorKind::AddrNotAvailable => {
             ": it is no address of this machine; 0.0.0.0 and [::] are all of them"
         }
-        std::io::ErrorKind::InvalidInput => {
-            ": it must be a host and a port, such as 127.0.0.1:9001"
-        }
+        std::io::ErrorKind::InvalidInput => SUCH_AS,
+        // As a client writes it; else the resolver says that it knows no such name.
+        _ if address.contains("://") => SUCH_AS,
         _ => "",
     };
     format!("cannot be listened on: {error}{advice}")
