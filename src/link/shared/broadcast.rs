@@ -24,7 +24,7 @@ pub(crate) struct Broadcast {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Queueing {
     Queued,
-    /// The queue has no room for it.
+    /// The queue has no room for it. The loop is woken when some may have come.
     Full,
     NotOpen,
 }
@@ -44,6 +44,7 @@ impl Shared {
             return Queueing::NotOpen;
         }
         if !guard.has_room(frame::header_len(len, self.role) + len) {
+            guard.wants_room = true;
             return Queueing::Full;
         }
         guard.stats.messages_sent += 1;

@@ -38,6 +38,9 @@ pub(super) struct Inner {
     pub(super) close: Option<Bytes>,
     /// Another connection was asked for, and the loop has not taken note of that yet.
     pub(super) reconnect: bool,
+    /// The loop has something for which there was no room: it is woken when something was written.
+    #[cfg(feature = "server")]
+    pub(super) wants_room: bool,
     /// Where the loop is woken for this app, while that runs.
     pub(super) place: Option<Place>,
     /// Ends an attempt to connect, while there is one.

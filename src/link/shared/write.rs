@@ -143,6 +143,10 @@ impl Shared {
         if matches!(&guard.writer, Some(Writer { writing: Writing::Failed(_), .. })) {
             wake(&guard);
         }
+        #[cfg(feature = "server")]
+        if mem::take(&mut guard.wants_room) {
+            wake(&guard);
+        }
         guard
     }
 
