@@ -17,7 +17,7 @@ use mio::{Interest, Registry};
 
 use super::callbacks::{ClientCallee, Handlers};
 use super::driver::{ServerDone, ServerJob};
-use super::hub::{Admission, Hub};
+use super::hub::{Admission, Hub, Program};
 use super::listener::Peer;
 use super::tls::{Secured, Securing};
 use super::{Answer, Client, LOG, Request};
@@ -168,19 +168,27 @@ impl Ask {
     }
 
     fn decide(hub: &Hub, request: Request) -> Asked {
-        let answer = hub.on_request.as_ref().map_or_else(Answer::accept, |ask| ask(&request));
+        let Some(program) = hub.program() else {
+            return Asked::Refused(Refused::new(503, "the server shuts down"));
+        };
+        let answer = program.on_request.as_ref().map_or_else(Answer::accept, |ask| ask(&request));
         if let Err(problem) = answer.check() {
             log::error!(target: LOG, "{}: on_request: {problem}", Peer(request.peer_addr));
             return Asked::Refused(Refused::new(500, "the server could not answer"));
         }
         match answer.accepts {
-            true => Ask::accept(hub, request, &answer).unwrap_or_else(Asked::Refused),
+            true => Ask::accept(hub, &program, request, &answer).unwrap_or_else(Asked::Refused),
             false => Asked::Answered(answer),
         }
     }
 
     /// Makes the answer that opens the connection (RFC 6455 §4.2.2).
-    fn accept(hub: &Hub, mut request: Request, answer: &Answer) -> Result<Asked, Refused> {
+    fn accept(
+        hub: &Hub,
+        program: &Program,
+        mut request: Request,
+        answer: &Answer,
+    ) -> Result<Asked, Refused> {
         let accept_key = request.head.check_upgrade()?;
         let subprotocol = Ask::subprotocol(hub, &request, answer)?;
         let compression =
@@ -199,7 +207,7 @@ impl Ask {
         let own = answer.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let head = answer_head(101, headers.into_iter().chain(own));
         // They are made last, for who is accepted and nobody else.
-        let handlers = hub.source.handlers(&request);
+        let handlers = program.source.handlers(&request);
         let in_pieces = handlers.wants_fragments();
         request.subprotocol = subprotocol.map(Into::into);
         let compression = compression.map(|(agreed, _)| agreed);

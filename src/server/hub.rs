@@ -16,12 +16,14 @@ use super::handle::{Delivered, ServerStats};
 use super::origin::Origins;
 use super::tls::Acceptor;
 use super::{Client, LOG};
+use crate::calls;
 use crate::close::close_code;
 use crate::config::ConnectionOptions;
 use crate::deadline::after;
 use crate::deflate::Deflate;
 use crate::error::Error;
 use crate::link::{Broadcast, Place, Queueing};
+use crate::panics;
 use crate::reactor::Mailbox;
 
 /// What becomes of a client that does not read as fast as is broadcast: see
@@ -51,11 +53,17 @@ pub(super) struct Options {
     pub(super) slow_clients: SlowClients,
 }
 
+/// The program's part of a server.
+pub(super) struct Program {
+    pub(super) source: Source,
+    pub(super) on_request: Option<OnRequest>,
+}
+
 pub(super) struct Hub {
     pub(super) options: Options,
     pub(super) origins: Origins,
-    pub(super) source: Source,
-    pub(super) on_request: Option<OnRequest>,
+    /// Until the server is over: a handle may be kept longer.
+    program: RwLock<Option<Arc<Program>>>,
     pub(super) local_addr: Option<SocketAddr>,
     /// What accepts connections by TLS, where that is asked for: another one once it is replaced.
     acceptor: RwLock<Option<Arc<Acceptor>>>,
@@ -142,16 +150,14 @@ impl Hub {
     pub(super) fn new(
         options: Options,
         origins: Origins,
-        source: Source,
-        on_request: Option<OnRequest>,
+        program: Program,
         local_addr: Option<SocketAddr>,
         acceptor: Option<Acceptor>,
     ) -> Self {
         Hub {
             options,
             origins,
-            source,
-            on_request,
+            program: RwLock::new(Some(Arc::new(program))),
             local_addr,
             acceptor: RwLock::new(acceptor.map(Arc::new)),
             loops: OnceLock::new(),
@@ -184,7 +190,13 @@ impl Hub {
 
     /// Returns whether the program has a word in who is accepted, or with what.
     pub(super) fn asks(&self) -> bool {
-        self.on_request.is_some() || matches!(self.source, Source::Each(_))
+        self.program().is_some_and(|program| {
+            program.on_request.is_some() || matches!(program.source, Source::Each(_))
+        })
+    }
+
+    pub(super) fn program(&self) -> Option<Arc<Program>> {
+        self.program.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn acceptor(&self) -> Option<Arc<Acceptor>> {
@@ -419,10 +431,15 @@ impl Hub {
         }
     }
 
-    /// The server is over.
+    /// The server is over. What its callbacks hold is dropped before anybody who waits is told.
     pub(super) fn finish(&self, outcome: Result<(), Error>) {
         for mailbox in self.loops() {
             mailbox.close();
+        }
+        let program = self.program.write().unwrap_or_else(PoisonError::into_inner).take();
+        let _inside = self.loops().first().map(|mailbox| calls::enter(mailbox.address()));
+        if panics::guarded(|| drop(program)).is_err() {
+            log::error!(target: LOG, "what a callback holds panicked while it was dropped");
         }
         lock(&self.outcome).get_or_insert(outcome);
         self.over.notify_all();

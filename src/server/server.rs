@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::callbacks::{Callbacks, OnRequest, Source};
 use super::driver::{ServerDriver, ServerStart};
-use super::hub::{Hub, Options, SlowClients};
+use super::hub::{Hub, Options, Program, SlowClients};
 use super::listener::{Listener, NewListener};
 use super::origin::Origins;
 use super::{Answer, Client, Handler, Request, ServerHandle, ServerTls};
@@ -262,7 +262,8 @@ impl Server {
             Some(make) => Source::Each(make),
             None => Source::Shared(Arc::new(callbacks)),
         };
-        let hub = Hub::new(options, origins, source, on_request, listener.local_addr(), acceptor);
+        let program = Program { source, on_request };
+        let hub = Hub::new(options, origins, program, listener.local_addr(), acceptor);
         let hub = Arc::new(hub);
         let first = Waiting::new()?;
         let mut mailboxes = vec![Arc::clone(first.mailbox())];
