@@ -68,7 +68,8 @@ impl EventLoop {
     /// Limits how many of this loop's apps connect at a time, each of which takes a thread until it
     /// is connected: the others wait for their turn, first come, first served, and their
     /// [`connect_timeout`](WebSocketApp::connect_timeout) counts from when it comes. Zero is the
-    /// error of [`add`](Self::add). Defaults to a limit of 64 for all apps of the process that are
+    /// error of [`add`](Self::add). As many more may be computing where to, with
+    /// [`url_with`](WebSocketApp::url_with) and the like. Defaults to a limit of 64 for all apps of the process that are
     /// on no loop with a limit of its own.
     #[must_use]
     pub fn max_connecting(mut self, attempts: usize) -> Self {

@@ -68,13 +68,25 @@ impl ConnectPlan {
         self.target.peer()
     }
 
+    /// Returns where to connect to, unless that is computed anew for each attempt.
+    pub(super) fn target(&self) -> Option<Arc<Target>> {
+        self.per_attempt.is_none().then(|| Arc::clone(&self.target))
+    }
+
+    /// Computes where to connect to: blocks for as long as the program's closures do.
+    pub(super) fn compute_target(&self, attempt: &Attempt) -> Result<Arc<Target>, Error> {
+        let computed = self.per_attempt.as_ref().map(|renews| renews.target(attempt));
+        computed.map_or_else(|| Ok(Arc::clone(&self.target)), |target| target.map(Arc::new))
+    }
+
     /// Connects: blocks up to `connect_timeout`, or until cancelled.
-    pub(super) fn connect(&self, attempt: &Attempt, cancel: &Cancel) -> Result<Connected, Failure> {
-        let target = match &self.per_attempt {
-            None => Arc::clone(&self.target),
-            Some(per_attempt) => Arc::new(per_attempt.target(attempt)?),
-        };
-        connect(&target, self.connect_timeout, cancel, attempt)
+    pub(super) fn connect(
+        &self,
+        target: &Target,
+        attempt: &Attempt,
+        cancel: &Cancel,
+    ) -> Result<Connected, Failure> {
+        connect(target, self.connect_timeout, cancel, attempt)
     }
 }
 

@@ -1,6 +1,7 @@
 //! [`DialTurns`]: how many attempts to connect there are at a time, each on a thread of its own,
-//! and who waits, first come, first served. One lock guards them, held for a few instructions;
-//! whoever's turn comes is woken without it.
+//! and who waits, first come, first served. Those that are still at what knows no deadline, the
+//! program's own closures, have turns of their own: where such never return, the others go on. A
+//! lock guards either, held for a few instructions; whoever's turn comes is woken without it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -17,7 +18,16 @@ static OF_THE_PROCESS: LazyLock<Arc<DialTurns>> = LazyLock::new(|| DialTurns::ne
 #[derive(Debug)]
 pub(crate) struct DialTurns {
     limit: usize,
-    state: Mutex<DialTurnsState>,
+    to_compute: Mutex<DialTurnsState>,
+    to_connect: Mutex<DialTurnsState>,
+}
+
+/// What a turn is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Purpose {
+    /// To compute where to connect to.
+    Compute,
+    Connect,
 }
 
 #[derive(Debug, Default)]
@@ -32,7 +42,7 @@ struct DialTurnsState {
 
 impl DialTurns {
     pub(super) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(DialTurns { limit, state: Mutex::default() })
+        Arc::new(DialTurns { limit, to_compute: Mutex::default(), to_connect: Mutex::default() })
     }
 
     pub(super) fn limit(&self) -> usize {
@@ -44,8 +54,8 @@ impl DialTurns {
     }
 
     /// Asks for a turn, which has come already or of whose coming the place is told.
-    pub(super) fn ask(self: &Arc<Self>, place: &Place) -> DialTurn {
-        let mut state = self.lock();
+    pub(super) fn ask(self: &Arc<Self>, purpose: Purpose, place: &Place) -> DialTurn {
+        let mut state = self.lock(purpose);
         let number = state.asked;
         state.asked += 1;
         if state.taken < self.limit {
@@ -53,11 +63,15 @@ impl DialTurns {
         } else {
             state.waiting.insert(number, place.clone());
         }
-        DialTurn { turns: Arc::clone(self), number }
+        DialTurn { turns: Arc::clone(self), purpose, number }
     }
 
-    fn lock(&self) -> MutexGuard<'_, DialTurnsState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self, purpose: Purpose) -> MutexGuard<'_, DialTurnsState> {
+        let state = match purpose {
+            Purpose::Compute => &self.to_compute,
+            Purpose::Connect => &self.to_connect,
+        };
+        state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -65,18 +79,19 @@ impl DialTurns {
 #[derive(Debug)]
 pub(crate) struct DialTurn {
     turns: Arc<DialTurns>,
+    purpose: Purpose,
     number: u64,
 }
 
 impl DialTurn {
     pub(super) fn has_come(&self) -> bool {
-        !self.turns.lock().waiting.contains_key(&self.number)
+        !self.turns.lock(self.purpose).waiting.contains_key(&self.number)
     }
 }
 
 impl Drop for DialTurn {
     fn drop(&mut self) {
-        let mut state = self.turns.lock();
+        let mut state = self.turns.lock(self.purpose);
         if state.waiting.remove(&self.number).is_some() {
             return;
         }

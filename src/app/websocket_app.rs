@@ -330,13 +330,14 @@ impl<H: Handler> WebSocketApp<H> {
     }
 
     /// Computes the URL anew for each attempt to connect: see [`Attempt`] for what it is told.
-    /// Called on the thread that connects, so it may block. Defaults to the URL that the app was
-    /// made with, which must be right all the same.
+    /// Called on a thread of its own, so it may block. Defaults to the URL that the app was made
+    /// with, which must be right all the same.
     ///
     /// Nothing limits how long it takes: `connect_timeout` counts from its return. Until then the
-    /// attempt goes on, and has one of the turns that there are to connect
-    /// ([`EventLoop::max_connecting`](crate::EventLoop::max_connecting)); `close()` ends the run at
-    /// once all the same, and leaves it alone. Give what it asks a limit of its own.
+    /// attempt goes on, and has one of the turns that there are for this, as many as to connect
+    /// ([`EventLoop::max_connecting`](crate::EventLoop::max_connecting)), so that it holds up no
+    /// app without such a closure; `close()` ends the run at once all the same, and leaves it
+    /// alone. Give what it asks a limit of its own.
     ///
     /// It may return a `Result`: an error fails the attempt, and the next is made as the policy
     /// says.

@@ -135,7 +135,8 @@ pub(super) struct Inflater {
     /// Whether the peer ends messages with final blocks. Not known before the first has ended.
     has_final_blocks: Option<bool>,
     /// What was inflated last, unless it does not: what follows may refer to it, and the context
-    /// forgets it with such a block.
+    /// forgets it with such a block. Boxed, since hardly any connection has one.
+    #[allow(clippy::box_collection)]
     window: Option<Box<Vec<u8>>>,
 }
 

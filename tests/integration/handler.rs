@@ -171,7 +171,7 @@ fn waiting_for_it_in_its_own_callback_is_an_error() {
     to_callback.send(returned).unwrap();
     assert_eq!(
         result.recv_timeout(PATIENCE).expect("it comes back").as_deref(),
-        Some("a callback cannot wait for the end of its own app: join on another thread")
+        Some("a callback cannot wait for the end of its own app: do that on another thread")
     );
     let close = within("join", || app.join()).unwrap();
     assert_eq!(ending(&close), clean(ClosedBy::Us, 1000, ""));

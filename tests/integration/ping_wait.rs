@@ -283,24 +283,30 @@ fn of_a_blocking_connection_the_thread_in_recv_sees_the_answer() {
     // Nobody reads.
     let short = Duration::from_millis(30);
     assert_eq!(sender.ping_wait(short), late(short));
-    let receiving = Task::start("recv", move || ws.recv().map_err(|_| ws));
+    let receiving = Task::start("recv", move || {
+        ws.recv().expect_err("the peer closes");
+        ws
+    });
     assert!(asking(&sender).join().is_ok());
     asked.open();
     let waits = asking(&sender);
     may_close.open();
-    let ws = receiving.join().expect_err("the peer closes");
+    let ws = receiving.join();
     assert_eq!(waits.join(), GONE);
 
     // Nor does anybody see that it is cut off.
     drop(ws);
-    let peer = Peer::start(|listener| {
+    let sent = Gate::new();
+    let is_sent = sent.clone();
+    let peer = Peer::start(move |listener| {
         let mut client = listener.open();
         client.expect_ping();
+        sent.open();
         client.stay_silent();
     });
     let ws = WebSocket::builder(peer.url()).tls(peer.tls()).connect().unwrap();
     let (sender, waits) = (ws.sender(), asking(&ws.sender()));
-    crate::watchdog::wait_until("it has been sent", || sender.stats().pings_sent == 1);
+    is_sent.wait();
     sender.abort();
     assert_eq!(waits.join(), GONE);
     within("the client", move || drop(ws));

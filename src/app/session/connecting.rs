@@ -9,25 +9,34 @@ use std::time::Instant;
 use mio::Registry;
 
 use super::{Session, SessionPhase};
-use crate::app::turns::DialTurn;
+use crate::app::turns::{DialTurn, Purpose};
 use crate::calls::Call;
 use crate::close::{Close, ClosedBy};
 use crate::deadline::after;
-use crate::dial::{Cancel, Connected, Failure};
+use crate::dial::{Cancel, Connected, Failure, Target};
 use crate::error::Error;
 use crate::link::{Established, Link, Opened, State};
 use crate::reconnect::{Attempt, Cause, Retry};
 
-/// An attempt to connect, on a thread of its own once its turn has come.
+/// An attempt to connect, on a thread of its own once its turn has come. Where the program's
+/// closures compute where to, that takes a turn, and a thread, before.
 pub(super) struct Dialing {
     attempt: Attempt,
     cancel: Cancel,
+    /// Where to, once that is known.
+    target: Option<Arc<Target>>,
     /// Goes to the thread, and ends with it.
     turn: Option<DialTurn>,
     outcome: Arc<Mutex<Option<AttemptOutcome>>>,
 }
 
-pub(super) type AttemptOutcome = Result<Connected, Failure>;
+pub(super) type AttemptOutcome = Result<Progress, Failure>;
+
+/// How far an attempt has come.
+pub(super) enum Progress {
+    Computed(Arc<Target>),
+    Connected(Box<Connected>),
+}
 
 impl Dialing {
     /// Returns what came of it, once.
@@ -44,10 +53,13 @@ impl Session {
             self.over(None, Close::without_frame(ClosedBy::Us));
             return;
         }
+        let target = self.plan.target();
+        let purpose = if target.is_some() { Purpose::Connect } else { Purpose::Compute };
         self.phase = SessionPhase::Connecting(Box::new(Dialing {
             attempt: self.backoff.on_attempt(Instant::now()),
             cancel,
-            turn: Some(self.turns.ask(&self.place)),
+            target,
+            turn: Some(self.turns.ask(purpose, &self.place)),
             outcome: Arc::default(),
         }));
         self.dial_in_turn();
@@ -60,11 +72,17 @@ impl Session {
         let (plan, attempt, cancel) =
             (Arc::clone(&self.plan), dialing.attempt.clone(), dialing.cancel.clone());
         let (outcome, place) = (Arc::clone(&dialing.outcome), self.place.clone());
+        let target = dialing.target.clone();
         let thread = thread::Builder::new().name("websocket-connect".into()).spawn(move || {
-            let connected = catch_unwind(AssertUnwindSafe(|| plan.connect(&attempt, &cancel)));
+            let goes_on = || match &target {
+                None => Ok(Progress::Computed(plan.compute_target(&attempt)?)),
+                Some(target) => {
+                    plan.connect(target, &attempt, &cancel).map(Box::new).map(Progress::Connected)
+                }
+            };
             let panicked = |_| Err(Error::Panicked("while connecting".into()).into());
-            let connected = connected.unwrap_or_else(panicked);
-            *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(connected);
+            let came = catch_unwind(AssertUnwindSafe(goes_on)).unwrap_or_else(panicked);
+            *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(came);
             place.wake();
             drop(turn);
         });
@@ -75,8 +93,14 @@ impl Session {
 
     pub(super) fn attempted(&mut self, outcome: AttemptOutcome, registry: &Registry) {
         match outcome {
-            Ok(connected) => {
-                if let Err(source) = self.opened(connected, registry) {
+            Ok(Progress::Computed(target)) => {
+                let SessionPhase::Connecting(dialing) = &mut self.phase else { return };
+                dialing.target = Some(target);
+                dialing.turn = Some(self.turns.ask(Purpose::Connect, &self.place));
+                // Where it has come, the thread starts when this wake-up has been seen to.
+            }
+            Ok(Progress::Connected(connected)) => {
+                if let Err(source) = self.opened(*connected, registry) {
                     self.attempt_failed(Error::system("a place in the event loop", source));
                 }
             }

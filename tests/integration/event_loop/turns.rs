@@ -1,13 +1,13 @@
 //! How many apps connect at a time: the others wait for their turn, in order.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use websocket_app::{ClosedBy, Error, EventLoop, Phase, State, WebSocketApp};
 
 use crate::failure::{Failure, clean, lost, unanswered};
-use crate::many::{add, add_with, join};
+use crate::many::{Added, add, add_with, join};
 use crate::peer::{FullBacklog, Peer};
 use crate::recorder::Call;
 use crate::watchdog::{Gate, wait_until};
@@ -119,6 +119,44 @@ fn the_time_to_connect_counts_from_when_the_turn_comes() {
     second.expect_failure(late.clone());
     second.expect_close(lost());
     assert_eq!(second.end(), Err(late));
+    join(event_loop);
+}
+
+/// What it waits for is no network, and nothing limits how long.
+#[test]
+fn a_closure_that_does_not_return_holds_up_only_those_with_closures() {
+    let peer = Peer::start(|listener| {
+        for path in ["other", "computed", "computed"] {
+            let mut client = listener.accept();
+            assert_eq!(client.read_request().line, format!("GET /{path} HTTP/1.1"));
+            let answer = client.acceptance("");
+            client.write(answer);
+            client.close(1000, "");
+        }
+    });
+    let event_loop = EventLoop::new().unwrap().max_connecting(1);
+    let (may_return, called) = (Gate::new(), Arc::new(AtomicUsize::new(0)));
+    let computing = [(); 2].map(|()| {
+        let (may_return, called) = (may_return.clone(), Arc::clone(&called));
+        let url = format!("{}computed", peer.url());
+        let app = peer.app().url_with(move |_| {
+            called.fetch_add(1, Ordering::SeqCst);
+            may_return.wait();
+            url.clone()
+        });
+        add(&event_loop, app)
+    });
+    wait_until("one computes", || called.load(Ordering::SeqCst) > 0);
+    let other = add(&event_loop, WebSocketApp::new(format!("{}other", peer.url())));
+    let is_over = |app: Added| {
+        app.expect_open();
+        app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+        app.end().unwrap();
+    };
+    is_over(other);
+    assert_eq!(called.load(Ordering::SeqCst), 1, "one at a time");
+    may_return.open();
+    computing.into_iter().for_each(is_over);
     join(event_loop);
 }
 
