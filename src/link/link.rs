@@ -28,7 +28,7 @@ use crate::protocol::handshake::Handshake;
 use crate::protocol::handshake::echo::Secrets;
 use crate::protocol::{Batch, End, Item, Keepalive, KeepaliveAction, Kind, Limits};
 use crate::role::Role;
-use crate::transport::Stream;
+use crate::transport::{Stream, Trace};
 
 /// What came of a read.
 #[derive(Debug)]
@@ -104,14 +104,15 @@ impl Link {
         in_pieces: bool,
         opened: Opened,
     ) -> Option<Self> {
-        let Established { role, stream, leftover, compression, handshake, peer, secrets } =
+        let Established { role, mut stream, leftover, compression, handshake, peer, secrets } =
             established;
-        let wire = Arc::new(Wire::new(stream, WireTrace::begin(&peer, &secrets)));
+        if let Some(trace) = WireTrace::begin(&peer, &secrets) {
+            trace.received(&leftover);
+            stream = stream.traced(trace);
+        }
+        let wire = Arc::new(Wire::new(stream));
         if !shared.opened(&wire, handshake, compression, opened) {
             return None;
-        }
-        if let Some(trace) = &wire.trace {
-            trace.received(&leftover);
         }
         let limits = Limits { message_size: live.max_message_size, fragments: live.max_fragments };
         Some(Link {
@@ -169,7 +170,7 @@ impl Link {
             return self.discard(reader);
         }
         let (wire, shared) = (&self.wire, &self.shared);
-        match self.receiver.receive(reader, |space| read_traced(wire, shared, space)) {
+        match self.receiver.receive(reader, |space| read(wire, shared, space)) {
             Ok(Received::End) => self.ended(None),
             Ok(Received::Tail) => {
                 self.settle(reader);
@@ -402,15 +403,6 @@ impl Remains {
         self.left = self.wire.stream.discard(self.left);
         self.left > 0
     }
-}
-
-/// Reads what is to be decoded.
-fn read_traced(wire: &Wire, shared: &Arc<Shared>, space: &mut [u8]) -> io::Result<usize> {
-    let read = read(wire, shared, space);
-    if let (Some(trace), Ok(read)) = (&wire.trace, &read) {
-        trace.received(&space[..*read]);
-    }
-    read
 }
 
 /// Reads, and lets a writer go on that has waited for what came.

@@ -20,7 +20,6 @@ use bytes::Bytes;
 use super::coalesce::Coalescer;
 use super::pings::AwaitedPongs;
 use super::supplies::{Queue, Supplies};
-use super::trace::WireTrace;
 use crate::message::{Outgoing, Payload};
 use crate::protocol::Deflater;
 use crate::protocol::frame::{self, Head, Mask};
@@ -41,14 +40,12 @@ pub(crate) struct Wire {
     pub(super) progressed: AtomicBool,
     /// When the connection has ended: up to which position it was written.
     pub(super) written: AtomicU64,
-    /// Where what goes over the wire is traced.
-    pub(super) trace: Option<Box<WireTrace>>,
 }
 
 impl Wire {
-    pub(crate) fn new(stream: Stream, trace: Option<Box<WireTrace>>) -> Self {
+    pub(crate) fn new(stream: Stream) -> Self {
         let (pending, progressed) = (AtomicBool::new(false), AtomicBool::new(false));
-        Wire { stream, pending, progressed, written: AtomicU64::new(0), trace }
+        Wire { stream, pending, progressed, written: AtomicU64::new(0) }
     }
 
     /// Returns whether a socket that was full has taken bytes since the last look.

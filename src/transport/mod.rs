@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   Stream ──► Socket: TCP, a Unix socket, the program's own Transport
-//!      └─────► tls::Layer ──► Stream
+//!      ├─────► tls::Layer ──► Stream
+//!      └─────► Traced ──► Stream
 //! ```
 //!
 //! Nothing here blocks, but for [`Stream::wait_writable`]. Apart from connecting, which makes
@@ -15,7 +16,9 @@ mod socket;
 mod stream;
 #[cfg_attr(not(feature = "__tls"), path = "tls/none.rs")]
 pub(crate) mod tls;
+mod traced;
 
 pub use socket::{Socket, SocketOptions, Transport};
 pub(crate) use socket::{SocketPoll, SocketWaker};
 pub(crate) use stream::{Stream, WAITS_FOR_PEER};
+pub(crate) use traced::Trace;

@@ -10,11 +10,12 @@ use std::time::Duration;
 use mio::{Interest, Registry, Token};
 
 use super::tls::Layer;
+use super::traced::{Trace, Traced};
 use crate::transport::{Socket, SocketPoll};
 
 /// A connected socket, within TLS where the URL is `wss://`. Within a TLS session with a proxy
 /// there is another stream of this type: layers stack, and the common case of none or one pays
-/// nothing for it.
+/// nothing for it. So it is where what goes through is traced, above all others.
 ///
 /// mio's registration is edge-triggered: after an event, write until the call would block. Read
 /// until then or until it comes back short, but go on where the poll has announced the stream's
@@ -24,6 +25,7 @@ pub(crate) struct Stream(StreamKind);
 enum StreamKind {
     Plain(Socket),
     Tls(Box<Layer>),
+    Traced(Box<Traced>),
 }
 
 /// The kind of error with which a write says that it waits for what the peer has to say first: no
@@ -44,15 +46,23 @@ impl Stream {
         Stream(StreamKind::Tls(Box::new(layer)))
     }
 
+    /// The same, with what goes through it shown.
+    pub(crate) fn traced(self, trace: Box<dyn Trace>) -> Self {
+        Stream(StreamKind::Traced(Box::new(Traced::new(self, trace))))
+    }
+
     /// Reads what is there. Zero is the end of the stream; nothing there is an error of kind
     /// `WouldBlock`; `Interrupted` is to be tried again, when others have had their turn.
     ///
     /// TLS: fills `buf` from as many records as it takes. What ended the stream behind the bytes
     /// that it gives shows at the next read.
+    // Without it there is one more call for each: what is traced has a second place that calls it.
+    #[inline(always)]
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         match &self.0 {
             StreamKind::Plain(socket) => socket.read(buf),
             StreamKind::Tls(layer) => layer.read(buf),
+            StreamKind::Traced(traced) => traced.read(buf),
         }
     }
 
@@ -63,6 +73,7 @@ impl Stream {
         match &self.0 {
             StreamKind::Plain(socket) => socket.has_more(),
             StreamKind::Tls(layer) => layer.has_more(),
+            StreamKind::Traced(traced) => traced.below().has_more(),
         }
     }
 
@@ -72,6 +83,7 @@ impl Stream {
         match &self.0 {
             StreamKind::Plain(_) => false,
             StreamKind::Tls(layer) => layer.take_heard(),
+            StreamKind::Traced(traced) => traced.below().take_heard(),
         }
     }
 
@@ -81,10 +93,12 @@ impl Stream {
     ///
     /// TLS: may have encrypted more than it got rid of, so the rest must be offered again,
     /// unchanged and with at least as many bytes, before anything else is.
+    #[inline(always)]
     pub(crate) fn write(&self, buf: &[u8]) -> io::Result<usize> {
         match &self.0 {
             StreamKind::Plain(socket) => socket.write(buf),
             StreamKind::Tls(layer) => layer.write(buf),
+            StreamKind::Traced(traced) => traced.write(buf),
         }
     }
 
@@ -96,12 +110,14 @@ impl Stream {
         match &self.0 {
             StreamKind::Plain(_) => 0,
             StreamKind::Tls(layer) => layer.take_written_late(),
+            StreamKind::Traced(traced) => traced.below().take_written_late(),
         }
     }
 
     /// Returns whether a read may be what a write waits for.
     pub(crate) fn is_tls(&self) -> bool {
-        matches!(self.0, StreamKind::Tls(_))
+        // What is traced may be.
+        !matches!(self.0, StreamKind::Plain(_))
     }
 
     pub(crate) fn register(
@@ -123,6 +139,7 @@ impl Stream {
         match &self.0 {
             StreamKind::Plain(socket) => socket.shutdown(Shutdown::Write),
             StreamKind::Tls(layer) => layer.shutdown(),
+            StreamKind::Traced(traced) => traced.below().shutdown(),
         }
     }
 
@@ -165,6 +182,7 @@ impl Stream {
         match &self.0 {
             StreamKind::Plain(_) => None,
             StreamKind::Tls(layer) => Some(layer),
+            StreamKind::Traced(traced) => traced.below().layer(),
         }
     }
 
@@ -173,6 +191,7 @@ impl Stream {
         match &self.0 {
             StreamKind::Plain(socket) => socket,
             StreamKind::Tls(layer) => layer.below().socket(),
+            StreamKind::Traced(traced) => traced.below().socket(),
         }
     }
 
@@ -180,6 +199,7 @@ impl Stream {
         match &mut self.0 {
             StreamKind::Plain(socket) => socket,
             StreamKind::Tls(layer) => layer.below_mut().socket_mut(),
+            StreamKind::Traced(traced) => traced.below_mut().socket_mut(),
         }
     }
 }

@@ -326,7 +326,7 @@ fn no_credential_is_in_any_line() {
                 let request = client.read_request().clone();
                 let mut body = request.line.clone();
                 for (name, value) in &request.headers {
-                    write!(body, "{name}: {value}\n").unwrap();
+                    writeln!(body, "{name}: {value}").unwrap();
                 }
                 client.write(format!(
                     "HTTP/1.1 503 {line}\r\nServer: {line}\r\nX-Echo: b3arer-token\r\n\

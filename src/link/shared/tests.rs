@@ -65,7 +65,7 @@ impl Connection {
         let shared = Arc::new(Shared::new(Role::Client));
         shared.limit(max_buffer, Duration::from_secs(20));
         shared.attach(&Place { waker: Arc::clone(&waker), token: US });
-        let wire = Arc::new(Wire::new(Stream::plain(socket(ours)), None));
+        let wire = Arc::new(Wire::new(Stream::plain(socket(ours))));
         let mut guard = shared.lock();
         guard.writer = Some(Writer::new(Role::Client, Arc::clone(&wire), compressor, by_caller));
         guard.state = State::Open;

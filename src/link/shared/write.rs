@@ -216,13 +216,6 @@ impl Shared {
 /// A panic of a TLS library's own is an error of this connection, as that of a program's transport
 /// is.
 fn write_guarded(wire: &Wire, chunk: &Chunk) -> io::Result<usize> {
-    if let Some(trace) = &wire.trace {
-        trace.sending(chunk.left());
-    }
-    let written = catch_unwind(AssertUnwindSafe(|| wire.stream.write(chunk.left())))
-        .unwrap_or_else(|_| Err(io::Error::other("a panic while writing")));
-    if let (Some(trace), Ok(written)) = (&wire.trace, &written) {
-        trace.sent(*written);
-    }
-    written
+    catch_unwind(AssertUnwindSafe(|| wire.stream.write(chunk.left())))
+        .unwrap_or_else(|_| Err(io::Error::other("a panic while writing")))
 }

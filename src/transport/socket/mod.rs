@@ -119,6 +119,7 @@ impl Socket {
 
     /// Reads what is there. Zero is the end of the stream; a short count means that no more is
     /// there, unless [`has_more`](Self::has_more) says so.
+    #[inline]
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         match &self.0 {
             SocketKind::Tcp(tcp) => (&mut &*tcp).read(buf),
@@ -138,6 +139,7 @@ impl Socket {
 
     /// Writes what there is room for. Only `WouldBlock` means that the socket is full: an event
     /// follows nothing else.
+    #[inline]
     pub(crate) fn write(&self, buf: &[u8]) -> io::Result<usize> {
         match &self.0 {
             SocketKind::Tcp(tcp) => (&mut &*tcp).write(buf),

@@ -61,7 +61,7 @@ impl Peer {
         if is_writable || is_hung_up || is_closed_by_peer {
             bell.ring();
         }
-        Arc::new(Wire::new(Stream::plain(Socket::from(Ours(Arc::clone(self)))), None))
+        Arc::new(Wire::new(Stream::plain(Socket::from(Ours(Arc::clone(self))))))
     }
 
     pub(super) fn take_events(&self) -> Events {
