@@ -284,6 +284,7 @@
 //! [`TlsConfig::backend`] leaves it open. The crate has no `unsafe` code.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 // The name that the properties know it by.
 #[cfg(all(test, feature = "deflate"))]
