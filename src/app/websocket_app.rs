@@ -196,11 +196,6 @@ impl<H: Handler> WebSocketApp<H> {
         }
     }
 
-    /// Returns the handle to send and close with, before the app runs; callbacks get it anyway.
-    pub fn sender(&self) -> Sender {
-        self.sender.clone()
-    }
-
     /// Runs the app on the calling thread until it is over.
     ///
     /// # Errors
@@ -278,6 +273,11 @@ impl<H: Handler> WebSocketApp<H> {
         let WebSocketApp { url, config, renewal, handler, periodic, sender } = self;
         let (handler, returned) = lend(handler, &sender);
         (WebSocketApp { url, config, renewal, handler, periodic, sender }, returned)
+    }
+
+    /// Returns the handle to send and close with, before the app runs; callbacks get it anyway.
+    pub fn sender(&self) -> Sender {
+        self.sender.clone()
     }
 
     /// Connects again when the connection is lost, as the policy says. Defaults to off, as in
