@@ -69,6 +69,21 @@ pub enum ClosedBy {
     Lost,
 }
 
+/// Shows it as in a sentence: `closed by …`.
+///
+/// ```
+/// assert_eq!(websocket_app::ClosedBy::Peer.to_string(), "the peer");
+/// ```
+impl fmt::Display for ClosedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            ClosedBy::Us => "us",
+            ClosedBy::Peer => "the peer",
+            ClosedBy::Lost => "nobody",
+        })
+    }
+}
+
 impl Close {
     /// Makes one that ends a run, to test an `on_close` with: clean, unless the code is 1006, which
     /// means that no Close frame was received. The other fields can be set.

@@ -592,6 +592,7 @@ impl SendError {
 
     /// Returns the message back, where it was given away as a `String`, `Vec<u8>`, `Bytes` or the
     /// like.
+    #[must_use]
     pub fn into_message(self) -> Option<OwnedMessage> {
         match self {
             SendError::NotConnected { message }

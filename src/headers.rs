@@ -19,6 +19,7 @@ pub struct Headers {
 
 impl Headers {
     /// Returns the first value of a header, whose name is not case-sensitive.
+    #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
@@ -30,16 +31,19 @@ impl Headers {
 
     /// Returns every name and value; a name with several values comes as often, one after the
     /// other.
+    #[must_use]
     pub fn iter(&self) -> HeadersIter<'_> {
         HeadersIter { text: &self.text, at: 0, ends: self.ends.iter() }
     }
 
     /// Counts the values.
+    #[must_use]
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
     /// Returns whether there are none.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }

@@ -31,6 +31,7 @@ pub enum Message<'a> {
 
 impl<'a> Message<'a> {
     /// Copies the payload so that the message outlives the callback.
+    #[must_use]
     pub fn into_owned(self) -> OwnedMessage {
         match self {
             Message::Text(text) => OwnedMessage::Text(text.to_owned()),
@@ -39,6 +40,7 @@ impl<'a> Message<'a> {
     }
 
     /// Returns the payload's bytes, whichever kind it is.
+    #[must_use]
     pub fn as_bytes(self) -> &'a [u8] {
         match self {
             Message::Text(text) => text.as_bytes(),
@@ -47,6 +49,7 @@ impl<'a> Message<'a> {
     }
 
     /// Returns the text, or `None` for a binary message.
+    #[must_use]
     pub fn as_text(self) -> Option<&'a str> {
         match self {
             Message::Text(text) => Some(text),
@@ -55,11 +58,13 @@ impl<'a> Message<'a> {
     }
 
     /// Counts the payload's bytes.
+    #[must_use]
     pub fn len(self) -> usize {
         self.as_bytes().len()
     }
 
     /// Returns whether the payload is empty, which is a valid message.
+    #[must_use]
     pub fn is_empty(self) -> bool {
         self.len() == 0
     }
@@ -154,6 +159,7 @@ impl OwnedMessage {
     }
 
     /// Borrows the message as callbacks get it.
+    #[must_use]
     pub fn as_message(&self) -> Message<'_> {
         match self {
             OwnedMessage::Text(text) => Message::Text(text),
@@ -162,26 +168,31 @@ impl OwnedMessage {
     }
 
     /// Returns the text, or `None` for a binary message.
+    #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         self.as_message().as_text()
     }
 
     /// Returns the payload's bytes, whichever kind it is.
+    #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.as_message().as_bytes()
     }
 
     /// Counts the payload's bytes.
+    #[must_use]
     pub fn len(&self) -> usize {
         self.as_bytes().len()
     }
 
     /// Returns whether the payload is empty, which is a valid message.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.as_bytes().is_empty()
     }
 
     /// Returns the payload's bytes, whichever kind it is.
+    #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
         match self {
             OwnedMessage::Text(text) => text.into_bytes(),
@@ -318,6 +329,7 @@ pub struct Fragment<'a> {
 
 impl<'a> Fragment<'a> {
     /// Makes one, to test an `on_fragment` with.
+    #[must_use]
     pub fn new(data: Message<'a>, first: bool, last: bool) -> Self {
         Fragment { data, first, last }
     }
@@ -375,6 +387,7 @@ impl Outgoing<'_> {
     /// ws.send(Outgoing::from("a secret").uncompressed())?;
     /// # Ok::<(), websocket_app::Error>(())
     /// ```
+    #[must_use]
     pub fn uncompressed(mut self) -> Self {
         self.compress = false;
         self

@@ -93,11 +93,13 @@ pub struct Attempt {
 impl Attempt {
     /// Makes the first of a run, to test a closure with. Its fields can be set.
     #[expect(clippy::new_without_default, reason = "no attempt is the default")]
+    #[must_use]
     pub fn new() -> Self {
         Attempt { number: 1, since_loss: None, last_error: None }
     }
 
     /// Returns the server's refusal, if that is why the attempt before this one failed.
+    #[must_use]
     pub fn rejection(&self) -> Option<&Rejection> {
         match &self.last_error {
             Some(Error::Rejected(rejection)) => Some(rejection),
@@ -109,6 +111,7 @@ impl Attempt {
 impl Cause<'_> {
     /// Returns whether it may get better by itself: what decides where
     /// [`retry_if`](Reconnect::retry_if) does not. [`Reconnect`] has the list.
+    #[must_use]
     pub fn is_temporary(self) -> bool {
         match self {
             Cause::Error(error) => may_get_better(error),

@@ -1,5 +1,7 @@
 //! The closures of a [`WebSocketApp`](crate::WebSocketApp) as one [`Handler`].
 
+use std::fmt;
+
 use super::handler::Handler;
 use crate::calls::CallbackError;
 use crate::close::Close;
@@ -59,6 +61,29 @@ pub struct Callbacks {
     pub(super) on_pong: Option<OnBytes>,
     pub(super) on_error: Option<OnError>,
     pub(super) on_close: Option<OnClose>,
+}
+
+/// Shows which are set.
+///
+/// ```
+/// assert_eq!(format!("{:?}", websocket_app::Callbacks::default()), "Callbacks {}");
+/// ```
+impl fmt::Debug for Callbacks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_set = [
+            ("on_open", self.on_open.is_some()),
+            ("on_reconnect", self.on_reconnect.is_some()),
+            ("on_message", self.on_message.is_some()),
+            ("on_fragment", self.on_fragment.is_some()),
+            ("on_ping", self.on_ping.is_some()),
+            ("on_pong", self.on_pong.is_some()),
+            ("on_error", self.on_error.is_some()),
+            ("on_close", self.on_close.is_some()),
+        ];
+        let set = is_set.iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name);
+        f.write_str("Callbacks ")?;
+        f.debug_set().entries(set).finish()
+    }
 }
 
 impl Handler for Callbacks {

@@ -18,7 +18,7 @@ use crate::message::{Fragment, Message, OwnedMessage};
 use crate::promise::promise;
 
 /// What happened to an app: from [`WebSocketApp::events`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
     /// The connection is open.
@@ -122,6 +122,7 @@ pub struct Events {
 
 impl Events {
     /// Returns a handle to send and close with.
+    #[must_use]
     pub fn sender(&self) -> Sender {
         self.app.sender()
     }
@@ -133,22 +134,26 @@ impl Events {
     }
 
     /// Waits for the next event; `None` when the run is over and all have been received.
+    #[must_use]
     pub fn recv(&self) -> Option<Event> {
         self.receiver.recv().ok()
     }
 
     /// Waits for the next event for this long; `None` when none came, or none comes any more.
+    #[must_use]
     pub fn recv_timeout(&self, timeout: Duration) -> Option<Event> {
         self.receiver.recv_timeout(timeout).ok()
     }
 
     /// Returns the next event, if there is one now.
+    #[must_use]
     pub fn try_recv(&self) -> Option<Event> {
         self.receiver.try_recv().ok()
     }
 
     /// Returns the channel's receiver, for crossbeam's `select!`. It is disconnected behind the
     /// last event.
+    #[must_use]
     pub fn receiver(&self) -> &Receiver<Event> {
         &self.receiver
     }

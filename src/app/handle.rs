@@ -25,6 +25,7 @@ impl AppHandle {
     }
 
     /// Returns a handle to send and close with.
+    #[must_use]
     pub fn sender(&self) -> Sender {
         self.sender.clone()
     }

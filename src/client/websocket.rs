@@ -157,11 +157,13 @@ impl WebSocket {
     }
 
     /// Returns a handle with which other threads can send and close.
+    #[must_use]
     pub fn sender(&self) -> Sender {
         self.sender.clone()
     }
 
     /// Returns the opening handshake: the server's headers, the subprotocol, the addresses.
+    #[must_use]
     pub fn handshake(&self) -> Arc<Handshake> {
         Arc::clone(&self.handshake)
     }

@@ -77,6 +77,28 @@ impl Sender {
         self.send(data.into().binary())
     }
 
+    /// Closes the connection with code 1000, for good: it is not dialled again.
+    ///
+    /// May be called at any time, before the run and while connecting too, and never blocks. Queued
+    /// messages go out first, then the Close frame (RFC 6455 §7.1.2); messages that still arrive
+    /// are delivered; `on_close` comes when the peer has answered, within `close_timeout` however
+    /// dead it is. Further sends are [`SendError::NotConnected`].
+    pub fn close(&self) {
+        // Code 1000 without a reason is always allowed.
+        let _ = self.shared.close(close_code::NORMAL, "");
+    }
+
+    /// Closes as [`close`](Self::close) does, with a code and a reason for the peer.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::InvalidControl`] for a code that must not be sent (allowed are 1000–1003,
+    /// 1007–1014 and 3000–4999, RFC 6455 §7.4) or a reason of more than 123 bytes; nothing is
+    /// closed then.
+    pub fn close_with(&self, code: u16, reason: &str) -> Result<(), SendError> {
+        self.shared.close(code, reason)
+    }
+
     /// Sends a message if there is room for it now; never waits for the peer. Where the queue is
     /// full and another thread is just writing, it lets that one get on with it, for 10 ms at most.
     ///
@@ -147,28 +169,6 @@ impl Sender {
         self.shared.control(Head::PONG, payload.as_ref())
     }
 
-    /// Closes the connection with code 1000, for good: it is not dialled again.
-    ///
-    /// May be called at any time, before the run and while connecting too, and never blocks. Queued
-    /// messages go out first, then the Close frame (RFC 6455 §7.1.2); messages that still arrive
-    /// are delivered; `on_close` comes when the peer has answered, within `close_timeout` however
-    /// dead it is. Further sends are [`SendError::NotConnected`].
-    pub fn close(&self) {
-        // Code 1000 without a reason is always allowed.
-        let _ = self.shared.close(close_code::NORMAL, "");
-    }
-
-    /// Closes as [`close`](Self::close) does, with a code and a reason for the peer.
-    ///
-    /// # Errors
-    ///
-    /// [`SendError::InvalidControl`] for a code that must not be sent (allowed are 1000–1003,
-    /// 1007–1014 and 3000–4999, RFC 6455 §7.4) or a reason of more than 123 bytes; nothing is
-    /// closed then.
-    pub fn close_with(&self, code: u16, reason: &str) -> Result<(), SendError> {
-        self.shared.close(code, reason)
-    }
-
     /// Drops the connection at once, without a Close frame and without waiting for what is queued,
     /// for good. `on_close` follows with code 1006.
     pub fn abort(&self) {
@@ -229,22 +229,26 @@ impl Sender {
     }
 
     /// Counts the bytes that wait to be handed to the operating system, frame headers included.
+    #[must_use]
     pub fn buffered_amount(&self) -> usize {
         self.shared.buffered()
     }
 
     /// Returns where the app is in its life.
+    #[must_use]
     pub fn state(&self) -> State {
         self.shared.state()
     }
 
     /// Returns the opening handshake of the latest connection: the server's headers, the
     /// subprotocol, the addresses. `None` before the first.
+    #[must_use]
     pub fn handshake(&self) -> Option<Arc<Handshake>> {
         self.shared.handshake()
     }
 
     /// Counts what went through this app so far.
+    #[must_use]
     pub fn stats(&self) -> Stats {
         self.shared.stats()
     }
@@ -273,6 +277,24 @@ pub enum State {
     Waiting,
     /// The run is over, or there will be none: the app was refused, or dropped.
     Closed,
+}
+
+/// Shows its name in lower case.
+///
+/// ```
+/// assert_eq!(websocket_app::State::Waiting.to_string(), "waiting");
+/// ```
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            State::Idle => "idle",
+            State::Connecting => "connecting",
+            State::Open => "open",
+            State::Closing => "closing",
+            State::Waiting => "waiting",
+            State::Closed => "closed",
+        })
+    }
 }
 
 /// What becomes of a message for which the queue has no room: see

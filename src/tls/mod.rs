@@ -27,6 +27,7 @@ use crate::error::Error;
 /// # Ok::<(), websocket_app::Error>(())
 /// ```
 #[derive(Clone, Default)]
+#[must_use]
 pub struct TlsConfig {
     pub(crate) roots: Vec<Material>,
     pub(crate) only_these_roots: bool,
@@ -82,13 +83,23 @@ impl TlsConfig {
 }
 
 impl TlsBackend {
-    /// The feature that brings it.
-    #[cfg(feature = "__tls")]
+    /// The feature that brings it, which has its name.
     pub(crate) fn feature(self) -> &'static str {
         match self {
             TlsBackend::NativeTls => "native-tls",
             TlsBackend::Rustls => "rustls",
         }
+    }
+}
+
+/// Shows its crate's name.
+///
+/// ```
+/// assert_eq!(websocket_app::TlsBackend::NativeTls.to_string(), "native-tls");
+/// ```
+impl fmt::Display for TlsBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.feature())
     }
 }
 
@@ -101,6 +112,20 @@ pub enum TlsVersion {
     Tls12,
     /// TLS 1.3 (RFC 8446).
     Tls13,
+}
+
+/// Shows it as [`Handshake::tls_version`](crate::Handshake::tls_version) does.
+///
+/// ```
+/// assert_eq!(websocket_app::TlsVersion::Tls13.to_string(), "TLSv1.3");
+/// ```
+impl fmt::Display for TlsVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            TlsVersion::Tls12 => "TLSv1.2",
+            TlsVersion::Tls13 => "TLSv1.3",
+        })
+    }
 }
 
 /// A certificate or key: its bytes, or the file they are in.
@@ -239,7 +264,8 @@ impl TlsConfig {
 
     /// Appends the keys of every session to this file, in the NSS key log format that Wireshark
     /// reads (`SSLKEYLOGFILE` in other programs; the environment is never asked here). Whoever has
-    /// the file can read what was said. Needs rustls. Defaults to none.
+    /// the file can read what was said. Needs rustls: native-tls gives no keys away, and choosing it
+    /// too is an error of the run. Defaults to none.
     pub fn key_log_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.key_log = Some(path.into());
         self

@@ -67,6 +67,7 @@ pub(crate) struct Negotiated {
 impl Handshake {
     /// Makes one without addresses from the headers of a response, to test with what is done about
     /// it.
+    #[must_use]
     pub fn new(headers: Headers) -> Self {
         let value = |name| headers.get(name).map(str::to_owned);
         Handshake {
@@ -87,59 +88,69 @@ impl Handshake {
     }
 
     /// Returns the HTTP status code: 101, for only that opens a WebSocket.
+    #[must_use]
     pub fn status(&self) -> u16 {
         self.status
     }
 
     /// Returns all headers of the response: `Set-Cookie`, `Server`, and what the application's
     /// server adds.
+    #[must_use]
     pub fn headers(&self) -> &Headers {
         &self.headers
     }
 
     /// Returns the subprotocol the server chose from those offered, or `None` if it chose none (RFC
     /// 6455 §1.9).
+    #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
     }
 
     /// Returns the extensions in use with their parameters, as the server wrote them, or `None` if
     /// there are none (RFC 6455 §9.1).
+    #[must_use]
     pub fn extensions(&self) -> Option<&str> {
         self.extensions.as_deref()
     }
 
     /// Returns the URL that was reached, behind all redirects, without user info and query, in
     /// which credentials travel.
+    #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
     /// Returns the version of TLS, `TLSv1.2` or `TLSv1.3`; `None` without TLS and where the library
     /// does not tell: native-tls does not, rustls does.
+    #[must_use]
     pub fn tls_version(&self) -> Option<&str> {
         self.tls.as_ref()?.version
     }
 
     /// Returns the name of the cipher suite, such as `TLS_AES_256_GCM_SHA384`; `None` without TLS
     /// and where the library does not tell: native-tls does not, rustls does.
+    #[must_use]
     pub fn tls_cipher(&self) -> Option<&str> {
         self.tls.as_ref()?.cipher.as_deref()
     }
 
     /// Returns the server's own certificate in DER (RFC 5280 §4.1), or `None` without TLS.
+    #[must_use]
     pub fn peer_certificate(&self) -> Option<&[u8]> {
         self.tls.as_ref()?.certificate.as_deref()
     }
 
     /// Returns this end's address, or `None` if it is not TCP, or the connection was gone before it
     /// could be asked for.
+    #[must_use]
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.local_addr
     }
 
     /// Returns the server's address, or that of what stands before it, or `None` if it is not TCP,
     /// or the connection was gone before it could be asked for.
+    #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.peer_addr
     }

@@ -24,6 +24,7 @@ use crate::error::Error;
 /// # Ok::<(), websocket_app::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
 pub struct SocketOptions {
     nodelay: bool,
     keepalive: Option<Duration>,
