@@ -22,6 +22,8 @@ impl CallbackResult for () {
     }
 }
 
+// Its name would puzzle whoever reads the list.
+#[doc(hidden)]
 impl CallbackResult for Never {
     fn into_result(self) -> Result<(), CallbackError> {
         self
