@@ -546,6 +546,22 @@ pub enum SendError {
         /// How long that was.
         after: Duration,
     },
+    /// Another message is being written in fragments, between which no other may go (RFC 6455
+    /// §5.4), and it was not finished for as long as the caller would wait: its
+    /// [`MessageWriter`](crate::MessageWriter) is open, maybe on this very thread.
+    Busy {
+        /// The message, where the caller gave it away.
+        message: Option<OwnedMessage>,
+        /// How long that was: zero where it was not to wait.
+        after: Duration,
+    },
+    /// A message that was written in fragments was not finished, so the connection fails: its
+    /// [`MessageWriter`](crate::MessageWriter) was dropped before `finish`, or its text ended within
+    /// a character.
+    Unfinished {
+        /// Which of them it was.
+        problem: &'static str,
+    },
     /// What was sent is queued, but the operating system did not take all of it in time: from
     /// [`flush`](crate::Sender::flush), and from a blocking connection's sends. It may still go
     /// out: sending it again may double it.
@@ -583,8 +599,10 @@ impl SendError {
             | SendError::QueueFull { message, .. }
             | SendError::BacklogFull { message, .. }
             | SendError::Timeout { message, .. }
+            | SendError::Busy { message, .. }
             | SendError::Expired { message, .. } => message.as_ref(),
-            SendError::Unwritten { .. }
+            SendError::Unfinished { .. }
+            | SendError::Unwritten { .. }
             | SendError::NotInTime { .. }
             | SendError::InvalidControl { .. } => None,
         }
@@ -599,8 +617,10 @@ impl SendError {
             | SendError::QueueFull { message, .. }
             | SendError::BacklogFull { message, .. }
             | SendError::Timeout { message, .. }
+            | SendError::Busy { message, .. }
             | SendError::Expired { message, .. } => message,
-            SendError::Unwritten { .. }
+            SendError::Unfinished { .. }
+            | SendError::Unwritten { .. }
             | SendError::NotInTime { .. }
             | SendError::InvalidControl { .. } => None,
         }
@@ -628,6 +648,16 @@ impl fmt::Display for SendError {
                     f,
                     "not sent: the send queue had no room for {after:?}, the peer reads too slowly"
                 )
+            }
+            SendError::Busy { after: Duration::ZERO, .. } => f.write_str(
+                "not sent: another message is being written (message_writer), and this was not to wait for its end",
+            ),
+            SendError::Busy { after, .. } => write!(
+                f,
+                "not sent: another message is being written (message_writer) and was not finished for {after:?}, maybe by this very thread"
+            ),
+            SendError::Unfinished { problem } => {
+                write!(f, "a message was begun and not finished: {problem}")
             }
             SendError::Unwritten { after: Duration::ZERO } => {
                 f.write_str("queued, but not yet sent, and this was not to wait for the peer")
@@ -678,6 +708,14 @@ impl fmt::Debug for SendError {
                 .field("message", &outline(message))
                 .field("after", after)
                 .finish(),
+            SendError::Busy { message, after } => f
+                .debug_struct("Busy")
+                .field("message", &outline(message))
+                .field("after", after)
+                .finish(),
+            SendError::Unfinished { problem } => {
+                f.debug_struct("Unfinished").field("problem", problem).finish()
+            }
             SendError::Unwritten { after } => {
                 f.debug_struct("Unwritten").field("after", after).finish()
             }
@@ -719,6 +757,7 @@ mod tests {
             SendError::NotConnected { message: message.clone() },
             SendError::BacklogFull { message: message.clone(), limit: 7 },
             SendError::Timeout { message: message.clone(), after: second },
+            SendError::Busy { message: message.clone(), after: second },
             SendError::Expired { message: message.clone(), age: second },
         ] {
             let shown = format!("{error:?} {error:#?} {:?}", Error::Send(error.clone()));

@@ -340,8 +340,8 @@ pub use error::{
     Error, InvalidInput, LimitError, Phase, ProtocolError, ProxyRefusal, Rejection, SendError,
 };
 pub use headers::{Headers, HeadersIter};
-pub use link::{SendPolicy, Sender, State, Stats};
-pub use message::{Fragment, Message, Outgoing, OwnedMessage};
+pub use link::{MessageWriter, SendPolicy, Sender, State, Stats};
+pub use message::{Fragment, Message, MessageKind, Outgoing, OwnedMessage};
 pub use protocol::handshake::Handshake;
 pub use reconnect::{Attempt, Cause, Reconnect};
 pub use tls::{TlsBackend, TlsConfig, TlsVersion};

@@ -70,6 +70,16 @@ impl<'a> Message<'a> {
     }
 }
 
+/// Which kind of message it is (RFC 6455 §5.6), where its payload is not at hand: for
+/// [`Sender::message_writer`](crate::Sender::message_writer).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MessageKind {
+    /// A text message (opcode 1): UTF-8.
+    Text,
+    /// A binary message (opcode 2).
+    Binary,
+}
+
 /// How much of binary data is shown: enough to recognise a format by.
 const SHOWN_BYTES: usize = 16;
 

@@ -16,10 +16,10 @@ use crate::deadline::after;
 use crate::dial::{Cancel, Failure, Target, connect};
 use crate::error::{Error, SendError};
 use crate::link::{
-    CallbackScope, Established, Link, LoopWaker, Opened, Place, Reader, Remains, Requested, Sender,
-    Shared, Shrink, State, Step,
+    CallbackScope, Established, Link, LoopWaker, MessageWriter, Opened, Place, Reader, Remains,
+    Requested, Sender, Shared, Shrink, State, Step,
 };
-use crate::message::{Outgoing, OwnedMessage};
+use crate::message::{MessageKind, Outgoing, OwnedMessage};
 use crate::protocol::handshake::Handshake;
 use crate::protocol::{End, Kind, message};
 use crate::reconnect::Attempt;
@@ -154,6 +154,16 @@ impl WebSocket {
     /// As [`Sender::send`].
     pub fn send<'a>(&self, message: impl Into<Outgoing<'a>>) -> Result<(), SendError> {
         self.sender.send(message)
+    }
+
+    /// Begins a message that is not in memory: see [`Sender::message_writer`]. Each write that sends
+    /// a fragment waits until the operating system has taken it, up to `send_timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::message_writer`].
+    pub fn message_writer(&self, kind: MessageKind) -> Result<MessageWriter, SendError> {
+        self.sender.message_writer(kind)
     }
 
     /// Returns a handle with which other threads can send and close.
@@ -336,7 +346,8 @@ impl WebSocket {
                 Requested::Abort => self.over(None),
                 // There is no other connection to be made here.
                 Requested::Read | Requested::Reconnect => self.readable = true,
-                Requested::Nothing => {}
+                // `take_item` says so.
+                Requested::Failed(_) | Requested::Nothing => {}
             }
         }
         Ok(true)

@@ -22,7 +22,7 @@ use crate::close::{Close, close_code};
 use crate::config::ConnectionOptions;
 use crate::deflate::NegotiatedDeflate;
 use crate::dial::Connected;
-use crate::error::Error;
+use crate::error::{Error, SendError};
 use crate::protocol::close::close_answer;
 use crate::protocol::handshake::Handshake;
 use crate::protocol::handshake::echo::Secrets;
@@ -52,6 +52,8 @@ pub(crate) enum Requested {
     Read,
     /// The program wants another connection.
     Reconnect,
+    /// The connection fails, for what a thread did.
+    Failed(Error),
     /// The connection is over.
     Abort,
 }
@@ -156,10 +158,14 @@ impl Link {
             return Requested::Abort;
         }
         let failed = requests.write_error.map(|error| self.ending.on_write_error(error));
-        match failed {
-            _ if requests.reconnect && !requests.close => Requested::Reconnect,
-            Some(()) => Requested::Read,
-            None => Requested::Nothing,
+        if requests.reconnect && !requests.close {
+            return Requested::Reconnect;
+        }
+        let unfinished = requests.unfinished.and_then(|problem| self.fail_unfinished(problem));
+        match (unfinished, failed) {
+            (Some(error), _) => Requested::Failed(error),
+            (None, Some(())) => Requested::Read,
+            (None, None) => Requested::Nothing,
         }
     }
 
@@ -260,6 +266,16 @@ impl Link {
         self.close_with_failure(close_code::INTERNAL_ERROR);
     }
 
+    /// Fails the connection for a message that will not be finished, of which the peer has been
+    /// told. Returns the error, unless there was another before.
+    fn fail_unfinished(&mut self, problem: &'static str) -> Option<Error> {
+        let error = Error::Send(SendError::Unfinished { problem });
+        let is_first = self.ending.violation().is_none();
+        self.ending.note_violation(error.clone());
+        self.close_with_failure(close_code::INTERNAL_ERROR);
+        is_first.then_some(error)
+    }
+
     fn close_with_failure(&mut self, code: u16) {
         if self.ending.can_fail() {
             self.shared.finish(close_answer(code).into());
@@ -310,6 +326,10 @@ impl Link {
         }
         match &batch.end {
             None => {}
+            // The thread that failed the connection may have been quicker than its wake-up.
+            Some(End::Close { .. }) if self.shared.is_unfinished() => {
+                self.close_with_failure(close_code::INTERNAL_ERROR);
+            }
             Some(End::Close { code, reason }) => {
                 self.ending.log_peer_close(*code, reason);
                 let now = Instant::now();
@@ -377,6 +397,11 @@ impl Link {
 
     /// The stream has ended, in order or not.
     fn ended(&mut self, error: Option<io::Error>) -> Step {
+        // Here too.
+        let unfinished = self.shared.take_unfinished();
+        if let Some(error) = unfinished.and_then(|problem| self.fail_unfinished(problem)) {
+            return Step::Over(Some(error));
+        }
         let aborted = self.shared.is_aborted();
         if aborted || self.shared.is_closed_for_good() {
             // The thread that closed may have been quicker than its wake-up.

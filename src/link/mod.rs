@@ -18,6 +18,7 @@ mod flusher;
 // The connection itself, as its driver sees it.
 #[allow(clippy::module_inception)]
 mod link;
+mod message_writer;
 mod pings;
 mod receiver;
 mod sender;
@@ -29,6 +30,7 @@ mod waker;
 mod writer;
 
 pub(crate) use link::{Established, Link, Remains, Requested, Step};
+pub use message_writer::MessageWriter;
 pub(crate) use receiver::Reader;
 pub use sender::{SendPolicy, Sender, State, Stats};
 #[cfg(feature = "server")]

@@ -5,10 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::message_writer::MessageWriter;
 use super::shared::{Shared, Wait};
 use crate::close::close_code;
 use crate::error::SendError;
-use crate::message::Outgoing;
+use crate::message::{MessageKind, Outgoing};
 use crate::protocol::frame::Head;
 use crate::protocol::handshake::Handshake;
 
@@ -61,8 +62,9 @@ impl Sender {
     ///
     /// [`SendError::NotConnected`] when there is no open connection, [`SendError::Timeout`] when
     /// there was no room in time, [`SendError::QueueFull`] when there is none and this is such a
-    /// callback or `send_policy` is not to wait, [`SendError::BacklogFull`] when there is none to
-    /// wait for a connection. An owned message comes back with the error.
+    /// callback or `send_policy` is not to wait, [`SendError::Busy`] in the same two cases while a
+    /// [`message_writer`](Self::message_writer) is open, [`SendError::BacklogFull`] when there is no
+    /// room to wait for a connection. An owned message comes back with the error.
     pub fn send<'a>(&self, message: impl Into<Outgoing<'a>>) -> Result<(), SendError> {
         self.shared.send(message.into(), Wait::Default)
     }
@@ -104,7 +106,8 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`SendError::QueueFull`] when there is no room, [`SendError::NotConnected`] when there is no
+    /// [`SendError::QueueFull`] when there is no room, [`SendError::Busy`] while a
+    /// [`message_writer`](Self::message_writer) is open, [`SendError::NotConnected`] when there is no
     /// open connection, [`SendError::BacklogFull`] when there is no room to wait for one.
     pub fn try_send<'a>(&self, message: impl Into<Outgoing<'a>>) -> Result<(), SendError> {
         self.shared.send(message.into(), Wait::Never)
@@ -122,6 +125,23 @@ impl Sender {
         timeout: Duration,
     ) -> Result<(), SendError> {
         self.shared.send(message.into(), Wait::UpTo(timeout))
+    }
+
+    /// Begins a message that is not in memory: what is written goes out in fragments (RFC 6455 §5.4)
+    /// of up to 32 KiB.
+    ///
+    /// An ordinary thread waits for its turn, and for room for a fragment, up to `send_timeout`,
+    /// whatever `send_policy` says. Until the message is finished no other is sent: see
+    /// [`MessageWriter`].
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::NotConnected`] when there is no open connection, whether or not
+    /// `queue_while_disconnected` is set; [`SendError::Busy`] when another message is being written
+    /// so, and in a callback also where another thread is just compressing one;
+    /// [`SendError::Timeout`] and [`SendError::QueueFull`] as [`send`](Self::send).
+    pub fn message_writer(&self, kind: MessageKind) -> Result<MessageWriter, SendError> {
+        MessageWriter::begin(&self.shared, kind)
     }
 
     /// Sends a ping (RFC 6455 §5.5.2) with a payload of up to 125 bytes. The answer comes to
@@ -317,6 +337,8 @@ pub enum SendPolicy {
     /// room in the same way, and a dropped message is not kept. [`Sender::flush`] does not wait for
     /// one that was dropped. With compression each message is compressed by itself, as if
     /// `client_no_context_takeover` had been agreed to.
+    ///
+    /// What a [`MessageWriter`] sends in several fragments is not dropped, and waits for room.
     DropOldest,
 }
 

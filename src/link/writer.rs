@@ -85,6 +85,27 @@ pub(super) struct Writer {
     awaits_room: Option<Arc<SocketWaker>>,
     /// Threads that wait for an answer over this connection. What they wait for goes with it.
     pub(super) awaited_pongs: AwaitedPongs,
+    pub(super) fragmented: Fragmented,
+    /// What was kept for this connection waits until that message is finished.
+    pub(super) kept_waits: bool,
+    /// What was queued for many connections while this one has a message in fragments, and how many
+    /// bytes that is.
+    #[cfg(feature = "server")]
+    held: Option<Box<(Vec<(Head, Bytes)>, usize)>>,
+}
+
+/// Whether a message is being written in fragments, between which no other may go (RFC 6455 §5.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Fragmented {
+    #[default]
+    No,
+    /// Nothing of it has been sent yet.
+    Open,
+    /// Its first fragment has been queued.
+    Begun,
+    /// It will not be finished, and so the connection fails: why, until the thread that reads has
+    /// taken note.
+    Failed(Option<&'static str>),
 }
 
 /// Who writes, if anybody does.
@@ -223,6 +244,10 @@ impl Writer {
             is_driven_by_caller,
             awaits_room: None,
             awaited_pongs: AwaitedPongs::default(),
+            fragmented: Fragmented::No,
+            kept_waits: false,
+            #[cfg(feature = "server")]
+            held: None,
         }
     }
 
@@ -271,6 +296,11 @@ impl Writer {
 
     pub(super) fn take_deflater_back(&mut self, deflater: Box<Deflater>) {
         self.deflater = Some(deflater);
+    }
+
+    /// Returns whether no thread compresses just now: what it compresses goes out in any case.
+    pub(super) fn has_deflater(&self) -> bool {
+        self.deflater.is_some() || self.compress_from == usize::MAX
     }
 
     /// Queues a frame. Where it took time to make its payload, `prepared_from` says since when:
@@ -328,6 +358,31 @@ impl Writer {
         let before = self.queue.len();
         self.queue.push_owned(head, payload);
         self.accepted += (self.queue.len() - before) as u64;
+    }
+
+    /// Keeps a message until the one in fragments is over.
+    #[cfg(feature = "server")]
+    pub(super) fn hold(&mut self, head: Head, payload: Bytes, len: usize) {
+        let (messages, bytes) = &mut **self.held.get_or_insert_default();
+        messages.push((head, payload));
+        *bytes += len;
+    }
+
+    /// Counts the bytes that are kept so.
+    #[cfg(feature = "server")]
+    pub(super) fn held(&self) -> usize {
+        self.held.as_ref().map_or(0, |held| held.1)
+    }
+
+    /// Queues what was kept so. Returns whether there was anything.
+    #[cfg(feature = "server")]
+    pub(super) fn queue_held(&mut self) -> bool {
+        let held = self.held.take();
+        let some = held.is_some();
+        for (head, payload) in held.into_iter().flat_map(|held| held.0) {
+            self.queue_kept(head, payload);
+        }
+        some
     }
 
     pub(super) fn add_pong(&mut self, payload: &[u8]) {
@@ -505,6 +560,14 @@ impl Writer {
             WriteEnd::Failed(error) => Writing::Failed(Some(error)),
         };
         false
+    }
+
+    /// Takes why a message will not be finished, once.
+    pub(super) fn take_unfinished(&mut self) -> Option<&'static str> {
+        match &mut self.fragmented {
+            Fragmented::Failed(problem) => problem.take(),
+            _ => None,
+        }
     }
 
     /// Takes what writing has failed with, once.

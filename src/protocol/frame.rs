@@ -17,23 +17,28 @@ pub(crate) type MaskingKey = [u8; 4];
 /// What a payload is masked with: a client's frame has a key, a server's has none (RFC 6455 §5.1).
 pub(crate) type Mask = Option<MaskingKey>;
 
-/// What kind of frame it is; all of ours are whole messages or control frames.
+/// What kind of frame it is: a whole message, a fragment of one, or a control frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     opcode: OpCode,
     /// RSV1: the payload is compressed (RFC 7692 §6).
     compressed: bool,
+    /// FIN: the message ends with it (RFC 6455 §5.4).
+    last: bool,
 }
 
 impl Head {
-    pub(crate) const PING: Head =
-        Head { opcode: OpCode::Control(Control::Ping), compressed: false };
-    pub(crate) const PONG: Head =
-        Head { opcode: OpCode::Control(Control::Pong), compressed: false };
-    pub(crate) const CLOSE: Head =
-        Head { opcode: OpCode::Control(Control::Close), compressed: false };
-    pub(crate) const TEXT: Head = Head { opcode: OpCode::Data(Data::Text), compressed: false };
-    pub(crate) const BINARY: Head = Head { opcode: OpCode::Data(Data::Binary), compressed: false };
+    pub(crate) const PING: Head = Head::whole(OpCode::Control(Control::Ping));
+    pub(crate) const PONG: Head = Head::whole(OpCode::Control(Control::Pong));
+    pub(crate) const CLOSE: Head = Head::whole(OpCode::Control(Control::Close));
+    pub(crate) const TEXT: Head = Head::whole(OpCode::Data(Data::Text));
+    pub(crate) const BINARY: Head = Head::whole(OpCode::Data(Data::Binary));
+    /// The last fragment of a message.
+    pub(crate) const CONTINUATION: Head = Head::whole(OpCode::Data(Data::Continue));
+
+    const fn whole(opcode: OpCode) -> Self {
+        Head { opcode, compressed: false, last: true }
+    }
 
     pub(crate) fn of(is_text: bool) -> Self {
         if is_text { Self::TEXT } else { Self::BINARY }
@@ -43,8 +48,13 @@ impl Head {
         Head { compressed: true, ..self }
     }
 
-    pub(crate) fn is_data(self) -> bool {
-        matches!(self.opcode, OpCode::Data(_))
+    /// Of a message that goes on in another frame.
+    pub(crate) fn unfinished(self) -> Self {
+        Head { last: false, ..self }
+    }
+
+    pub(crate) fn is_message(self) -> bool {
+        is_message(self.last, self.opcode)
     }
 }
 
@@ -54,10 +64,16 @@ pub(crate) fn encode(out: &mut Vec<u8>, head: Head, payload: &[u8], mask: Mask) 
     encode_payload(out, payload, mask, 0);
 }
 
-/// Appends the header of an unfragmented frame.
+/// Returns whether a frame is a whole message: no control frame, and no fragment, which is of no
+/// use without the others.
+fn is_message(last: bool, opcode: OpCode) -> bool {
+    last && matches!(opcode, OpCode::Data(Data::Text | Data::Binary))
+}
+
+/// Appends the header of a frame.
 pub(crate) fn encode_header(out: &mut Vec<u8>, head: Head, len: usize, mask: Mask) {
-    let Head { opcode, compressed: rsv1 } = head;
-    let header = FrameHeader { opcode, rsv1, mask, ..FrameHeader::default() };
+    let Head { opcode, compressed: rsv1, last: is_final } = head;
+    let header = FrameHeader { is_final, opcode, rsv1, mask, ..FrameHeader::default() };
     // Writing to a `Vec` does not fail.
     let _ = header.format(len as u64, out);
 }
@@ -77,24 +93,24 @@ pub(crate) fn encode_payload(out: &mut Vec<u8>, piece: &[u8], key: Mask, offset:
     mask(&mut out[start..], key, offset);
 }
 
-/// Counts the data messages that end in these bytes, which begin with a frame and may end within
-/// one.
+/// Counts the messages in one frame that end in these bytes, which begin with a frame and may end
+/// within one.
 pub(crate) fn messages_within(mut wire: &[u8]) -> usize {
     let mut messages = 0;
-    while let Some((len, is_data)) = first(wire) {
-        messages += usize::from(is_data);
+    while let Some((len, is_message)) = first(wire) {
+        messages += usize::from(is_message);
         wire = &wire[len..];
     }
     messages
 }
 
-/// Returns how long the first frame is and whether it is a data message; `None` where it does not
+/// Returns how long the first frame is and whether it is a whole message; `None` where it does not
 /// end within these bytes.
 pub(crate) fn first(wire: &[u8]) -> Option<(usize, bool)> {
     let mut cursor = Cursor::new(wire);
     let (header, len) = FrameHeader::parse(&mut cursor).ok()??;
     let end = usize::try_from(cursor.position() + len).ok().filter(|end| *end <= wire.len())?;
-    Some((end, matches!(header.opcode, OpCode::Data(_))))
+    Some((end, is_message(header.is_final, header.opcode)))
 }
 
 /// Returns how many bytes the header of a frame of this side with such a payload has.

@@ -39,3 +39,4 @@ pub(crate) use compress::{Contexts, Deflater, Lend};
 pub(crate) use inbound::Inbound;
 pub(crate) use keepalive::{Keepalive, KeepaliveAction};
 pub(crate) use trace::FrameTrace;
+pub(crate) use utf8::Utf8;

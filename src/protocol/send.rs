@@ -43,7 +43,7 @@ pub(crate) struct Piece {
     pub(crate) bytes: Vec<u8>,
     /// What comes behind the bytes, once it is masked.
     unmasked: Option<Unmasked>,
-    /// How many data messages end in it.
+    /// How many messages end in it, but for those in fragments.
     pub(crate) messages: usize,
     /// It begins within a frame, so nothing in it tells where that ends but its own end.
     pub(crate) mid_frame: bool,
@@ -91,17 +91,18 @@ impl Piece {
             frame::header_len(payload.len(), supplies.role()) + payload.len(),
         );
         frame::encode(&mut self.bytes, head, payload, supplies.mask());
-        self.messages += usize::from(head.is_data());
+        self.messages += usize::from(head.is_message());
     }
 
-    /// Drops data messages, the first ones, until so many bytes have gone or none is left. Returns
-    /// how many messages, and bytes, that were.
+    /// Drops messages, the first ones, until so many bytes have gone or none is left. Fragments
+    /// stay, as control frames do: what is left of their message would make no sense. Returns how
+    /// many messages, and bytes, that were.
     fn drop_oldest(&mut self, bytes: usize) -> (usize, usize) {
         let (mut messages, mut kept, mut end) = (0, 0, 0);
         while end - kept < bytes
-            && let Some((len, is_data)) = frame::first(&self.bytes[end..])
+            && let Some((len, is_message)) = frame::first(&self.bytes[end..])
         {
-            if is_data {
+            if is_message {
                 messages += 1;
             } else {
                 self.bytes.copy_within(end..end + len, kept);
@@ -114,7 +115,7 @@ impl Piece {
         (messages, end - kept)
     }
 
-    /// Returns how many data messages end in the first bytes of it.
+    /// Returns how many messages end in the first bytes of it.
     pub(crate) fn messages_within(&self, written: usize) -> usize {
         match written == self.len() {
             true => self.messages,
@@ -275,8 +276,8 @@ impl<S: Supplies> Queue<S> {
         self.waiting < before
     }
 
-    /// Drops data messages that have not begun to go out, the oldest first, until so many bytes
-    /// have gone or none is left; control frames stay. Returns how many messages that were.
+    /// Drops messages that have not begun to go out, the oldest first, until so many bytes have gone
+    /// or none is left; control frames and fragments stay. Returns how many messages that were.
     pub(crate) fn drop_oldest(&mut self, bytes: usize) -> usize {
         let (enough, mut messages) = (self.waiting.saturating_sub(bytes), 0);
         let mut at = usize::from(self.mid_frame);
@@ -302,14 +303,14 @@ impl<S: Supplies> Queue<S> {
                 self.supplies.release(&mut piece.bytes);
                 self.entries.remove(at);
             } else {
-                // What is left of it are control frames, or it was enough.
+                // What is left of it are control frames and fragments, or it was enough.
                 at += 1;
             }
         }
         messages
     }
 
-    /// Counts the data messages that have not begun to go out.
+    /// Counts the messages that have not begun to go out, but for those in fragments.
     pub(crate) fn messages(&self) -> usize {
         let entries = self.entries.iter().skip(usize::from(self.mid_frame));
         let within = entries.map(|entry| match entry {

@@ -10,7 +10,7 @@ const LONGEST: usize = 4;
 
 /// What is known of a text message so far: everything seen was valid, up to an unfinished
 /// character.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Utf8 {
     unfinished: [u8; LONGEST],
     len: usize,

@@ -30,6 +30,17 @@ pub struct Callbacks {
     pub(super) on_close: Option<OnClose>,
 }
 
+/// Shows which are set: of a closure there is nothing else to see.
+impl std::fmt::Debug for Callbacks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Callbacks")
+            .field("on_open", &self.on_open.is_some())
+            .field("on_message", &self.on_message.is_some())
+            .field("on_close", &self.on_close.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
 pub(super) type OnRequest = Box<dyn Fn(&Request) -> Answer + Send + Sync>;
 pub(super) type MakeHandler = Box<dyn Fn(&Request) -> Box<dyn Handler> + Send + Sync>;
 

@@ -312,6 +312,12 @@ impl Connection {
                 shared.on_queued();
                 match link.on_requests(shared.take_requests(), Instant::now()) {
                     Requested::Abort => self.ended(None),
+                    Requested::Failed(error) => {
+                        link.end_first();
+                        if !self.fatal {
+                            self.calls.push(Call::Error(error));
+                        }
+                    }
                     Requested::Read => self.wants_read = true,
                     // There is nobody to connect to.
                     Requested::Reconnect | Requested::Nothing => link.end_first(),

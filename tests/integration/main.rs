@@ -105,3 +105,5 @@ mod wait_open;
 /// The log at level trace, and no credential at any level.
 #[cfg(target_os = "linux")]
 mod wire_log;
+/// Messages that are written piece by piece.
+mod writing;

@@ -175,6 +175,10 @@ impl Driver for Session {
                 Requested::Abort => self.ended(None),
                 Requested::Reconnect if self.fatal.is_none() => self.redial(),
                 Requested::Read | Requested::Reconnect => self.wants_read = true,
+                Requested::Failed(error) if self.fatal.is_none() => {
+                    self.calls.push(Call::Error(error));
+                }
+                Requested::Failed(_) => {}
                 Requested::Nothing => {}
             },
             _ => {}

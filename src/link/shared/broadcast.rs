@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Shared, wake};
+use super::{Lock, Shared, wake};
 use crate::link::sender::State;
-use crate::link::writer::Writing;
+use crate::link::writer::{Fragmented, Tail, Writer, Writing};
 use crate::message::Outgoing;
 use crate::protocol::close::close_answer;
 use crate::protocol::frame::{self, Head};
@@ -43,7 +43,9 @@ impl Shared {
         if guard.state != State::Open {
             return Queueing::NotOpen;
         }
-        if !guard.has_room(frame::header_len(len, self.role) + len) {
+        let needed = frame::header_len(len, self.role) + len;
+        let held = guard.writer.as_ref().map_or(0, Writer::held);
+        if !guard.has_room(needed + held) {
             guard.wants_room = true;
             return Queueing::Full;
         }
@@ -51,6 +53,11 @@ impl Shared {
         guard.stats.bytes_sent += len as u64;
         guard.stats.wire_bytes_sent += len as u64;
         let Some(writer) = &mut guard.writer else { return Queueing::NotOpen };
+        if writer.fragmented != Fragmented::No {
+            // None may go between the fragments of another (RFC 6455 §5.4).
+            writer.hold(message.head, message.payload.clone(), needed);
+            return Queueing::Queued;
+        }
         // Else somebody writes, or will: a thread that is at it, one that was told, the loop when the
         // socket has room.
         let nobody_knows = matches!(writer.writing, Writing::Idle) && writer.buffered() == 0;
@@ -60,6 +67,14 @@ impl Shared {
             wake(&guard);
         }
         Queueing::Queued
+    }
+
+    /// A message in fragments is over: those that came meanwhile go out.
+    pub(super) fn send_held<'a>(self: &'a Arc<Self>, mut guard: Lock<'a>) -> Lock<'a> {
+        if guard.writer.as_mut().is_some_and(Writer::queue_held) {
+            guard = self.write(guard, Tail::NONE);
+        }
+        guard
     }
 
     /// Closes with this code instead of sending what waits: what is there no room for is not to be

@@ -1,18 +1,18 @@
 //! [`Inner`]: what the lock of a `Shared` guards, and the questions it answers by itself.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::backlog::{Backlog, Kept};
-use super::room::CallbackScope;
+use super::room::{CallbackScope, Wait};
 use super::turns::{Turn, Turns};
 use crate::dial::Cancel;
 use crate::link::sender::{SendPolicy, State, Stats};
 use crate::link::waker::Place;
-use crate::link::writer::{Wire, Writer, Writing};
+use crate::link::writer::{Fragmented, Wire, Writer, Writing};
 use crate::message::Outgoing;
 use crate::protocol::Deflater;
 use crate::protocol::frame::Head;
@@ -54,6 +54,20 @@ pub(super) struct Inner {
     pub(super) for_room: Turns,
     /// Those of them that wait until another has compressed.
     pub(super) to_compress: Turns,
+    /// Those of them that have a message, and wait until another in fragments is finished.
+    pub(super) to_begin: Turns,
+}
+
+/// What is to be queued.
+#[derive(Clone, Copy)]
+pub(super) enum Wanted<'a> {
+    Control,
+    /// A message in one frame.
+    Message,
+    /// The first of a message in fragments, which has yet to be written.
+    Fragments,
+    /// One of the message that is being written on this connection.
+    Fragment(&'a Weak<Wire>),
 }
 
 /// Whether a message is compressed.
@@ -188,6 +202,44 @@ impl Inner {
         self.state == State::Open
     }
 
+    /// Returns the sending half of this connection, while a message is being written on it in
+    /// fragments and may go on.
+    pub(super) fn fragmenting(&mut self, wire: &Weak<Wire>) -> Option<&mut Writer> {
+        let writer = self.writer.as_mut().filter(|_| self.state == State::Open)?;
+        let is_it = wire.as_ptr() == Arc::as_ptr(&writer.wire);
+        let goes_on = matches!(writer.fragmented, Fragmented::Open | Fragmented::Begun);
+        (is_it && goes_on).then_some(writer)
+    }
+
+    /// The connection closes: a message in fragments will not be finished, and is in nobody's way
+    /// where nothing of it was sent.
+    pub(super) fn give_up_unbegun(&mut self) {
+        if let Some(writer) = &mut self.writer
+            && writer.fragmented == Fragmented::Open
+        {
+            writer.fragmented = Fragmented::No;
+        }
+    }
+
+    /// Returns whether this thread, with this turn among those who have to wait for that, may queue
+    /// a message, or the first fragment of one: no other is being written in fragments. One in
+    /// fragments can be written only while no thread compresses, nor any has messages that are kept
+    /// until the first callback has returned.
+    pub(super) fn may_begin(&self, wanted: Wanted<'_>, wait: Wait, turn: Option<Turn>) -> bool {
+        let Some(writer) = &self.writer else { return true };
+        let holds = |backlog: &Backlog| backlog.holds(thread::current().id());
+        let may_begin = match wanted {
+            Wanted::Control | Wanted::Fragment(_) => return true,
+            Wanted::Message => true,
+            Wanted::Fragments => {
+                writer.has_deflater() && !self.backlog.as_deref().is_some_and(holds)
+            }
+        };
+        may_begin
+            && writer.fragmented == Fragmented::No
+            && (self.to_begin.is_next(turn) || wait.is_never(self))
+    }
+
     /// Returns whether a frame of this length may be queued. One that is longer than the limit may
     /// when nothing else waits.
     pub(super) fn has_room(&self, needed: usize) -> bool {
@@ -195,11 +247,16 @@ impl Inner {
         needed == 0 || buffered == 0 || buffered + needed <= self.max_buffer
     }
 
-    /// Queues what was kept for the connection that is there.
+    /// Queues what was kept for the connection that is there; a message in fragments is finished
+    /// before.
     pub(super) fn queue_kept(&mut self, kept: impl FnOnce(&mut Backlog) -> Vec<Kept>) {
         let Inner { backlog: Some(backlog), writer: Some(writer), stats, .. } = self else {
             return;
         };
+        writer.kept_waits = writer.fragmented != Fragmented::No;
+        if writer.kept_waits {
+            return;
+        }
         for Kept { is_text, payload, .. } in kept(backlog) {
             // Uncompressed, which is always allowed: compressing all of it would hold the lock for
             // long.

@@ -97,15 +97,21 @@ impl Shared {
 
     /// That callback has returned: what was kept for this connection goes out.
     pub(crate) fn on_opening_done(self: &Arc<Self>) {
-        let mut guard = self.lock();
-        if guard.state != State::Open {
-            return;
+        let guard = self.lock();
+        if guard.state == State::Open {
+            drop(self.send_kept(guard));
         }
+    }
+
+    /// Sends what was kept for the connection that is there, whose first callback has returned.
+    pub(super) fn send_kept<'a>(self: &'a Arc<Self>, mut guard: Lock<'a>) -> Lock<'a> {
         guard.queue_kept(|backlog| backlog.release(now()));
         if guard.backlog.as_deref().is_some_and(Backlog::has_expired) {
             wake(&guard);
         }
-        drop(self.write(guard, Tail::NONE));
+        // Who has waited for that may go on.
+        self.notify(&guard);
+        self.write(guard, Tail::NONE)
     }
 
     /// The connection has ended, or the run: what was queued for it is gone, unless it is kept for
@@ -186,6 +192,7 @@ impl Shared {
             abort: self.is_aborted(),
             reconnect: std::mem::take(&mut guard.reconnect),
             write_error: guard.writer.as_mut().and_then(Writer::take_error),
+            unfinished: guard.writer.as_mut().and_then(Writer::take_unfinished),
         }
     }
 
@@ -253,7 +260,14 @@ impl Shared {
     /// Answers the peer's Close, or fails the connection: messages that wait are of no use to the
     /// peer any more. Returns whether we had begun to close before.
     pub(crate) fn finish(self: &Arc<Self>, payload: Bytes) -> bool {
-        let mut guard = self.lock();
+        self.finish_locked(self.lock(), payload).close.is_some()
+    }
+
+    pub(super) fn finish_locked<'a>(
+        self: &'a Arc<Self>,
+        mut guard: Lock<'a>,
+        payload: Bytes,
+    ) -> Lock<'a> {
         guard.state = State::Closing;
         if let Some(writer) = &mut guard.writer {
             writer.drop_unsent();
@@ -261,7 +275,7 @@ impl Shared {
         }
         let guard = self.write(guard, Tail::NONE);
         self.progress.notify_all();
-        guard.close.is_some()
+        guard
     }
 
     /// Something was read: goes on writing if that may have waited for it.

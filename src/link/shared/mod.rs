@@ -9,12 +9,14 @@
 //! | `write` | from the queue to the socket |
 //! | `news` | who waits for an open connection, and for the answer to a ping |
 //! | `lifecycle` | what the thread that reads does: begins and ends connections, answers control frames |
+//! | `fragments` | messages that are written piece by piece |
 //! | `backlog` | messages kept for the next connection |
 //! | `broadcast` | messages for many connections |
 
 mod backlog;
 #[cfg(feature = "server")]
 mod broadcast;
+mod fragments;
 mod inner;
 mod lifecycle;
 #[cfg(all(test, websocket_model))]
@@ -48,7 +50,8 @@ use crate::transport::buffers;
 pub(crate) use backlog::Kept;
 #[cfg(feature = "server")]
 pub(crate) use broadcast::{Broadcast, Queueing};
-use inner::{Compression, Inner};
+pub(super) use fragments::{FRAGMENT, Part};
+use inner::{Compression, Inner, Wanted};
 pub(crate) use lifecycle::Opened;
 use room::NoRoom;
 pub(crate) use room::{CallbackScope, Wait};
@@ -62,6 +65,8 @@ pub(crate) struct Requests {
     pub(crate) reconnect: bool,
     /// What writing has failed with.
     pub(crate) write_error: Option<io::Error>,
+    /// Why a message will not be finished.
+    pub(crate) unfinished: Option<&'static str>,
 }
 
 /// What every `Sender` of an app holds: see the module's description.
@@ -124,7 +129,7 @@ impl Shared {
         let needed = frame::header_len(len, self.role) + len;
         let (mut deadline, mut copy, mut for_room) = (None, None, None);
         loop {
-            let room = self.room_for((needed, true), wait, &mut deadline, &mut for_room);
+            let room = self.room_for((needed, Wanted::Message), wait, &mut deadline, &mut for_room);
             let mut guard = match room {
                 Ok(guard) => guard,
                 Err(NoRoom::Waits(guard)) => return keep_waiting(guard, message),
@@ -267,7 +272,7 @@ impl Shared {
         let needed = frame::header_len(payload.len(), self.role) + payload.len();
         let (mut deadline, mut for_room) = (None, None);
         let mut guard = self
-            .room_for((needed, false), wait, &mut deadline, &mut for_room)
+            .room_for((needed, Wanted::Control), wait, &mut deadline, &mut for_room)
             .map_err(|no_room| no_room.into_error(Outgoing::from(payload)))?;
         self.take_room(&mut guard, needed, &mut for_room);
         if head == Head::PING {
@@ -292,6 +297,7 @@ impl Shared {
         let cancel = guard.cancel.clone();
         if guard.state == State::Open {
             guard.state = State::Closing;
+            guard.give_up_unbegun();
             // Also where the first callback has not returned yet, which it would have waited for.
             guard.queue_kept(|backlog| backlog.release_all(now()));
             if let Some(writer) = &mut guard.writer {

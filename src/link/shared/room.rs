@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::inner::Inner;
+use super::inner::{Inner, Wanted};
 use super::turns::Turn;
 use super::{Lock, Shared};
 use crate::deadline::after;
@@ -85,6 +85,8 @@ pub(crate) enum Wait {
     UpTo(Duration),
     /// Up to `send_timeout`.
     Default,
+    /// The same, whatever the policy: of a message in fragments no part can be left out.
+    Fragments,
 }
 
 impl Wait {
@@ -92,7 +94,7 @@ impl Wait {
         match self {
             Wait::Never => Duration::ZERO,
             Wait::UpTo(timeout) => timeout,
-            Wait::Default => guard.send_timeout,
+            Wait::Default | Wait::Fragments => guard.send_timeout,
         }
     }
 
@@ -100,6 +102,7 @@ impl Wait {
     pub(super) fn is_never(self, guard: &Inner) -> bool {
         guard.must_not_wait()
             || match (guard.policy, self) {
+                (_, Wait::Fragments) => self.limit(guard).is_zero(),
                 (SendPolicy::DropOldest, _) | (SendPolicy::Fail, Wait::Default) => true,
                 _ => self.limit(guard).is_zero(),
             }
@@ -113,26 +116,34 @@ const WAIT_FOR_WRITER: Duration = Duration::from_millis(10);
 
 impl Shared {
     /// Waits until a frame of this length may be queued, up to the deadline, which it sets where
-    /// there is none yet. One that is data may have to wait for another connection instead, or for
-    /// this one's first callback. Threads that wait get room in the order in which they came,
-    /// however much each needs: one that has waited keeps its turn until it [takes the
+    /// there is none yet. A message may have to wait for another connection instead, or for this
+    /// one's first callback. Threads that wait get room in the order in which they came, however
+    /// much each needs: one that has waited keeps its turn until it [takes the
     /// room](Self::take_room), or lets [others go first](Self::leave_room).
     pub(super) fn room_for(
         self: &Arc<Self>,
-        (needed, is_data): (usize, bool),
+        frame: (usize, Wanted<'_>),
         wait: Wait,
         deadline: &mut Option<Instant>,
         turn: &mut Option<Turn>,
     ) -> Result<Lock<'_>, NoRoom<'_>> {
-        match self.room_in_turn((needed, is_data), wait, deadline, turn) {
-            Ok(guard) => Ok(guard),
+        let mut to_begin = None;
+        let room = self.room_in_turn(frame, wait, deadline, turn, &mut to_begin);
+        match room {
+            Ok(mut guard) => {
+                self.leave_beginning(&mut guard, &mut to_begin);
+                Ok(guard)
+            }
             Err(NoRoom::Waits(mut guard)) => {
                 self.leave_room(&mut guard, turn);
+                self.leave_beginning(&mut guard, &mut to_begin);
                 Err(NoRoom::Waits(guard))
             }
             Err(no_room) => {
-                if turn.is_some() {
-                    self.leave_room(&mut self.lock(), turn);
+                if turn.is_some() || to_begin.is_some() {
+                    let mut guard = self.lock();
+                    self.leave_room(&mut guard, turn);
+                    self.leave_beginning(&mut guard, &mut to_begin);
                 }
                 Err(no_room)
             }
@@ -156,20 +167,47 @@ impl Shared {
         }
     }
 
+    /// The same for a thread that has waited to begin a message.
+    fn leave_beginning(&self, guard: &mut Lock<'_>, turn: &mut Option<Turn>) {
+        if let Some(turn) = turn.take() {
+            guard.to_begin.leave(turn);
+            self.notify(guard);
+        }
+    }
+
     fn room_in_turn(
         self: &Arc<Self>,
-        (needed, is_data): (usize, bool),
+        (needed, wanted): (usize, Wanted<'_>),
         wait: Wait,
         deadline: &mut Option<Instant>,
         turn: &mut Option<Turn>,
+        to_begin: &mut Option<Turn>,
     ) -> Result<Lock<'_>, NoRoom<'_>> {
         let (mut guard, mut moment) = (self.lock(), None);
+        let is_message = matches!(wanted, Wanted::Message);
         loop {
-            if is_data && guard.waits_in().is_some() {
+            if is_message && guard.waits_in().is_some() {
                 return Err(NoRoom::Waits(guard));
             }
             if !guard.is_open() {
                 return Err(NoRoom::NotConnected);
+            }
+            if let Wanted::Fragment(wire) = wanted
+                && guard.fragmenting(wire).is_none()
+            {
+                return Err(NoRoom::NotConnected);
+            }
+            let timeout = wait.limit(&guard);
+            if !guard.may_begin(wanted, wait, *to_begin) {
+                if wait.is_never(&guard) {
+                    return Err(NoRoom::Busy(Duration::ZERO));
+                }
+                // Who waits for room behind this one need not wait for the end of a message.
+                self.leave_room(&mut guard, turn);
+                let deadline = *deadline.get_or_insert_with(|| after(now(), timeout));
+                to_begin.get_or_insert_with(|| guard.to_begin.join());
+                guard = self.wait(guard, deadline, timeout).map_err(NoRoom::into_busy)?;
+                continue;
             }
             if guard.may_queue(needed, *turn) {
                 return Ok(guard);
@@ -181,13 +219,12 @@ impl Shared {
                     continue;
                 }
             }
-            let timeout = wait.limit(&guard);
             if wait.is_never(&guard) {
                 match self.wait_for_writer(guard, &mut moment) {
                     Ok(waited) => guard = waited,
                     Err(mut guard) => {
                         let limit = guard.max_buffer;
-                        let has_room = guard.make_room(needed, is_data);
+                        let has_room = guard.make_room(needed, is_message);
                         return if has_room { Ok(guard) } else { Err(NoRoom::Full { limit }) };
                     }
                 }
@@ -269,9 +306,19 @@ pub(super) enum NoRoom<'a> {
         limit: usize,
     },
     Timeout(Duration),
+    /// Another message is being written in fragments, for that long.
+    Busy(Duration),
 }
 
 impl NoRoom<'_> {
+    /// The same for a message that has waited for the end of another.
+    fn into_busy(self) -> Self {
+        match self {
+            NoRoom::Timeout(after) => NoRoom::Busy(after),
+            other => other,
+        }
+    }
+
     /// The same for a message that was queued before: it has not been refused.
     pub(super) fn into_unwritten(self) -> SendError {
         match self {
@@ -286,6 +333,7 @@ impl NoRoom<'_> {
             NoRoom::NotConnected | NoRoom::Waits(_) => SendError::NotConnected { message },
             NoRoom::Full { limit } => SendError::QueueFull { message, limit },
             NoRoom::Timeout(after) => SendError::Timeout { message, after },
+            NoRoom::Busy(after) => SendError::Busy { message, after },
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod by_caller;
 mod ending;
+mod fragments;
 mod keeping;
 mod sending;
 mod socket;
@@ -20,11 +21,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use mio::{Events, Token};
 
-use super::{CallbackScope, Opened, Shared, Wait};
+use super::{CallbackScope, Opened, Part, Shared, Wait};
 use crate::error::SendError;
 use crate::link::writer::Wire;
 use crate::link::{LoopWaker, Place, State};
 use crate::message::Outgoing;
+use crate::protocol::frame::Head;
 use crate::protocol::handshake::Handshake;
 use crate::sync::model::{Bell, check, pass_time_when_waited_for};
 use crate::sync::thread::{Builder, JoinHandle};
@@ -123,6 +125,27 @@ impl App {
         self.shared.send(Outgoing::from(&text), Wait::Default)?;
         self.accepted.lock().unwrap().entry(who).or_default().push(text);
         Ok(())
+    }
+
+    /// Sends a message of so many fragments, or as much of it as it can. Returns whether that was
+    /// all.
+    fn write(&self, who: char, fragments: usize) -> bool {
+        let text = format!("{who}{:_>1$}", "", fragments - 1);
+        let written = self.shared.begin_fragments().and_then(|wire| {
+            let mut head = Head::TEXT;
+            for at in 0..fragments - 1 {
+                let payload = &text.as_bytes()[at..=at];
+                let part = Part { head: head.unfinished(), payload, written: 1 };
+                self.shared.send_fragment(&wire, &part, &mut false)?;
+                head = Head::CONTINUATION;
+            }
+            let payload = &text.as_bytes()[fragments - 1..];
+            self.shared.finish_fragments(&wire, Part { head, payload, written: 1 }, None)
+        });
+        if written.is_ok() {
+            self.accepted.lock().unwrap().entry(who).or_default().push(text);
+        }
+        written.is_ok()
     }
 
     fn close(&self) {

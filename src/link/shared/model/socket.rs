@@ -16,6 +16,7 @@ use crate::sync::thread::yield_now;
 use crate::sync::{Condvar, Mutex};
 use crate::transport::{Socket, Stream, Transport};
 
+const CONTINUATION: u8 = 0;
 const CLOSE: u8 = 8;
 
 /// Of one connection.
@@ -122,14 +123,15 @@ impl Peer {
         }
     }
 
-    /// The frames that were taken whole: each one's opcode and payload.
+    /// The messages and control frames that were taken whole: each one's opcode and payload.
     pub(super) fn frames(&self) -> Vec<(u8, String)> {
         parse(&self.state.lock().unwrap().bytes)
     }
 }
 
+/// Fragments are put together, between which there is no other message.
 fn parse(mut bytes: &[u8]) -> Vec<(u8, String)> {
-    let mut frames = Vec::new();
+    let (mut frames, mut begun) = (Vec::new(), None);
     loop {
         let mut cursor = io::Cursor::new(bytes);
         let Some((header, len)) = FrameHeader::parse(&mut cursor).unwrap() else { return frames };
@@ -137,7 +139,20 @@ fn parse(mut bytes: &[u8]) -> Vec<(u8, String)> {
         let Some(payload) = bytes.get(begin..begin + len) else { return frames };
         let mut payload = payload.to_vec();
         frame::mask(&mut payload, header.mask.unwrap(), 0);
-        frames.push((header.opcode.into(), String::from_utf8_lossy(&payload).into_owned()));
+        let (opcode, payload) =
+            (u8::from(header.opcode), String::from_utf8_lossy(&payload).into_owned());
+        let message = match begun.take() {
+            Some((of, begun)) if opcode == CONTINUATION => (of, begun + payload.as_str()),
+            other => {
+                assert!(opcode != CONTINUATION && (other.is_none() || opcode >= CLOSE));
+                begun = other;
+                (opcode, payload)
+            }
+        };
+        match header.is_final {
+            true => frames.push(message),
+            false => begun = Some(message),
+        }
         bytes = &bytes[begin + len..];
     }
 }
