@@ -2,10 +2,9 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use super::shared::{FRAGMENT, Part, Shared};
-use super::writer::Wire;
+use super::shared::{FRAGMENT, Part, Shared, Way};
 use crate::error::SendError;
 use crate::message::MessageKind;
 use crate::protocol::Utf8;
@@ -14,10 +13,11 @@ use crate::protocol::frame::Head;
 /// A message that is sent while it is written, in fragments (RFC 6455 §5.4): from
 /// [`Sender::message_writer`](crate::Sender::message_writer). The peer gets it as one message.
 ///
-/// It holds 32 KiB at most: once that is full and more comes, it goes out as a fragment, and
+/// It collects 32 KiB: once that is full and more comes, it goes out as a fragment, and
 /// [`flush`](Write::flush) sends a shorter one, without waiting for the operating system.
 /// [`finish`](Self::finish) sends the rest. What fits into one fragment goes as the one frame that
-/// [`send`](crate::Sender::send) would send.
+/// [`send`](crate::Sender::send) would send. Where messages are compressed this one is too (RFC
+/// 7692 §7.2.1), as a stream; what is flushed then can be inflated.
 ///
 /// A write waits for room in the queue as `send` does, up to `send_timeout`, whatever
 /// `send_policy` says; in a callback it never waits. Where there is no room nothing is taken of what
@@ -41,10 +41,10 @@ use crate::protocol::frame::Head;
 ///
 /// # Errors
 ///
-/// Those of writing have the [`SendError`] within them ([`io::Error::get_ref`]). Their kinds are
+/// Those of writing have a [`SendError`] within them ([`io::Error::get_ref`]). Their kinds are
 /// `NotConnected` when its connection is over or closing, `WouldBlock` when there is no room and
-/// this is not to wait, `TimedOut` when there was none in time, and `InvalidData` for what is not
-/// UTF-8 in a text message, of which nothing is sent then. A character may be cut anywhere.
+/// this is not to wait, `TimedOut` when there was none in time. `InvalidData` is for what is not
+/// UTF-8 in a text message, of which nothing is sent then; characters may be cut anywhere.
 ///
 /// ```no_run
 /// use std::fs::File;
@@ -62,30 +62,49 @@ use crate::protocol::frame::Head;
 #[must_use = "no other message is sent before it is finished"]
 pub struct MessageWriter {
     shared: Arc<Shared>,
-    /// Its connection; not to be kept open by this.
-    wire: Weak<Wire>,
+    /// `None` once the message needs no end any more.
+    way: Option<Way>,
     kind: MessageKind,
     utf8: Utf8,
-    /// What has not been sent yet.
+    compress: bool,
+    /// What was written last, a fragment at most.
     collected: Vec<u8>,
-    /// Whether a fragment has been sent.
+    /// What was written before that and not sent yet, compressed or not.
+    ready: Vec<u8>,
+    /// How many bytes were written that `stats` has not counted.
+    uncounted: usize,
+    /// Whether anything has left `collected`, and whether a fragment has been sent.
+    staged: bool,
     begun: bool,
-    /// Whether it needs no end any more.
-    over: bool,
 }
 
 impl MessageWriter {
     pub(super) fn begin(shared: &Arc<Shared>, kind: MessageKind) -> Result<Self, SendError> {
-        let wire = shared.begin_fragments()?;
+        let way = shared.begin_fragments()?;
         Ok(MessageWriter {
             shared: Arc::clone(shared),
-            wire,
+            compress: way.deflater.is_some(),
+            way: Some(way),
             kind,
             utf8: Utf8::default(),
             collected: Vec::new(),
+            ready: Vec::new(),
+            uncounted: 0,
+            staged: false,
             begun: false,
-            over: false,
         })
+    }
+
+    /// Has this message sent uncompressed on a connection that compresses: for what is compressed
+    /// already, or secret. To be said before anything is written.
+    pub fn uncompressed(mut self) -> Self {
+        self.compress &= self.staged;
+        self
+    }
+
+    /// Returns which kind of message it is.
+    pub fn kind(&self) -> MessageKind {
+        self.kind
     }
 
     /// Sends the rest, and so ends the message. Does not wait for room: there was some when it
@@ -97,53 +116,84 @@ impl MessageWriter {
     /// [`SendError::NotConnected`] when its connection is over or closing;
     /// [`SendError::Unfinished`] where text ends within a character, which fails the connection.
     pub fn finish(mut self) -> Result<(), SendError> {
-        if self.kind == MessageKind::Text && self.utf8.finish().is_err() {
+        let is_text = self.kind == MessageKind::Text;
+        if is_text && self.utf8.finish().is_err() {
             return Err(self.fail("its text ends within a character"));
         }
-        self.over = true;
-        let is_text = self.kind == MessageKind::Text;
-        let whole = (!self.begun).then_some((is_text, &self.collected[..]));
-        let last =
-            Part { head: self.head(), payload: &self.collected, written: self.collected.len() };
-        self.shared.finish_fragments(&self.wire, last, whole)
-    }
-
-    /// Returns which kind of message it is.
-    pub fn kind(&self) -> MessageKind {
-        self.kind
+        let Some(mut way) = self.way.take() else {
+            return Err(SendError::NotConnected { message: None });
+        };
+        if !self.staged {
+            self.compress &= self.collected.len() >= way.compress_from;
+        }
+        self.uncounted += self.collected.len();
+        match &mut way.deflater {
+            Some(deflater) if self.compress => {
+                deflater.add(&self.collected, &mut self.ready);
+                deflater.finish(&mut self.ready);
+            }
+            _ => self.ready.extend_from_slice(&self.collected),
+        }
+        let whole = (!self.staged).then_some((is_text, &self.collected[..]));
+        let last = Part { head: self.head(), payload: &self.ready, written: self.uncounted };
+        self.shared.finish_fragments(way, last, whole)
     }
 
     /// The head of the next frame, if that is the last.
     fn head(&self) -> Head {
+        let first = Head::of(self.kind == MessageKind::Text);
         match self.begun {
             true => Head::CONTINUATION,
-            false => Head::of(self.kind == MessageKind::Text),
+            false if self.compress => first.compressed(),
+            false => first,
         }
     }
 
-    /// Sends what was collected as a fragment, if there is anything.
-    fn send_fragment(&mut self) -> Result<(), SendError> {
-        if self.collected.is_empty() {
-            return Ok(());
+    /// Sends what was collected, as far as it fills fragments; or all of it, in a shorter one.
+    fn send(&mut self, all: bool) -> Result<(), SendError> {
+        // What there was no room for before.
+        self.send_ready(FRAGMENT)?;
+        self.uncounted += self.collected.len();
+        self.staged |= !self.collected.is_empty();
+        match self.way.as_mut().and_then(|way| way.deflater.as_mut()) {
+            Some(deflater) if self.compress => {
+                deflater.add(&self.collected, &mut self.ready);
+                if all {
+                    deflater.flush(&mut self.ready);
+                }
+            }
+            _ => self.ready.extend_from_slice(&self.collected),
         }
-        let part = Part {
-            head: self.head().unfinished(),
-            payload: &self.collected,
-            written: self.collected.len(),
-        };
-        let mut queued = false;
-        let sent = self.shared.send_fragment(&self.wire, &part, &mut queued);
-        if queued {
-            self.begun = true;
-            self.collected.clear();
+        self.collected.clear();
+        self.send_ready(if all { 1 } else { FRAGMENT })
+    }
+
+    /// Sends fragments while there is so much for one.
+    fn send_ready(&mut self, least: usize) -> Result<(), SendError> {
+        while self.ready.len() >= least {
+            let Some(way) = &self.way else { break };
+            let len = self.ready.len().min(FRAGMENT);
+            let (head, payload) = (self.head().unfinished(), &self.ready[..len]);
+            let (part, mut queued) = (Part { head, payload, written: self.uncounted }, false);
+            let sent = self.shared.send_fragment(&way.wire, &part, &mut queued);
+            if queued {
+                (self.begun, self.uncounted) = (true, 0);
+                self.ready.drain(..len);
+            }
+            sent?;
         }
-        sent
+        Ok(())
+    }
+
+    fn is_writing(&self) -> bool {
+        self.way.as_ref().is_some_and(|way| self.shared.is_writing(&way.wire))
     }
 
     /// The message will not be finished.
     fn fail(&mut self, problem: &'static str) -> SendError {
-        self.over = true;
-        self.shared.fail_fragments(&self.wire, problem);
+        if let Some(way) = self.way.take() {
+            self.shared.fail_fragments(&way.wire, problem);
+        }
         SendError::Unfinished { problem }
     }
 }
@@ -153,11 +203,11 @@ impl Write for MessageWriter {
         if data.is_empty() {
             return Ok(0);
         }
-        if !self.shared.is_writing(&self.wire) {
+        if !self.is_writing() {
             return Err(into_io(SendError::NotConnected { message: None }));
         }
         if self.collected.len() >= FRAGMENT {
-            self.send_fragment().map_err(into_io)?;
+            self.send(false).map_err(into_io)?;
         }
         let taken = &data[..data.len().min(FRAGMENT - self.collected.len())];
         if self.kind == MessageKind::Text {
@@ -170,17 +220,19 @@ impl Write for MessageWriter {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.send_fragment().map_err(into_io)
+        if !self.is_writing() {
+            return Err(into_io(SendError::NotConnected { message: None }));
+        }
+        self.send(true).map_err(into_io)
     }
 }
 
 impl Drop for MessageWriter {
     fn drop(&mut self) {
-        if self.over {
-        } else if !self.begun && self.collected.is_empty() {
-            self.shared.cancel_fragments(&self.wire);
-        } else {
+        if self.staged || !self.collected.is_empty() {
             self.fail("its writer was dropped before finish()");
+        } else if let Some(way) = self.way.take() {
+            self.shared.cancel_fragments(way);
         }
     }
 }

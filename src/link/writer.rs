@@ -298,6 +298,10 @@ impl Writer {
         self.deflater = Some(deflater);
     }
 
+    pub(super) fn compress_from(&self) -> usize {
+        self.compress_from
+    }
+
     /// Returns whether no thread compresses just now: what it compresses goes out in any case.
     pub(super) fn has_deflater(&self) -> bool {
         self.deflater.is_some() || self.compress_from == usize::MAX

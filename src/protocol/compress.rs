@@ -5,6 +5,8 @@
 //! taken over from message to message, a connection holds one only while a message is under way:
 //! they go from connection to connection, by what the caller [lends](Lend).
 
+use std::mem;
+
 use flate2::{Compress, Compression, FlushCompress};
 use zlib_rs::{Inflate, InflateFlush, Status};
 
@@ -63,22 +65,53 @@ pub(crate) struct Deflater {
     way: OneWay,
     contexts: Lend,
     context: Option<Compress>,
+    /// Something was added to the message that is under way, since it was flushed.
+    has_added: bool,
 }
 
 impl Deflater {
     /// Makes one for what this side sends.
     pub(crate) fn new(agreed: NegotiatedDeflate, role: Role, contexts: Lend) -> Option<Self> {
-        Some(Deflater { level: agreed.level, way: agreed.of(role), contexts, context: None })
+        let (level, way) = (agreed.level, agreed.of(role));
+        Some(Deflater { level, way, contexts, context: None, has_added: false })
     }
 
     /// Compresses a whole message into `out`, which is empty. The results must go out in the order
     /// of the calls.
     pub(crate) fn compress(&mut self, message: &[u8], out: &mut Vec<u8>) {
-        if message.is_empty() {
-            // An empty block (RFC 7692 §7.2.3.6).
-            out.push(0);
-            return;
+        if !message.is_empty() {
+            self.run(message, FlushCompress::Sync, out);
+            self.has_added = true;
         }
+        self.end(out);
+    }
+
+    /// Compresses a part of a message, behind what is in `out`: some of it may come with what
+    /// follows. Then [`flush`](Self::flush), [`finish`](Self::finish), or more.
+    pub(crate) fn add(&mut self, part: &[u8], out: &mut Vec<u8>) {
+        if !part.is_empty() {
+            self.run(part, FlushCompress::None, out);
+            self.has_added = true;
+        }
+    }
+
+    /// Has all that was added come out, for a peer that inflates what it has.
+    pub(crate) fn flush(&mut self, out: &mut Vec<u8>) {
+        if self.has_added {
+            self.run(&[], FlushCompress::Sync, out);
+            self.has_added = false;
+        }
+    }
+
+    /// Ends a message of several parts.
+    pub(crate) fn finish(&mut self, out: &mut Vec<u8>) {
+        if self.has_added {
+            self.run(&[], FlushCompress::Sync, out);
+        }
+        self.end(out);
+    }
+
+    fn run(&mut self, part: &[u8], flush: FlushCompress, out: &mut Vec<u8>) {
         let (level, OneWay { max_window_bits: bits, no_context_takeover: forgets }) =
             (self.level, self.way);
         if forgets && self.context.is_none() {
@@ -88,30 +121,41 @@ impl Deflater {
         }
         let new = || Compress::new_with_window_bits(Compression::new(level), false, bits);
         let context = self.context.get_or_insert_with(new);
-        let mut rest = message;
+        let mut rest = part;
         loop {
-            if out.capacity() - out.len() < STEP.min(message.len() + 64) {
-                out.reserve(STEP.min(message.len() + 64).max(rest.len() / 4));
+            let step = if part.is_empty() { STEP } else { STEP.min(part.len() + 64) };
+            if out.capacity() - out.len() < step {
+                out.reserve(step.max(rest.len() / 4));
             }
             let before = context.total_in();
             // Compressing in memory has no error that these arguments can cause.
-            let _ = context.compress_vec(rest, out, FlushCompress::Sync);
+            let _ = context.compress_vec(rest, out, flush);
             rest = &rest[(context.total_in() - before) as usize..];
             // There was room left over, so the flush is whole.
             if rest.is_empty() && out.len() < out.capacity() {
                 break;
             }
         }
-        if forgets {
+    }
+
+    /// Ends a message, all of which has come out: without the tail of its last block.
+    fn end(&mut self, out: &mut Vec<u8>) {
+        if !mem::take(&mut self.has_added) {
+            // An empty block (RFC 7692 §7.2.3.6), as nothing has come behind the last one.
+            out.push(0);
+        } else if out.ends_with(&TAIL) {
+            out.truncate(out.len() - TAIL.len());
+        }
+        if self.way.no_context_takeover
+            && let Some(context) = &mut self.context
+        {
             context.reset();
+            let kind = (self.level, self.way.max_window_bits);
             (self.contexts)(&mut |contexts| {
                 if let Some(context) = self.context.take() {
-                    put(&mut contexts.deflating, (level, bits), context);
+                    put(&mut contexts.deflating, kind, context);
                 }
             });
-        }
-        if out.ends_with(&TAIL) {
-            out.truncate(out.len() - TAIL.len());
         }
     }
 }
@@ -315,6 +359,43 @@ mod tests {
                     let inflated = inflater.inflate(piece, &mut arena, 1 << 20).unwrap();
                     assert_eq!(inflated, Inflated { taken: piece.len(), drained: true });
                 }
+                inflater.finish().unwrap();
+                assert!(arena.bytes() == message, "seed {seed}, {} bytes", message.len());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_compressed_in_parts_inflates_to_itself_wherever_it_is_flushed() {
+        for (seed, agreed) in every_agreement().into_iter().enumerate() {
+            let mut rng = StdRng::seed_from_u64(seed as u64);
+            let mut deflater = Deflater::new(agreed, Role::Client, lend).unwrap();
+            let mut inflater = Inflater::new(agreed.of(Role::Client), lend).unwrap();
+            for number in 0..12 {
+                let message = random_message(&mut rng);
+                let (mut compressed, mut arena) = (Vec::new(), Arena::default());
+                if number % 3 == 0 {
+                    // A whole one in between.
+                    deflater.compress(&message, &mut compressed);
+                    inflater.inflate(&compressed, &mut arena, 1 << 20).unwrap();
+                    inflater.finish().unwrap();
+                    assert!(arena.bytes() == message);
+                    (compressed, arena) = (Vec::new(), Arena::default());
+                }
+                let size = rng.random_range(1..=message.len().max(1));
+                let mut done = 0;
+                for part in message.chunks(size) {
+                    deflater.add(part, &mut compressed);
+                    done += part.len();
+                    (0..rng.random_range(0..3)).for_each(|_| {
+                        deflater.flush(&mut compressed);
+                        inflater.inflate(&compressed, &mut arena, 1 << 20).unwrap();
+                        compressed.clear();
+                        assert!(arena.bytes() == &message[..done], "flushed, all is there");
+                    });
+                }
+                deflater.finish(&mut compressed);
+                inflater.inflate(&compressed, &mut arena, 1 << 20).unwrap();
                 inflater.finish().unwrap();
                 assert!(arena.bytes() == message, "seed {seed}, {} bytes", message.len());
             }

@@ -56,7 +56,15 @@ impl Zlib {
     /// The message of a compressed frame.
     pub(crate) fn inflate(&mut self, frame: &Frame) -> Vec<u8> {
         assert_eq!(frame.rsv, 0b100, "{frame:?} is to be compressed");
-        let wire = [&frame.payload[..], &TAIL].concat();
+        let out = self.inflate_part(&[&frame.payload[..], &TAIL].concat());
+        if self.client_forgets {
+            self.decompress.reset(false);
+        }
+        out
+    }
+
+    /// What can be inflated so far of a message that goes on.
+    pub(crate) fn inflate_part(&mut self, wire: &[u8]) -> Vec<u8> {
         let (mut out, mut taken) = (Vec::with_capacity(1 << 16), 0);
         loop {
             let before = self.decompress.total_in();
@@ -68,9 +76,6 @@ impl Zlib {
                 break;
             }
             out.reserve(1 << 16);
-        }
-        if self.client_forgets {
-            self.decompress.reset(false);
         }
         out
     }

@@ -12,6 +12,7 @@ use crate::close::close_code;
 use crate::error::SendError;
 use crate::link::writer::{Fragmented, Wire, Writer};
 use crate::message::{Outgoing, Payload};
+use crate::protocol::Deflater;
 use crate::protocol::close::close_answer;
 use crate::protocol::frame::{self, Head};
 use crate::protocol::send::MAX_COPIED;
@@ -19,6 +20,16 @@ use crate::sync::now;
 
 /// The longest payload of a fragment: copied, however it is queued.
 pub(crate) const FRAGMENT: usize = MAX_COPIED;
+
+/// What a message is written with, on the connection where it was begun.
+pub(crate) struct Way {
+    /// Not to be kept open by this.
+    pub(crate) wire: Weak<Wire>,
+    /// What the connection compresses with, if it does, lent until the message is over.
+    pub(crate) deflater: Option<Box<Deflater>>,
+    /// From which length on messages are compressed.
+    pub(crate) compress_from: usize,
+}
 
 /// A part of a message, on its way out.
 pub(crate) struct Part<'a> {
@@ -32,7 +43,7 @@ impl Shared {
     /// Begins a message in fragments, on the connection that is returned: from now on until it is
     /// over no other message is queued. Waits for its turn, and for room for a fragment, so that
     /// the last one need not.
-    pub(crate) fn begin_fragments(self: &Arc<Self>) -> Result<Weak<Wire>, SendError> {
+    pub(crate) fn begin_fragments(self: &Arc<Self>) -> Result<Way, SendError> {
         let none = || Outgoing::from(&[][..]);
         let (needed, mut for_room) = (self.frame_len(FRAGMENT), None);
         let wanted = (needed, Wanted::Fragments);
@@ -43,7 +54,11 @@ impl Shared {
             return Err(SendError::NotConnected { message: None });
         };
         writer.fragmented = Fragmented::Open;
-        Ok(Arc::downgrade(&writer.wire))
+        Ok(Way {
+            wire: Arc::downgrade(&writer.wire),
+            deflater: writer.lend_deflater(),
+            compress_from: writer.compress_from(),
+        })
     }
 
     /// Returns whether a message that is being written on this connection may go on.
@@ -78,20 +93,23 @@ impl Shared {
     /// message.
     pub(crate) fn finish_fragments(
         self: &Arc<Self>,
-        wire: &Weak<Wire>,
+        Way { wire, deflater, .. }: Way,
         mut last: Part<'_>,
         whole: Option<(bool, &[u8])>,
     ) -> Result<(), SendError> {
         let mut guard = self.lock();
-        while whole.is_none() && last.payload.len() > FRAGMENT {
-            guard.fragmenting(wire).ok_or(SendError::NotConnected { message: None })?;
-            let (payload, rest) = last.payload.split_at(FRAGMENT);
+        // Of a message that is not kept there are two frames at least: by that it is known.
+        while whole.is_none() && (last.payload.len() > FRAGMENT || last.head != Head::CONTINUATION)
+        {
+            guard.fragmenting(&wire).ok_or(SendError::NotConnected { message: None })?;
+            let (payload, rest) = last.payload.split_at(FRAGMENT.min(last.payload.len()));
             let part = Part { head: last.head.unfinished(), payload, ..last };
             last = Part { head: Head::CONTINUATION, payload: rest, written: 0 };
             (guard, _) = self.enqueue_part(guard, &part);
         }
-        let writer = guard.fragmenting(wire).ok_or(SendError::NotConnected { message: None })?;
+        let writer = guard.fragmenting(&wire).ok_or(SendError::NotConnected { message: None })?;
         writer.fragmented = Fragmented::No;
+        deflater.into_iter().for_each(|deflater| writer.take_deflater_back(deflater));
         let kept_waits = mem::take(&mut writer.kept_waits);
         guard.stats.messages_sent += 1;
         if let (Some((is_text, payload)), Some(backlog)) = (whole, &mut guard.backlog) {
@@ -105,10 +123,11 @@ impl Shared {
     }
 
     /// A message is given up, of which nothing was written.
-    pub(crate) fn cancel_fragments(self: &Arc<Self>, wire: &Weak<Wire>) {
+    pub(crate) fn cancel_fragments(self: &Arc<Self>, Way { wire, deflater, .. }: Way) {
         let mut guard = self.lock();
-        let Some(writer) = guard.fragmenting(wire) else { return };
+        let Some(writer) = guard.fragmenting(&wire) else { return };
         writer.fragmented = Fragmented::No;
+        deflater.into_iter().for_each(|deflater| writer.take_deflater_back(deflater));
         let kept_waits = mem::take(&mut writer.kept_waits);
         drop(self.over(guard, kept_waits));
     }

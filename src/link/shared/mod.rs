@@ -50,7 +50,7 @@ use crate::transport::buffers;
 pub(crate) use backlog::Kept;
 #[cfg(feature = "server")]
 pub(crate) use broadcast::{Broadcast, Queueing};
-pub(super) use fragments::{FRAGMENT, Part};
+pub(super) use fragments::{FRAGMENT, Part, Way};
 use inner::{Compression, Inner, Wanted};
 pub(crate) use lifecycle::Opened;
 use room::NoRoom;

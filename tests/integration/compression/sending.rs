@@ -1,15 +1,18 @@
 //! What is sent compressed, and what is not.
 
+use std::io::Write;
 use std::thread;
 use std::time::Duration;
 
-use websocket_app::{ClosedBy, Deflate, Outgoing, Reconnect};
+use websocket_app::{ClosedBy, Deflate, MessageKind, MessageWriter, Outgoing, Reconnect};
 
 use super::{PLAIN, compressing, open, ticks};
+use crate::connection::Connection;
 use crate::failure::{clean, lost};
-use crate::frame::{BINARY, CLOSE, Frame, TEXT};
+use crate::frame::{BINARY, CLOSE, CONTINUATION, Frame, TEXT};
 use crate::peer::Peer;
 use crate::running::{Running, run};
+use crate::watchdog::Gate;
 
 #[test]
 fn what_is_long_enough_goes_out_compressed() {
@@ -188,6 +191,150 @@ fn each_connection_agrees_anew_and_begins_with_an_empty_context() {
         app.expect_reconnect();
         app.sender.send(ticks(5000)).unwrap();
     }
+    close(app);
+}
+
+/// Reads a message in fragments, of which the first says whether it is compressed, as one frame.
+fn read_whole(client: &mut Connection) -> Frame {
+    let mut whole = client.read_frame();
+    while !whole.fin {
+        let frame = client.read_frame();
+        assert_eq!((frame.opcode, frame.rsv), (CONTINUATION, 0), "{frame:?}");
+        whole.payload.extend(frame.payload);
+        whole.fin = frame.fin;
+    }
+    whole
+}
+
+#[test]
+fn what_is_written_in_pieces_is_compressed_as_a_stream() {
+    const SIZES: [usize; 5] = [0, 100, 32 << 10, 100_000, 4 << 20];
+    for answer in [
+        PLAIN,
+        "permessage-deflate; client_no_context_takeover",
+        "permessage-deflate; client_max_window_bits=9",
+    ] {
+        let peer = Peer::start(move |listener| {
+            let (mut client, mut zlib) = open(listener, answer);
+            for size in SIZES {
+                let written = read_whole(&mut client);
+                assert!(written.payload.len() < size / 2 + 100, "{written:?}");
+                assert!(zlib.inflate(&written) == ticks(size).as_bytes(), "{size}, {answer}");
+                assert!(zlib.inflate(&client.read_frame()) == ticks(5000).as_bytes());
+            }
+            client.answer_close();
+        });
+        let app = run(compressing(&peer));
+        app.expect_open();
+        for size in SIZES {
+            let mut writer = app.sender.message_writer(MessageKind::Text).unwrap();
+            for (i, part) in ticks(size).as_bytes().chunks(10_000).enumerate() {
+                writer.write_all(part).unwrap();
+                if i % 3 == 0 {
+                    writer.flush().unwrap();
+                }
+            }
+            writer.finish().unwrap();
+            app.sender.send(ticks(5000)).unwrap();
+        }
+        let stats = app.sender.stats();
+        assert_eq!(stats.messages_sent, 2 * SIZES.len() as u64);
+        assert_eq!(stats.bytes_sent, (SIZES.iter().sum::<usize>() + 5000 * SIZES.len()) as u64);
+        assert!(stats.wire_bytes_sent < stats.bytes_sent / 2, "{stats:?}");
+        close(app);
+    }
+}
+
+#[test]
+fn what_is_written_and_flushed_can_be_inflated_then() {
+    let seen = Gate::new();
+    let tell = seen.clone();
+    let peer = Peer::start(move |listener| {
+        let (mut client, mut zlib) = open(listener, PLAIN);
+        let first = client.read_frame();
+        assert!(zlib.inflate_part(&first.payload) == ticks(1000).as_bytes());
+        tell.open();
+        let last = client.read_frame();
+        assert!(!first.fin && last.fin && last.opcode == CONTINUATION, "{first:?} {last:?}");
+        assert!(zlib.inflate(&last.rsv(0b100)) == b"and the rest");
+        client.answer_close();
+    });
+    let app = run(compressing(&peer));
+    app.expect_open();
+    let mut writer = app.sender.message_writer(MessageKind::Text).unwrap();
+    writer.write_all(ticks(1000).as_bytes()).unwrap();
+    writer.flush().unwrap();
+    seen.wait();
+    writer.write_all(b"and the rest").unwrap();
+    writer.finish().unwrap();
+    close(app);
+}
+
+#[test]
+fn what_is_written_is_not_compressed_where_it_is_short_or_is_not_to_be() {
+    let peer = Peer::start(|listener| {
+        let (mut client, mut zlib) = open(listener, PLAIN);
+        client.expect_text(&ticks(1023));
+        let written = read_whole(&mut client);
+        assert!(written == Frame::text(ticks(100_000)), "{written:?}");
+        assert!(zlib.inflate(&client.read_frame()) == ticks(1024).as_bytes());
+        client.answer_close();
+    });
+    let app = run(peer.app().compression(Deflate::default()));
+    app.expect_open();
+    let write = |mut writer: MessageWriter, length| {
+        writer.write_all(ticks(length).as_bytes()).unwrap();
+        writer.finish().unwrap();
+    };
+    write(app.sender.message_writer(MessageKind::Text).unwrap(), 1023);
+    write(app.sender.message_writer(MessageKind::Text).unwrap().uncompressed(), 100_000);
+    // What compresses is given back, also by one that is not used.
+    drop(app.sender.message_writer(MessageKind::Text).unwrap());
+    write(app.sender.message_writer(MessageKind::Text).unwrap(), 1024);
+    close(app);
+}
+
+#[test]
+fn threads_that_compress_and_one_that_writes_in_pieces_take_turns() {
+    const EACH: usize = 200;
+    let peer = Peer::start(|listener| {
+        let (mut client, mut zlib) = open(listener, PLAIN);
+        let mut next = [0; 3];
+        for _ in 0..next.len() * EACH {
+            let message = zlib.inflate(&read_whole(&mut client));
+            let message = String::from_utf8(message).unwrap();
+            let mut words = message.split(' ').map(|word| word.parse::<usize>());
+            let (Some(Ok(thread)), Some(Ok(number))) = (words.next(), words.next()) else {
+                panic!("{message}")
+            };
+            assert_eq!(number, next[thread], "of thread {thread}");
+            assert!(message.ends_with(&ticks(number * 131 % 9000)));
+            next[thread] += 1;
+        }
+        client.answer_close();
+    });
+    let app = run(compressing(&peer));
+    app.expect_open();
+    thread::scope(|scope| {
+        for thread in 0..3 {
+            let sender = &app.sender;
+            scope.spawn(move || {
+                for number in 0..EACH {
+                    let message = format!("{thread} {number} {}", ticks(number * 131 % 9000));
+                    if thread > 0 {
+                        sender.send(message).unwrap();
+                        continue;
+                    }
+                    let mut writer = sender.message_writer(MessageKind::Text).unwrap();
+                    for part in message.as_bytes().chunks(1000) {
+                        writer.write_all(part).unwrap();
+                        writer.flush().unwrap();
+                    }
+                    writer.finish().unwrap();
+                }
+            });
+        }
+    });
     close(app);
 }
 

@@ -68,8 +68,8 @@ fn one_that_is_not_finished_fails_the_connection_and_nobody_waits_on() {
         let (app, its_loop) = App::open(MUCH, &[Peer::new(MUCH, MUCH)]);
         let (theirs, its_loop) = (app.clone(), its_loop.spawn());
         let other = spawn(move || _ = theirs.send('b', 0..1));
-        if let Ok(wire) = app.shared.begin_fragments() {
-            app.shared.fail_fragments(&wire, "it is a test");
+        if let Ok(way) = app.shared.begin_fragments() {
+            app.shared.fail_fragments(&way.wire, "it is a test");
         }
         other.join();
         app.peers[0].gets_close();
@@ -90,11 +90,11 @@ fn what_was_kept_is_sent_behind_it() {
         let its_loop = its_loop.spawn();
         let theirs = app.clone();
         let other = spawn(move || _ = theirs.send('b', 0..1));
-        let wire = begun.lock().unwrap().take().unwrap();
+        let way = begun.lock().unwrap().take().unwrap();
         let part = Part { head: Head::TEXT.unfinished(), payload: b"w", written: 1 };
-        app.shared.send_fragment(&wire, &part, &mut false).unwrap();
+        app.shared.send_fragment(&way.wire, &part, &mut false).unwrap();
         let last = Part { head: Head::CONTINUATION, payload: b"", written: 0 };
-        app.shared.finish_fragments(&wire, last, None).unwrap();
+        app.shared.finish_fragments(way, last, None).unwrap();
         app.accepted.lock().unwrap().entry('w').or_default().push("w".into());
         other.join();
         app.peers[0].gets(3);

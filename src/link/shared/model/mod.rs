@@ -131,16 +131,16 @@ impl App {
     /// all.
     fn write(&self, who: char, fragments: usize) -> bool {
         let text = format!("{who}{:_>1$}", "", fragments - 1);
-        let written = self.shared.begin_fragments().and_then(|wire| {
+        let written = self.shared.begin_fragments().and_then(|way| {
             let mut head = Head::TEXT;
             for at in 0..fragments - 1 {
                 let payload = &text.as_bytes()[at..=at];
                 let part = Part { head: head.unfinished(), payload, written: 1 };
-                self.shared.send_fragment(&wire, &part, &mut false)?;
+                self.shared.send_fragment(&way.wire, &part, &mut false)?;
                 head = Head::CONTINUATION;
             }
             let payload = &text.as_bytes()[fragments - 1..];
-            self.shared.finish_fragments(&wire, Part { head, payload, written: 1 }, None)
+            self.shared.finish_fragments(way, Part { head, payload, written: 1 }, None)
         });
         if written.is_ok() {
             self.accepted.lock().unwrap().entry(who).or_default().push(text);
