@@ -51,7 +51,7 @@ use tungstenite::protocol::{self as theirs, WebSocketConfig};
 
 use compare::{Bench, Took, size};
 use protocol::frame::{self, Head};
-use protocol::{Batch, Inbound, Kind, Limits};
+use protocol::{Batch, InPieces, Inbound, Kind, Limits};
 use role::Role;
 
 /// As much as the library reads at once.
@@ -109,7 +109,7 @@ fn receive(wire: &mut Wire<'_>, count: usize, bytes: usize) -> usize {
     let mut inbound = Inbound::new(
         Role::Client,
         Limits { message_size: usize::MAX, fragments: usize::MAX },
-        false,
+        InPieces::None,
         None,
     );
     let (mut batch, mut buffer) = (Batch::default(), vec![0; READ_BUFFER]);

@@ -502,7 +502,7 @@ impl fmt::Display for LimitError {
         match self {
             LimitError::MessageSize { limit } => write!(
                 f,
-                "a message is longer than max_message_size, {limit} bytes: raise it, or take messages in pieces with on_fragment"
+                "a message is longer than max_message_size, {limit} bytes: raise it, or take messages in pieces with on_fragment or recv_reader"
             ),
             LimitError::Fragments { limit } => {
                 write!(f, "a message has more than max_fragments, {limit}, fragments")

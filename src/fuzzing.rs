@@ -91,7 +91,8 @@ impl Connection {
 
     fn receiving(&self, compression: Option<NegotiatedDeflate>) -> Receiving {
         let limits = Limits { message_size: self.max_message_size, fragments: self.max_fragments };
-        Receiving { role: role(self.is_server), limits, in_pieces: self.in_pieces, compression }
+        let in_pieces = self.in_pieces.into();
+        Receiving { role: role(self.is_server), limits, in_pieces, compression }
     }
 }
 

@@ -143,6 +143,12 @@
 //! With another [`send_policy`](WebSocketApp::send_policy) `send` does not wait: it fails at once,
 //! or the oldest messages are dropped to make room for it.
 //!
+//! A message that is not in memory is written into what
+//! [`message_writer`](Sender::message_writer) returns, and goes out in fragments. No other is sent
+//! until that is finished: the sends above wait for it as for room, and then are
+//! [`SendError::Busy`]. To receive one, there are [`on_fragment`](WebSocketApp::on_fragment) and, in
+//! the blocking style, [`recv_reader`](WebSocket::recv_reader).
+//!
 //! Without an open connection it is [`SendError::NotConnected`]. The error hands back a message
 //! that was given away ([`SendError::into_message`]). Within a callback, `?` passes it to
 //! `on_error`.
@@ -333,7 +339,7 @@ pub use app::{
     ReturnedHandler, WebSocketApp,
 };
 pub use calls::{CallbackError, CallbackResult};
-pub use client::{Canceller, WebSocket, WebSocketBuilder};
+pub use client::{Canceller, MessageReader, WebSocket, WebSocketBuilder};
 pub use close::{Close, ClosedBy, close_code};
 pub use deflate::Deflate;
 pub use error::{

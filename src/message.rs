@@ -71,7 +71,8 @@ impl<'a> Message<'a> {
 }
 
 /// Which kind of message it is (RFC 6455 §5.6), where its payload is not at hand: for
-/// [`Sender::message_writer`](crate::Sender::message_writer).
+/// [`Sender::message_writer`](crate::Sender::message_writer) and
+/// [`MessageReader`](crate::MessageReader).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MessageKind {
     /// A text message (opcode 1): UTF-8.
@@ -153,13 +154,13 @@ pub enum OwnedMessage {
 }
 
 impl OwnedMessage {
-    pub(crate) fn from_parts(is_text: bool, data: Bytes) -> Self {
-        let data = Vec::from(data);
+    pub(crate) fn from_parts(is_text: bool, data: impl Into<Vec<u8>>) -> Self {
+        let data = data.into();
         if !is_text {
             return OwnedMessage::Binary(data);
         }
-        // What is sent as text only ever comes from `str` or `String`, so this cannot fail; binary
-        // is the honest fallback.
+        // What is sent as text only ever comes from `str` or `String`, and what is received has
+        // been checked, so this cannot fail; binary is the honest fallback.
         String::from_utf8(data)
             .map_or_else(|e| OwnedMessage::Binary(e.into_bytes()), OwnedMessage::Text)
     }
@@ -335,13 +336,16 @@ pub struct Fragment<'a> {
     pub first: bool,
     /// Whether this piece ends it.
     pub last: bool,
+    /// The whole message's length in bytes, in each of its pieces, where that is known from the
+    /// beginning: it comes in one frame (RFC 6455 §5.2), uncompressed.
+    pub message_len: Option<u64>,
 }
 
 impl<'a> Fragment<'a> {
-    /// Makes one, to test an `on_fragment` with.
+    /// Makes one of a message whose length is not known, to test an `on_fragment` with.
     #[must_use]
     pub fn new(data: Message<'a>, first: bool, last: bool) -> Self {
-        Fragment { data, first, last }
+        Fragment { data, first, last, message_len: None }
     }
 }
 

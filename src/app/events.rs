@@ -35,6 +35,9 @@ pub enum Event {
         first: bool,
         /// Whether this piece ends it.
         last: bool,
+        /// The whole message's length in bytes, where it is known: see
+        /// [`Fragment::message_len`].
+        message_len: Option<u64>,
     },
     /// A ping, which has been answered already.
     Ping(Vec<u8>),
@@ -229,8 +232,8 @@ impl Handler for Forwarder {
     }
 
     fn on_fragment(&mut self, ws: &Sender, fragment: Fragment<'_>) -> Result<(), CallbackError> {
-        let Fragment { data, first, last } = fragment;
-        self.forward(ws, Event::Fragment { data: data.into_owned(), first, last })
+        let Fragment { data, first, last, message_len } = fragment;
+        self.forward(ws, Event::Fragment { data: data.into_owned(), first, last, message_len })
     }
 
     fn wants_fragments(&self) -> bool {

@@ -108,11 +108,12 @@ impl<C: Callee> Dispatcher<C> {
     fn batch(&mut self, batch: &Batch, read: &[u8]) -> Result<(), Stopped> {
         let (mut bad_text, mut in_error) = (None, false);
         let result = self.guarded(|callee| {
-            for item in &batch.items {
+            for (index, item) in batch.items.iter().enumerate() {
                 if callee.shared().is_aborted() {
                     break;
                 }
-                match hand_out(item, batch.payload(item, read), callee) {
+                let message_len = || batch.message_len(index);
+                match hand_out(item, batch.payload(item, read), message_len, callee) {
                     Ok(()) => {}
                     Err(Failed::BadText(violation)) => {
                         bad_text = Some(violation);
@@ -204,16 +205,20 @@ impl From<CallbackError> for Failed {
 }
 
 /// Calls the one callback that an item is for.
-fn hand_out(item: &Item, payload: &[u8], callee: &mut impl Callee) -> Result<(), Failed> {
+fn hand_out(
+    item: &Item,
+    payload: &[u8],
+    message_len: impl FnOnce() -> Option<u64>,
+    callee: &mut impl Callee,
+) -> Result<(), Failed> {
     let as_message = |text| message(text, payload).map_err(Failed::BadText);
     match item.kind {
         Kind::Binary => callee.on_message(Message::Binary(payload))?,
         Kind::Text => callee.on_message(as_message(true)?)?,
-        Kind::TextFragment { first, last } => {
-            callee.on_fragment(Fragment::new(as_message(true)?, first, last))?;
-        }
-        Kind::BinaryFragment { first, last } => {
-            callee.on_fragment(Fragment::new(as_message(false)?, first, last))?;
+        Kind::TextFragment { first, last } | Kind::BinaryFragment { first, last } => {
+            let is_text = matches!(item.kind, Kind::TextFragment { .. });
+            let fragment = Fragment::new(as_message(is_text)?, first, last);
+            callee.on_fragment(Fragment { message_len: message_len(), ..fragment })?;
         }
         Kind::Ping => callee.on_ping(payload)?,
         Kind::Pong => callee.on_pong(payload)?,

@@ -4,8 +4,10 @@
 //! deadlines meanwhile.
 
 mod builder;
+mod message_reader;
 mod options;
 mod websocket;
 
 pub use builder::{Canceller, WebSocketBuilder};
+pub use message_reader::MessageReader;
 pub use websocket::WebSocket;

@@ -3,25 +3,27 @@
 //! The thread in `recv` does what an event loop does for an app. Other threads send through
 //! [`Sender`] meanwhile.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Registry, Token};
 
 use super::builder::WebSocketBuilder;
+use super::message_reader::MessageReader;
 use crate::busy_poll::Waiting;
 use crate::close::{Close, ClosedBy, close_code};
 use crate::config::Config;
 use crate::deadline::after;
 use crate::dial::{Cancel, Failure, Target, connect};
-use crate::error::{Error, SendError};
+use crate::error::{Error, LimitError, SendError};
 use crate::link::{
     CallbackScope, Established, Link, LoopWaker, MessageWriter, Opened, Place, Reader, Remains,
     Requested, Sender, Shared, Shrink, State, Step,
 };
 use crate::message::{MessageKind, Outgoing, OwnedMessage};
 use crate::protocol::handshake::Handshake;
-use crate::protocol::{End, Kind, message};
+use crate::protocol::{End, InPieces, Item, Kind, message};
 use crate::reconnect::Attempt;
 use crate::role::Role;
 use crate::sync::{Poll, Waker};
@@ -59,10 +61,13 @@ pub struct WebSocket {
     sender: Sender,
     handshake: Arc<Handshake>,
     link: Link,
-    reader: Reader,
+    pub(super) reader: Reader,
     shrink: Shrink,
     /// Which item of the reader's batch comes next.
     next: usize,
+    /// What has come of a message that is not whole yet.
+    pub(super) arriving: Arriving,
+    max_message_size: usize,
     poll: Poll,
     busy_poll: Duration,
     waiting: Waiting,
@@ -74,6 +79,31 @@ pub struct WebSocket {
     late_reads: u32,
     ended: Option<Ended>,
 }
+
+/// A message that comes in pieces.
+#[derive(Debug, Default)]
+pub(super) enum Arriving {
+    /// There is none, or a [`MessageReader`] has it.
+    #[default]
+    No,
+    /// It is to be whole.
+    Begun { is_text: bool, message_len: Option<u64>, data: Vec<u8> },
+    /// Nobody wants the rest of it.
+    Skipped,
+}
+
+/// A piece of a message in the reader's batch, or all of it.
+pub(super) struct Piece {
+    pub(super) item: Item,
+    pub(super) is_text: bool,
+    pub(super) first: bool,
+    pub(super) last: bool,
+    /// How long the message is, where that is known.
+    pub(super) message_len: Option<u64>,
+}
+
+/// How much is allocated for a message before any of it has come, at most.
+const MAX_AHEAD: usize = 1 << 20;
 
 #[derive(Clone, Debug)]
 struct Ended {
@@ -123,7 +153,7 @@ impl WebSocket {
         connected
             .register(registry, &place)
             .map_err(|source| Error::system("a way to wait for sockets", source))?;
-        let link = Link::open(connected, &shared, live, false, opened);
+        let link = Link::open(connected, &shared, live, InPieces::Large, opened);
         let (Some(link), Some(handshake)) = (link, shared.handshake()) else {
             // Nobody else has the sender yet.
             return Err(Error::Closed(Box::new(Close::without_frame(ClosedBy::Us))));
@@ -135,6 +165,8 @@ impl WebSocket {
             reader: Reader::new(),
             shrink: Shrink::default(),
             next: 0,
+            arriving: Arriving::default(),
+            max_message_size: config.live.max_message_size,
             poll,
             busy_poll: config.live.busy_poll,
             waiting: Waiting::default(),
@@ -193,6 +225,16 @@ impl WebSocket {
         }
     }
 
+    /// Waits for the next message and returns a reader of it, for one that is not to be in memory:
+    /// it need not be whole yet. See [`MessageReader`].
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    pub fn recv_reader(&mut self) -> Result<MessageReader<'_>, Error> {
+        MessageReader::of(self)
+    }
+
     /// Waits for the next message for this long; `None` when none came.
     ///
     /// # Errors
@@ -222,7 +264,7 @@ impl WebSocket {
     pub fn close_with(&mut self, code: u16, reason: &str) -> Result<Close, Error> {
         self.sender.close_with(code, reason)?;
         loop {
-            match self.next_message(None) {
+            match self.next_piece(None) {
                 Ok(_) => {}
                 Err(Error::Closed(close)) => return Ok(*close),
                 Err(error) => return Err(error),
@@ -235,8 +277,56 @@ impl WebSocket {
         // A logger may send: this is the thread that would make room.
         let _scope = CallbackScope::enter();
         loop {
-            if let Some(message) = self.take_item()? {
+            let Some(piece) = self.next_piece(deadline)? else { return Ok(None) };
+            if let Some(message) = self.put_together(&piece) {
                 return Ok(Some(message));
+            }
+        }
+    }
+
+    /// Puts a message together, of which this is the next piece. Returns it when it is whole.
+    fn put_together(&mut self, piece: &Piece) -> Option<OwnedMessage> {
+        let Piece { is_text, first, last, message_len, .. } = *piece;
+        if first {
+            self.arriving = Arriving::Begun { is_text, message_len, data: Vec::new() };
+        }
+        let bytes = self.reader.batch.payload(&piece.item, &self.reader.buffer);
+        let Arriving::Begun { data, .. } = &mut self.arriving else {
+            if last {
+                self.arriving = Arriving::No;
+            }
+            return None;
+        };
+        let len = message_len.map_or(data.len() + bytes.len(), |len| len as usize);
+        if len > self.max_message_size {
+            let limit = self.max_message_size;
+            self.fail(End::Limit(LimitError::MessageSize { limit }));
+            return None;
+        }
+        if first {
+            data.reserve_exact(if last { bytes.len() } else { len.min(MAX_AHEAD) });
+        }
+        data.extend_from_slice(bytes);
+        if !last {
+            return None;
+        }
+        let data = mem::take(data);
+        self.arriving = Arriving::No;
+        Some(OwnedMessage::from_parts(is_text, data))
+    }
+
+    /// What the peer sent is not to be taken: nothing of it is looked at any more.
+    fn fail(&mut self, end: End) {
+        self.reader.batch.clear();
+        self.arriving = Arriving::No;
+        self.link.fail(end);
+    }
+
+    /// Returns the next piece of a message, waiting until the deadline.
+    pub(super) fn next_piece(&mut self, deadline: Option<Instant>) -> Result<Option<Piece>, Error> {
+        loop {
+            if let Some(piece) = self.take_piece()? {
+                return Ok(Some(piece));
             }
             if let Some(ended) = &self.ended {
                 return Err(ended.error());
@@ -250,29 +340,32 @@ impl WebSocket {
                 self.on_looked(before);
             }
             if deadline.is_some_and(|deadline| deadline <= before) && self.ended.is_none() {
-                return self.take_item();
+                return self.take_piece();
             }
         }
     }
 
-    /// Takes the next message out of the batch.
-    fn take_item(&mut self) -> Result<Option<OwnedMessage>, Error> {
-        while let Some(item) = self.reader.batch.items.get(self.next) {
+    /// Takes the next piece of a message out of the batch.
+    fn take_piece(&mut self) -> Result<Option<Piece>, Error> {
+        while let Some(&item) = self.reader.batch.items.get(self.next) {
+            let message_len = self.reader.batch.message_len(self.next);
             self.next += 1;
-            let payload = self.reader.batch.payload(item, &self.reader.buffer);
-            match item.kind {
-                Kind::Text | Kind::Binary => match message(item.kind == Kind::Text, payload) {
-                    Ok(message) => return Ok(Some(message.into_owned())),
-                    Err(violation) => {
-                        self.reader.batch.clear();
-                        self.link.fail(End::Protocol(violation));
+            let (is_text, first, last) = match item.kind {
+                Kind::Ping | Kind::Pong => continue,
+                Kind::TextFragment { first, last } => (true, first, last),
+                Kind::BinaryFragment { first, last } => (false, first, last),
+                Kind::Text | Kind::Binary => {
+                    let is_text = item.kind == Kind::Text;
+                    let payload = self.reader.batch.payload(&item, &self.reader.buffer);
+                    let message_len = Some(payload.len() as u64);
+                    if let Err(violation) = message(is_text, payload) {
+                        self.fail(End::Protocol(violation));
+                        continue;
                     }
-                },
-                Kind::Ping
-                | Kind::Pong
-                | Kind::TextFragment { .. }
-                | Kind::BinaryFragment { .. } => {}
-            }
+                    return Ok(Some(Piece { item, is_text, first: true, last: true, message_len }));
+                }
+            };
+            return Ok(Some(Piece { item, is_text, first, last, message_len }));
         }
         if let Some(end) =
             self.reader.batch.end.take().filter(|end| !matches!(end, End::Close { .. }))
@@ -346,7 +439,7 @@ impl WebSocket {
                 Requested::Abort => self.over(None),
                 // There is no other connection to be made here.
                 Requested::Read | Requested::Reconnect => self.readable = true,
-                // `take_item` says so.
+                // `take_piece` says so.
                 Requested::Failed(_) | Requested::Nothing => {}
             }
         }

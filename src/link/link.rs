@@ -26,7 +26,7 @@ use crate::error::{Error, SendError};
 use crate::protocol::close::close_answer;
 use crate::protocol::handshake::Handshake;
 use crate::protocol::handshake::echo::Secrets;
-use crate::protocol::{Batch, End, Item, Keepalive, KeepaliveAction, Kind, Limits};
+use crate::protocol::{Batch, End, InPieces, Item, Keepalive, KeepaliveAction, Kind, Limits};
 use crate::role::Role;
 use crate::transport::{Stream, Trace};
 
@@ -103,7 +103,7 @@ impl Link {
         established: Established,
         shared: &Arc<Shared>,
         live: &ConnectionOptions,
-        in_pieces: bool,
+        in_pieces: InPieces,
         opened: Opened,
     ) -> Option<Self> {
         let Established { role, mut stream, leftover, compression, handshake, peer, secrets } =

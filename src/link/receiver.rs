@@ -6,7 +6,7 @@ use std::io;
 
 use super::supplies::contexts;
 use crate::deflate::NegotiatedDeflate;
-use crate::protocol::{Batch, Inbound, Lend, Limits};
+use crate::protocol::{Batch, InPieces, Inbound, Lend, Limits};
 use crate::role::Role;
 
 /// One read takes at most this many bytes: enough that the system call and the event loop's turn
@@ -63,12 +63,12 @@ pub(super) enum Received {
 }
 
 impl Receiver {
-    /// Begins with what came together with the response head. `in_pieces` says that messages are
-    /// handed out piece by piece.
+    /// Begins with what came together with the response head. `in_pieces` says which messages
+    /// are handed out piece by piece.
     pub(super) fn new(
         role: Role,
         limits: Limits,
-        in_pieces: bool,
+        in_pieces: InPieces,
         compression: Option<NegotiatedDeflate>,
         leftover: Vec<u8>,
     ) -> Self {

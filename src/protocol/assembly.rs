@@ -18,6 +18,22 @@ pub(crate) struct Limits {
     pub(crate) fragments: usize,
 }
 
+/// Which messages are handed out piece by piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InPieces {
+    None,
+    /// Those that do not come whole, uncompressed, in one frame in the read buffer, or are longer
+    /// than a message may be.
+    Large,
+    All,
+}
+
+impl From<bool> for InPieces {
+    fn from(all: bool) -> Self {
+        if all { InPieces::All } else { InPieces::None }
+    }
+}
+
 /// Finished messages, or inflated pieces, of this many bytes are enough for one batch: a read
 /// buffer full of compressed ones could be a thousand times that.
 const FULL: usize = 1 << 20;
@@ -42,6 +58,8 @@ struct Arriving {
     frames: usize,
     /// Where it begins in the arena.
     start: usize,
+    /// How long it is, where its first frame tells.
+    len: Option<u64>,
     /// Whether a piece of it has been handed out.
     begun: bool,
 }
@@ -80,15 +98,35 @@ impl Assembly {
         self.arena.len()
     }
 
-    pub(super) fn begin(&mut self, text: bool, compressed: bool, batch: &mut Batch) {
+    /// A message begins, which is so long, if that is known.
+    pub(super) fn begin(
+        &mut self,
+        text: bool,
+        compressed: bool,
+        len: Option<u64>,
+        batch: &mut Batch,
+    ) {
         if !self.arena.is_allocated() {
             // What the reader has to spare; it comes back with the finished message, so an idle
             // connection holds none.
             self.arena = batch.take_spare();
         }
         self.utf8 = Utf8::default();
-        self.message =
-            Some(Arriving { text, compressed, frames: 0, start: self.arena.len(), begun: false });
+        let start = self.arena.len();
+        self.message = Some(Arriving { text, compressed, frames: 0, start, len, begun: false });
+    }
+
+    /// Hands out that a message begins, before any of it has come: who wants it whole may refuse it.
+    pub(super) fn announce(&mut self, batch: &mut Batch) {
+        let Some(message) = &mut self.message else { return };
+        message.begun = true;
+        batch.set_message_len(message.len);
+        let (first, last) = (true, false);
+        let kind = match message.text {
+            true => Kind::TextFragment { first, last },
+            false => Kind::BinaryFragment { first, last },
+        };
+        batch.push(kind, 0, 0);
     }
 
     /// Counts a frame against the limits of its message.
@@ -205,6 +243,7 @@ impl Assembly {
             shown -= self.utf8.unfinished().len();
         }
         if let Some(kind) = self.next_piece(shown, last)? {
+            batch.set_message_len(message.len);
             batch.push(kind, at, shown);
         }
         Ok(())
@@ -224,8 +263,12 @@ impl Assembly {
             self.utf8.push(&self.arena.bytes()[start + carried..])?;
             end -= self.utf8.unfinished().len();
         }
+        let len = self.message.and_then(|message| message.len);
         match self.next_piece(end - start, last)? {
-            Some(kind) => batch.push_assembled(kind, start..end),
+            Some(kind) => {
+                batch.set_message_len(len);
+                batch.push_assembled(kind, start..end);
+            }
             None => self.arena.truncate(start),
         }
         self.close_when_full(batch);

@@ -76,6 +76,8 @@ pub(crate) struct Batch {
     full: bool,
     /// Where the items lie that are in the arena.
     assembled: Vec<Range<usize>>,
+    /// Of fragments: from which item on they are of messages that are so long, where that is known.
+    message_lens: Vec<(u32, Option<u64>)>,
     /// How many bytes of payload went into what is in the arena, compressed or not.
     pub(crate) assembled_from: usize,
     pub(crate) has_pings: bool,
@@ -90,6 +92,7 @@ impl Batch {
         self.spare.clear();
         self.end = None;
         self.assembled.clear();
+        self.message_lens.clear();
         self.full = false;
         self.assembled_from = 0;
         self.has_pings = false;
@@ -129,6 +132,7 @@ impl Batch {
         self.arena.shrink();
         self.items.shrink_to_fit();
         self.assembled.shrink_to_fit();
+        self.message_lens.shrink_to_fit();
     }
 
     /// Adds an item that lies whole in the read buffer.
@@ -144,6 +148,21 @@ impl Batch {
         // There are at most `MAX_ITEMS` of them.
         self.items.push(Item { kind, in_arena: true, start: self.assembled.len() as u32, len: 0 });
         self.assembled.push(place);
+    }
+
+    /// The next item is a fragment of a message that is so long, if that is known.
+    pub(super) fn set_message_len(&mut self, len: Option<u64>) {
+        if self.message_lens.last().and_then(|(_, len)| *len) != len {
+            // There are at most `MAX_ITEMS` of them.
+            self.message_lens.push((self.items.len() as u32, len));
+        }
+    }
+
+    /// Returns how long the message is of which the item at this place is a fragment, where that is
+    /// known.
+    pub(crate) fn message_len(&self, index: usize) -> Option<u64> {
+        let later = self.message_lens.partition_point(|(from, _)| *from as usize <= index);
+        self.message_lens[..later].last().and_then(|(_, len)| *len)
     }
 
     /// Returns whether any item lies in the arena.

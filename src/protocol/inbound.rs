@@ -9,7 +9,7 @@ use std::io::Cursor;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
-use super::assembly::{Assembly, Limits};
+use super::assembly::{Assembly, InPieces, Limits};
 use super::batch::{Batch, End, Kind};
 use super::close::read_close;
 use super::compress::Lend;
@@ -35,8 +35,7 @@ pub(crate) struct Inbound {
     /// Ours: the peer's frames are masked if we are the server.
     role: Role,
     limits: Limits,
-    /// Whether messages are handed out piece by piece.
-    in_pieces: bool,
+    in_pieces: InPieces,
     /// Whether permessage-deflate was agreed to, and so RSV1 has a meaning.
     compressed: bool,
     assembly: Assembly,
@@ -79,15 +78,16 @@ impl Inbound {
     pub(crate) fn new(
         role: Role,
         limits: Limits,
-        in_pieces: bool,
+        in_pieces: InPieces,
         compression: Option<(NegotiatedDeflate, Lend)>,
     ) -> Self {
+        let any_in_pieces = in_pieces != InPieces::None;
         Inbound {
             role,
             limits,
             in_pieces,
             compressed: compression.is_some(),
-            assembly: Assembly::new(role, limits, in_pieces, compression),
+            assembly: Assembly::new(role, limits, any_in_pieces, compression),
             frame: None,
             ahead: 0,
             utf8: Utf8::default(),
@@ -197,7 +197,9 @@ impl Inbound {
     }
 
     fn takes_short_messages(&self) -> bool {
-        !self.in_pieces && self.assembly.is_empty() && self.limits.message_size >= SHORT
+        self.in_pieces != InPieces::All
+            && self.assembly.is_empty()
+            && self.limits.message_size >= SHORT
     }
 
     /// Takes one step at `read[at..]`: the rest of a frame, or a new one. Returns where the next
@@ -278,7 +280,7 @@ impl Inbound {
         if first
             && frame.last
             && !frame.compressed
-            && !self.in_pieces
+            && self.in_pieces != InPieces::All
             && frame.len <= self.limits.message_size
         {
             let there = read.len() - payload;
@@ -313,7 +315,11 @@ impl Inbound {
         }
         if first {
             self.ahead = 0;
-            self.assembly.begin(text, frame.compressed, batch);
+            let len = (frame.last && !frame.compressed).then_some(frame.len as u64);
+            self.assembly.begin(text, frame.compressed, len, batch);
+            if len.is_some() && self.in_pieces == InPieces::Large {
+                self.assembly.announce(batch);
+            }
         }
         self.assembly.begin_frame(frame.len)?;
         let mask = frame.mask.map(|key| Unmasking { key, ahead: 0 });
@@ -444,6 +450,7 @@ mod tests {
         in_pieces: bool,
         size: impl FnMut() -> usize,
     ) -> Vec<Event> {
+        let in_pieces = in_pieces.into();
         Receiving { role, limits: LIMITS, in_pieces, compression: None }.receive(&[], wire, size)
     }
 

@@ -32,7 +32,7 @@ mod tests;
 mod trace;
 mod utf8;
 
-pub(crate) use assembly::Limits;
+pub(crate) use assembly::{InPieces, Limits};
 pub(crate) use batch::{Batch, End, Item, Kind, message};
 pub(crate) use close::{Closing, Outcome};
 pub(crate) use compress::{Contexts, Deflater, Lend};

@@ -5,7 +5,7 @@
 use super::frame::Mask;
 #[cfg(test)]
 use super::send::Supplies;
-use super::{Batch, Contexts, End, Inbound, Kind, Lend, Limits, message};
+use super::{Batch, Contexts, End, InPieces, Inbound, Kind, Lend, Limits, message};
 use crate::deflate::NegotiatedDeflate;
 use crate::error::{LimitError, ProtocolError};
 use crate::role::Role;
@@ -93,7 +93,7 @@ pub(crate) fn frame_of(role: Role, first: u8, payload: &[u8]) -> Vec<u8> {
 pub(crate) struct Receiving {
     pub(crate) role: Role,
     pub(crate) limits: Limits,
-    pub(crate) in_pieces: bool,
+    pub(crate) in_pieces: InPieces,
     pub(crate) compression: Option<NegotiatedDeflate>,
 }
 
@@ -161,7 +161,7 @@ impl Receiving {
 
     fn check_limits(&self, inbound: &Inbound, batch: &Batch, read: usize) {
         // In pieces, up to three bytes of a character are put in front of each.
-        let limit = if self.in_pieces {
+        let limit = if self.in_pieces != InPieces::None {
             2 * read + 8
         } else {
             self.limits.message_size.saturating_add(read)
@@ -218,7 +218,7 @@ impl Events {
     fn piece(&mut self, text: bool, payload: &[u8], first: bool, last: bool) {
         assert!(message(text, payload).is_ok(), "text is cut between characters");
         assert_eq!(first, self.partial.is_none(), "the first piece is marked so");
-        assert!(!payload.is_empty() || last, "a piece without content");
+        assert!(!payload.is_empty() || first || last, "a piece without content");
         let (kind, so_far) = self.partial.get_or_insert_default();
         if first {
             *kind = text;

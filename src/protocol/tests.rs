@@ -4,6 +4,7 @@
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use super::InPieces;
 use super::close::close_payload;
 use super::frame::Head;
 use super::send::{Piece, Queue};
@@ -76,14 +77,14 @@ fn what_one_side_encodes_the_other_decodes() {
             while queue.next_masked(&mut piece) {
                 wire.extend_from_slice(&piece.bytes);
             }
-            for in_pieces in [false, true] {
+            for in_pieces in [InPieces::None, InPieces::Large, InPieces::All] {
                 let receiving =
                     Receiving { role: role.peer(), limits: LIMITS, in_pieces, compression: agreed };
                 for most in [usize::MAX, 100_000, 2_000] {
                     let received = receiving.receive(&[], &wire, || rng.random_range(1..=most));
                     assert!(
                         received == sent,
-                        "{role:?}, seed {seed}, {agreed:?}, in pieces: {in_pieces}, {most}"
+                        "{role:?}, seed {seed}, {agreed:?}, in pieces: {in_pieces:?}, {most}"
                     );
                 }
             }
@@ -121,14 +122,14 @@ fn compressed_fragments_come_out_of_any_split() {
                 sent.push(Event::Message(text, payload));
             }
             let limits = Limits { fragments: usize::MAX, ..LIMITS };
-            for in_pieces in [false, true] {
+            for in_pieces in [InPieces::None, InPieces::Large, InPieces::All] {
                 let receiving =
                     Receiving { role: role.peer(), limits, in_pieces, compression: Some(agreed) };
                 for most in [usize::MAX, 5_000, 50] {
                     let received = receiving.receive(&[], &wire, || rng.random_range(1..=most));
                     assert!(
                         received == sent,
-                        "{role:?}, seed {seed}, {agreed:?}, in pieces: {in_pieces}, {most}"
+                        "{role:?}, seed {seed}, {agreed:?}, in pieces: {in_pieces:?}, {most}"
                     );
                 }
             }
@@ -146,14 +147,14 @@ fn what_inflates_to_much_is_unmasked_once() {
             let compressed = Deflater::new(agreed, role, lend).unwrap().compressed(&message);
             let wire = frame_of(role, 0xc2, &compressed);
             let limits = Limits { message_size: message.len(), ..LIMITS };
-            for in_pieces in [false, true] {
+            for in_pieces in [InPieces::None, InPieces::Large, InPieces::All] {
                 let receiving =
                     Receiving { role: role.peer(), limits, in_pieces, compression: Some(agreed) };
                 for size in [usize::MAX, 1_000, 7] {
                     let received = receiving.receive(&[], &wire, || size);
                     assert!(
                         received == [Event::Message(false, message.clone())],
-                        "{role:?}, {in_pieces}, {size}"
+                        "{role:?}, {in_pieces:?}, {size}"
                     );
                 }
             }

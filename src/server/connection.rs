@@ -548,7 +548,8 @@ impl Connection {
             secrets: Secrets::default(),
             peer: format!("client {} ({})", self.id, Peer(peer_addr)).into(),
         };
-        let Some(link) = Link::open(established, &shared, live, in_pieces, Opened::First) else {
+        let Some(link) = Link::open(established, &shared, live, in_pieces.into(), Opened::First)
+        else {
             return;
         };
         let client = Client::new(self.id, shared, request, Arc::clone(&self.hub));

@@ -191,7 +191,9 @@ fn a_message_may_come_in_pieces() {
     assert!(matches!(next(&events), Event::Open));
     let (mut whole, mut begun) = (String::new(), false);
     loop {
-        let Event::Fragment { data, first, last } = next(&events) else { panic!("pieces only") };
+        let Event::Fragment { data, first, last, .. } = next(&events) else {
+            panic!("pieces only")
+        };
         assert_eq!(first, !begun);
         begun = true;
         whole += data.as_text().unwrap();

@@ -79,6 +79,8 @@ mod proxy;
 mod python;
 /// What is sent while there is no connection.
 mod queueing;
+/// Messages that are read while they arrive.
+mod reading;
 /// TLS with real counterparts: OpenSSL's server, nginx.
 #[cfg(feature = "__tls")]
 mod real_tls;

@@ -23,12 +23,13 @@ const FRAGMENT: usize = 32 << 10;
 /// A socket buffer and a queue that are full soon.
 const LIMIT: usize = 1 << 16;
 
-/// Of so many bytes, no two lines of which are the same.
+/// So many bytes, the same again after no length that a frame has.
 fn data(length: usize) -> Vec<u8> {
-    (0..length as u32 / 4 + 1)
-        .flat_map(|i| i.wrapping_mul(0x9e37_79b9).to_le_bytes())
-        .take(length)
-        .collect()
+    let line: Vec<u8> =
+        (0..1021_u32).flat_map(|i| i.wrapping_mul(0x9e37_79b9).to_le_bytes()).collect();
+    let mut data = line.repeat(length / line.len() + 1);
+    data.truncate(length);
+    data
 }
 
 /// Reads a message's frames to its last, which must be fragments of one message, with nothing but

@@ -116,7 +116,8 @@ impl Session {
         let opened = if self.has_been_open { Opened::Again } else { Opened::First };
         let mut connected = Established::from(connected);
         connected.register(registry, &self.place)?;
-        let link = Link::open(connected, &self.shared, self.plan.live(), self.in_pieces, opened);
+        let (live, in_pieces) = (self.plan.live(), self.in_pieces.into());
+        let link = Link::open(connected, &self.shared, live, in_pieces, opened);
         let Some(link) = link else {
             // Closed while the last byte of the handshake was on its way: the requests say so.
             return Ok(());
