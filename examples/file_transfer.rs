@@ -1,5 +1,5 @@
-//! Sends a file as binary messages, gets it back, and compares. A file of any size: it is never
-//! held in memory whole.
+//! Sends a file as one message, gets it back, and compares. A file of any size: neither side of it
+//! is ever in memory whole.
 //!
 //! ```text
 //! cargo run --example file_transfer                               # a file that it makes, a server that it starts
@@ -12,18 +12,19 @@ mod local_echo;
 use std::env;
 use std::error::Error;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode};
 use std::thread;
 use std::time::Instant;
 
-use websocket_app::{OwnedMessage, Sender, WebSocket};
+use websocket_app::{MessageKind, MessageReader, Sender, WebSocket};
 
-/// How much of the file a message carries.
+/// How much is read and compared at once.
 const PIECE: usize = 64 << 10;
-/// The text message that says that all of the file was sent.
-const END: &str = "end of file";
+
+/// After so many bytes each side says how far it is.
+const STEP: u64 = 64 << 20;
 
 type AnyError = Box<dyn Error + Send + Sync>;
 
@@ -59,14 +60,16 @@ fn make_file() -> io::Result<PathBuf> {
 
 fn transfer(path: &Path, url: Option<String>) -> Result<(), AnyError> {
     let (sent_from, mut compared_with) = (open(path)?, open(path)?);
-    let mut ws = WebSocket::connect(local_echo::url(url)?)?;
+    // A large file is many fragments.
+    let mut ws = WebSocket::builder(local_echo::url(url)?).max_fragments(usize::MAX).connect()?;
     let start = Instant::now();
 
     // One thread sends while this one receives, so the server is never kept from sending back.
     // Whichever fails closes the connection, which ends the other too.
     let sender = ws.sender();
     let sending = thread::spawn(move || send(sent_from, &sender).inspect_err(|_| sender.close()));
-    let compared = compare(&mut ws, &mut compared_with);
+    let compared = ws.recv_reader().map_err(AnyError::from);
+    let compared = compared.and_then(|message| compare(message, &mut compared_with));
     let closed = ws.close();
     sending.join().map_err(|_| "the sending thread panicked")??;
 
@@ -84,40 +87,46 @@ fn open(path: &Path) -> Result<File, AnyError> {
     File::open(path).map_err(|error| format!("{}: {error}", path.display()).into())
 }
 
-/// Sends piece by piece. `send` waits while too much is on its way, so a fast disk does not fill
-/// the memory.
+/// Sends the file as one message. A write waits while too much is on its way, so a fast disk does
+/// not fill the memory.
 fn send(mut file: File, ws: &Sender) -> Result<(), AnyError> {
-    let mut piece = vec![0; PIECE];
+    let size = file.metadata()?.len();
+    let mut message = ws.message_writer(MessageKind::Binary)?;
+    let (mut piece, mut total) = (vec![0; PIECE], 0);
     loop {
         let length = file.read(&mut piece)?;
         if length == 0 {
-            ws.send(END)?;
-            return Ok(());
+            return Ok(message.finish()?);
         }
-        ws.send(&piece[..length])?;
+        message.write_all(&piece[..length])?;
+        tell("sent", &mut total, length, Some(size));
     }
 }
 
-/// Receives until the end and compares each piece with the file. Gives the number of bytes.
-fn compare(ws: &mut WebSocket, file: &mut File) -> Result<u64, AnyError> {
-    let mut total = 0;
-    let mut expected = Vec::new();
+/// Receives to the end and compares with the file. Returns the number of bytes.
+fn compare(mut message: MessageReader<'_>, file: &mut File) -> Result<u64, AnyError> {
+    let size = message.message_len();
+    let (mut piece, mut expected, mut total) = (vec![0; PIECE], vec![0; PIECE], 0);
     loop {
-        match ws.recv()? {
-            OwnedMessage::Binary(piece) => {
-                expected.resize(piece.len(), 0);
-                file.read_exact(&mut expected)?;
-                if piece != expected {
-                    return Err(format!(
-                        "the {} bytes from byte {total} on came back changed",
-                        piece.len()
-                    )
-                    .into());
-                }
-                total += piece.len() as u64;
-            }
-            OwnedMessage::Text(text) if text == END => return Ok(total),
-            OwnedMessage::Text(text) => println!("the server says: {text}"),
+        let length = message.read(&mut piece)?;
+        if length == 0 {
+            let is_all = file.read(&mut expected)? == 0;
+            return if is_all { Ok(total) } else { Err("less came back".into()) };
         }
+        file.read_exact(&mut expected[..length])?;
+        if piece[..length] != expected[..length] {
+            return Err(format!("the {length} bytes from byte {total} on came back changed").into());
+        }
+        tell("received", &mut total, length, size);
+    }
+}
+
+/// Counts so many bytes more, and says now and then how far that is.
+fn tell(what: &str, total: &mut u64, bytes: usize, size: Option<u64>) {
+    let before = *total;
+    *total += bytes as u64;
+    if *total / STEP > before / STEP {
+        let percent = size.map(|size| format!(", {} %", *total * 100 / size.max(1)));
+        println!("{what}: {} MiB{}", *total >> 20, percent.unwrap_or_default());
     }
 }
