@@ -20,7 +20,7 @@ use crate::message::MessageKind;
 /// 1 MiB at most; the message may be of any length. `max_message_size` does not count here, but
 /// `max_fragments` does: it is to be raised for a message of more than 131,072 fragments.
 ///
-/// Dropped before its end, the rest of the message is skipped by what is received next.
+/// Where it is dropped before the message ends, the rest is skipped by what is received next.
 ///
 /// # Errors
 ///
@@ -65,7 +65,7 @@ impl<'a> MessageReader<'a> {
                 break (is_text, message_len, Source::Begun(data), false);
             }
             let Some(piece) = ws.next_piece(None)? else { continue };
-            // Else it is the rest of one that is skipped.
+            // Else it is the rest of one that was not read.
             if piece.first {
                 let Piece { is_text, message_len, last, .. } = piece;
                 break (is_text, message_len, Source::Piece(piece), last);
@@ -125,14 +125,6 @@ impl BufRead for MessageReader<'_> {
 
     fn consume(&mut self, amount: usize) {
         self.at += amount.min(self.left().len());
-    }
-}
-
-impl Drop for MessageReader<'_> {
-    fn drop(&mut self) {
-        if !self.is_last {
-            self.ws.arriving = Arriving::Skipped;
-        }
     }
 }
 

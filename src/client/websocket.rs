@@ -83,13 +83,12 @@ pub struct WebSocket {
 /// A message that comes in pieces.
 #[derive(Debug, Default)]
 pub(super) enum Arriving {
-    /// There is none, or a [`MessageReader`] has it.
+    /// There is none, or none that is to be whole: a [`MessageReader`] has it, or nobody wants the
+    /// rest of it.
     #[default]
     No,
-    /// It is to be whole.
+    /// What has come of one that is to be whole.
     Begun { is_text: bool, message_len: Option<u64>, data: Vec<u8> },
-    /// Nobody wants the rest of it.
-    Skipped,
 }
 
 /// A piece of a message in the reader's batch, or all of it.
@@ -291,12 +290,8 @@ impl WebSocket {
             self.arriving = Arriving::Begun { is_text, message_len, data: Vec::new() };
         }
         let bytes = self.reader.batch.payload(&piece.item, &self.reader.buffer);
-        let Arriving::Begun { data, .. } = &mut self.arriving else {
-            if last {
-                self.arriving = Arriving::No;
-            }
-            return None;
-        };
+        // Else it is the rest of one that was not read.
+        let Arriving::Begun { data, .. } = &mut self.arriving else { return None };
         let len = message_len.map_or(data.len() + bytes.len(), |len| len as usize);
         if len > self.max_message_size {
             let limit = self.max_message_size;
