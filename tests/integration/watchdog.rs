@@ -46,6 +46,12 @@ impl<T: Send + 'static> Task<T> {
 }
 
 impl<T> Task<T> {
+    /// Returns whether its result is there.
+    #[cfg(feature = "server")]
+    pub(crate) fn is_over(&self) -> bool {
+        !self.outcome.is_empty()
+    }
+
     /// For a message only.
     pub(crate) fn result_if_over(self) -> Option<T> {
         self.outcome.recv_timeout(Duration::from_millis(100)).ok()

@@ -164,7 +164,6 @@ fn a_panic_in_make_is_500_for_that_client() {
 #[test]
 fn a_panic_in_drop_hurts_nobody_else() {
     for threads in [1, 2] {
-        // Where the answer is refused after it was made, it is dropped on another way.
         let counting = Counting::start(|server| server.threads(threads));
         let mut other = counting.open("/");
         for _ in 0..4 {

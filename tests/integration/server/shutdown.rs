@@ -14,7 +14,7 @@ use crate::failure::{clean, ending, unanswered};
 use crate::faults::census;
 use crate::frame::Frame;
 use crate::recorder::Call;
-use crate::watchdog::{Gate, PATIENCE, Task, at_once, wait_until};
+use crate::watchdog::{Gate, PATIENCE, Task, at_once, wait_until, within};
 
 #[test]
 fn everybody_gets_1001_or_what_was_asked_for_and_one_on_close() {
@@ -158,8 +158,9 @@ fn callbacks_that_run_come_to_their_end() {
         handle.shutdown(1001, "", PATIENCE).unwrap();
         visitor.answer_close(1001);
         let joined = Task::start("the end", move || handle.join());
-        assert_eq!(serving.handle().clients().len(), 0, "it is gone, its callback is not");
+        wait_until("it is gone, its callback is not", || serving.handle().clients().is_empty());
         thread::sleep(A_MOMENT);
+        assert!(!joined.is_over());
         may_end.open();
         calls.expect_text("work");
         calls.expect_close(clean(ClosedBy::Us, 1001, ""));
@@ -294,8 +295,9 @@ fn in_the_middle_of_everything_each_open_has_one_close() {
         });
         stop.wait();
         handle.shutdown(1001, "", Duration::from_millis(300)).unwrap();
-        drop((first, handle));
+        drop(handle);
         others.join();
+        first.stay_silent();
         assert_eq!(ending(&its_calls.close()).by, ClosedBy::Us);
         its_calls.finish();
         let mut serving = serving;
@@ -305,10 +307,8 @@ fn in_the_middle_of_everything_each_open_has_one_close() {
             loop {
                 match calls.next() {
                     Call::Message(_) => {}
-                    Call::Error(_) => {
-                        calls.close();
-                        break;
-                    }
+                    // Of the echo, and of the connection.
+                    Call::Error(_) => {}
                     Call::Close(_) => break,
                     call => panic!("{call:?}"),
                 }
@@ -343,4 +343,44 @@ fn nothing_is_left() {
             }
         }
     });
+}
+
+/// A program that has joined its server and kept the handle reads on to the end of what callbacks sent.
+#[test]
+fn what_callbacks_hold_is_dropped_though_a_handle_is_kept() {
+    for (panics, threads) in [(false, 1), (false, 2), (true, 1)] {
+        let (sender, received) = crossbeam_channel::unbounded();
+        let held = Holds { panics };
+        let requests = sender.clone();
+        let server = Server::new("127.0.0.1:0")
+            .threads(threads)
+            .on_request(move |_| {
+                requests.send("request").unwrap();
+                Answer::accept()
+            })
+            .on_open(move |_| {
+                let _kept = &held;
+                sender.send("open").unwrap();
+            })
+            .spawn()
+            .unwrap();
+        let visitor = Visitor::open(server.local_addr().expect("it is TCP"));
+        visitor.close(1000, "");
+        server.shutdown(1001, "", PATIENCE).unwrap();
+        let joined = server.clone();
+        within("the server's end", move || joined.join()).unwrap();
+        // Dropped by now, so this needs no limit.
+        assert_eq!(received.into_iter().collect::<Vec<_>>(), ["request", "open"]);
+        assert_eq!(server.stats().opened, 1);
+    }
+}
+
+struct Holds {
+    panics: bool,
+}
+
+impl Drop for Holds {
+    fn drop(&mut self) {
+        assert!(!self.panics, "as asked");
+    }
 }
