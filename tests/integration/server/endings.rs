@@ -5,7 +5,7 @@ use websocket_app::server::{Client, Server};
 use websocket_app::{CallbackError, ClosedBy, LimitError, Phase, ProtocolError};
 
 use super::serving::{STYLES, Serving, Style, echoes, serve_as};
-use super::visitor::Visitor;
+use super::visitor::{Visitor, masked};
 use crate::failure::{Failure, clean, ending, lost, unanswered};
 use crate::frame::Frame;
 use crate::recorder::{Call, Recorder};
@@ -27,10 +27,9 @@ const ENDINGS: [(&str, Ending); 19] = [
         calls.expect_close(clean(ClosedBy::Peer, 1005, ""));
     }),
     ("the client says something, then closes", |_, mut visitor, calls| {
-        visitor.text("last words");
-        visitor.send(Frame::close(1000, ""));
-        calls.expect_text("last words");
-        visitor.expect_text("last words");
+        let both = [Frame::text("but"), Frame::close(1000, "")];
+        visitor.write(both.each_ref().map(masked).concat());
+        calls.expect_text("but");
         visitor.expect(Frame::close(1000, ""));
         visitor.expect_end();
         calls.expect_close(clean(ClosedBy::Peer, 1000, ""));
@@ -90,7 +89,7 @@ const ENDINGS: [(&str, Ending); 19] = [
         calls.expect_close(lost());
     }),
     ("the client hangs up in the middle of a frame", |_, mut visitor, calls| {
-        visitor.write(&super::visitor::masked(&Frame::text("half"))[..7]);
+        visitor.write(&masked(&Frame::text("half"))[..7]);
         visitor.end_stream();
         visitor.stay_silent();
         calls.expect_failure(Failure::Network(Phase::Open));
@@ -158,7 +157,7 @@ pub(super) fn obey(client: &Client, call: &Call) -> Result<(), CallbackError> {
             Some("abort") => client.abort(),
             Some("panic") => panic!("as asked"),
             Some("fail") => return Err("as asked".into()),
-            // It comes too late to be answered.
+            // The Close behind it, or before it, is sooner than any answer.
             Some("but") => {}
             _ => return echoes(client, call),
         },
@@ -225,8 +224,7 @@ fn messages_are_in_order_in_any_pieces() {
         let serving = serve_as(style, |server| server, |_, _| Ok(()));
         let (mut visitor, calls) = serving.open();
         let texts = (0..MESSAGES).map(|i| format!("message {i}"));
-        let bytes: Vec<u8> =
-            texts.flat_map(|text| super::visitor::masked(&Frame::text(text))).collect();
+        let bytes: Vec<u8> = texts.flat_map(|text| masked(&Frame::text(text))).collect();
         for piece in [1, 2, 3, 5, 8, 13, 1000].iter().cycle().scan(0, |from, length| {
             let piece = bytes.get(*from..(*from + length).min(bytes.len()))?;
             *from += length;

@@ -328,7 +328,10 @@ fn nothing_is_left() {
                 let (visitor, calls) = serving.open();
                 let handle = serving.handle();
                 match abort {
-                    true => handle.abort(),
+                    true => {
+                        handle.abort();
+                        visitor.stay_silent();
+                    }
                     false => {
                         handle.shutdown(1001, "", PATIENCE).unwrap();
                         visitor.answer_close(1001);
