@@ -244,6 +244,10 @@ impl Connection {
         let registered =
             stream.register(registry, place.token, Interest::READABLE | Interest::WRITABLE);
         let id = hub.arrived(&place);
+        if hub.is_shutting_down() {
+            // Those who were there by then have been told.
+            place.wake();
+        }
         let deadline = after(Instant::now(), hub.options.handshake_timeout);
         let phase = match registered {
             Ok(()) => match hub.acceptor() {
