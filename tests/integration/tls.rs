@@ -53,6 +53,11 @@ impl Certificate {
         &self.pem
     }
 
+    #[cfg(all(feature = "__tls", feature = "server"))]
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
     #[cfg(feature = "__tls")]
     pub(crate) fn der(&self) -> Vec<u8> {
         native_tls::Certificate::from_pem(self.pem.as_bytes()).unwrap().to_der().unwrap()

@@ -32,3 +32,6 @@ mod requests;
 mod shutdown;
 /// A slow callback costs neither its own connection nor anybody else's time.
 mod slow;
+/// The same over TLS.
+#[cfg(feature = "__tls")]
+mod tls;

@@ -201,3 +201,49 @@ fn on_close_comes_after_a_callback_that_is_busy() {
         serving.end();
     }
 }
+
+/// How many callbacks of a loop may be busy at a time.
+const STAND_INS: usize = 64;
+
+/// More than that wait for their turn to be called; their connections live on like all others.
+#[test]
+fn more_than_there_are_threads_for_wait_their_turn() {
+    for style in STYLES {
+        let (serving, gate) = held(style, |server| server);
+        let mut waiting: Vec<_> = (0..6).map(|_| serving.open()).collect();
+        // Each loop has as many as it may.
+        let loops = if style == Style::TwoThreads { 2 } else { 1 };
+        let busy = hold(&serving, loops * STAND_INS);
+        for (i, (visitor, _)) in waiting.iter_mut().enumerate() {
+            visitor.text(&format!("{i}"));
+            visitor.ping("is anybody there?");
+            visitor.text(&format!("{i} again"));
+        }
+        // One of them goes, and is answered.
+        let (gone, its_calls) = waiting.pop().expect("there are six");
+        gone.close(1000, "bye");
+        gate.open();
+        for (mut visitor, calls) in busy {
+            visitor.expect_text("work");
+            close_all(vec![(visitor, calls)]);
+        }
+        for (i, (visitor, calls)) in waiting.iter_mut().enumerate() {
+            visitor.expect_text(&format!("{i}"));
+            visitor.expect_text(&format!("{i} again"));
+            calls.expect_text(&format!("{i}"));
+            calls.expect(Call::Ping(b"is anybody there?".into()));
+            calls.expect_text(&format!("{i} again"));
+        }
+        close_all(waiting);
+        // Nothing that it said is lost, though the answers are.
+        let answer = || Failure::Callback(SendError::NotConnected { message: None }.to_string());
+        its_calls.expect_text("5");
+        its_calls.expect_failure(answer());
+        its_calls.expect(Call::Ping(b"is anybody there?".into()));
+        its_calls.expect_text("5 again");
+        its_calls.expect_failure(answer());
+        its_calls.expect_close(clean(ClosedBy::Peer, 1000, "bye"));
+        its_calls.finish();
+        serving.end();
+    }
+}

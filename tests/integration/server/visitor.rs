@@ -9,6 +9,8 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::connection::Io;
 use crate::frame::{BINARY, CLOSE, CONTINUATION, Frame, PING, PONG, TEXT};
+#[cfg(feature = "__tls")]
+use crate::tls::Certificate;
 use crate::watchdog::PATIENCE;
 
 /// The key of the RFC's example, and what answers it (RFC 6455 §1.3).
@@ -82,6 +84,30 @@ impl Visitor {
         unix.set_read_timeout(Some(PATIENCE)).unwrap();
         unix.set_write_timeout(Some(PATIENCE)).unwrap();
         Visitor { io: BufReader::new(Box::new(unix)), tcp: None }
+    }
+
+    /// Connects with TLS, where no certificate but this one is trusted.
+    #[cfg(feature = "__tls")]
+    pub(super) fn connect_tls(addr: SocketAddr, certificate: &Certificate) -> Self {
+        Visitor::try_connect_tls(addr, certificate).unwrap()
+    }
+
+    #[cfg(feature = "__tls")]
+    pub(super) fn try_connect_tls(
+        addr: SocketAddr,
+        certificate: &Certificate,
+    ) -> Result<Self, String> {
+        let Visitor { tcp, .. } = Visitor::connect(addr);
+        let tcp = tcp.expect("it is TCP");
+        let root = native_tls::Certificate::from_pem(certificate.pem().as_bytes()).unwrap();
+        let connector = native_tls::TlsConnector::builder()
+            .disable_built_in_roots(true)
+            .add_root_certificate(root)
+            .build()
+            .unwrap();
+        let tls = connector.connect("localhost", tcp.try_clone().unwrap());
+        let io: Box<dyn Io> = Box::new(tls.map_err(|error| error.to_string())?);
+        Ok(Visitor { io: BufReader::new(io), tcp: Some(tcp) })
     }
 
     /// Connects and upgrades.
