@@ -17,10 +17,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let server = Server::new(address)
         .tls(tls.map(|(certificate, key)| ServerTls::from_pem_files(certificate, key)))
         .max_message_size(64 << 20)
+        .max_fragments(1 << 17)
         .max_send_buffer(64 << 20)
         .compression(Deflate::default())
         .on_message(|client, message| client.send(message))
         .spawn()?;
-    println!("listening");
+    println!("listening on {}", server.local_addr().ok_or("it does not listen on TCP")?);
     Ok(server.join()?)
 }

@@ -1,10 +1,10 @@
-"""Compares the reports of a fuzzing server with what is committed.
+"""Compares the reports of wstest with what is committed.
 
     report.py late INDEX.json
     report.py compare RESULTS.txt INDEX.json... [--update] --cases PATTERN...
 
-`late` prints the cases that are not OK and in which the server's patience came to its end: half a second in many, which
-a busy machine may need for other things. They deserve another try. `compare` takes the report of that one too: of two
+`late` prints the cases that are not OK and in which wstest's patience came to its end: half a second in many, which a
+busy machine may need for other things. They deserve another try. `compare` takes the report of that one too: of two
 reports of one case the later counts. It prints how many cases passed in each section, and ends with status 1 when a case
 is not OK, differs from RESULTS.txt, or is missing.
 
@@ -12,7 +12,7 @@ RESULTS.txt has a line for each run of cases in one subsection with the same out
 
     1.1.1-8    OK    close OK 1000
 
-which is what wstest says of the case, what it says of how the client closed, and the close code that the client sent
+which is what wstest says of the case, what it says of how our side closed, and the close code that our side sent
 (`none` where it sent none).
 """
 
@@ -25,7 +25,7 @@ import sys
 from collections import Counter
 
 HEAD = """\
-# What Autobahn says of every case: its outcome, the outcome of closing, and the close code that the client sent.
+# What Autobahn says of every case: its outcome, the outcome of closing, and the close code that our side sent.
 # Written by `tests/autobahn/run --update`, which see; not by hand.
 """
 # What these do is left open by RFC 6455: wstest only tells what it saw.
@@ -52,7 +52,7 @@ def print_late(index):
         if not passes(case, outcomes[case]):
             with open(files[case].replace(".html", ".json"), encoding="utf-8") as file:
                 events = [event[0] for event in json.load(file)["wirelog"]]
-            # The server's timer for the case was set, and ran out.
+            # Its timer for the case was set, and ran out.
             if "KLE" in events:
                 print(case)
     return 0
