@@ -55,7 +55,7 @@ const MAX_LINGERING: usize = 64 << 10;
 pub(super) struct Connection {
     hub: Arc<Hub>,
     place: Place,
-    id: u64,
+    arrival: u64,
     phase: Phase,
     /// Where the connection is open, or was; away while a job runs.
     dispatcher: Option<Dispatcher<ClientCallee>>,
@@ -243,7 +243,7 @@ impl Connection {
         let mut stream = Stream::plain(socket);
         let registered =
             stream.register(registry, place.token, Interest::READABLE | Interest::WRITABLE);
-        let id = hub.arrived(&place);
+        let arrival = hub.arrived(&place);
         if hub.is_shutting_down() {
             // Those who were there by then have been told.
             place.wake();
@@ -273,7 +273,7 @@ impl Connection {
         Connection {
             hub,
             place,
-            id,
+            arrival,
             phase,
             dispatcher: None,
             client: None,
@@ -539,6 +539,7 @@ impl Connection {
     fn open(&mut self, opening: Opening, accepted: Accepted) {
         let Opening { stream, rest, peer_addr, .. } = opening;
         let Accepted { request, handlers, in_pieces, compression } = accepted;
+        let id = self.hub.next_client();
         let live = &self.hub.options.live;
         let shared = Arc::new(Shared::new(Role::Server));
         shared.limit(live.max_send_buffer, live.send_timeout);
@@ -550,21 +551,21 @@ impl Connection {
             compression,
             handshake: None,
             secrets: Secrets::default(),
-            peer: format!("client {} ({})", self.id, Peer(peer_addr)).into(),
+            peer: format!("client {id} ({})", Peer(peer_addr)).into(),
         };
         let Some(link) = Link::open(established, &shared, live, in_pieces.into(), Opened::First)
         else {
             return;
         };
-        let client = Client::new(self.id, shared, request, Arc::clone(&self.hub));
+        let client = Client::new(id, shared, request, Arc::clone(&self.hub));
         let mut dispatcher = Dispatcher::new(ClientCallee { handlers, client: client.clone() });
         dispatcher.attach(&self.place);
-        self.hub.join(&client);
+        self.hub.join(&client, self.arrival);
         if let Some(order) = self.hub.shutdown_order() {
             // It came in between.
             let _ = client.close_with(order.code, &order.reason);
         }
-        log::debug!(target: LOG, "client {}: open, from {}", self.id, Peer(peer_addr));
+        log::debug!(target: LOG, "client {id}: open, from {}", Peer(peer_addr));
         (self.dispatcher, self.client) = (Some(dispatcher), Some(client));
         self.phase = Phase::Open(Box::new(link));
         self.calls.next_connection();
@@ -632,7 +633,7 @@ impl Connection {
 
     /// It is over before it was open.
     fn over(&mut self) {
-        self.hub.gone(self.id);
+        self.hub.gone(self.arrival);
         if let Phase::Answering(_, outgoing) = std::mem::replace(&mut self.phase, Phase::Over) {
             self.unopened = outgoing.then;
         }
@@ -807,7 +808,7 @@ impl Connection {
             client.shared().forsake();
             self.hub.leave(&client);
         }
-        self.hub.gone(self.id);
+        self.hub.gone(self.arrival);
     }
 }
 

@@ -108,7 +108,8 @@ pub(super) struct Shutdown {
 /// What those who are gone have left behind, and what nobody has a client for.
 #[derive(Default)]
 struct Counts {
-    next_id: AtomicU64,
+    next_arrival: AtomicU64,
+    next_client: AtomicU64,
     opened: AtomicU64,
     refused: AtomicU64,
     slow: AtomicU64,
@@ -249,16 +250,22 @@ impl Hub {
         self.accepting.store(accept, Ordering::SeqCst);
     }
 
-    /// Returns the number of a new connection.
+    /// Returns the number of a new connection, until it is open or gone.
     pub(super) fn arrived(&self, place: &Place) -> u64 {
-        let id = self.counts.next_id.fetch_add(1, Ordering::Relaxed) + 1;
-        self.write().arriving.insert(id, place.clone());
-        id
+        let arrival = self.counts.next_arrival.fetch_add(1, Ordering::Relaxed);
+        self.write().arriving.insert(arrival, place.clone());
+        arrival
     }
 
     /// The connection will not open.
-    pub(super) fn gone(&self, id: u64) {
-        self.write().arriving.remove(&id);
+    pub(super) fn gone(&self, arrival: u64) {
+        self.write().arriving.remove(&arrival);
+    }
+
+    /// Returns the number of a new client. Not that of its connection: what gets a page or is
+    /// refused counts for nothing.
+    pub(super) fn next_client(&self) -> u64 {
+        self.counts.next_client.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     // Who is there.
@@ -272,10 +279,10 @@ impl Hub {
     }
 
     /// A client is open: from now on it gets what is broadcast.
-    pub(super) fn join(&self, client: &Client) {
+    pub(super) fn join(&self, client: &Client, arrival: u64) {
         self.counts.opened.fetch_add(1, Ordering::Relaxed);
         let mut registry = self.write();
-        registry.arriving.remove(&client.id());
+        registry.arriving.remove(&arrival);
         registry.clients.insert(client.id(), client.clone());
     }
 
