@@ -178,7 +178,7 @@ mod tests {
         ];
         let headers = Headers::from_iter(fields);
         let shown =
-            r#"{"SERVER": "nginx", "upgrade": "websocket", "Set-Cookie": "…", "X-Token": "…"}"#;
+            r#"{"server": "nginx", "upgrade": "websocket", "set-cookie": "…", "x-token": "…"}"#;
         assert_eq!(format!("{headers:?}"), shown);
         assert_eq!(
             (headers.get("set-cookie"), headers.get("x-token")),
