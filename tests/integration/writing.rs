@@ -123,7 +123,7 @@ fn what_fits_into_one_fragment_is_one_frame() {
     let app = run(peer.app());
     app.expect_open();
     let mut writer = app.sender.message_writer(MessageKind::Text).unwrap();
-    write!(writer, "sh{}", "ort").unwrap();
+    write!(writer, "sh{}", String::from("ort")).unwrap();
     writer.finish().unwrap();
     app.sender.message_writer(MessageKind::Binary).unwrap().finish().unwrap();
     let mut writer = app.sender.message_writer(MessageKind::Binary).unwrap();
