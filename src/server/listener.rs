@@ -179,7 +179,10 @@ impl Listening {
             // It is closed as it is dropped, registered or not.
             let _ = polled.source().deregister(registry);
             self.state = State::ShuttingDown(order.deadline);
-            self.hub.close_all(&order);
+            // Without time for an answer nobody is asked for one: all are dropped.
+            if order.deadline > Instant::now() {
+                self.hub.close_all(&order);
+            }
         } else if let State::ShuttingDown(deadline) = &mut self.state {
             *deadline = order.deadline;
         }
