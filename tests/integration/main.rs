@@ -81,6 +81,9 @@ mod python;
 mod queueing;
 /// Messages that are read while they arrive.
 mod reading;
+/// Real clients of our server: Python's, Node's, a browser.
+#[cfg(feature = "server")]
+mod real_clients;
 /// TLS with real counterparts: OpenSSL's server, nginx.
 #[cfg(feature = "__tls")]
 mod real_tls;
