@@ -3,6 +3,7 @@
 //! the server does what a path tells it. And the chat example, with two clients of our own.
 
 mod chat;
+mod chromium;
 mod node;
 mod python;
 /// The server, and the paths that tell it what to do.
