@@ -88,10 +88,17 @@ pub(super) struct Writer {
     pub(super) fragmented: Fragmented,
     /// What was kept for this connection waits until that message is finished.
     pub(super) kept_waits: bool,
-    /// What was queued for many connections while this one has a message in fragments, and how many
-    /// bytes that is.
     #[cfg(feature = "server")]
-    held: Option<Box<(Vec<(Head, Bytes)>, usize)>>,
+    held: Option<Box<Held>>,
+}
+
+/// What was queued for many connections while this one has a message in fragments.
+#[cfg(feature = "server")]
+#[derive(Default)]
+struct Held {
+    messages: Vec<(Head, Bytes)>,
+    /// With their headers.
+    bytes: usize,
 }
 
 /// Whether a message is being written in fragments, between which no other may go (RFC 6455 §5.4).
@@ -367,15 +374,15 @@ impl Writer {
     /// Keeps a message until the one in fragments is over.
     #[cfg(feature = "server")]
     pub(super) fn hold(&mut self, head: Head, payload: Bytes, len: usize) {
-        let (messages, bytes) = &mut **self.held.get_or_insert_default();
-        messages.push((head, payload));
-        *bytes += len;
+        let held = self.held.get_or_insert_default();
+        held.messages.push((head, payload));
+        held.bytes += len;
     }
 
     /// Counts the bytes that are kept so.
     #[cfg(feature = "server")]
     pub(super) fn held(&self) -> usize {
-        self.held.as_ref().map_or(0, |held| held.1)
+        self.held.as_ref().map_or(0, |held| held.bytes)
     }
 
     /// Queues what was kept so. Returns whether there was anything.
@@ -383,7 +390,7 @@ impl Writer {
     pub(super) fn queue_held(&mut self) -> bool {
         let held = self.held.take();
         let some = held.is_some();
-        for (head, payload) in held.into_iter().flat_map(|held| held.0) {
+        for (head, payload) in held.into_iter().flat_map(|held| held.messages) {
             self.queue_kept(head, payload);
         }
         some
