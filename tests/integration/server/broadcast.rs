@@ -1,13 +1,14 @@
 //! Messages for all and for those of a topic: each thread's in its order at every client, and a client
 //! that does not read holds up nobody.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use websocket_app::ClosedBy;
-use websocket_app::server::{Server, ServerHandle, SlowClients};
+use websocket_app::server::{Delivered, Server, ServerHandle, SlowClients};
 
 use super::serving::{A_MOMENT, STYLES, Serving, serve, serve_as};
 use super::visitor::{Visitor, request};
@@ -280,7 +281,7 @@ impl Stalling {
     }
 
     /// Sends one to both, which the one that reads gets.
-    fn send(&mut self) -> websocket_app::server::Delivered {
+    fn send(&mut self) -> Delivered {
         let delivered = self.handle.publish("all", Self::message(self.next));
         assert_eq!(Self::number(&self.good.0.read_frame()), self.next, "nobody is held up");
         self.next += 1;
@@ -289,12 +290,20 @@ impl Stalling {
 
     /// Sends until the one that does not read has no room. More than operating systems keep for a
     /// connection goes out at first.
-    fn fill(&mut self) -> websocket_app::server::Delivered {
+    fn fill(&mut self) -> Delivered {
+        let stalled = self.handle.clients().remove(0);
         for _ in 0..2_000 {
             let delivered = self.send();
             if delivered.clients < 2 {
                 return delivered;
             }
+            // Else it may be that nobody has come to write it yet.
+            let waits = Cell::new((stalled.buffered_amount(), 0));
+            wait_until("what can be written is", || {
+                let ((before, looks), now) = (waits.get(), stalled.buffered_amount());
+                waits.set((now, if now == before { looks + 1 } else { 0 }));
+                now == 0 || looks > 300
+            });
         }
         panic!("{} messages have room", self.next);
     }

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use websocket_app::server::Server;
-use websocket_app::{ClosedBy, LimitError, ProtocolError};
+use websocket_app::{ClosedBy, LimitError, Phase, ProtocolError};
 
-use super::serving::{A_MOMENT, Serving, echo, echoes, serve};
+use super::serving::{A_MOMENT, STYLES, Serving, echo, echoes, serve, serve_as};
 use super::visitor::{Visitor, masked, request};
-use crate::failure::{Failure, clean, unanswered};
-use crate::frame::Frame;
+use crate::failure::{Failure, clean, lost, unanswered};
+use crate::frame::{Frame, PING};
 use crate::recorder::Call;
-use crate::watchdog::wait_until;
+use crate::watchdog::{PATIENCE, Task, wait_until};
 
 /// A server whose handshakes must be over soon, but not so soon that those of a loaded machine are
 /// not.
@@ -357,4 +357,42 @@ fn wait_for_places(serving: &Serving, count: usize) -> Vec<Visitor> {
         places.borrow().len() == count
     });
     places.into_inner()
+}
+
+/// The server's own pings: one that answers stays, one that does not is given up.
+#[test]
+fn a_client_that_answers_no_ping_is_given_up() {
+    let (interval, patience) = (Duration::from_millis(200), Duration::from_secs(1));
+    for style in STYLES {
+        let options = |server: Server| server.ping_interval(interval).ping_timeout(patience);
+        let serving = serve_as(style, options, echoes);
+        let (dead, its_calls) = serving.open();
+        let (mut alive, calls) = serving.open();
+        let mut pings = 0;
+        let given_up = Task::start("the dead one's end", move || {
+            its_calls.expect_failure(Failure::Timeout(Phase::Open, patience));
+            its_calls.expect_close(lost());
+            its_calls.finish();
+            dead.stay_silent();
+        });
+        // Some longer than the other has.
+        while pings < 10 || !given_up.is_over() {
+            let ping = alive.read_frame();
+            assert_eq!(ping.opcode, PING, "{ping:?}");
+            alive.send(Frame::pong(ping.payload));
+            assert!(matches!(calls.next(), Call::Pong(_)));
+            pings += 1;
+        }
+        given_up.join();
+        // A ping may be on its way.
+        alive.send(Frame::close(1000, ""));
+        let (before, code) = alive.read_to_close();
+        assert!(before.iter().all(|frame| frame.opcode == PING));
+        assert_eq!(code, 1000);
+        alive.expect_end();
+        calls.expect_close(clean(ClosedBy::Peer, 1000, ""));
+        calls.finish();
+        serving.handle().shutdown(1001, "", PATIENCE).unwrap();
+        serving.ends();
+    }
 }

@@ -1,14 +1,15 @@
 //! Requests that are no good: each gets its status and one line that says why, the connection ends in
 //! order, and others are served on.
 
-use std::time::Duration;
+use std::cell::Cell;
 
 use websocket_app::ClosedBy;
 use websocket_app::server::Server;
 
 use super::serving::{A_MOMENT, Serving, echo, echoes, serve};
 use super::visitor::{Answer, KEY, Visitor, request};
-use crate::failure::clean;
+use crate::failure::{clean, lost};
+use crate::recorder::{Call, Recorder};
 use crate::watchdog::wait_until;
 
 /// What is wrong is told in one line, which has this in it.
@@ -292,20 +293,24 @@ fn one_connection_too_many_gets_503() {
 }
 
 /// The place is free a moment after `on_close`.
-fn open_once_there_is_room(serving: &Serving) -> (Visitor, crate::recorder::Recorder) {
-    loop {
-        let mut visitor = Visitor::connect(serving.addr());
-        visitor.write(request("/", ""));
-        match visitor.answer_head().status {
-            101 => {
-                let calls = serving.next();
-                calls.expect_open();
-                return (visitor, calls);
-            }
+fn open_once_there_is_room(serving: &Serving) -> (Visitor, Recorder) {
+    let visitor = Cell::new(None);
+    wait_until("there is a place", || {
+        let mut next = Visitor::connect(serving.addr());
+        // One that is refused may be told so before it has said anything.
+        let _refused = next.try_write(request("/", ""));
+        match next.answer_head().status {
+            101 => visitor.set(Some(next)),
             status => assert!(matches!(status, 429 | 503), "{status}"),
         }
-        std::thread::sleep(Duration::from_millis(1));
-    }
+        let found = visitor.take();
+        let is_open = found.is_some();
+        visitor.set(found);
+        is_open
+    });
+    let calls = serving.next();
+    calls.expect_open();
+    (visitor.take().expect("it was waited for"), calls)
 }
 
 #[test]
@@ -317,8 +322,8 @@ fn too_many_from_one_address_get_429() {
     }
     let (visitor, calls) = clients.remove(0);
     visitor.reset();
-    assert!(matches!(calls.next(), crate::recorder::Call::Error(_)));
-    calls.expect_close(crate::failure::lost());
+    assert!(matches!(calls.next(), Call::Error(_)));
+    calls.expect_close(lost());
     calls.finish();
     clients.push(open_once_there_is_room(&serving));
     for (visitor, calls) in clients {
