@@ -151,17 +151,15 @@ const ENDINGS: [(&str, Ending); 19] = [
 
 /// Does what the message says.
 pub(super) fn obey(client: &Client, call: &Call) -> Result<(), CallbackError> {
-    match call {
-        Call::Message(message) => match message.as_text() {
-            Some("close" | "close soon") => client.close(),
-            Some("abort") => client.abort(),
-            Some("panic") => panic!("as asked"),
-            Some("fail") => return Err("as asked".into()),
-            // The Close behind it, or before it, is sooner than any answer.
-            Some("but") => {}
-            _ => return echoes(client, call),
-        },
-        _ => {}
+    let Call::Message(message) = call else { return Ok(()) };
+    match message.as_text() {
+        Some("close" | "close soon") => client.close(),
+        Some("abort") => client.abort(),
+        Some("panic") => panic!("as asked"),
+        Some("fail") => return Err("as asked".into()),
+        // The Close behind it, or before it, is sooner than any answer.
+        Some("but") => {}
+        _ => return echoes(client, call),
     }
     Ok(())
 }

@@ -64,7 +64,7 @@ impl Known {
 
 /// A server on a port of its own that sends back what it gets.
 pub(super) fn echo() -> Serving {
-    serve(|server| server, |client, call| echoes(client, call))
+    serve(|server| server, echoes)
 }
 
 /// Sends a message back, and nothing else.
