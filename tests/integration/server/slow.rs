@@ -5,6 +5,7 @@
 //! everything goes on without them.
 
 use std::cell::Cell;
+use std::sync::Arc;
 
 use websocket_app::server::{Answer, Client, Server};
 use websocket_app::{ClosedBy, OwnedMessage, SendError};
@@ -102,14 +103,14 @@ const ROOM: usize = 1 << 20;
 
 #[test]
 fn what_arrives_meanwhile_waits_in_order_and_in_bounds() {
-    // More than operating systems keep for a connection.
-    const MESSAGES: usize = 8_000;
+    const MESSAGES: usize = 1_000;
+    let message = |i: usize| Frame::binary([&i.to_be_bytes()[..], &[7; 4096]].concat());
+    let bytes: Arc<[u8]> = (0..MESSAGES).flat_map(|i| masked(&message(i))).collect();
     for style in STYLES {
         let (serving, gate) = held(style, |server| server.max_receive_buffer(ROOM / 8));
         let (mut visitor, calls) = hold(&serving, 1).remove(0);
         let client = serving.handle().clients().pop().expect("it is there");
-        let message = |i: usize| Frame::binary([&i.to_be_bytes()[..], &[7; 4096]].concat());
-        let bytes: Vec<u8> = (0..MESSAGES).flat_map(|i| masked(&message(i))).collect();
+        let bytes = Arc::clone(&bytes);
         let writing = Task::start("the client", move || {
             visitor.write(&bytes);
             visitor

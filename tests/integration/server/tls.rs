@@ -178,7 +178,7 @@ fn handshakes_that_come_to_nothing_are_cut_off() {
     on_each(|backend| {
         let tls = identity(&certificate, backend);
         let options = |server: Server| {
-            server.tls(tls).handshake_timeout(Duration::from_secs(3)).max_connections(40)
+            server.tls(tls).handshake_timeout(Duration::from_secs(3)).max_connections(12)
         };
         let serving = serve_as(super::serving::Style::Spawned, options, echoes);
         let hello = [0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3];
@@ -195,7 +195,7 @@ fn handshakes_that_come_to_nothing_are_cut_off() {
             &[0x16, 3, 3, 0, 0, 0x16, 3, 3, 0, 0],
         ];
         let mut all = Vec::new();
-        for bytes in sent.iter().cycle().take(30) {
+        for bytes in sent.iter().cycle().take(11) {
             let mut tcp = TcpStream::connect(serving.addr()).unwrap();
             tcp.set_read_timeout(Some(PATIENCE)).unwrap();
             let _over = std::io::Write::write_all(&mut tcp, bytes);
@@ -218,7 +218,7 @@ fn handshakes_that_come_to_nothing_are_cut_off() {
         wait_until("there are places", || {
             let next = Visitor::try_connect_tls(serving.addr(), &certificate);
             clients.borrow_mut().extend(next);
-            clients.borrow().len() == 40
+            clients.borrow().len() == 12
         });
         serving.handle().abort();
         drop(clients);
