@@ -2,6 +2,7 @@
 //! order, and others are served on.
 
 use std::cell::Cell;
+use std::net::TcpListener;
 
 use websocket_app::ClosedBy;
 use websocket_app::server::Server;
@@ -10,7 +11,7 @@ use super::serving::{A_MOMENT, Serving, echo, echoes, serve};
 use super::visitor::{Answer, KEY, Visitor, request};
 use crate::failure::{clean, lost};
 use crate::recorder::{Call, Recorder};
-use crate::watchdog::wait_until;
+use crate::watchdog::{wait_until, within};
 
 /// What is wrong is told in one line, which has this in it.
 fn is_refused(answer: &Answer, status: u16, why: &str) {
@@ -157,6 +158,35 @@ fn the_answer_arrives_though_the_client_goes_on_sending() {
         is_refused(&ask(&serving, format!("GET /{body} HTTP/1.1\r\n")), 414, "line");
     }
     serving.end();
+}
+
+/// Also once it has the answer, for a while: what it sends is read away.
+#[test]
+fn a_client_that_is_refused_may_finish_what_it_sends() {
+    let serving = echo();
+    let mut visitor = Visitor::connect(serving.addr());
+    visitor.write("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 30000\r\n\r\n");
+    assert_eq!(visitor.answer_head().status, 400);
+    (0..30).for_each(|_| visitor.write([b'x'; 1000]));
+    serving.end();
+}
+
+/// Who has asked before there is anybody to say that there is no place for him.
+#[test]
+fn requests_that_wait_for_the_server_are_answered_all_the_same() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let mut early: Vec<_> = (0..6).map(|_| Visitor::connect(addr)).collect();
+    early.iter_mut().for_each(|visitor| visitor.write(request("/", "")));
+    let server = Server::with_listener(listener).max_connections(1).spawn().unwrap();
+    let mut first = early.remove(0);
+    first.answer_head().expect_open();
+    for visitor in early {
+        is_refused(&visitor.refusal(), 503, "as many connections");
+    }
+    first.close(1000, "");
+    server.abort();
+    within("the server's end", move || server.join()).unwrap();
 }
 
 #[test]
