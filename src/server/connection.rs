@@ -74,6 +74,8 @@ pub(super) struct Connection {
     wants_read: bool,
     /// A job is out.
     busy: bool,
+    /// The request was HEAD, whose answer has no body (RFC 7231 §4.3.2).
+    is_head: bool,
     /// Its place among those that are allowed: dropped when all has been told.
     _admission: Admission,
 }
@@ -285,6 +287,7 @@ impl Connection {
             // It may be there already.
             wants_read: true,
             busy: false,
+            is_head: false,
             _admission: admission,
         }
     }
@@ -438,6 +441,7 @@ impl Connection {
         let Phase::Arriving(opening) = &mut self.phase else { return };
         let (local_addr, peer_addr) = (opening.stream.addresses().0, opening.peer_addr);
         let tls = opening.tls.take();
+        self.is_head = &*head.method == "HEAD";
         let request = Request { head, peer_addr, local_addr, tls, subprotocol: None };
         let judged = match self.hub.is_shutting_down() {
             true => Err(Refused::new(503, "the server shuts down")),
@@ -470,7 +474,7 @@ impl Connection {
             Asked::Accepted(head, accepted) => self.write(head.into_bytes(), Some(accepted)),
             Asked::Answered(answer) => {
                 self.hub.refused();
-                self.write(http(&answer), None);
+                self.write(http(&answer, self.is_head), None);
             }
             Asked::Refused(refused) => self.refuse(refused),
         }
@@ -491,7 +495,7 @@ impl Connection {
             503 => answer = answer.header("Retry-After", "5"),
             _ => {}
         }
-        self.write(http(&answer), None);
+        self.write(http(&answer, self.is_head), None);
     }
 
     /// Begins to write an answer.
@@ -813,15 +817,22 @@ impl Connection {
 }
 
 /// Returns an answer that is not an upgrade, as it goes over the wire.
-fn http(answer: &Answer) -> Vec<u8> {
+fn http(answer: &Answer, is_head: bool) -> Vec<u8> {
     let length = answer.body.len().to_string();
-    let mut headers = vec![("Connection", "close"), ("Content-Length", length.as_str())];
+    let mut headers = vec![("Connection", "close")];
+    // These have no body, and no word of one (RFC 7230 §3.3.2, §3.3.3).
+    let has_none = matches!(answer.status, 204 | 304);
+    if !has_none {
+        headers.push(("Content-Length", length.as_str()));
+    }
     if answer.status == 426 {
         headers.push(("Upgrade", "websocket"));
         headers.push(("Sec-WebSocket-Version", "13"));
     }
     let own = answer.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let mut bytes = answer_head(answer.status, headers.into_iter().chain(own)).into_bytes();
-    bytes.extend_from_slice(&answer.body);
+    if !has_none && !is_head {
+        bytes.extend_from_slice(&answer.body);
+    }
     bytes
 }

@@ -117,15 +117,70 @@ fn native(tls: &ServerTls) -> Result<Acceptor, Error> {
                 TlsVersion::Tls12 => Protocol::Tlsv12,
                 TlsVersion::Tls13 => Protocol::Tlsv13,
             }));
-            builder.build().map_err(|error| {
-                Error::invalid(what, format!("cannot be used, or its key does not match: {error}"))
-            })?
+            let unusable = |error: &dyn std::fmt::Display| {
+                let problem = format!("cannot be used, or its key does not match: {error}");
+                Error::invalid(what.as_str(), problem)
+            };
+            let acceptor = builder.build().map_err(|error| unusable(&error))?;
+            try_out(&acceptor).map_err(|error| unusable(&error))?;
+            acceptor
         }
         #[cfg(feature = "rustls")]
         Who::Rustls(_) => unreachable!("its library is another"),
     };
     use crate::transport::tls::native::NativeAttempt;
     Ok(Acceptor(Box::new(move || Ok(Box::new(NativeAttempt::accept(acceptor.clone()))))))
+}
+
+/// Shakes hands with itself, in memory: the library takes a key that is another certificate's, and
+/// only a client would be told.
+#[cfg(feature = "native-tls")]
+fn try_out(acceptor: &native_tls::TlsAcceptor) -> Result<(), TlsFailure> {
+    use native_tls::TlsConnector;
+
+    use crate::transport::tls::native::NativeAttempt;
+
+    /// How often each side has its say, at most: TLS 1.2 takes two.
+    const ROUNDS: usize = 8;
+    let failed = |error: native_tls::Error| TlsFailure::new(true, error.to_string(), error);
+    let trusting = TlsConnector::builder()
+        .danger_accept_invalid_certs(true)
+        .danger_accept_invalid_hostnames(true)
+        .disable_built_in_roots(true)
+        .build();
+    let mut client: Option<Box<dyn TlsAttempt>> =
+        Some(Box::new(NativeAttempt::new(trusting.map_err(failed)?, "localhost")));
+    let mut server: Box<dyn TlsAttempt> = Box::new(NativeAttempt::accept(acceptor.clone()));
+    let (mut to_server, mut to_client) = (CiphertextIn::default(), CiphertextIn::default());
+    for _ in 0..ROUNDS {
+        let mut said = Vec::new();
+        if let Some(attempt) = client.take()
+            && let HandshakeStep::Wants(attempt) = attempt.step(&mut to_client, &mut said)?
+        {
+            client = Some(attempt);
+        }
+        hand_over(&mut said, &mut to_server)?;
+        match server.step(&mut to_server, &mut said)? {
+            HandshakeStep::Done(_) => return Ok(()),
+            HandshakeStep::Wants(attempt) => server = attempt,
+        }
+        hand_over(&mut said, &mut to_client)?;
+    }
+    let no_end = io::Error::other("a handshake with itself has no end");
+    Err(TlsFailure::new(true, no_end.to_string(), no_end))
+}
+
+/// What one side has said is what comes to the other.
+#[cfg(feature = "native-tls")]
+fn hand_over(said: &mut Vec<u8>, to: &mut CiphertextIn) -> Result<(), TlsFailure> {
+    while !said.is_empty() {
+        let room = to.room().map_err(|error| TlsFailure::new(true, error.to_string(), error))?;
+        let length = room.len().min(said.len());
+        room[..length].copy_from_slice(&said[..length]);
+        to.filled(length);
+        said.drain(..length);
+    }
+    Ok(())
 }
 
 #[cfg(feature = "rustls")]

@@ -136,6 +136,29 @@ fn it_accepts_refuses_or_answers_as_http() {
     }
 }
 
+/// Or a client would take what comes for the next answer (RFC 7230 §3.3.3).
+#[test]
+fn what_has_no_body_is_sent_without_one() {
+    let serving = deciding(|request| match request.path() {
+        "/none" => Answer::refuse(204).body("never"),
+        "/same" => Answer::refuse(304),
+        _ => Answer::http(200, "text/plain", "a body"),
+    });
+    for (line, status, length) in [
+        ("GET /none", 204, None),
+        ("GET /same", 304, None),
+        ("HEAD /", 200, Some("6")),
+        ("HEAD /none", 204, None),
+    ] {
+        let mut visitor = Visitor::connect(serving.addr());
+        visitor.write(format!("{line} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        let answer = visitor.answer_head();
+        assert_eq!((answer.status, answer.header("Content-Length")), (status, length), "{line}");
+        visitor.expect_end();
+    }
+    serving.end();
+}
+
 /// What it accepts must be a request for a WebSocket all the same.
 #[test]
 fn it_cannot_accept_what_asks_for_no_websocket() {
