@@ -6,6 +6,8 @@
 #[cfg(feature = "deflate")]
 mod compression;
 pub(crate) mod servers;
+/// Messages that are not in memory.
+mod streamed;
 
 use websocket_app::{ClosedBy, OwnedMessage, Phase};
 

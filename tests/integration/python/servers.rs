@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::{env, thread};
 
-use websocket_app::{TlsBackend, TlsConfig, WebSocketApp};
+use websocket_app::{TlsBackend, TlsConfig, WebSocket, WebSocketApp, WebSocketBuilder};
 
 use crate::tls::BACKENDS;
 use crate::watchdog::Task;
@@ -131,6 +131,11 @@ impl Server {
     /// With user info in the URL, `name:password@`.
     pub(super) fn app_as(&self, user_info: &str, path: &str) -> WebSocketApp {
         WebSocketApp::new(format!("{}://{user_info}{}{path}", self.scheme, self.authority))
+            .tls(self.tls.clone())
+    }
+
+    pub(super) fn blocking(&self, path: &str) -> WebSocketBuilder {
+        WebSocket::builder(format!("{}://{}{path}", self.scheme, self.authority))
             .tls(self.tls.clone())
     }
 
