@@ -353,7 +353,7 @@ pub use reconnect::{Attempt, Cause, Reconnect};
 pub use tls::{TlsBackend, TlsConfig, TlsVersion};
 pub use transport::{Socket, SocketOptions, Transport};
 
-/// The README's examples are tested with the documentation's.
-#[cfg(doctest)]
+/// The README's examples are tested with the documentation's, all of them where all is there.
+#[cfg(all(doctest, feature = "server"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
