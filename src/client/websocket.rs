@@ -273,12 +273,15 @@ impl WebSocket {
 
     /// Returns the next message, waiting until the deadline.
     fn next_message(&mut self, deadline: Option<Instant>) -> Result<Option<OwnedMessage>, Error> {
-        // A logger may send: this is the thread that would make room.
-        let _scope = CallbackScope::enter();
         loop {
             let Some(piece) = self.next_piece(deadline)? else { return Ok(None) };
             if let Some(message) = self.put_together(&piece) {
                 return Ok(Some(message));
+            }
+            // More of it may come without end.
+            let is_all = self.next == self.reader.batch.items.len();
+            if is_all && deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Ok(None);
             }
         }
     }
@@ -319,6 +322,8 @@ impl WebSocket {
 
     /// Returns the next piece of a message, waiting until the deadline.
     pub(super) fn next_piece(&mut self, deadline: Option<Instant>) -> Result<Option<Piece>, Error> {
+        // A logger may send: this is the thread that would make room.
+        let _scope = CallbackScope::enter();
         loop {
             if let Some(piece) = self.take_piece()? {
                 return Ok(Some(piece));

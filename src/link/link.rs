@@ -131,6 +131,12 @@ impl Link {
         })
     }
 
+    /// The poll has announced the end of the stream, or an error, before the link was there.
+    #[cfg(feature = "server")]
+    pub(crate) fn on_announced(&mut self) {
+        self.ending.on_announced();
+    }
+
     #[cfg(feature = "server")]
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared

@@ -385,6 +385,11 @@ impl Writer {
         self.held.as_ref().map_or(0, |held| held.bytes)
     }
 
+    #[cfg(not(feature = "server"))]
+    pub(super) fn queue_held(&mut self) -> bool {
+        false
+    }
+
     /// Queues what was kept so. Returns whether there was anything.
     #[cfg(feature = "server")]
     pub(super) fn queue_held(&mut self) -> bool {

@@ -51,7 +51,7 @@ pub(super) struct Core<D: Driver> {
     /// How many calls are on their way.
     calls: usize,
     /// Who has something to call, and waits since there are as many as there may be.
-    held: Vec<Token>,
+    held: VecDeque<Token>,
     /// Away with a job that hands out what is in it; made anew when needed before it is back.
     reader: Option<Box<Reader>>,
     shrink: Shrink,
@@ -134,7 +134,7 @@ impl<D: Driver> Core<D> {
             turns: 0,
             woken: Vec::new(),
             calls: 0,
-            held: Vec::new(),
+            held: VecDeque::new(),
             reader: None,
             shrink: Shrink::default(),
             busy_poll: Duration::ZERO,
@@ -207,29 +207,41 @@ impl<D: Driver> Core<D> {
         }
         if !may_call && (slot.driver.has_job() || slot.driver.is_finished()) && !slot.held {
             slot.held = true;
-            self.held.push(token);
+            self.held.push_back(token);
         }
         let job = match may_call && slot.driver.has_job() {
             true => slot.driver.take_job(),
             false => None,
         };
         self.touched(token);
-        let job = job?;
+        let Some(job) = job else {
+            if may_call {
+                self.release_held();
+            }
+            return None;
+        };
         self.calls += 1;
         let reader = if job.needs_reader() { self.reader.take() } else { None };
         Some(TakenJob { token, work: Work::Call(job, reader) })
+    }
+
+    /// Gives a turn to the first of those that wait until a call may be made: one at a time, for
+    /// there may be many.
+    fn release_held(&mut self) {
+        while let Some(token) = self.held.pop_front() {
+            if let Some(Some(slot)) = self.slots.get_mut(token.0)
+                && std::mem::take(&mut slot.held)
+            {
+                return slot.queue(&mut self.queue, token);
+            }
+        }
     }
 
     /// Takes a call back that has returned.
     pub(super) fn done(&mut self, done: DoneJob<D>) {
         let DoneJob { token, done, reader } = done;
         self.calls -= 1;
-        for token in std::mem::take(&mut self.held) {
-            if let Some(Some(slot)) = self.slots.get_mut(token.0) {
-                slot.held = false;
-                slot.queue(&mut self.queue, token);
-            }
-        }
+        self.release_held();
         if let Some(reader) = reader {
             self.reader = Some(reader);
         }

@@ -139,26 +139,19 @@ impl Client {
 
     // For what is published to clients that do not read as fast.
 
-    /// Keeps a message for which there was no room.
-    pub(super) fn keep_latest(&self, topic: &str, message: &Broadcast) {
-        let mut kept = self.kept();
-        kept.push((topic.into(), message.clone()));
-        self.0.latest.any.store(true, Ordering::SeqCst);
+    /// Returns whether anything is kept: then what comes goes behind it, or in its place.
+    pub(super) fn keeps_latest(&self) -> bool {
+        self.0.latest.any.load(Ordering::SeqCst)
     }
 
-    /// Puts it in the place of the topic's one that is kept, if there is one.
-    pub(super) fn replace_latest(&self, topic: &str, message: &Broadcast) -> bool {
-        if !self.0.latest.any.load(Ordering::SeqCst) {
-            return false;
-        }
+    /// Keeps a message for which there was no room, in the place of the topic's one before it.
+    pub(super) fn keep_latest(&self, topic: &str, message: &Broadcast) {
         let mut kept = self.kept();
         match kept.iter_mut().find(|(its, _)| **its == *topic) {
-            Some((_, old)) => {
-                *old = message.clone();
-                true
-            }
-            None => false,
+            Some((_, old)) => *old = message.clone(),
+            None => kept.push((topic.into(), message.clone())),
         }
+        self.0.latest.any.store(true, Ordering::SeqCst);
     }
 
     /// There may be room again: queues what was kept.

@@ -72,6 +72,8 @@ pub(super) struct Connection {
     remains: Option<Remains>,
     /// Something happened that makes reading worth while, though no event says so.
     wants_read: bool,
+    /// The poll has announced the end of the stream, or an error.
+    announced: bool,
     /// A job is out.
     busy: bool,
     /// The request was HEAD, whose answer has no body (RFC 7231 §4.3.2).
@@ -286,6 +288,7 @@ impl Connection {
             remains: None,
             // It may be there already.
             wants_read: true,
+            announced: false,
             busy: false,
             is_head: false,
             _admission: admission,
@@ -293,6 +296,8 @@ impl Connection {
     }
 
     pub(super) fn on_event(&mut self, event: &Event) -> bool {
+        // Told once, in whatever phase: the end is then to be met by reading on.
+        self.announced |= event.is_read_closed() || event.is_error();
         match &mut self.phase {
             Phase::Open(link) => {
                 let readable = link.on_event(event);
@@ -333,7 +338,8 @@ impl Connection {
                 self.send_latest();
             }
             Phase::Securing(..) if self.hub.is_shutting_down() => self.over(),
-            Phase::Arriving(_) if self.hub.is_shutting_down() => {
+            // Also where the program has not been asked yet.
+            Phase::Arriving(_) | Phase::Asking(_, Some(_)) if self.hub.is_shutting_down() => {
                 self.refuse(Refused::new(503, "the server shuts down"));
             }
             _ => {}
@@ -471,6 +477,10 @@ impl Connection {
     /// Says what the program has said.
     fn answer(&mut self, asked: Asked) {
         match asked {
+            Asked::Accepted(_, accepted) if self.hub.is_shutting_down() => {
+                self.unopened = Some(accepted);
+                self.refuse(Refused::new(503, "the server shuts down"));
+            }
             Asked::Accepted(head, accepted) => self.write(head.into_bytes(), Some(accepted)),
             Asked::Answered(answer) => {
                 self.hub.refused();
@@ -561,6 +571,10 @@ impl Connection {
         else {
             return;
         };
+        let mut link = link;
+        if self.announced {
+            link.on_announced();
+        }
         let client = Client::new(id, shared, request, Arc::clone(&self.hub));
         let mut dispatcher = Dispatcher::new(ClientCallee { handlers, client: client.clone() });
         dispatcher.attach(&self.place);
@@ -665,6 +679,9 @@ impl Connection {
                 self.hub.refused();
                 self.over();
             }
+            Phase::Asking(opening, Some(_)) if opening.deadline <= now => {
+                self.refuse(Refused::new(503, "the server is busy"));
+            }
             Phase::Answering(opening, _) if opening.deadline <= now => self.over(),
             Phase::Lingering { until, .. } if *until <= now => self.over(),
             Phase::Open(link) => {
@@ -682,10 +699,12 @@ impl Connection {
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         match &self.phase {
             Phase::Securing(_, SecuringFor { deadline, .. }) => Some(*deadline),
-            Phase::Arriving(opening) | Phase::Answering(opening, _) => Some(opening.deadline),
+            Phase::Arriving(opening)
+            | Phase::Asking(opening, Some(_))
+            | Phase::Answering(opening, _) => Some(opening.deadline),
             Phase::Lingering { until, .. } => Some(*until),
             Phase::Open(link) => link.next_deadline(),
-            Phase::Asking(..) | Phase::Over => None,
+            Phase::Asking(_, None) | Phase::Over => None,
         }
     }
 
@@ -793,6 +812,10 @@ impl Connection {
 
     /// Drops what the callbacks hold, which is the program's.
     pub(super) fn finish(self) {
+        if self.dispatcher.is_none() {
+            // It was never open.
+            self.hub.gone(self.arrival);
+        }
         let Connection { dispatcher, unopened, place, _admission, .. } = self;
         let dropped = panics::guarded(|| {
             if let Some(dispatcher) = dispatcher {

@@ -4,7 +4,7 @@
 //! Its lock comes before that of a client's `Shared`, never the other way; no callback is called
 //! under it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
@@ -86,8 +86,22 @@ pub(super) struct Hub {
 struct Registry {
     clients: BTreeMap<u64, Client>,
     topics: HashMap<Arc<str>, BTreeMap<u64, Client>>,
+    /// The topics of each client that has any.
+    subscriptions: HashMap<u64, HashSet<Arc<str>>>,
     /// Those whose request has not been answered yet.
     arriving: BTreeMap<u64, Place>,
+}
+
+impl Registry {
+    /// A client listens to a topic no more.
+    fn remove(&mut self, client: &Client, topic: &str) {
+        if let Some(members) = self.topics.get_mut(topic) {
+            members.remove(&client.id());
+            if members.is_empty() {
+                self.topics.remove(topic);
+            }
+        }
+    }
 }
 
 /// What handles asked of the server.
@@ -290,10 +304,9 @@ impl Hub {
     pub(super) fn leave(&self, client: &Client) {
         let mut registry = self.write();
         registry.clients.remove(&client.id());
-        registry.topics.retain(|_, members| {
-            members.remove(&client.id());
-            !members.is_empty()
-        });
+        for topic in registry.subscriptions.remove(&client.id()).into_iter().flatten() {
+            registry.remove(client, &topic);
+        }
         drop(registry);
         let (stats, counts) = (client.stats(), &self.counts);
         counts.messages_sent.fetch_add(stats.messages_sent, Ordering::Relaxed);
@@ -308,23 +321,22 @@ impl Hub {
         if !registry.clients.contains_key(&client.id()) {
             return;
         }
-        match registry.topics.get_mut(topic) {
-            Some(members) => {
-                members.insert(client.id(), client.clone());
-            }
-            None => {
-                let members = BTreeMap::from([(client.id(), client.clone())]);
-                registry.topics.insert(topic.into(), members);
-            }
-        }
+        let topic = match registry.topics.get_key_value(topic) {
+            Some((topic, _)) => Arc::clone(topic),
+            None => topic.into(),
+        };
+        let of_client = registry.subscriptions.entry(client.id()).or_default();
+        of_client.insert(Arc::clone(&topic));
+        registry.topics.entry(topic).or_default().insert(client.id(), client.clone());
     }
 
     pub(super) fn unsubscribe(&self, client: &Client, topic: &str) {
         let mut registry = self.write();
-        if let Some(members) = registry.topics.get_mut(topic) {
-            members.remove(&client.id());
-            if members.is_empty() {
-                registry.topics.remove(topic);
+        registry.remove(client, topic);
+        if let Some(of_client) = registry.subscriptions.get_mut(&client.id()) {
+            of_client.remove(topic);
+            if of_client.is_empty() {
+                registry.subscriptions.remove(&client.id());
             }
         }
     }
@@ -341,22 +353,46 @@ impl Hub {
 
     /// Queues a message for all, or for those who listen to a topic.
     pub(super) fn publish(&self, topic: Option<&str>, message: &Broadcast) -> Delivered {
+        let keeps_latest = self.options.slow_clients == SlowClients::KeepLatest;
+        let (mut delivered, mut full) = (Delivered::default(), Vec::new());
         let registry = self.read();
-        let mut delivered = Delivered::default();
         let to = match topic {
             None => Some(&registry.clients),
             Some(topic) => registry.topics.get(topic),
         };
         for client in to.into_iter().flat_map(BTreeMap::values) {
-            self.deliver(client, topic.unwrap_or_default(), message, &mut delivered);
+            // What is kept goes first, and what comes after it behind it, or in its place.
+            if keeps_latest && client.keeps_latest() {
+                full.push(client.clone());
+                continue;
+            }
+            match client.shared().queue_broadcast(message) {
+                Queueing::Queued => delivered.clients += 1,
+                Queueing::NotOpen => {}
+                Queueing::Full => full.push(client.clone()),
+            }
+        }
+        // What follows may write, and so log.
+        drop(registry);
+        for client in full {
+            self.deliver_to_slow(&client, topic.unwrap_or_default(), message, &mut delivered);
         }
         delivered
     }
 
-    fn deliver(&self, client: &Client, topic: &str, message: &Broadcast, to: &mut Delivered) {
-        let keeps_latest = self.options.slow_clients == SlowClients::KeepLatest;
-        // What is kept goes first, and what comes after it in its place.
-        if keeps_latest && client.replace_latest(topic, message) {
+    /// The queue was full. It need not be the client that is slow: where its loop has not had its
+    /// turn since, it is written here.
+    fn deliver_to_slow(
+        &self,
+        client: &Client,
+        topic: &str,
+        message: &Broadcast,
+        to: &mut Delivered,
+    ) {
+        client.shared().on_queued();
+        if self.options.slow_clients == SlowClients::KeepLatest {
+            client.keep_latest(topic, message);
+            // Room may have come before it was there.
             client.send_latest();
             to.delayed += 1;
             return;
@@ -364,12 +400,6 @@ impl Hub {
         match client.shared().queue_broadcast(message) {
             Queueing::Queued => to.clients += 1,
             Queueing::NotOpen => {}
-            Queueing::Full if keeps_latest => {
-                client.keep_latest(topic, message);
-                // Should room have come just before it was there.
-                client.send_latest();
-                to.delayed += 1;
-            }
             Queueing::Full if self.options.slow_clients == SlowClients::Skip => to.skipped += 1,
             Queueing::Full => {
                 self.counts.slow.fetch_add(1, Ordering::Relaxed);
@@ -417,11 +447,8 @@ impl Hub {
     /// Closes all who are there, and has those who are arriving refused.
     pub(super) fn close_all(&self, order: &Shutdown) {
         log::debug!(target: LOG, "the server shuts down");
-        let registry = self.read();
-        for place in registry.arriving.values() {
-            place.wake();
-        }
-        for client in registry.clients.values() {
+        // Not under the lock: what is written may be logged, by a logger that sends to clients.
+        for client in self.everybody() {
             // What was wrong with code or reason has been said.
             let _ = client.close_with(order.code, &order.reason);
         }
@@ -429,13 +456,14 @@ impl Hub {
 
     /// Drops what is left.
     pub(super) fn abort_all(&self) {
+        self.everybody().iter().for_each(Client::abort);
+    }
+
+    /// Wakes who is arriving, and returns who is there.
+    fn everybody(&self) -> Vec<Client> {
         let registry = self.read();
-        for place in registry.arriving.values() {
-            place.wake();
-        }
-        for client in registry.clients.values() {
-            client.abort();
-        }
+        registry.arriving.values().for_each(Place::wake);
+        registry.clients.values().cloned().collect()
     }
 
     /// The server is over. What its callbacks hold is dropped before anybody who waits is told.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Lock, Shared, wake};
+use super::{Shared, wake};
 use crate::link::sender::State;
-use crate::link::writer::{Fragmented, Tail, Writer, Writing};
+use crate::link::writer::{Fragmented, Writer, Writing};
 use crate::message::Outgoing;
 use crate::protocol::close::close_answer;
 use crate::protocol::frame::{self, Head};
@@ -45,10 +45,16 @@ impl Shared {
         }
         let needed = frame::header_len(len, self.role) + len;
         let held = guard.writer.as_ref().map_or(0, Writer::held);
-        if !guard.has_room(needed + held) {
+        let has_room = match held {
+            0 => guard.may_queue(needed, None),
+            // What waits behind a message in fragments counts as what waits for the socket does.
+            held => guard.buffered() + held + needed <= guard.max_buffer,
+        };
+        if !has_room {
             guard.wants_room = true;
             return Queueing::Full;
         }
+        guard.for_room.went_by(needed);
         guard.stats.messages_sent += 1;
         guard.stats.bytes_sent += len as u64;
         guard.stats.wire_bytes_sent += len as u64;
@@ -67,14 +73,6 @@ impl Shared {
             wake(&guard);
         }
         Queueing::Queued
-    }
-
-    /// A message in fragments is over: those that came meanwhile go out.
-    pub(super) fn send_held<'a>(self: &'a Arc<Self>, mut guard: Lock<'a>) -> Lock<'a> {
-        if guard.writer.as_mut().is_some_and(Writer::queue_held) {
-            guard = self.write(guard, Tail::NONE);
-        }
-        guard
     }
 
     /// Closes with this code instead of sending what waits: what is there no room for is not to be

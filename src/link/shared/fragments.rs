@@ -10,7 +10,7 @@ use super::inner::{FlushTarget, Wanted};
 use super::{Kept, Lock, NoRoom, Shared, Wait, wake};
 use crate::close::close_code;
 use crate::error::SendError;
-use crate::link::writer::{Fragmented, Wire, Writer};
+use crate::link::writer::{Fragmented, Tail, Wire, Writer};
 use crate::message::{Outgoing, Payload};
 use crate::protocol::Deflater;
 use crate::protocol::close::close_answer;
@@ -105,19 +105,20 @@ impl Shared {
             let (payload, rest) = last.payload.split_at(FRAGMENT.min(last.payload.len()));
             let part = Part { head: last.head.unfinished(), payload, ..last };
             last = Part { head: Head::CONTINUATION, payload: rest, written: 0 };
+            if let Some(writer) = &mut guard.writer {
+                writer.fragmented = Fragmented::Begun;
+            }
             (guard, _) = self.enqueue_part(guard, &part);
         }
         let writer = guard.fragmenting(&wire).ok_or(SendError::NotConnected { message: None })?;
-        writer.fragmented = Fragmented::No;
         deflater.into_iter().for_each(|deflater| writer.take_deflater_back(deflater));
-        let kept_waits = mem::take(&mut writer.kept_waits);
         guard.stats.messages_sent += 1;
         if let (Some((is_text, payload)), Some(backlog)) = (whole, &mut guard.backlog) {
             let payload = Bytes::copy_from_slice(payload);
             backlog.hand(Kept { is_text, payload, since: now() });
         }
         let (guard, target) = self.enqueue_part(guard, &last);
-        let guard = self.over(guard, kept_waits);
+        let guard = self.over(guard, &wire);
         let driven = self.drive(guard, target.as_ref(), Wait::Fragments, &mut None);
         driven.map_err(NoRoom::into_unwritten)
     }
@@ -126,10 +127,8 @@ impl Shared {
     pub(crate) fn cancel_fragments(self: &Arc<Self>, Way { wire, deflater, .. }: Way) {
         let mut guard = self.lock();
         let Some(writer) = guard.fragmenting(&wire) else { return };
-        writer.fragmented = Fragmented::No;
         deflater.into_iter().for_each(|deflater| writer.take_deflater_back(deflater));
-        let kept_waits = mem::take(&mut writer.kept_waits);
-        drop(self.over(guard, kept_waits));
+        drop(self.over(guard, &wire));
     }
 
     /// A message will not be finished: the connection fails for that.
@@ -154,15 +153,18 @@ impl Shared {
         self.lock().writer.as_mut().and_then(Writer::take_unfinished)
     }
 
-    /// A message in fragments is over: the others go on.
-    fn over<'a>(self: &'a Arc<Self>, guard: Lock<'a>, kept_waits: bool) -> Lock<'a> {
-        #[cfg(feature = "server")]
-        let guard = self.send_held(guard);
-        if kept_waits {
+    /// A message in fragments is over, its last one queued: what has waited for that is queued
+    /// behind it before anything else, and the others go on.
+    fn over<'a>(self: &'a Arc<Self>, mut guard: Lock<'a>, wire: &Weak<Wire>) -> Lock<'a> {
+        // Unless the connection has begun to close.
+        let Some(writer) = guard.fragmenting(wire) else { return guard };
+        writer.fragmented = Fragmented::No;
+        let some = writer.queue_held();
+        if mem::take(&mut writer.kept_waits) {
             return self.send_kept(guard);
         }
         self.notify(&guard);
-        guard
+        if some { self.write(guard, Tail::NONE) } else { guard }
     }
 
     fn enqueue_part<'a>(

@@ -218,6 +218,7 @@ impl Inner {
             && writer.fragmented == Fragmented::Open
         {
             writer.fragmented = Fragmented::No;
+            writer.queue_held();
         }
     }
 

@@ -68,7 +68,9 @@ impl Shared {
             agreed.forget_each_message(self.role);
         }
         let compressor = agreed.and_then(|agreed| {
-            Some((Deflater::new(agreed, self.role, contexts)?, agreed.compress_from(self.role)))
+            // zlib has no window of 2^8: nothing is compressed then.
+            let from = Some(agreed.compress_from(self.role)).filter(|from| *from < usize::MAX)?;
+            Some((Deflater::new(agreed, self.role, contexts)?, from))
         });
         let mut guard = self.lock();
         guard.cancel = None;

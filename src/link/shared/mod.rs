@@ -340,9 +340,11 @@ impl Shared {
     /// Has the connection made anew, at once.
     pub(crate) fn reconnect(&self) {
         let mut guard = self.lock();
-        if guard.writer.as_ref().is_some_and(|writer| writer.is_driven_by_caller) {
+        let is_one_connection = self.role == Role::Server
+            || guard.writer.as_ref().is_some_and(|writer| writer.is_driven_by_caller);
+        if is_one_connection {
             drop(guard);
-            log::warn!(target: "websocket_app", "reconnect() of a blocking WebSocket does nothing: connect again, and drop this one");
+            log::warn!(target: "websocket_app", "reconnect() does nothing but for a WebSocketApp: another connection is made anew, and this one dropped");
             return;
         }
         if matches!(guard.state, State::Open | State::Waiting) && guard.close.is_none() {

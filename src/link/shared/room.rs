@@ -225,6 +225,8 @@ impl Shared {
                     Err(mut guard) => {
                         let limit = guard.max_buffer;
                         let has_room = guard.make_room(needed, is_message);
+                        // What was dropped may have made room for others too.
+                        self.notify(&guard);
                         return if has_room { Ok(guard) } else { Err(NoRoom::Full { limit }) };
                     }
                 }

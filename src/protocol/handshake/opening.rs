@@ -158,7 +158,7 @@ impl RequestHead {
             0 => return Err(Refused::new(400, "there is no Host header")),
             _ => return Err(Refused::new(400, "there is more than one Host header")),
         }
-        let body = self.headers.get("Content-Length").is_some_and(|length| length.trim() != "0");
+        let body = self.headers.get_all("Content-Length").any(|length| length.trim() != "0");
         if body || self.headers.get("Transfer-Encoding").is_some() {
             return Err(Refused::new(400, "a body is not taken here"));
         }
@@ -232,7 +232,11 @@ fn path_of(target: &str) -> Option<Box<str>> {
         return Some(target.into());
     }
     let rest = target.strip_prefix("http://").or_else(|| target.strip_prefix("https://"))?;
-    Some(rest.find('/').map_or("/", |at| &rest[at..]).into())
+    match rest.find(['/', '?']) {
+        None => Some("/".into()),
+        Some(at) if rest[at..].starts_with('?') => Some(format!("/{}", &rest[at..]).into()),
+        Some(at) => Some(rest[at..].into()),
+    }
 }
 
 /// Returns whether this is 16 bytes in base64 (RFC 6455 §4.2.1), whose last character has two bits.
@@ -362,6 +366,14 @@ mod tests {
             (with("HTTP/1.1", "HTTP/2.0"), 505),
             (with("/chat", "chat"), 400),
             (with("/chat", "http://server.example/chat"), 0),
+            (with("/chat?room=1", "http://server.example?room=/1"), 0),
+            (
+                with(
+                    "Upgrade: websocket",
+                    "Content-Length: 0\r\nContent-Length: 5\r\nUpgrade: websocket",
+                ),
+                400,
+            ),
             (with("Host: server.example\r\n", ""), 400),
             (with("Host: server.example\r\n", "Host: a\r\nHost: b\r\n"), 400),
             (with("Upgrade: websocket\r\n", ""), 426),

@@ -159,29 +159,6 @@ fn who_waits_for_room_gets_it_before_who_comes_later() {
 }
 
 #[test]
-fn who_waits_for_room_keeps_its_turn_while_its_message_is_copied() {
-    check("room, copied", 2, || {
-        let (app, its_loop) = App::open(50, &[Peer::new(0, MUCH)]);
-        app.send('a', 0..3);
-        let (theirs, its_loop) = (app.clone(), its_loop.spawn());
-        let other = spawn(move || _ = theirs.send_large('b', 0..1, 20));
-        let is_waited_for = app.is_waited_for();
-        // There is room for both then, and something before them.
-        app.peers[0].make_room(9);
-        // More than goes before who waits.
-        app.send('c', 0..6);
-        app.peers[0].make_room(MUCH);
-        other.join();
-        app.peers[0].gets(10);
-        app.peers[0].hang_up();
-        its_loop.join();
-        app.all_got();
-        let last = app.peers[0].frames().pop().unwrap().1;
-        assert!(!is_waited_for || last.starts_with('c'), "{last} went last");
-    });
-}
-
-#[test]
 fn who_flushes_comes_back_when_all_is_taken() {
     for streams in [false, true] {
         check(if streams { "flush, stream" } else { "flush" }, 2, move || {
