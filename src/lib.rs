@@ -260,7 +260,7 @@
 //! | target | level | what |
 //! |---|---|---|
 //! | `websocket_app` | error | an error for which no `on_error` is set; what a callback ended the run with; a panic of what callbacks or a transport hold, as it is dropped |
-//! | `websocket_app` | warn | `reconnect()` of a blocking connection, which does nothing; how many messages were not sent, where `on_error` could not be handed them since it had failed, or the app never ran |
+//! | `websocket_app` | warn | `reconnect()` of a blocking connection or of a server's client, which does nothing; how many messages were not sent, where `on_error` could not be handed them since it had failed, or the app never ran |
 //! | `websocket_app` | debug | how each run ended |
 //! | `websocket_app::connect` | debug | the phases of connecting: addresses, attempts, the server's status |
 //! | `websocket_app::connection` | debug | the peer's Close frame, without a reason that repeats a credential; what it did instead of answering ours |

@@ -231,8 +231,8 @@ impl<H: Handler> WebSocketApp<H> {
         self
     }
 
-    /// Limits how long a send waits for room in the queue. In a callback a send never waits for the
-    /// peer. Zero is never wait. Defaults to 30 s.
+    /// Limits how long a send waits for room in the queue. In a callback of the app, or of another on
+    /// its loop, a send never waits for the peer. Zero is never wait. Defaults to 30 s.
     pub fn send_timeout(mut self, timeout: Duration) -> Self {
         self.config.live.send_timeout = timeout;
         self

@@ -20,7 +20,7 @@ use crate::protocol::frame::Head;
 /// 7692 §7.2.1), as a stream; what is flushed then can be inflated.
 ///
 /// A write waits for room in the queue as `send` does, up to `send_timeout`, whatever
-/// `send_policy` says; in a callback it never waits. Where there is no room nothing is taken of what
+/// `send_policy` says; in a callback of the same loop's it never waits. Where there is no room nothing is taken of what
 /// is given, and nothing is lost of what was: the same may be written again.
 ///
 /// **Until it is finished or dropped no other message is sent**, for none may go between the

@@ -62,7 +62,7 @@ impl Sender {
     ///
     /// [`SendError::NotConnected`] when there is no open connection, [`SendError::Timeout`] when
     /// there was no room in time, [`SendError::QueueFull`] when there is none and this is such a
-    /// callback or `send_policy` is not to wait, [`SendError::Busy`] in the same two cases while a
+    /// callback or `send_policy` is not to wait, [`SendError::Busy`] in the same cases while a
     /// [`message_writer`](Self::message_writer) is open, [`SendError::BacklogFull`] when there is no
     /// room to wait for a connection. An owned message comes back with the error.
     pub fn send<'a>(&self, message: impl Into<Outgoing<'a>>) -> Result<(), SendError> {
@@ -159,8 +159,8 @@ impl Sender {
     /// most. Returns the round-trip time.
     ///
     /// The ping goes out in its turn, behind what is queued, with a payload that no other has. A
-    /// pong to a later ping, the keepalive's too, counts as well: of several a peer need only
-    /// answer the latest (RFC 6455 §5.5.3). `on_pong` is called as with every pong. Where reading
+    /// pong to a later ping of the keepalive's, or of this method, counts as well: of several a peer
+    /// need only answer the latest (RFC 6455 §5.5.3). One to a later [`ping`](Self::ping) does not. `on_pong` is called as with every pong. Where reading
     /// pauses for a callback that is slow (`max_receive_buffer`), no pong is seen.
     ///
     /// Blocks the calling thread and no other; several threads may ask at a time. In a callback of
@@ -202,8 +202,8 @@ impl Sender {
     /// The peer gets a Close frame with code 1000, whose answer is not waited for. `on_close` comes
     /// with `reconnect_in: Some(0)`, then `on_reconnect`.
     ///
-    /// A blocking [`WebSocket`](crate::WebSocket) is one connection: of that it does nothing but
-    /// write a warning to the log.
+    /// A blocking [`WebSocket`](crate::WebSocket) is one connection, and so is a server's client: of
+    /// those it does nothing but write a warning to the log.
     pub fn reconnect(&self) {
         self.shared.reconnect();
     }

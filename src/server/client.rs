@@ -69,8 +69,8 @@ impl Client {
         self.0.hub.unsubscribe(self, topic.as_ref());
     }
 
-    /// Sends a message: see [`Sender::send`]. On an ordinary thread it waits for room, in a callback
-    /// it never does.
+    /// Sends a message: see [`Sender::send`]. On an ordinary thread it waits for room; in a callback
+    /// of this client, or of another of its loop, it never does.
     ///
     /// # Errors
     ///

@@ -213,6 +213,29 @@ fn what_recv_timeout_did_not_see_the_end_of_can_be_had_later() {
     );
 }
 
+/// However much of it comes, and never ends.
+#[test]
+fn recv_timeout_keeps_its_time_while_a_message_arrives() {
+    with_client(
+        |builder| builder.max_message_size(usize::MAX).max_fragments(usize::MAX),
+        |listener| {
+            let mut client = listener.open();
+            let piece = Frame::continuation(data(60_000)).unfinished().encode();
+            let mut sent = client.try_write(Frame::binary("first").unfinished().encode());
+            // Until the other side has had enough.
+            while sent.is_ok() {
+                sent = client.try_write(&piece);
+            }
+        },
+        |mut ws| {
+            for timeout in [Duration::ZERO, Duration::from_millis(20), Duration::ZERO] {
+                assert_eq!(ws.recv_timeout(timeout).unwrap(), None);
+            }
+            ws.sender().abort();
+        },
+    );
+}
+
 #[test]
 fn recv_refuses_what_is_too_long_and_the_limit_counts_what_was_inflated() {
     let too_long: [fn(&mut Connection); 3] = [

@@ -344,7 +344,7 @@ impl Shared {
             || guard.writer.as_ref().is_some_and(|writer| writer.is_driven_by_caller);
         if is_one_connection {
             drop(guard);
-            log::warn!(target: "websocket_app", "reconnect() does nothing but for a WebSocketApp: another connection is made anew, and this one dropped");
+            log::warn!(target: "websocket_app", "reconnect() of a blocking WebSocket, and of a server's client, does nothing: connect again, and drop this one");
             return;
         }
         if matches!(guard.state, State::Open | State::Waiting) && guard.close.is_none() {

@@ -20,6 +20,8 @@ mod endings;
 mod handlers;
 /// Clients that mean harm.
 mod hostile;
+/// Messages for all beside one in fragments, bursts, and what came before a connection was open.
+mod in_fragments;
 /// Wrong addresses and options: refused before anybody is accepted.
 mod input;
 /// What is listened on, and by how many threads; ceasing to accept.
