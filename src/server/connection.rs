@@ -554,7 +554,9 @@ impl Connection {
         let Opening { stream, rest, peer_addr, .. } = opening;
         let Accepted { request, handlers, in_pieces, compression } = accepted;
         let id = self.hub.next_client();
-        let live = &self.hub.options.live;
+        let mut live = self.hub.options.live;
+        live.ping_interval = live.ping_interval.map(|interval| sooner(interval, rand::random()));
+        let live = &live;
         let shared = Arc::new(Shared::new(Role::Server));
         shared.limit(live.max_send_buffer, live.send_timeout);
         shared.attach(&self.place);
@@ -839,6 +841,11 @@ impl Connection {
     }
 }
 
+/// Returns an interval that is shorter by up to a tenth.
+fn sooner(interval: Duration, chance: u16) -> Duration {
+    interval - interval / 10 / u32::from(u16::MAX) * u32::from(chance)
+}
+
 /// Returns an answer that is not an upgrade, as it goes over the wire.
 fn http(answer: &Answer, is_head: bool) -> Vec<u8> {
     let length = answer.body.len().to_string();
@@ -858,4 +865,18 @@ fn http(answer: &Answer, is_head: bool) -> Vec<u8> {
         bytes.extend_from_slice(&answer.body);
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pings_come_up_to_a_tenth_sooner() {
+        for interval in [Duration::from_nanos(3), Duration::from_secs(30), Duration::MAX] {
+            assert_eq!(sooner(interval, 0), interval);
+            assert!(sooner(interval, u16::MAX) >= interval - interval / 10);
+            assert!(sooner(interval, 1000) <= interval);
+        }
+    }
 }

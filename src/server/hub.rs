@@ -5,7 +5,7 @@
 //! under it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -157,6 +157,17 @@ impl Drop for Admission {
     }
 }
 
+/// Returns what stands for all addresses that one client may have: of IPv6 it has as many as it
+/// pleases, of one network (RFC 4291 §2.5.1).
+fn counted_as(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => {
+            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
+        }
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -234,7 +245,8 @@ impl Hub {
         if !self.accepting.load(Ordering::SeqCst) || self.is_shutting_down() {
             return Err((503, "the server takes no new connections now"));
         }
-        let address = address.filter(|_| self.options.max_connections_per_address.is_some());
+        let address =
+            address.filter(|_| self.options.max_connections_per_address.is_some()).map(counted_as);
         if let (Some(limit), Some(address)) = (self.options.max_connections_per_address, address) {
             let mut per_address = lock(&self.per_address);
             let count = per_address.entry(address).or_default();
@@ -512,5 +524,19 @@ impl Hub {
             stats.bytes_received += its.bytes_received;
         }
         stats
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_one_client_are_counted_together() {
+        let counted = |address: &str| counted_as(address.parse().unwrap());
+        assert_eq!(counted("2001:db8:1:2::1"), counted("2001:db8:1:2:ffff::9"));
+        assert_ne!(counted("2001:db8:1:2::1"), counted("2001:db8:1:3::1"));
+        assert_eq!(counted("::ffff:192.0.2.1"), counted("192.0.2.1"));
+        assert_ne!(counted("192.0.2.1"), counted("192.0.2.2"));
     }
 }

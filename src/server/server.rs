@@ -376,8 +376,8 @@ impl Server {
         self
     }
 
-    /// Limits how many connections there are from one IP address at a time: more are answered with
-    /// status 429. Defaults to `None`: behind a proxy all come from one.
+    /// Limits how many connections there are from one IP address at a time, of IPv6 from one network
+    /// of 2^64: more are answered with status 429. Defaults to `None`: behind a proxy all come from one.
     pub fn max_connections_per_address(mut self, connections: impl Into<Option<usize>>) -> Self {
         self.options.max_connections_per_address = connections.into();
         self
@@ -436,8 +436,8 @@ impl Server {
         self
     }
 
-    /// Pings each client that often; `None` for not at all. Defaults to 30 s: below what most
-    /// proxies on the way wait.
+    /// Pings each client that often, or up to a tenth sooner, so that not all are pinged at once;
+    /// `None` for not at all. Defaults to 30 s: below what most proxies on the way wait.
     pub fn ping_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
         self.options.live.ping_interval = interval.into();
         self
