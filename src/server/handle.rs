@@ -42,9 +42,10 @@ impl ServerHandle {
         self.hub.client(id)
     }
 
-    /// Sends a message to all clients. Never waits, and writes nothing on the caller's thread: each
-    /// client's loop does, what is sent in one turn of it together. One thread's messages arrive in
-    /// its order at every client.
+    /// Sends a message to all clients. Never waits. Each client's loop writes what is sent in one turn
+    /// of it together; the caller's thread writes only where a client's queue is full and its loop
+    /// has had no turn to find out that the socket is not. One thread's messages arrive in its order
+    /// at every client.
     ///
     /// Each client's queue is bounded ([`max_send_buffer`](super::Server::max_send_buffer)); of one
     /// that is full, [`slow_clients`](super::Server::slow_clients) says what becomes.
