@@ -34,8 +34,7 @@ impl Program {
     pub(crate) fn start(name: &str, command: impl Fn(&Path, u16) -> Command) -> Option<Program> {
         // What is free now may be taken by the time the program asks for it.
         for _ in 0..5 {
-            let port =
-                TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+            let port = free_port();
             let folder = folder(name);
             let mut command = command(&folder, port);
             let log = File::create(folder.join("log")).unwrap();
@@ -98,6 +97,15 @@ impl Drop for Program {
         self.process.wait().unwrap();
         fs::remove_dir_all(&self.folder).unwrap();
     }
+}
+
+/// Returns a port that nobody listens on, and that the operating system gives to nobody who does not
+/// ask for it: one that it gives out may be another test's before the program has it.
+pub(crate) fn free_port() -> u16 {
+    // Linux gives out those from 32,768 on, others from 49,152 (RFC 6335 §6).
+    let candidates = std::iter::repeat_with(|| rand::random_range(10_000..32_768));
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    candidates.take(1_000).find(is_free).expect("a free port")
 }
 
 /// Finds a program among the system's, the administrator's too.

@@ -1,7 +1,6 @@
 //! nginx as a reverse proxy for ws and wss, in front of a scripted peer: its timeouts, and what it
 //! makes of refusals.
 
-use std::net::TcpListener;
 use std::time::Duration;
 
 use websocket_app::{ClosedBy, Phase, Rejection, TlsBackend, TlsConfig, WebSocketApp};
@@ -12,7 +11,7 @@ use crate::connection::Connection;
 use crate::failure::{Failure, clean, ending, lost};
 use crate::frame::Frame;
 use crate::peer::{Listener, Peer};
-use crate::program::system;
+use crate::program::{free_port, system};
 use crate::recorder::Call;
 use crate::running::run;
 use crate::tls::BACKENDS;
@@ -87,10 +86,14 @@ impl Nginx {
     }
 }
 
-/// Two that are not the same, since both are taken for a moment.
+/// Two that are not the same.
 fn free_ports() -> [u16; 2] {
-    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    listeners.each_ref().map(|listener| listener.local_addr().unwrap().port())
+    loop {
+        let [one, other] = [(); 2].map(|()| free_port());
+        if one != other {
+            return [one, other];
+        }
+    }
 }
 
 fn configuration(folder: &Folder, ws: u16, wss: u16, peer: &Peer, directives: &str) -> String {
