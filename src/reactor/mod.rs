@@ -29,22 +29,22 @@ pub(crate) use driver::{Driver, Job};
 
 /// Runs one on the calling thread, to its end.
 pub(crate) fn run<D: Driver>(start: D::Start) -> Result<(), Error> {
-    let waiting = Waiting::<D>::new()?;
-    waiting.mailbox.add(start)?;
-    waiting.mailbox.close();
-    waiting.run()
+    let new = NewLoop::<D>::new()?;
+    new.mailbox.add(start)?;
+    new.mailbox.close();
+    new.run()
 }
 
 /// An event loop that no thread runs yet.
-pub(crate) struct Waiting<D: Driver> {
+pub(crate) struct NewLoop<D: Driver> {
     core: Box<Core<D>>,
     mailbox: Arc<Mailbox<D>>,
 }
 
-impl<D: Driver> Waiting<D> {
+impl<D: Driver> NewLoop<D> {
     pub(crate) fn new() -> Result<Self, Error> {
         let (core, mailbox) = Core::<D>::new()?;
-        Ok(Waiting { core, mailbox })
+        Ok(NewLoop { core, mailbox })
     }
 
     /// Returns what others add to it with.
@@ -75,7 +75,7 @@ pub(crate) struct Running<D: Driver> {
 
 impl<D: Driver> Running<D> {
     pub(crate) fn start(thread_name: &str) -> Result<Self, Error> {
-        Waiting::new()?.start(thread_name)
+        NewLoop::new()?.start(thread_name)
     }
 
     pub(crate) fn add(&self, start: D::Start) -> Result<(), Error> {

@@ -1,4 +1,5 @@
-//! [`Client`]: one connection of a server, for any thread.
+//! [`Client`]: one connection of a server, for any thread. Its `Shared` guards the connection, a lock
+//! of its own what waits for room.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};

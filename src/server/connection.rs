@@ -2,10 +2,12 @@
 //! machine. Belongs to the thread that runs its loop.
 //!
 //! ```text
-//!   Arriving ──► Asking ──► Answering ──► Open ──► Over
-//!      │ the head is not valid │ refused     │
-//!      └───────────────────────┴─────────────┴──► Lingering ──► Over
+//!   Securing ──► Arriving ──► Asking ──► Answering ──► Open ──► Over
+//!     TLS only      │ wrong      │ too late     │ a refusal
+//!                   └────────────┴──────────────┴──► Lingering ──► Over
 //! ```
+//!
+//! Nothing in it is shared but what the client's `Shared` and the `Hub` guard.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;

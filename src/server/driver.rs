@@ -1,4 +1,5 @@
-//! [`ServerDriver`]: what a server's loops run: its listener, and its connections.
+//! [`ServerDriver`]: what a server's loops run: its listener, and its connections. Each belongs to
+//! the thread that runs its loop.
 
 use std::time::{Duration, Instant};
 

@@ -21,7 +21,8 @@
 //! A server has the threads that [`threads`](Server::threads) says, one unless told otherwise, and
 //! each client belongs to one of them. Callbacks run there, those of one client one at a time and in
 //! order, never under a lock. While one takes long another thread stands in, so that it holds up
-//! neither that client's connection nor anybody else.
+//! neither that client's connection nor anybody else. So up to 64 callbacks of one of the server's
+//! threads run at a time; more wait for one of them to return, while reading goes on.
 //!
 //! # What is promised to callbacks
 //!
@@ -70,6 +71,8 @@
 //! | `close_code`, `close_reason` | the [`Close`](crate::Close) of [`Server::on_close`] |
 //! | `broadcast(connections, message)` | [`ServerHandle::broadcast`], [`ServerHandle::publish`] |
 
+// `server` has the options and begins a run; `listener` accepts, `connection` is one client's life,
+// `driver` is what a loop sees of both; `hub` is what all threads share.
 mod answer;
 mod callbacks;
 mod client;

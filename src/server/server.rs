@@ -1,4 +1,5 @@
-//! [`Server`]: an address, options and callbacks, chained, and the ways to run them.
+//! [`Server`]: an address, options and callbacks, chained, and the ways to run them: turned into a
+//! [`Hub`] and loops. It belongs to whoever makes it, and is gone once it runs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::config::ConnectionOptions;
 use crate::deflate::Deflate;
 use crate::error::Error;
 use crate::message::{Fragment, Message};
-use crate::reactor::Waiting;
+use crate::reactor::NewLoop;
 
 /// A WebSocket server described by its address, options and callbacks.
 ///
@@ -244,7 +245,7 @@ impl Server {
         Ok(handle)
     }
 
-    fn prepare(self) -> Result<(ServerHandle, Waiting<ServerDriver>), Error> {
+    fn prepare(self) -> Result<(ServerHandle, NewLoop<ServerDriver>), Error> {
         self.check()?;
         let Server { address, callbacks, make_handler, on_request, origins, options, tls, threads } =
             self;
@@ -265,11 +266,11 @@ impl Server {
         let program = Program { source, on_request };
         let hub = Hub::new(options, origins, program, listener.local_addr(), acceptor);
         let hub = Arc::new(hub);
-        let first = Waiting::new()?;
+        let first = NewLoop::new()?;
         let mut mailboxes = vec![Arc::clone(first.mailbox())];
         let mut others = Vec::new();
         for _ in 1..threads {
-            let other = Waiting::new()?;
+            let other = NewLoop::new()?;
             mailboxes.push(Arc::clone(other.mailbox()));
             others.push(other);
         }
@@ -362,7 +363,8 @@ impl Server {
         self
     }
 
-    /// Compresses messages with clients that offer it (RFC 7692). The windows and the threshold are
+    /// Compresses messages with clients that offer it (RFC 7692), but for what is broadcast or
+    /// published. The windows and the threshold are
     /// those of this side: a context for each client takes up to 300 KB. Defaults to off.
     pub fn compression(mut self, deflate: impl Into<Option<Deflate>>) -> Self {
         self.options.compression = deflate.into();
