@@ -5,8 +5,10 @@
 //! |---|---|
 //! | `waiting` | what they have yet to be told |
 //! | `dispatch` | one call, with what it may fail with |
+//! | `conversation` | what the callbacks and the connection have to do with each other |
 //! | `inside` | which callbacks a thread is in, so that none waits there for its own end |
 
+mod conversation;
 mod dispatch;
 mod inside;
 mod result;
@@ -20,7 +22,9 @@ use crate::error::Error;
 use crate::link::Shared;
 use crate::message::{Fragment, Message};
 use crate::protocol::{Batch, End};
-pub(crate) use dispatch::{Dispatcher, Done, Job, Stopped};
+pub(crate) use conversation::{Conversation, Over};
+use dispatch::Stopped;
+pub(crate) use dispatch::{Dispatcher, Done, Job};
 #[cfg(feature = "server")]
 pub(crate) use inside::enter;
 pub(crate) use inside::is_inside;

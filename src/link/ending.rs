@@ -34,7 +34,6 @@ pub(super) struct Ending {
     /// same, its Close above all; then this is why the connection is over, since the operating
     /// system tells each cause once.
     write_error: Option<io::Error>,
-    #[cfg(feature = "server")]
     ended_first: bool,
 }
 
@@ -49,19 +48,16 @@ impl Ending {
             violation: None,
             announced: false,
             write_error: None,
-            #[cfg(feature = "server")]
             ended_first: false,
         }
     }
 
     /// Returns whether our direction of the TCP connection is to be ended once our Close frame is
     /// written, and has not been.
-    #[cfg(feature = "server")]
     pub(super) fn may_end_first(&self) -> bool {
         !self.ended_first && self.closing.ends_first(true)
     }
 
-    #[cfg(feature = "server")]
     pub(super) fn on_ended_first(&mut self) {
         self.ended_first = true;
     }

@@ -137,15 +137,11 @@ impl Link {
         self.ending.on_announced();
     }
 
-    #[cfg(feature = "server")]
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
-    }
-
     /// The socket has something to tell. Returns whether it may have something to read.
     pub(crate) fn on_event(&mut self, event: &Event) -> bool {
         if event.is_writable() {
             self.shared.on_writable(&self.wire);
+            self.end_first();
         }
         let announced = event.is_read_closed() || event.is_error();
         if announced {
@@ -168,6 +164,7 @@ impl Link {
             return Requested::Reconnect;
         }
         let unfinished = requests.unfinished.and_then(|problem| self.fail_unfinished(problem));
+        self.end_first();
         match (unfinished, failed) {
             (Some(error), _) => Requested::Failed(error),
             (None, Some(())) => Requested::Read,
@@ -201,8 +198,7 @@ impl Link {
     }
 
     /// Ends our direction of a connection that both sides have closed, where that is for us to do
-    /// first. Asked after whatever may have written a Close frame.
-    #[cfg(feature = "server")]
+    /// first. Asked after whatever may have written a Close frame: a callback may have.
     pub(crate) fn end_first(&mut self) {
         if self.ending.may_end_first() && self.shared.close_is_written() {
             self.ending.on_ended_first();
@@ -287,6 +283,7 @@ impl Link {
             self.shared.finish(close_answer(code).into());
             self.ending.on_failed(Instant::now());
         }
+        self.end_first();
     }
 
     /// Returns what the peer did wrong, once callbacks hear of it.
@@ -353,6 +350,7 @@ impl Link {
             // answered with goes first.
             Some(_) => self.ending.on_violation(),
         }
+        self.end_first();
     }
 
     /// Counts what was received. Returns how many pongs.

@@ -132,7 +132,6 @@ impl Closing {
     /// Close frame was written: a server does once both have said Close, or the peer has been told
     /// what it did wrong; a client leaves that to the server (RFC 6455 §7.1.1). Then it goes on as
     /// before: until the peer ends its own, or the deadline.
-    #[cfg_attr(not(any(test, feature = "server")), allow(dead_code))]
     pub(crate) fn ends_first(&self, told: bool) -> bool {
         self.role == Role::Server
             && told

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::protocol::handshake::opening::{is_header_name, is_header_value};
+use crate::protocol::handshake::opening::{answer_head, is_header_name, is_header_value};
 
 /// What [`on_request`](super::Server::on_request) returns: the client is accepted, refused, or gets
 /// a page.
@@ -67,6 +67,27 @@ impl Answer {
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
+    }
+
+    /// Returns one that is not an upgrade, as it goes over the wire.
+    pub(super) fn to_http(&self, is_head: bool) -> Vec<u8> {
+        let length = self.body.len().to_string();
+        let mut headers = vec![("Connection", "close")];
+        // These have no body, and no word of one (RFC 7230 §3.3.2, §3.3.3).
+        let has_none = matches!(self.status, 204 | 304);
+        if !has_none {
+            headers.push(("Content-Length", length.as_str()));
+        }
+        if self.status == 426 {
+            headers.push(("Upgrade", "websocket"));
+            headers.push(("Sec-WebSocket-Version", "13"));
+        }
+        let own = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let mut bytes = answer_head(self.status, headers.into_iter().chain(own)).into_bytes();
+        if !has_none && !is_head {
+            bytes.extend_from_slice(&self.body);
+        }
+        bytes
     }
 
     /// Returns what is wrong with it.

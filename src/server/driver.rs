@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 use mio::Registry;
 use mio::event::Event;
 
+use super::arrival::{Arrival, NewConnection};
+use super::ask::{Ask, Asked};
 use super::callbacks::ClientCallee;
-use super::connection::{Ask, Asked, Connection, NewConnection};
 use super::listener::{Listening, NewListener};
+use super::open_client::OpenClient;
 use crate::calls;
 use crate::error::Error;
 use crate::link::{Place, Reader};
@@ -21,7 +23,9 @@ pub(super) enum ServerStart {
 
 pub(super) enum ServerDriver {
     Listener(Listening),
-    Connection(Connection),
+    /// A connection that is not open yet.
+    Arrival(Box<Arrival>),
+    Client(Box<OpenClient>),
 }
 
 /// A call to the program.
@@ -55,13 +59,25 @@ impl Job for ServerJob {
 }
 
 /// Does the same with whichever it is.
-macro_rules! either {
+macro_rules! each {
     ($driver:ident, $it:ident => $do:expr) => {
         match $driver {
             ServerDriver::Listener($it) => $do,
-            ServerDriver::Connection($it) => $do,
+            ServerDriver::Arrival($it) => $do,
+            ServerDriver::Client($it) => $do,
         }
     };
+}
+
+impl ServerDriver {
+    /// What has arrived may have become a client by now.
+    fn settle(&mut self) {
+        if let ServerDriver::Arrival(arrival) = self
+            && let Some(client) = arrival.take_opened()
+        {
+            *self = ServerDriver::Client(client);
+        }
+    }
 }
 
 impl Driver for ServerDriver {
@@ -77,53 +93,72 @@ impl Driver for ServerDriver {
                 ServerDriver::Listener(Listening::start(new, place, registry))
             }
             ServerStart::Connection(new) => {
-                ServerDriver::Connection(Connection::start(new, place, registry))
+                ServerDriver::Arrival(Box::new(Arrival::start(new, place, registry)))
             }
         }
     }
 
     fn on_event(&mut self, event: &Event) -> bool {
-        either!(self, it => it.on_event(event))
+        let readable = each!(self, it => it.on_event(event));
+        self.settle();
+        readable
     }
 
     fn on_wake(&mut self, registry: &Registry) {
-        either!(self, it => it.on_wake(registry));
+        match self {
+            ServerDriver::Listener(listening) => listening.on_wake(registry),
+            ServerDriver::Arrival(arrival) => arrival.on_wake(),
+            ServerDriver::Client(client) => client.on_wake(),
+        }
+        self.settle();
     }
 
     fn on_readable(&mut self, reader: &mut Reader, calls_next: bool) -> bool {
-        either!(self, it => it.on_readable(reader, calls_next))
+        let more = match self {
+            ServerDriver::Listener(listening) => listening.on_readable(),
+            ServerDriver::Arrival(arrival) => arrival.on_readable(reader),
+            ServerDriver::Client(client) => client.on_readable(reader, calls_next),
+        };
+        self.settle();
+        more
     }
 
     fn on_deadline(&mut self, now: Instant) {
-        either!(self, it => it.on_deadline(now));
+        each!(self, it => it.on_deadline(now));
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        either!(self, it => it.next_deadline())
+        each!(self, it => it.next_deadline())
     }
 
     fn take_wants_read(&mut self) -> bool {
-        either!(self, it => it.take_wants_read())
+        each!(self, it => it.take_wants_read())
     }
 
     fn has_job(&self) -> bool {
         match self {
             ServerDriver::Listener(_) => false,
-            ServerDriver::Connection(connection) => connection.has_job(),
+            ServerDriver::Arrival(arrival) => arrival.has_job(),
+            ServerDriver::Client(client) => client.has_job(),
         }
     }
 
     fn take_job(&mut self) -> Option<ServerJob> {
         match self {
             ServerDriver::Listener(_) => None,
-            ServerDriver::Connection(connection) => connection.take_job(),
+            ServerDriver::Arrival(arrival) => arrival.take_job().map(ServerJob::Ask),
+            ServerDriver::Client(client) => client.take_job().map(ServerJob::Call),
         }
     }
 
     fn done(&mut self, done: ServerDone) {
-        if let ServerDriver::Connection(connection) = self {
-            connection.done(done);
+        match (&mut *self, done) {
+            (ServerDriver::Arrival(arrival), ServerDone::Asked(asked)) => arrival.answer(*asked),
+            (ServerDriver::Client(client), ServerDone::Called(called)) => client.done(called),
+            // Each gets back what it has given out.
+            _ => {}
         }
+        self.settle();
     }
 
     fn busy_poll(&self) -> Duration {
@@ -131,14 +166,18 @@ impl Driver for ServerDriver {
     }
 
     fn is_finished(&self) -> bool {
-        either!(self, it => it.is_finished())
+        each!(self, it => it.is_finished())
     }
 
     fn finish(self) {
-        either!(self, it => it.finish());
+        each!(self, it => it.finish());
     }
 
     fn fail(self, error: &Error) {
-        either!(self, it => it.fail(error));
+        match self {
+            ServerDriver::Listener(listening) => listening.fail(error),
+            ServerDriver::Arrival(arrival) => arrival.fail(),
+            ServerDriver::Client(client) => client.fail(),
+        }
     }
 }

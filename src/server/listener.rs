@@ -11,11 +11,11 @@ use mio::event::{Event, Source};
 use mio::{Interest, Registry, Token};
 
 use super::LOG;
-use super::connection::NewConnection;
+use super::arrival::NewConnection;
 use super::driver::ServerStart;
 use super::hub::Hub;
 use crate::error::Error;
-use crate::link::{Place, Reader};
+use crate::link::Place;
 use crate::protocol::handshake::opening::answer_head;
 use crate::transport::{Socket, Stream};
 
@@ -197,7 +197,7 @@ impl Listening {
         }
     }
 
-    pub(super) fn on_readable(&mut self, _reader: &mut Reader, _calls_next: bool) -> bool {
+    pub(super) fn on_readable(&mut self) -> bool {
         for _ in 0..ACCEPTED_AT_ONCE {
             let State::Listening(polled) = &self.state else { return false };
             match polled.accept() {

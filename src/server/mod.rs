@@ -74,14 +74,16 @@
 // `server` has the options and begins a run; `listener` accepts, `connection` is one client's life,
 // `driver` is what a loop sees of both; `hub` is what all threads share.
 mod answer;
+mod arrival;
+mod ask;
 mod callbacks;
 mod client;
-mod connection;
 mod driver;
 mod handle;
 mod handler;
 mod hub;
 mod listener;
+mod open_client;
 mod origin;
 mod request;
 // What users see first.

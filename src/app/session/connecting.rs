@@ -49,7 +49,7 @@ impl Session {
     /// Begins an attempt to connect, which may have to wait for its turn.
     pub(super) fn dial(&mut self) {
         let cancel = Cancel::new();
-        if !self.shared.connecting(&cancel) {
+        if !self.conversation.shared.connecting(&cancel) {
             self.over(None, Close::without_frame(ClosedBy::Us));
             return;
         }
@@ -106,7 +106,7 @@ impl Session {
             }
             // Somebody closed, if a moment too late to be what ended the attempt; the requests say
             // so.
-            Err(_) if self.shared.is_closed_for_good() => {}
+            Err(_) if self.conversation.shared.is_closed_for_good() => {}
             Err(Failure::Error(error)) => self.attempt_failed(error),
             Err(Failure::Cancelled) => {}
         }
@@ -117,22 +117,22 @@ impl Session {
         let mut connected = Established::from(connected);
         connected.register(registry, &self.place)?;
         let (live, in_pieces) = (self.plan.live(), self.in_pieces.into());
-        let link = Link::open(connected, &self.shared, live, in_pieces, opened);
+        let link = Link::open(connected, &self.conversation.shared, live, in_pieces, opened);
         let Some(link) = link else {
             // Closed while the last byte of the handshake was on its way: the requests say so.
             return Ok(());
         };
         let now = Instant::now();
         self.report_expired(now);
-        self.calls.next_connection();
+        self.conversation.calls.next_connection();
         self.phase = SessionPhase::Open(Box::new(link));
         // Of what came together with the response, no event tells.
-        self.wants_read = true;
+        self.conversation.read_soon();
         self.backoff.on_open(now);
         for tick in &mut self.periodic {
             tick.next = Some(after(now, tick.period));
         }
-        self.calls.push(if self.has_been_open { Call::Reopen } else { Call::Open });
+        self.conversation.calls.push(if self.has_been_open { Call::Reopen } else { Call::Open });
         self.has_been_open = true;
         Ok(())
     }
@@ -140,7 +140,7 @@ impl Session {
     fn attempt_failed(&mut self, error: Error) {
         let SessionPhase::Connecting(dialing) = &self.phase else { return };
         let number = dialing.attempt.number;
-        self.shared.disconnected(State::Waiting);
+        self.conversation.shared.disconnected(State::Waiting);
         let retry = self.retry(Cause::Error(&error));
         let error = match self.backoff.is_on() {
             true => Error::Attempt {
@@ -152,7 +152,7 @@ impl Session {
         };
         match retry {
             Some(retry) => {
-                self.calls.push(Call::Error(error));
+                self.conversation.calls.push(Call::Error(error));
                 self.phase = SessionPhase::Waiting { until: after(Instant::now(), retry.delay) };
             }
             None => self.over(Some(error), Close::without_frame(ClosedBy::Lost)),
@@ -163,11 +163,11 @@ impl Session {
     pub(super) fn redial(&mut self) {
         let SessionPhase::Open(link) = &mut self.phase else { return };
         let (close, remains) = link.leave();
-        self.discard_later(remains);
-        self.shared.disconnected(State::Waiting);
+        self.conversation.discard_later(remains);
+        self.conversation.shared.disconnected(State::Waiting);
         let retry = self.backoff.on_asked();
         self.stop_ticks();
-        self.calls.push(Call::Close(Close {
+        self.conversation.calls.push(Call::Close(Close {
             reconnect_in: Some(retry.delay),
             attempt: retry.attempt,
             ..close
@@ -178,28 +178,24 @@ impl Session {
     /// The connection is gone.
     pub(super) fn ended(&mut self, error: Option<Error>) {
         let SessionPhase::Open(link) = &mut self.phase else { return };
-        let ((mut close, remains), violation) = (link.close(), link.violation().cloned());
-        self.discard_later(remains);
-        // Asked once: it may change at any time.
-        let closed = self.shared.is_closed_for_good();
-        if closed && close.by == ClosedBy::Lost {
-            // Closed a moment too late to find it open: the run ends as it was asked to.
-            close.by = ClosedBy::Us;
-        }
-        let cause =
-            error.clone().or_else(|| violation.clone()).or_else(|| self.calls.violation_to_come());
-        let retry = if self.fatal.is_some() || closed {
+        let violation = link.violation().cloned();
+        let (close, closed) = self.conversation.close(link);
+        let cause = error
+            .clone()
+            .or_else(|| violation.clone())
+            .or_else(|| self.conversation.calls.violation_to_come());
+        let retry = if self.conversation.is_fatal() || closed {
             None
         } else {
             self.retry(cause.as_ref().map_or(Cause::Close(&close), Cause::Error))
         };
         let Some(retry) = retry else { return self.over_with(violation, error, close) };
-        self.shared.disconnected(State::Waiting);
+        self.conversation.shared.disconnected(State::Waiting);
         self.stop_ticks();
         if let Some(error) = error {
-            self.calls.push(Call::Error(error));
+            self.conversation.calls.push(Call::Error(error));
         }
-        self.calls.push(Call::Close(Close {
+        self.conversation.calls.push(Call::Close(Close {
             reconnect_in: Some(retry.delay),
             attempt: retry.attempt,
             ..close
@@ -211,8 +207,8 @@ impl Session {
     /// callback does.
     fn retry(&mut self, cause: Cause<'_>) -> Option<Retry> {
         self.backoff.on_end(cause, Instant::now(), &mut rand::rng()).unwrap_or_else(|panicked| {
-            self.calls.push(Call::Error(panicked.clone()));
-            self.fatal = Some(panicked);
+            self.conversation.calls.push(Call::Error(panicked.clone()));
+            self.conversation.set_fatal(panicked);
             None
         })
     }
@@ -227,19 +223,17 @@ impl Session {
         if let SessionPhase::Connecting(dialing) = &self.phase {
             dialing.cancel.cancel();
         }
-        self.shared.disconnected(State::Closed);
+        self.conversation.shared.disconnected(State::Closed);
         self.stop_ticks();
-        if let Some(error) = &error
-            && self.fatal.is_none()
-        {
-            self.calls.push(Call::Error(error.clone()));
+        if let Some(error) = &error {
+            self.conversation.tell_error(error.clone());
         }
         self.give_back_expired(Instant::now());
         self.report_unsent();
         // The reason is the peer's, and in the log of its connection, unless it is not fit for one.
         let without_reason = Close { reason: String::new(), ..close.clone() };
         log::debug!(target: "websocket_app", "{}: over: {without_reason}", self.plan.peer());
-        self.calls.push(Call::Close(close.clone()));
+        self.conversation.calls.push(Call::Close(close.clone()));
         let gave_up = violation.or(error.filter(|_| close.by == ClosedBy::Lost));
         self.phase = SessionPhase::Over(Some(gave_up.map_or(Ok(close), Err)));
     }

@@ -23,14 +23,13 @@ use mio::event::Event;
 use super::callee::AppCallee;
 use super::plan::ConnectPlan;
 use super::turns::DialTurns;
-use crate::calls::{self, Call, Callee, Calls, Stopped};
+use crate::calls::{self, Call, Conversation, Over};
 use crate::close::{Close, ClosedBy};
 use crate::deadline::after;
 use crate::error::{Error, SendError};
-use crate::link::{Link, Place, Reader, Remains, Requested, Shared, State, Step};
+use crate::link::{Link, Place, Reader, Requested, State};
 use crate::panics;
 use crate::promise::Giver;
-use crate::protocol::End;
 use crate::reactor::Driver;
 use crate::reconnect::Backoff;
 use connecting::Dialing;
@@ -52,26 +51,14 @@ type Done = calls::Done<AppCallee>;
 pub(crate) struct Session {
     place: Place,
     plan: Arc<ConnectPlan>,
-    shared: Arc<Shared>,
     phase: SessionPhase,
     backoff: Backoff,
     turns: Arc<DialTurns>,
     has_been_open: bool,
-    /// Away while a job runs.
-    dispatcher: Option<Dispatcher>,
-    calls: Calls,
-    /// More messages wait than there is room for: nothing more is read until they are worked off.
-    paused: bool,
+    conversation: Conversation<AppCallee>,
     in_pieces: bool,
     periodic: Vec<Tick>,
-    /// What a callback ended the run with. From then on only `on_close` is called, and `on_error`
-    /// with what was not sent.
-    fatal: Option<Error>,
     result: Giver<Result<Close, Error>>,
-    /// Something happened that makes reading worth while, though no event says so.
-    wants_read: bool,
-    /// Of a connection that is over: read away in turns with what others have to do.
-    remains: Option<Box<Remains>>,
 }
 
 /// The clock of one `every`.
@@ -109,6 +96,15 @@ enum SessionPhase {
     Over(Option<Result<Close, Error>>),
 }
 
+impl SessionPhase {
+    fn link(&mut self) -> Option<&mut Link> {
+        match self {
+            SessionPhase::Open(link) => Some(link),
+            _ => None,
+        }
+    }
+}
+
 impl Driver for Session {
     /// An app is not to wait for another one's callback, whatever the number.
     const MAX_CALLS: usize = usize::MAX;
@@ -118,13 +114,9 @@ impl Driver for Session {
 
     /// Begins the run.
     fn start(start: Start, place: Place, _registry: &Registry) -> Self {
-        let Start { plan, mut dispatcher, in_pieces, turns, result } = start;
-        dispatcher.attach(&place);
+        let Start { plan, dispatcher, in_pieces, turns, result } = start;
         let mut session = Session {
-            place,
             backoff: Backoff::new(plan.reconnect()),
-            plan: Arc::new(plan),
-            shared: Arc::clone(dispatcher.callee().shared()),
             turns,
             phase: SessionPhase::Waiting { until: Instant::now() },
             has_been_open: false,
@@ -134,15 +126,12 @@ impl Driver for Session {
                 .periods()
                 .map(|period| Tick { period, next: None, called: false })
                 .collect(),
-            dispatcher: Some(dispatcher),
-            calls: Calls::default(),
-            paused: false,
-            fatal: None,
+            conversation: Conversation::new(dispatcher, &place, plan.live().max_receive_buffer),
+            plan: Arc::new(plan),
+            place,
             result,
-            wants_read: false,
-            remains: None,
         };
-        session.shared.attach(&session.place);
+        session.conversation.shared.attach(&session.place);
         session.dial();
         session
     }
@@ -162,7 +151,7 @@ impl Driver for Session {
             self.attempted(outcome, registry);
         }
         self.report_expired(Instant::now());
-        let requests = self.shared.take_requests();
+        let requests = self.conversation.shared.take_requests();
         match &mut self.phase {
             SessionPhase::Connecting(_) | SessionPhase::Waiting { .. } if requests.close => {
                 self.over(None, Close::without_frame(ClosedBy::Us));
@@ -173,12 +162,9 @@ impl Driver for Session {
             }
             SessionPhase::Open(link) => match link.on_requests(requests, Instant::now()) {
                 Requested::Abort => self.ended(None),
-                Requested::Reconnect if self.fatal.is_none() => self.redial(),
-                Requested::Read | Requested::Reconnect => self.wants_read = true,
-                Requested::Failed(error) if self.fatal.is_none() => {
-                    self.calls.push(Call::Error(error));
-                }
-                Requested::Failed(_) => {}
+                Requested::Reconnect if !self.conversation.is_fatal() => self.redial(),
+                Requested::Read | Requested::Reconnect => self.conversation.read_soon(),
+                Requested::Failed(error) => self.conversation.tell_error(error),
                 Requested::Nothing => {}
             },
             _ => {}
@@ -187,27 +173,32 @@ impl Driver for Session {
         self.dial_in_turn();
     }
 
-    fn on_readable(&mut self, reader: &mut Reader, _calls_next: bool) -> bool {
-        self.remains.take_if(|remains| !remains.discard());
-        self.read(reader) | self.remains.is_some()
+    fn on_readable(&mut self, reader: &mut Reader, calls_next: bool) -> bool {
+        let is_more = self.conversation.discard();
+        let SessionPhase::Open(link) = &mut self.phase else { return is_more };
+        match self.conversation.read(link, reader, calls_next) {
+            Ok(more) => more | is_more,
+            Err(Over(error)) => {
+                self.ended(error);
+                false
+            }
+        }
     }
 
     fn on_deadline(&mut self, now: Instant) {
-        if self.paused {
-            self.on_paused();
-        }
         if !matches!(self.phase, SessionPhase::Open(_)) {
             self.report_expired(now);
         }
-        let has_room = self.has_room();
+        let has_room = self.conversation.has_room();
         match &mut self.phase {
             SessionPhase::Waiting { until } if *until <= now && has_room => self.dial(),
             SessionPhase::Open(link) => {
+                self.conversation.on_deadline(link);
                 if let Some(error) = link.on_deadline(now) {
                     self.ended(error);
                     return;
                 }
-                if self.shared.state() != State::Open {
+                if self.conversation.shared.state() != State::Open {
                     // One side has begun to close: a heartbeat could not be sent any more.
                     self.stop_ticks();
                     return;
@@ -216,7 +207,7 @@ impl Driver for Session {
                     if !tick.called && tick.next.is_some_and(|next| next <= now) {
                         tick.on_due(now);
                         tick.called = true;
-                        self.calls.push(Call::Periodic(i));
+                        self.conversation.calls.push(Call::Periodic(i));
                     }
                 }
             }
@@ -232,60 +223,50 @@ impl Driver for Session {
                 ticks.chain(link.next_deadline()).min()
             }
             // What the next attempt may fail with, and what is too old, has to have a place to wait.
-            _ if !self.has_room() => None,
+            _ if !self.conversation.has_room() => None,
             SessionPhase::Waiting { until } => {
-                Some(*until).into_iter().chain(self.shared.next_expiry()).min()
+                Some(*until).into_iter().chain(self.conversation.shared.next_expiry()).min()
             }
-            SessionPhase::Connecting(_) => self.shared.next_expiry(),
+            SessionPhase::Connecting(_) => self.conversation.shared.next_expiry(),
             SessionPhase::Over(_) => None,
         }
     }
 
     fn take_wants_read(&mut self) -> bool {
-        std::mem::take(&mut self.wants_read)
+        self.conversation.take_wants_read()
     }
 
     fn has_job(&self) -> bool {
-        !self.calls.is_empty() && self.dispatcher.is_some()
+        self.conversation.has_job()
     }
 
     fn take_job(&mut self) -> Option<Job> {
-        if let Some((connection, end)) = self.calls.take_end() {
-            self.fail_now(connection, end);
-        }
-        let dispatcher = self.dispatcher.take()?;
-        let had_room = self.has_room();
-        let Some((connection, call)) = self.calls.pop() else {
-            self.dispatcher = Some(dispatcher);
-            return None;
-        };
+        let late = self.conversation.fail_when_due(self.phase.link());
+        self.late_error(late);
+        let had_room = self.conversation.has_room();
+        let job = self.conversation.take_job()?;
         if !had_room {
             self.report_expired(Instant::now());
         }
-        if let Call::Periodic(i) = call {
+        if let Call::Periodic(i) = job.call {
             let tick = &mut self.periodic[i];
             tick.called = false;
             // It has waited for a callback that took long.
             tick.on_due(Instant::now());
         }
-        Some(Job { connection, call, dispatcher })
+        Some(job)
     }
 
     fn done(&mut self, done: Done) {
-        let Done { connection, dispatcher, result } = done;
-        self.dispatcher = Some(dispatcher);
-        match result {
-            Ok(()) => {}
-            Err(Stopped::BadText(violation)) => {
-                self.calls.drop_messages(connection);
-                self.fail_now(connection, End::Protocol(violation));
+        let returned = self.conversation.returned(done, self.phase.link());
+        self.late_error(returned.late);
+        self.log_unsent(returned.unsent);
+        if returned.is_end {
+            self.stop_ticks();
+            // The callback was `on_close` or `on_error` of a connection that is gone.
+            if matches!(self.phase, SessionPhase::Connecting(_) | SessionPhase::Waiting { .. }) {
+                self.over(None, Close::without_frame(ClosedBy::Us));
             }
-            Err(Stopped::Fatal { error, report }) => self.end_run(error, report),
-        }
-        if self.paused && self.has_room() {
-            self.on_paused();
-            self.paused = false;
-            self.wants_read = true;
         }
     }
 
@@ -296,16 +277,14 @@ impl Driver for Session {
     /// Returns whether everything has been told: then the app can be forgotten, and whoever waits
     /// gets the result.
     fn is_finished(&self) -> bool {
-        matches!(self.phase, SessionPhase::Over(_))
-            && self.calls.is_empty()
-            && self.dispatcher.is_some()
-            && self.remains.is_none()
+        matches!(self.phase, SessionPhase::Over(_)) && self.conversation.is_finished()
     }
 
     /// Forgets the app, and tells whoever waits for it. What the callbacks hold is dropped before
     /// that, where they run.
     fn finish(self) {
-        let Session { phase, fatal, dispatcher, plan, backoff, result: giver, .. } = self;
+        let Session { phase, conversation, plan, backoff, result: giver, .. } = self;
+        let (dispatcher, fatal) = conversation.into_parts();
         let SessionPhase::Over(Some(result)) = phase else { return };
         // Each by itself: of two panics at once the process would die.
         let dropped = [
@@ -321,151 +300,44 @@ impl Driver for Session {
     }
 
     fn fail(self, error: &Error) {
-        self.shared.forsake();
-        self.log_unsent(self.shared.take_unsent().len());
+        let shared = &self.conversation.shared;
+        shared.forsake();
+        self.log_unsent(shared.take_unsent().len());
         self.result.give(Err(error.clone()));
     }
 }
 
 impl Session {
-    /// Reads once, and has what came handed out. Returns whether there may be more.
-    fn read(&mut self, reader: &mut Reader) -> bool {
-        if !self.has_room() {
-            self.paused = true;
-            return false;
-        }
-        let SessionPhase::Open(link) = &mut self.phase else { return false };
-        let step = link.receive(reader);
-        match step {
-            Step::Received { .. } | Step::Decoded => {
-                let end = reader.batch.end.take();
-                if !reader.batch.items.is_empty() && self.fatal.is_none() {
-                    self.call_batch(reader);
-                }
-                if let Some(end) = end.filter(|end| !matches!(end, End::Close { .. })) {
-                    self.calls.push(Call::Fail(end));
-                }
-                !matches!(step, Step::Received { more: false })
-            }
-            Step::Empty => false,
-            Step::Over(error) => {
-                self.ended(error);
-                false
-            }
-        }
-    }
-
-    /// What is left of a connection that is over is read away in turns. Another, from before, has
-    /// had its time.
-    fn discard_later(&mut self, remains: Option<Remains>) {
-        if let Some(remains) = remains {
-            self.remains = Some(Box::new(remains));
-            self.wants_read = true;
-        }
-    }
-
-    /// The peer did something wrong on this connection, and what it sent before that has been
-    /// handed out: it is told, and `on_error` is. While a callback was busy the connection may have
-    /// gone, and another come.
-    fn fail_now(&mut self, of: u64, end: End) {
-        match &mut self.phase {
-            SessionPhase::Open(link) if of == self.calls.connection() => {
-                if let Some(error) = link.fail(end).filter(|_| self.fatal.is_none()) {
-                    self.calls.push(Call::Error(error));
-                }
-            }
-            // Of one that we have closed it is no error.
-            _ if self.shared.is_closed_for_good() && self.calls.is_closed_by_us(of) => {}
-            _ => {
-                if let Some(error) = end.into_error() {
-                    self.late_error(of, error);
-                }
-            }
-        }
-    }
-
-    /// An error of a connection that has gone meanwhile: told before its `on_close`.
-    fn late_error(&mut self, of: u64, error: Error) {
-        if self.fatal.is_some() {
-            return;
-        }
-        self.calls.insert_before_close(of, error.clone());
-        if let (true, SessionPhase::Over(Some(result @ Ok(_)))) =
-            (of == self.calls.connection(), &mut self.phase)
-        {
+    /// An error of a connection that has gone meanwhile, and was the last one: why the run is over.
+    fn late_error(&mut self, error: Option<Error>) {
+        if let (Some(error), SessionPhase::Over(Some(result @ Ok(_)))) = (error, &mut self.phase) {
             *result = Err(error);
-        }
-    }
-
-    /// What is not read cannot be heard: the peer is not dead because we are slow.
-    fn on_paused(&mut self) {
-        if let SessionPhase::Open(link) = &mut self.phase {
-            link.on_pause();
-        }
-    }
-
-    fn has_room(&self) -> bool {
-        self.calls.size() < self.plan.live().max_receive_buffer
-    }
-
-    /// Has a batch handed out: straight from the read buffer, or, while a callback is busy, later
-    /// from a copy.
-    fn call_batch(&mut self, reader: &mut Reader) {
-        if self.dispatcher.is_some() && self.calls.is_empty() {
-            self.calls.push(Call::Batch);
-        } else {
-            self.calls.push_copy(reader);
-        }
-    }
-
-    /// A callback ended the run: the peer is told, and no more is called than `on_error`, with this
-    /// and with what was not sent, and `on_close`.
-    fn end_run(&mut self, error: Error, report: bool) {
-        if !report {
-            let messages = self.calls.mute();
-            self.log_unsent(messages);
-        }
-        if self.fatal.is_some() {
-            return;
-        }
-        self.calls.keep_the_end();
-        if report {
-            self.calls.push_front(Call::Error(error.clone()));
-        }
-        self.fatal = Some(error);
-        self.stop_ticks();
-        match &mut self.phase {
-            SessionPhase::Open(link) => link.fail_by_callback(),
-            // The callback was `on_close` or `on_error` of a connection that is gone.
-            SessionPhase::Connecting(_) | SessionPhase::Waiting { .. } => {
-                self.over(None, Close::without_frame(ClosedBy::Us))
-            }
-            SessionPhase::Over(_) => {}
         }
     }
 
     /// What has waited for a connection for too long is given back. While no more may wait for a
     /// callback it stays where it is, within that limit.
     fn report_expired(&mut self, now: Instant) {
-        if self.has_room() {
+        if self.conversation.has_room() {
             self.give_back_expired(now);
         }
     }
 
     fn give_back_expired(&mut self, now: Instant) {
-        let expired = self.shared.expire(now);
-        let messages = self.calls.hand_back(expired, |message, since| SendError::Expired {
-            message,
-            age: now.saturating_duration_since(since),
+        let expired = self.conversation.shared.expire(now);
+        let messages = self.conversation.calls.hand_back(expired, |message, since| {
+            SendError::Expired { message, age: now.saturating_duration_since(since) }
         });
         self.log_unsent(messages);
     }
 
     /// What was to be sent and never will be is given back.
     fn report_unsent(&mut self) {
-        let unsent = self.shared.take_unsent();
-        let messages =
-            self.calls.hand_back(unsent, |message, _| SendError::NotConnected { message });
+        let unsent = self.conversation.shared.take_unsent();
+        let messages = self
+            .conversation
+            .calls
+            .hand_back(unsent, |message, _| SendError::NotConnected { message });
         self.log_unsent(messages);
     }
 
