@@ -11,7 +11,7 @@ use super::inside::Inside;
 use super::{Call, CallbackError, Callee};
 use crate::close::Close;
 use crate::error::{Error, ProtocolError};
-use crate::link::{CallbackScope, Place, Reader};
+use crate::link::{CallbackScope, Gather, Place, Reader};
 use crate::message::{Fragment, Message};
 use crate::panics;
 use crate::protocol::{Batch, Item, Kind, message};
@@ -107,11 +107,16 @@ impl<C: Callee> Dispatcher<C> {
     /// Hands a batch out, in wire order.
     fn batch(&mut self, batch: &Batch, read: &[u8]) -> Result<(), Stopped> {
         let (mut bad_text, mut in_error) = (None, false);
+        // Also where a callback panics, what was sent before goes out.
+        let shared = Arc::clone(self.callee.shared());
+        let last = batch.items.len().saturating_sub(1);
+        let gather = (last > 0).then(|| Gather::begin(&shared));
         let result = self.guarded(|callee| {
             for (index, item) in batch.items.iter().enumerate() {
                 if callee.shared().is_aborted() {
                     break;
                 }
+                gather.iter().filter(|_| index == last).for_each(Gather::on_last);
                 let message_len = || batch.message_len(index);
                 match hand_out(item, batch.payload(item, read), message_len, callee) {
                     Ok(()) => {}
@@ -128,6 +133,7 @@ impl<C: Callee> Dispatcher<C> {
             }
             Ok(())
         });
+        drop(gather);
         self.settle(result, in_error)?;
         bad_text.map_or(Ok(()), |violation| Err(Stopped::BadText(violation)))
     }

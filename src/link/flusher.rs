@@ -7,34 +7,47 @@
 //! ends has been written a moment later, whatever callbacks and event loops are busy with. It is
 //! told of a stream once, looks again for as long as that goes on, and sleeps while there is none;
 //! after some seconds of that it is gone.
+//!
+//! It also looks, now and then while callbacks [gather](super::gather) what they send, whether one
+//! of them takes its time before it goes out.
 
 use std::io;
-use std::mem;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use super::gather::Gathered;
 use super::shared::Shared;
 use crate::deadline::after;
 use crate::panics;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, now, process_wide, thread};
 
 /// How long the thread waits for another stream: to start it takes some tens of microseconds, which
 /// the first stream after a pause pays.
 const STAY_IDLE: Duration = Duration::from_secs(5);
 
+/// What was gathered is written within two of these.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// How often in a row it looks while nothing is gathered, before callbacks have to wake it again.
+const MAX_LOOKS_IN_VAIN: u32 = 100;
+
 /// How long after the operating system had no thread for us it is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 process_wide! {
     static FLUSHER: Flusher = Flusher {
-        state: Mutex::new(FlusherState { streams: Vec::new(), running: false, ask_from: None }),
+        state: Mutex::new(FlusherState::new()),
         woken: Condvar::new(),
+        looks: AtomicBool::new(false),
     };
 }
 
 struct Flusher {
     state: Mutex<FlusherState>,
     woken: Condvar,
+    /// It looks at what is gathered. Set and cleared under the lock.
+    looks: AtomicBool,
 }
 
 /// The lock is held for a few instructions, and to start the thread. It comes after that of
@@ -45,15 +58,21 @@ struct FlusherState {
     running: bool,
     /// There was no thread to be had: when to ask for one again.
     ask_from: Option<Instant>,
+    /// What each thread gathers, where any has.
+    gathered: Vec<Looked>,
+    next_look: Option<Instant>,
+    looks_in_vain: u32,
+}
+
+struct Looked {
+    at: Weak<Gathered>,
+    /// Which round it was in at the last look.
+    seen: u64,
 }
 
 /// Has a stream written from now on until it pauses. Returns whether there is a thread that does.
 pub(super) fn write_soon(shared: &Arc<Shared>) -> bool {
     let mut state = FLUSHER.lock();
-    let spawn = || {
-        let thread = thread::Builder::new().name("websocket-flusher".into());
-        thread.spawn(|| FLUSHER.run()).map(drop)
-    };
     if !state.is_running(now, spawn) {
         // The sender writes by itself then, and nothing is lost but speed.
         return false;
@@ -64,7 +83,75 @@ pub(super) fn write_soon(shared: &Arc<Shared>) -> bool {
     true
 }
 
+/// Has what a thread gathers written if that takes long. Returns whether there is a thread that
+/// does.
+pub(super) fn look_after(gathered: &Arc<Gathered>) -> bool {
+    // Either the flusher's last look before it stops looking saw the round, or this sees that it
+    // has stopped: both go through the lock of what is gathered.
+    if FLUSHER.looks.load(Ordering::SeqCst) && Arc::weak_count(gathered) > 0 {
+        return true;
+    }
+    let mut state = FLUSHER.lock();
+    if !state.is_running(now, spawn) {
+        return false;
+    }
+    if Arc::weak_count(gathered) == 0 {
+        state.gathered.push(Looked { at: Arc::downgrade(gathered), seen: 0 });
+    }
+    (state.next_look, state.looks_in_vain) = (Some(after(now(), LOOK_EVERY)), 0);
+    FLUSHER.looks.store(true, Ordering::SeqCst);
+    drop(state);
+    FLUSHER.woken.notify_one();
+    true
+}
+
+fn spawn() -> io::Result<()> {
+    let thread = thread::Builder::new().name("websocket-flusher".into());
+    thread.spawn(|| FLUSHER.run()).map(drop)
+}
+
 impl FlusherState {
+    const fn new() -> Self {
+        FlusherState {
+            streams: Vec::new(),
+            running: false,
+            ask_from: None,
+            gathered: Vec::new(),
+            next_look: None,
+            looks_in_vain: 0,
+        }
+    }
+
+    /// Looks for what was gathered before the last look, and waits.
+    fn look(&mut self, late: &mut Vec<Arc<Shared>>) {
+        let mut in_vain = true;
+        self.gathered.retain_mut(|looked| {
+            let Some(gathered) = looked.at.upgrade() else { return false };
+            let (round, of) = gathered.look();
+            in_vain &= round == looked.seen && of.is_none();
+            late.extend(of.filter(|_| round == looked.seen));
+            looked.seen = round;
+            true
+        });
+        self.looks_in_vain = if in_vain { self.looks_in_vain + 1 } else { 0 };
+    }
+
+    /// The same, when it is time.
+    fn look_in_time(&mut self, looks: &AtomicBool, late: &mut Vec<Arc<Shared>>) {
+        let Some(next) = self.next_look else { return };
+        let now = now();
+        if now < next {
+            return;
+        }
+        if self.looks_in_vain >= MAX_LOOKS_IN_VAIN {
+            looks.store(false, Ordering::SeqCst);
+        }
+        self.look(late);
+        let goes_on = self.looks_in_vain <= MAX_LOOKS_IN_VAIN;
+        looks.store(goes_on, Ordering::SeqCst);
+        self.next_look = goes_on.then(|| after(now, LOOK_EVERY));
+    }
+
     /// Returns whether the thread is there, which is started where it is not.
     fn is_running(
         &mut self,
@@ -88,32 +175,35 @@ impl Flusher {
     }
 
     fn run(&self) {
-        let mut streams = Vec::new();
-        while self.wait(&mut streams) {
-            while !streams.is_empty() {
-                // Nothing here panics but what is the program's: a logger, or a transport as it is
-                // dropped. That must not end the streams of all others.
-                streams.retain_mut(|shared| {
-                    panics::guarded(|| shared.write_stream()).unwrap_or(false)
-                });
+        let (mut streams, mut late) = (Vec::new(), Vec::new());
+        while self.wait(&mut streams, &mut late) {
+            // Nothing here panics but what is the program's: a logger, or a transport as it is
+            // dropped. That must not end the streams of all others.
+            for shared in late.drain(..) {
+                drop(panics::guarded(|| shared.write_gathered()));
+            }
+            streams.retain_mut(|shared| panics::guarded(|| shared.write_stream()).unwrap_or(false));
+            if !streams.is_empty() {
                 // Lets a sender on this processor go on, so that there is more to write than one
                 // message.
                 thread::yield_now();
-                streams.append(&mut self.lock().streams);
             }
         }
     }
 
-    /// Waits for streams; `false` when none has come for long, and the thread is to end.
-    fn wait(&self, into: &mut Vec<Arc<Shared>>) -> bool {
+    /// Waits for something to do, where there is none; `false` when nothing has come for long, and
+    /// the thread is to end.
+    fn wait(&self, streams: &mut Vec<Arc<Shared>>, late: &mut Vec<Arc<Shared>>) -> bool {
         let mut state = self.lock();
-        if state.streams.is_empty() {
+        if streams.is_empty() && state.streams.is_empty() {
+            let timeout = if state.next_look.is_some() { LOOK_EVERY } else { STAY_IDLE };
             let waited =
-                self.woken.wait_timeout(state, STAY_IDLE).unwrap_or_else(PoisonError::into_inner);
+                self.woken.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner);
             state = waited.0;
         }
-        state.running = !state.streams.is_empty();
-        mem::swap(into, &mut state.streams);
+        streams.append(&mut state.streams);
+        state.look_in_time(&self.looks, late);
+        state.running = !streams.is_empty() || !late.is_empty() || state.next_look.is_some();
         state.running
     }
 }
@@ -124,7 +214,7 @@ mod tests {
 
     #[test]
     fn where_there_is_no_thread_to_be_had_it_is_not_asked_for_with_each_message() {
-        let mut state = FlusherState { streams: Vec::new(), running: false, ask_from: None };
+        let mut state = FlusherState::new();
         let (began, mut asked) = (Instant::now(), 0);
         let mut is_running = |after, there_is_one: bool| {
             state.is_running(

@@ -15,6 +15,7 @@
 mod coalesce;
 mod ending;
 mod flusher;
+mod gather;
 // The connection itself, as its driver sees it.
 #[allow(clippy::module_inception)]
 mod link;
@@ -29,6 +30,7 @@ mod trace;
 mod waker;
 mod writer;
 
+pub(crate) use gather::Gather;
 pub(crate) use link::{Established, Link, Remains, Requested, Step};
 pub use message_writer::MessageWriter;
 pub(crate) use receiver::Reader;

@@ -222,6 +222,8 @@ pub(super) enum Queued<'a> {
     Behind,
     /// It is the first of a stream: the flusher is to be told.
     Streaming,
+    /// It waits for what is sent next.
+    Gathered,
     /// The caller is to write, this payload among other things.
     Next(Tail<'a>),
 }
@@ -315,18 +317,22 @@ impl Writer {
     }
 
     /// Queues a frame. Where it took time to make its payload, `prepared_from` says since when:
-    /// that time is no pause of the sender's. `heard` counts the messages received.
+    /// that time is no pause of the sender's. `heard` counts the messages received. `gathers` says
+    /// that its thread writes it later if it is small.
     pub(super) fn queue<'a>(
         &mut self,
         head: Head,
         payload: &Payload<'a>,
         prepared_from: Option<Instant>,
         heard: u64,
+        gathers: bool,
     ) -> Queued<'a> {
         let (idle, small) = (self.is_idle(), payload.bytes().len() <= MAX_COPIED);
         let will_be_written =
             self.coalescer.is_flushing() || !matches!(self.writing, Writing::Idle);
-        let streaming = self.coalescer.is_stream(heard, will_be_written, prepared_from)
+        let gathers = gathers && small;
+        let streaming = !gathers
+            && self.coalescer.is_stream(heard, will_be_written, prepared_from)
             && small
             && !self.is_driven_by_caller;
 
@@ -345,7 +351,7 @@ impl Writer {
                 frame::encode_header(&mut piece.bytes, head, bytes.len(), tail.mask);
                 self.in_flight = piece.bytes.len() + bytes.len();
             }
-            _ if small && idle && !streaming => {
+            _ if small && idle && !streaming && !gathers => {
                 let piece = self.chunk.begin();
                 piece.push(self.queue.supplies(), head, payload.bytes());
                 self.in_flight = piece.bytes.len();
@@ -354,9 +360,13 @@ impl Writer {
             _ => self.queue.push(head, payload.bytes()),
         }
         self.accepted += (self.buffered() - before) as u64;
-        if streaming && self.queue.len() < PIECE {
+        if (streaming || gathers) && self.queue.len() < PIECE {
             self.wire.pending.store(true, Ordering::Release);
-            return if will_be_written { Queued::Behind } else { Queued::Streaming };
+            return match will_be_written {
+                true => Queued::Behind,
+                false if gathers => Queued::Gathered,
+                false => Queued::Streaming,
+            };
         }
         match self.writing {
             Writing::Full | Writing::WaitsForPeer | Writing::Failed(_) => Queued::Behind,

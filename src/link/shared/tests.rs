@@ -4,6 +4,7 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::{OnceLock, mpsc};
+use std::thread;
 
 use bytes::Bytes;
 use mio::Token;
@@ -11,7 +12,7 @@ use mio::Token;
 use super::inner::Flushed;
 use super::*;
 use crate::link::writer::{Chunk, Tail, Wire, Writer, Writing};
-use crate::link::{LoopWaker, Place};
+use crate::link::{Gather, LoopWaker, Place};
 use crate::sync::{Poll, Waker};
 use crate::transport::{Socket, Stream, Transport};
 
@@ -358,7 +359,7 @@ fn flush_waits_for_a_ping_behind_what_was_dropped() {
     let mut guard = connection.shared.lock();
     let queue = |guard: &mut Lock<'_>, head, len| {
         let payload = vec![7; len];
-        guard.writer.as_mut().unwrap().queue(head, &Payload::Borrowed(&payload), None, 0);
+        guard.writer.as_mut().unwrap().queue(head, &Payload::Borrowed(&payload), None, 0, false);
         guard.flush_target()
     };
     let goes_on = |guard: &mut Lock<'_>, chunk: &mut Chunk, written| {
@@ -497,4 +498,70 @@ fn flush_in_a_callback_lets_the_thread_that_writes_get_on_with_it() {
         connection.shared.flush(Duration::ZERO).unwrap();
         connection.is_read(60 * 106);
     }
+}
+
+/// Sends a message of 100 bytes, 106 on the wire. Returns how many bytes wait then.
+fn send_one(connection: &Connection) -> usize {
+    connection.shared.send(Outgoing::from(&[7; 100][..]), Wait::Never).unwrap();
+    connection.shared.buffered()
+}
+
+#[test]
+fn what_answers_messages_that_came_together_goes_out_together() {
+    let mut connection = Connection::new(1 << 20);
+    // Where a processor is taken away at the wrong moment, the first is written after all.
+    let waited = (0..1000).any(|_| {
+        let gather = Gather::begin(&connection.shared);
+        let waited = (send_one(&connection), send_one(&connection));
+        gather.on_last();
+        assert_eq!(send_one(&connection), 0);
+        drop(gather);
+        connection.is_read(3 * 106);
+        waited == (106, 2 * 106)
+    });
+    assert!(waited);
+    // No longer than that.
+    assert_eq!(send_one(&connection), 0);
+}
+
+#[test]
+fn what_was_gathered_goes_out_though_nothing_is_sent_for_the_last_message() {
+    let mut connection = Connection::new(1 << 20);
+    let gather = Gather::begin(&connection.shared);
+    send_one(&connection);
+    drop(gather);
+    assert_eq!(connection.shared.buffered(), 0);
+    connection.is_read(106);
+}
+
+#[test]
+fn what_was_gathered_goes_out_though_the_callback_does_not_return() {
+    let mut connection = Connection::new(1 << 20);
+    // The thread that looks may have gone to sleep meanwhile, and has to be woken again.
+    for pause in [Duration::ZERO, Duration::ZERO, Duration::from_millis(150)] {
+        thread::sleep(pause);
+        let shared = Arc::clone(&connection.shared);
+        let _gather = Gather::begin(&shared);
+        send_one(&connection);
+        connection.is_read(106);
+        send_one(&connection);
+        connection.is_read(106);
+    }
+}
+
+#[test]
+fn only_what_goes_over_the_same_connection_is_gathered() {
+    let (one, mut other) = (Connection::new(1 << 20), Connection::new(1 << 20));
+    let _gather = Gather::begin(&one.shared);
+    assert_eq!(send_one(&other), 0);
+    other.is_read(106);
+}
+
+#[test]
+fn what_was_gathered_makes_room() {
+    let mut connection = Connection::new(250);
+    let gather = Gather::begin(&connection.shared);
+    (0..10).for_each(|_| _ = send_one(&connection));
+    drop(gather);
+    connection.is_read(10 * 106);
 }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use super::inner::{FlushTarget, Flushed, Inner};
 use super::{Lock, NoRoom, Shared, Wait, wake};
 use crate::deadline::after;
-use crate::link::flusher;
 use crate::link::writer::{Chunk, Queued, Tail, Wire, WriteEnd, Writer, Writing};
+use crate::link::{flusher, gather};
 use crate::message::Payload;
 use crate::protocol::frame::Head;
 use crate::sync::atomic::Ordering;
@@ -33,9 +33,12 @@ impl Shared {
         prepared_from: Option<Instant>,
     ) -> (Lock<'a>, Option<FlushTarget>) {
         let heard = self.received.messages.load(Ordering::Relaxed);
+        let gathers = gather::gathers(self);
         let Some(writer) = &mut guard.writer else { return (guard, None) };
-        let tail = match writer.queue(head, payload, prepared_from, heard) {
+        let tail = match writer.queue(head, payload, prepared_from, heard, gathers) {
             Queued::Next(tail) => tail,
+            Queued::Gathered if gather::appended(self) => return (guard, None),
+            Queued::Gathered => Tail::NONE,
             Queued::Streaming if !flusher::write_soon(self) => Tail::NONE,
             queued => {
                 writer.coalescer.set_flushing(
@@ -182,6 +185,14 @@ impl Shared {
         }
         *pieces += 1;
         None
+    }
+
+    /// Writes what a callback has gathered, unless that has been done.
+    pub(crate) fn write_gathered(self: &Arc<Self>) {
+        let guard = self.lock();
+        if guard.has_idle_bytes() {
+            drop(self.write(guard, Tail::NONE));
+        }
     }
 
     /// Writes what a stream of messages has left in the queue: for the flusher. Returns whether to

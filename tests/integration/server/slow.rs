@@ -204,6 +204,42 @@ fn on_close_comes_after_a_callback_that_is_busy() {
     }
 }
 
+/// A callback answers, and is held then, while more messages have come with the one that it answers:
+/// the answer does not wait for theirs.
+#[test]
+fn what_a_callback_has_sent_goes_out_while_it_is_busy() {
+    for style in STYLES {
+        let gate = Gate::new();
+        let opens = gate.clone();
+        let serving = serve_as(
+            style,
+            |server| server,
+            move |client: &Client, call: &Call| {
+                echoes(client, call)?;
+                if *call == Call::text("work") {
+                    opens.wait();
+                }
+                Ok(())
+            },
+        );
+        let (mut visitor, calls) = serving.open();
+        let texts = ["first", "second", "work", "third", "fourth"];
+        visitor.write(texts.map(|text| masked(&Frame::text(text))).concat());
+        for text in &texts[..3] {
+            visitor.expect_text(text);
+        }
+        gate.open();
+        for text in &texts[3..] {
+            visitor.expect_text(text);
+        }
+        for text in texts {
+            calls.expect_text(text);
+        }
+        close_all(vec![(visitor, calls)]);
+        serving.end();
+    }
+}
+
 /// How many callbacks of a loop may be busy at a time.
 const STAND_INS: usize = 64;
 
