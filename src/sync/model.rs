@@ -312,11 +312,11 @@ macro_rules! process_wide {
 pub(crate) use process_wide;
 
 macro_rules! model_thread_local {
-    ($(#[$attribute:meta])* static $name:ident: $type:ty = const { $value:expr };) => {
-        loom::thread_local! {
+    ($($(#[$attribute:meta])* static $name:ident: $type:ty = $value:expr;)*) => {
+        $(loom::thread_local! {
             $(#[$attribute])*
             static $name: $type = $value;
-        }
+        })*
     };
 }
 pub(crate) use model_thread_local as thread_local;
