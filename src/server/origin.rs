@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use url::{Host, Url};
 
 use super::Request;
-use crate::protocol::handshake::opening::Refused;
+use crate::protocol::handshake::opening::{Refused, trimmed};
 
 /// Whose pages are served, beside this server's own.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +35,7 @@ impl Origins {
         request: &Request,
         bound: Option<SocketAddr>,
     ) -> Result<(), Refused> {
-        let host = request.headers().get("Host").unwrap_or_default().trim();
+        let host = trimmed(request.headers().get("Host").unwrap_or_default());
         let is_loopback = bound.is_some_and(|bound| bound.ip().to_canonical().is_loopback());
         // A name that an attacker's DNS makes lead here (DNS rebinding) is not ours.
         if is_loopback && !is_loopback_name(host) && !self.has_host(host) {
@@ -47,7 +47,7 @@ impl Origins {
                 ),
             ));
         }
-        let Some(origin) = request.headers().get("Origin").map(str::trim) else { return Ok(()) };
+        let Some(origin) = request.headers().get("Origin").map(trimmed) else { return Ok(()) };
         if self.any
             || is_same(origin, host)
             || self.allowed.iter().any(|pattern| matches(pattern, origin))

@@ -51,9 +51,7 @@ impl Arriving {
         while let Some(length) = self.bytes[self.searched..].iter().position(|&byte| byte == b'\n')
         {
             let end = self.searched + length;
-            let line = self.bytes[self.line..end].strip_suffix(b"\r");
-            let line_len = line.unwrap_or(&self.bytes[self.line..end]).len();
-            self.check_line(line_len)?;
+            let line_len = self.check_line(end)?;
             self.searched = end + 1;
             if line_len == 0 && self.line > 0 {
                 self.check_head(self.searched)?;
@@ -63,14 +61,17 @@ impl Arriving {
             self.line = self.searched;
         }
         self.searched = self.bytes.len();
-        self.check_line(self.searched - self.line)?;
+        self.check_line(self.searched)?;
         self.check_head(self.searched)?;
         Ok(None)
     }
 
-    fn check_line(&self, length: usize) -> Result<(), Refused> {
+    /// Returns the length of the line up to here, without what may be the half of its end.
+    fn check_line(&self, end: usize) -> Result<usize, Refused> {
+        let line = &self.bytes[self.line..end];
+        let length = line.strip_suffix(b"\r").unwrap_or(line).len();
         match (length > MAX_LINE, self.line) {
-            (false, _) => Ok(()),
+            (false, _) => Ok(length),
             (true, 0) => {
                 Err(Refused::new(414, format!("the request line is longer than {MAX_LINE} bytes")))
             }
@@ -158,7 +159,7 @@ impl RequestHead {
             0 => return Err(Refused::new(400, "there is no Host header")),
             _ => return Err(Refused::new(400, "there is more than one Host header")),
         }
-        let body = self.headers.get_all("Content-Length").any(|length| length.trim() != "0");
+        let body = self.headers.get_all("Content-Length").any(|length| trimmed(length) != "0");
         if body || self.headers.get("Transfer-Encoding").is_some() {
             return Err(Refused::new(400, "a body is not taken here"));
         }
@@ -207,14 +208,14 @@ impl RequestHead {
         self.headers
             .get_all(name)
             .flat_map(|value| value.split(','))
-            .map(str::trim)
+            .map(trimmed)
             .filter(|token| !token.is_empty())
     }
 
     /// Returns the value of a header that must not be repeated.
     fn only(&self, name: &str) -> Result<Option<&str>, Refused> {
         match self.headers.get_all(name).count() {
-            0 | 1 => Ok(self.headers.get(name).map(str::trim)),
+            0 | 1 => Ok(self.headers.get(name).map(trimmed)),
             n => Err(Refused::new(400, format!("there are {n} {name} headers, one is allowed"))),
         }
     }
@@ -223,6 +224,12 @@ impl RequestHead {
     pub(crate) fn agree(&self, deflate: &Deflate) -> Option<(NegotiatedDeflate, String)> {
         self.tokens("Sec-WebSocket-Extensions").find_map(|offer| deflate.accept(offer))
     }
+}
+
+/// Returns a header's value without the white space around it, which is of two kinds and not of
+/// Unicode's (RFC 7230 §3.2.3): another reader on the way would not take more for none.
+pub(crate) fn trimmed(value: &str) -> &str {
+    value.trim_matches([' ', '\t'])
 }
 
 /// Returns the path and query of a request's target, which a proxy may have sent as a whole URL
@@ -395,6 +402,31 @@ mod tests {
         ] {
             assert_eq!(refused(&request), status, "{request}");
         }
+    }
+
+    #[test]
+    fn a_line_that_is_as_long_as_it_may_be_may_end_in_pieces() {
+        let most = "x".repeat(MAX_LINE - "X: ".len());
+        let request = REQUEST.replacen("Host", &format!("X: {most}\r\nHost"), 1);
+        let mut arriving = Arriving::default();
+        let (first, rest) = request.split_at(request.find("\nHost").unwrap());
+        arriving.push(first.as_bytes());
+        assert!(arriving.take_head().unwrap().is_none());
+        arriving.push(rest.as_bytes());
+        assert!(arriving.take_head().unwrap().is_some());
+    }
+
+    #[test]
+    fn a_space_of_unicode_is_part_of_a_value() {
+        for (sent, status) in [
+            ("Upgrade: websocket\u{a0}", 426),
+            ("Upgrade: websocket\r\nContent-Length: 0\u{a0}", 400),
+            ("Upgrade: websocket\r\nContent-Length: \t0 ", 0),
+        ] {
+            assert_eq!(refused(&REQUEST.replacen("Upgrade: websocket", sent, 1)), status, "{sent}");
+        }
+        let key = REQUEST.replacen("Key: ", "Key: \u{a0}", 1);
+        assert_eq!(refused(&key), 400);
     }
 
     #[test]
