@@ -25,6 +25,8 @@ use crate::protocol::{Deflater, Limits};
 use crate::reconnect;
 use crate::reconnect::{Cause, Reconnect};
 use crate::role::Role;
+#[cfg(feature = "server")]
+pub use crate::server::fuzzing::{Doors, Served};
 
 /// permessage-deflate with the same parameters both ways.
 #[derive(Clone, Copy, Debug)]
@@ -89,11 +91,54 @@ impl Connection {
         }
     }
 
+    /// Receives what a client sends from its request on, as a server that speaks the subprotocols
+    /// `v1` and `v2`, and compresses with this window where this connection does. `None` is a head
+    /// that is not whole. Panics where what is agreed on is not what the answer says.
+    #[cfg(feature = "server")]
+    pub fn serve(
+        &self,
+        doors: Doors,
+        wire: &[u8],
+        mut size: impl FnMut() -> usize,
+    ) -> (Option<Served>, Vec<Event>) {
+        let deflate = self.compression.map(|compression| {
+            Deflate::default()
+                .client_max_window_bits(compression.window_bits)
+                .server_no_context_takeover(compression.no_context_takeover)
+        });
+        match crate::server::fuzzing::serve(wire, doors, deflate.as_ref(), &mut size) {
+            (None, ..) => (None, Vec::new()),
+            (Some((served @ Served::Refused { .. }, _)), ..) => (Some(served), Vec::new()),
+            (Some((served, compression)), leftover, rest) => {
+                assert_agreed(&served, compression);
+                let events = self.receiving(compression).receive(&leftover, rest, size);
+                (Some(served), events)
+            }
+        }
+    }
+
     fn receiving(&self, compression: Option<NegotiatedDeflate>) -> Receiving {
         let limits = Limits { message_size: self.max_message_size, fragments: self.max_fragments };
         let in_pieces = self.in_pieces.into();
         Receiving { role: role(self.is_server), limits, in_pieces, compression }
     }
+}
+
+/// What a server does must be what its answer makes a client do.
+#[cfg(feature = "server")]
+fn assert_agreed(served: &Served, agreed: Option<NegotiatedDeflate>) {
+    let Served::Open { answer, .. } = served else { return };
+    let answer = String::from_utf8_lossy(answer);
+    let mut lines = answer.lines();
+    let said = lines.find_map(|line| line.strip_prefix("Sec-WebSocket-Extensions: "));
+    let ways = |agreed: NegotiatedDeflate| {
+        [Role::Client, Role::Server].map(|role| {
+            let way = agreed.of(role);
+            (way.max_window_bits, way.no_context_takeover)
+        })
+    };
+    let read = said.map(|said| Deflate::default().agree(said).expect("it may be said"));
+    assert_eq!(read.map(ways), agreed.map(ways), "{said:?}");
 }
 
 fn role(is_server: bool) -> Role {

@@ -4,4 +4,6 @@
 #[path = "../../src/properties/mod.rs"]
 mod properties;
 
-pub use properties::{backoff, decoder, encode, input, receive_path};
+pub use properties::{
+    backoff, decoder, encode, input, receive_path, request, serve_path,
+};

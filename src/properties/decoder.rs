@@ -20,7 +20,7 @@ pub fn decoder(input: &[u8]) {
     });
     assert!(end.is_none_or(|end| end + 1 == events.len()), "nothing comes behind the end");
 
-    let (mut sizes, mut other_sizes) = (splits.clone(), splits);
+    let (mut sizes, mut other_sizes) = (splits, splits);
     let split = whole.receive(&wire, || sizes.size());
     assert_same(&split, &events, "split", &whole);
     let in_pieces = pieces.receive(&wire, all_at_once);

@@ -16,6 +16,10 @@ mod decoder;
 mod encode;
 mod input;
 mod receive_path;
+#[cfg(feature = "server")]
+mod request;
+#[cfg(feature = "server")]
+mod serve_path;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +28,10 @@ pub use decoder::decoder;
 pub use encode::encode;
 pub use input::input;
 pub use receive_path::receive_path;
+#[cfg(feature = "server")]
+pub use request::request;
+#[cfg(feature = "server")]
+pub use serve_path::serve_path;
 
 use arbitrary::{Arbitrary, Unstructured};
 use websocket_app::fuzzing::{Compression, Connection, Event};
@@ -89,7 +97,7 @@ fn connection(input: &[u8]) -> Option<(Connection, Splits, &[u8])> {
 }
 
 /// Sizes of reads, the same for the same seed: bytes, some, or thousands in a row.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Splits(u64);
 
 impl Splits {

@@ -20,7 +20,7 @@ pub fn receive_path(input: &[u8]) {
         Some(Err(error)) => check_error(error),
         None => {}
     }
-    let (mut sizes, mut other_sizes) = (splits.clone(), splits);
+    let (mut sizes, mut other_sizes) = (splits, splits);
     let split = whole.open(&wire, || sizes.size());
     assert_same_opening(&split.0, &opened);
     assert_same(&split.1, &events, "split", &whole);

@@ -19,6 +19,18 @@ fn from_the_response_head_on_too() {
     holds("receive_path", super::receive_path);
 }
 
+#[cfg(feature = "server")]
+#[test]
+fn a_request_is_answered_as_the_rfc_has_it_however_it_arrives() {
+    holds("request", super::request);
+}
+
+#[cfg(feature = "server")]
+#[test]
+fn a_server_receives_the_same_however_it_arrives() {
+    holds("serve_path", super::serve_path);
+}
+
 #[test]
 fn what_is_sent_is_received_as_it_was() {
     holds("encode", super::encode);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::protocol::handshake::opening::{answer_head, is_header_name, is_header_value};
+use crate::protocol::handshake::opening::{Refused, answer_head, is_header_name, is_header_value};
 
 /// What [`on_request`](super::Server::on_request) returns: the client is accepted, refused, or gets
 /// a page.
@@ -67,6 +67,16 @@ impl Answer {
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
+    }
+
+    /// Returns what a client is told that is refused, in words.
+    pub(super) fn refusal(Refused { status, why }: Refused) -> Self {
+        let answer = Answer::http(status, "text/plain; charset=utf-8", why + "\n");
+        match status {
+            405 => answer.header("Allow", "GET"),
+            503 => answer.header("Retry-After", "5"),
+            _ => answer,
+        }
     }
 
     /// Returns one that is not an upgrade, as it goes over the wire.

@@ -303,17 +303,14 @@ impl Arrival {
         let tls = opening.tls.take();
         self.is_head = &*head.method == "HEAD";
         let request = Request { head, peer_addr, local_addr, tls, subprotocol: None };
+        let ask = Ask { hub: Arc::clone(&self.hub), request, its_loop: self.place.its_loop() };
         let judged = match self.hub.is_shutting_down() {
             true => Err(Refused::new(503, "the server shuts down")),
-            false => request
-                .head
-                .check()
-                .and_then(|()| self.hub.origins.judge(&request, self.hub.local_addr)),
+            false => ask.judge(),
         };
         if let Err(refused) = judged {
             return self.refuse(refused);
         }
-        let ask = Ask { hub: Arc::clone(&self.hub), request, its_loop: self.place.its_loop() };
         if self.hub.asks() {
             let Phase::Arriving(opening) = std::mem::replace(&mut self.phase, Phase::Over) else {
                 return;
@@ -343,19 +340,14 @@ impl Arrival {
 
     /// Refuses the client, in words.
     fn refuse(&mut self, refused: Refused) {
-        let Refused { status, why } = refused;
         let peer_addr = match &self.phase {
             Phase::Arriving(opening) | Phase::Asking(opening, _) => opening.peer_addr,
             _ => None,
         };
         self.hub.refused();
+        let Refused { status, why } = &refused;
         log::debug!(target: LOG, "{}: refused with status {status}: {why}", Peer(peer_addr));
-        let mut answer = Answer::http(status, "text/plain; charset=utf-8", why + "\n");
-        match status {
-            405 => answer = answer.header("Allow", "GET"),
-            503 => answer = answer.header("Retry-After", "5"),
-            _ => {}
-        }
+        let answer = Answer::refusal(refused);
         self.write(answer.to_http(self.is_head), None);
     }
 

@@ -36,6 +36,12 @@ pub(super) struct Accepted {
 }
 
 impl Ask {
+    /// Checks what must hold of any request, before the program is asked.
+    pub(super) fn judge(&self) -> Result<(), Refused> {
+        self.request.head.check()?;
+        self.hub.origins.judge(&self.request, self.hub.local_addr)
+    }
+
     pub(super) fn run(self) -> Asked {
         let Ask { hub, request, its_loop } = self;
         let _inside = calls::enter(its_loop);

@@ -79,6 +79,9 @@ mod ask;
 mod callbacks;
 mod client;
 mod driver;
+#[cfg(any(fuzzing, all(test, feature = "deflate")))]
+#[allow(missing_docs)]
+pub(crate) mod fuzzing;
 mod handle;
 mod handler;
 mod hub;
