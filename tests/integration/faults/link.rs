@@ -12,7 +12,7 @@ use super::proxy::Order;
 
 /// What can happen to a connection. "Up" is from the app to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// The app sees the end of the stream.
     Cut,
     /// The app sees a TCP reset.
@@ -29,7 +29,7 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    pub(super) const ALL: [Fault; 7] = [
+    pub(crate) const ALL: [Fault; 7] = [
         Fault::Cut,
         Fault::Reset,
         Fault::Stall,
@@ -52,7 +52,7 @@ impl Fault {
 
 /// When a fault strikes.
 #[derive(Clone, Debug)]
-pub(super) enum When {
+pub(crate) enum When {
     /// After so many bytes have passed.
     Up(u64),
     Down(u64),
@@ -113,6 +113,12 @@ impl Link {
     /// Whether it holds what only its end can release.
     pub(super) fn is_stalled(&self) -> bool {
         self.struck == Some(Fault::Stall)
+    }
+
+    /// Suffers nothing that it has not suffered yet. Returns whether it can be kept.
+    pub(super) fn behaves(&mut self) -> bool {
+        self.plan = None;
+        !self.struck.is_some_and(Fault::is_silent)
     }
 
     /// Passes on what there is, and strikes if it is time to.

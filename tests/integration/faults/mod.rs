@@ -9,11 +9,11 @@ pub(crate) mod census;
 /// The contract, checked of a run whose course nobody knows.
 mod course;
 /// What the proxy does to one connection.
-mod link;
+pub(crate) mod link;
 /// Every fault at every moment of a connection.
 mod phases;
 /// The proxy.
-mod proxy;
+pub(crate) mod proxy;
 /// Random sequences of faults.
 mod sequences;
 /// The server behind the proxy.

@@ -19,9 +19,9 @@ const LISTENER: Token = Token(1);
 
 /// What each connection is to suffer, in the order in which they come; those that come after them
 /// suffer nothing.
-pub(super) type Plan = VecDeque<Option<(Fault, When)>>;
+pub(crate) type Plan = VecDeque<Option<(Fault, When)>>;
 
-pub(super) struct Proxy {
+pub(crate) struct Proxy {
     addr: SocketAddr,
     shared: Arc<Shared>,
     // Dropped, and so joined, after it has been told to stop.
@@ -32,12 +32,14 @@ struct Shared {
     waker: Waker,
     server: Mutex<Option<SocketAddr>>,
     plan: Mutex<Plan>,
+    /// No connection is to suffer any more, and this then says so.
+    behave: Mutex<Option<Gate>>,
     stop: AtomicBool,
 }
 
 /// Has the fault struck that waits for it.
 #[derive(Clone)]
-pub(super) struct Order(Arc<OrderState>);
+pub(crate) struct Order(Arc<OrderState>);
 
 struct OrderState {
     proxy: Arc<Shared>,
@@ -47,7 +49,7 @@ struct OrderState {
 
 impl Proxy {
     /// Starts a proxy that leads nowhere yet.
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let poll = Poll::new().unwrap();
         let waker = Waker::new(poll.registry(), WAKER).unwrap();
         let mut listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
@@ -57,6 +59,7 @@ impl Proxy {
             waker,
             server: Mutex::new(None),
             plan: Mutex::default(),
+            behave: Mutex::default(),
             stop: AtomicBool::new(false),
         });
         let state = Running {
@@ -69,12 +72,26 @@ impl Proxy {
         Proxy { addr, shared, _thread: Task::start("the proxy", move || state.run()) }
     }
 
-    pub(super) fn lead_to(&self, server: SocketAddr) {
+    pub(crate) fn lead_to(&self, server: SocketAddr) {
         *self.shared.server.lock().unwrap() = Some(server);
     }
 
-    pub(super) fn plan(&self, plan: Plan) {
+    pub(crate) fn plan(&self, plan: Plan) {
         *self.shared.plan.lock().unwrap() = plan;
+    }
+
+    /// Has no connection suffer any more from when this returns: those that are without a word are
+    /// dropped.
+    pub(crate) fn behave(&self) {
+        self.shared.plan.lock().unwrap().clear();
+        let done = Gate::new();
+        *self.shared.behave.lock().unwrap() = Some(done.clone());
+        self.shared.waker.wake().unwrap();
+        done.wait();
+    }
+
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.addr
     }
 
     pub(super) fn order(&self) -> Order {
@@ -154,6 +171,10 @@ impl Running {
                     }
                     Token(_) => {}
                 }
+            }
+            if let Some(done) = self.shared.behave.lock().unwrap().take() {
+                self.links.retain(|_, link| link.behaves());
+                done.open();
             }
             timeout = self.turn();
         }

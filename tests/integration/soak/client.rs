@@ -11,7 +11,7 @@ use websocket_app::{
 };
 
 use super::ledger::Ledger;
-use super::{PERIOD, message};
+use super::{PERIOD, message, wait};
 use crate::watchdog::within;
 
 /// How soon a dead peer is noticed: soon, and late enough for a busy machine.
@@ -27,7 +27,7 @@ const SLOW: Duration = Duration::from_millis(150);
 const QUEUE: usize = 64 << 20;
 const MAX_AGE: Duration = Duration::from_secs(3600);
 /// Of those that compress, the length from which on they do: some messages come as they are.
-const MIN_SIZE: usize = 20;
+pub(super) const MIN_SIZE: usize = 20;
 
 pub(super) struct Client {
     ws: Sender,
@@ -42,6 +42,8 @@ struct Notes {
     app: usize,
     /// The last number that was given to `send`.
     sent: Arc<AtomicU64>,
+    /// Broadcast number, of the last that came over this connection.
+    broadcast: Option<u64>,
 }
 
 impl Notes {
@@ -57,7 +59,8 @@ impl Client {
         ledgers: &Arc<[Ledger]>,
         app: usize,
     ) -> Self {
-        let notes = Notes { ledgers: Arc::clone(ledgers), app, sent: Arc::default() };
+        let ledgers = Arc::clone(ledgers);
+        let notes = Notes { ledgers, app, sent: Arc::default(), broadcast: None };
         let app = compressing(WebSocketApp::with_handler(url, notes.clone()), app)
             .reconnect(Reconnect::exponential(FIRST_DELAY, MAX_DELAY))
             .queue_while_disconnected(QUEUE, MAX_AGE)
@@ -86,17 +89,33 @@ impl Client {
     }
 
     pub(super) fn close(self) {
-        let (arrived, sent) = (self.arrived(), self.sent());
-        if arrived != sent {
-            self.notes
-                .ledger()
-                .failure(format!("up: {arrived} is the last of {sent} that has arrived"));
-        }
+        self.expect_all();
         let handle = self.handle;
         handle.close();
         let close = within("an app's end", move || handle.join());
         if !close.as_ref().is_ok_and(|close| close.clean && close.code == 1000) {
             self.notes.ledger().failure(format!("the end: {close:?}"));
+        }
+    }
+
+    /// The server has closed, or is about to, with this code.
+    pub(super) fn end(self, code: u16) {
+        self.expect_all();
+        wait(|| self.notes.ledger().is_closed_with(code));
+        if !self.notes.ledger().is_closed_with(code) {
+            self.notes.ledger().failure(format!("the server's end was not one of code {code}"));
+        }
+        let handle = self.handle;
+        handle.close();
+        let _there_is_no_connection = within("an app's end", move || handle.join());
+    }
+
+    fn expect_all(&self) {
+        let (arrived, sent) = (self.arrived(), self.sent());
+        if arrived != sent {
+            self.notes
+                .ledger()
+                .failure(format!("up: {arrived} is the last of {sent} that has arrived"));
         }
     }
 }
@@ -126,12 +145,24 @@ pub(super) fn send_until(is_over: &AtomicBool, clients: &[Client]) {
 
 impl Handler for Notes {
     fn on_open(&mut self, ws: &Sender) -> Result<(), CallbackError> {
+        self.broadcast = None;
+        let compresses = ws.handshake().is_some_and(|handshake| handshake.extensions().is_some());
+        if compresses != (cfg!(feature = "deflate") && self.app % 4 < 2) {
+            self.ledger().failure(format!("compression is on: {compresses}"));
+        }
         // It goes before all that has waited for the connection.
         Ok(ws.send(format!("hello {}", self.ledger().opened()))?)
     }
 
     fn on_message(&mut self, _ws: &Sender, message: Message<'_>) -> Result<(), CallbackError> {
         let text = message.as_text().ok_or("a binary message")?;
+        if let Some(number) = text.strip_prefix("broadcast ") {
+            let number = number.parse()?;
+            if self.broadcast.replace(number).is_some_and(|last| last + 1 != number) {
+                self.ledger().failure(format!("broadcast {number} is not the next"));
+            }
+            return Ok(());
+        }
         let number = message::number(text, message::down)?;
         self.ledger().down(number);
         // One in so many takes long, so that a stand-in runs the loop, and connections come and go
@@ -154,6 +185,7 @@ impl Handler for Notes {
 
     fn on_close(&mut self, _ws: &Sender, close: &Close) -> Result<(), CallbackError> {
         if close.reconnect_in.is_some() {
+            self.ledger().told(close.code, close.clean);
             self.ledger().closed(self.sent.load(Ordering::SeqCst));
         }
         Ok(())

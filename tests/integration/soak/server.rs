@@ -12,9 +12,9 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::fault::{Fault, Refusal};
-use super::ledger::Ledger;
+use super::ledger::{End, Ledger};
 use super::wire::Wire;
-use super::{APPS, PERIOD, message};
+use super::{APPS, Other, PERIOD, message};
 use crate::frame::{CLOSE, Frame, TEXT};
 use crate::watchdog::Task;
 
@@ -63,18 +63,18 @@ impl Server {
         });
         Server { addr, shared, accepting }
     }
+}
 
-    pub(super) fn url(&self, app: usize) -> String {
+impl Other for Server {
+    fn url(&self, app: usize) -> String {
         format!("ws://{}/{app}", self.addr)
     }
 
-    /// Nothing goes wrong from now on.
-    pub(super) fn behave(&self) {
+    fn behave(&self) {
         self.shared.behaves.store(true, Ordering::SeqCst);
     }
 
-    /// Tells what went wrong how often. The apps are over.
-    pub(super) fn end(self) -> String {
+    fn end(self) -> String {
         self.shared.is_over.store(true, Ordering::SeqCst);
         let _one_more_to_look_at = TcpStream::connect(self.addr);
         self.accepting.join();
@@ -171,7 +171,7 @@ impl Connection<'_> {
             }
             self.shared.count(format!("{fault:?}"));
             if fault.ends_the_connection() {
-                self.shared.ledgers[self.app].ends(self.number, fault);
+                self.shared.ledgers[self.app].ends(self.number, End::Fault(fault));
                 return self.end(fault);
             }
             match fault {
