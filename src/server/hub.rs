@@ -38,7 +38,9 @@ pub enum SlowClients {
     /// It does not get what there is no room for, and hears nothing of that.
     Skip,
     /// It gets the latest message of each topic, once there is room again: for what replaces what
-    /// was before it, such as prices and positions. All that is broadcast counts as one topic.
+    /// was before it, such as prices and positions. All that is broadcast counts as one topic. The
+    /// topic that has waited longest goes first, with what is the latest by then, so that none waits
+    /// for ever for others: messages of different topics may change their order, those of one do not.
     KeepLatest,
 }
 

@@ -449,6 +449,62 @@ fn the_latest_of_each_topic_is_kept() {
     stalling.end();
 }
 
+/// Of the topics that wait, the one that has waited longest goes first: a newer message takes the
+/// place of the one before it. So no topic waits for ever for others that are published more often.
+#[test]
+fn a_newer_message_has_the_place_of_its_topics_older_one() {
+    let mut stalling = Stalling::start(SlowClients::KeepLatest);
+    let slow = stalling.handle.clients().remove(0);
+    let topics = ["x", "y", "z"];
+    topics.into_iter().for_each(|topic| slow.subscribe(topic));
+    stalling.fill();
+    let number = |topic: usize, i: usize| 10_000 * (topic + 1) + i;
+    let publish = |topic: usize, i: usize| {
+        let message = Stalling::message(number(topic, i));
+        stalling.handle.publish(topics[topic], message)
+    };
+    for (topic, i) in [(1, 0), (0, 0), (2, 0), (0, 1), (1, 1), (0, 2)] {
+        assert_eq!(publish(topic, i).delayed, 1);
+    }
+    let all = stalling.read_up_to(number(2, 0));
+    let kept: Vec<_> = all.into_iter().filter(|number| *number >= 10_000).collect();
+    assert_eq!(kept, [number(1, 1), number(0, 2), number(2, 0)]);
+    drop(slow);
+    stalling.end();
+}
+
+/// While a client reads more slowly than others publish, each topic goes forward only, and its last
+/// message arrives.
+#[test]
+fn topics_go_forward_and_to_their_end_at_a_slow_client() {
+    const TOPICS: usize = 4;
+    const MESSAGES: usize = 300;
+    let mut stalling = Stalling::start(SlowClients::KeepLatest);
+    let slow = stalling.handle.clients().remove(0);
+    let topics: Vec<_> = (0..TOPICS).map(|i| format!("topic {i}")).collect();
+    topics.iter().for_each(|topic| slow.subscribe(topic));
+    stalling.fill();
+    let publishing = topics.into_iter().enumerate().map(|(i, topic)| {
+        let handle = stalling.handle.clone();
+        Task::start("a thread that publishes", move || {
+            for n in 0..MESSAGES {
+                handle.publish(&topic, Stalling::message(100_000 * (i + 1) + n));
+            }
+        })
+    });
+    let publishing: Vec<_> = publishing.collect();
+    let mut latest = [None; TOPICS];
+    while latest.iter().any(|latest| *latest != Some(MESSAGES - 1)) {
+        let number = Stalling::number(&stalling.stalled.0.read_frame());
+        let Some(topic) = (number / 100_000).checked_sub(1) else { continue };
+        let before = latest[topic].replace(number % 100_000);
+        assert!(before < latest[topic], "topic {topic}: {:?} behind {before:?}", latest[topic]);
+    }
+    publishing.into_iter().for_each(Task::join);
+    drop(slow);
+    stalling.end();
+}
+
 /// Also where they are more together than there is room for: those that were kept go out as room comes.
 #[test]
 fn the_latest_of_many_topics_arrive() {

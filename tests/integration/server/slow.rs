@@ -5,7 +5,10 @@
 //! everything goes on without them.
 
 use std::cell::Cell;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use websocket_app::server::{Answer, Client, Server};
 use websocket_app::{ClosedBy, OwnedMessage, SendError};
@@ -284,4 +287,95 @@ fn more_than_there_are_threads_for_wait_their_turn() {
         its_calls.finish();
         serving.end();
     }
+}
+
+/// Each callback that ends makes room for one of those that wait, the one that has waited longest.
+#[test]
+fn those_that_wait_are_called_one_by_one() {
+    const WAITING: usize = 3;
+    let (gates, most) = (Gates::default(), Arc::<AtomicUsize>::default());
+    let (opens, highest, busy) = (gates.clone(), Arc::clone(&most), AtomicUsize::new(0));
+    let serving = serve(
+        |server| server,
+        move |client, call| {
+            if *call == Call::text("work") {
+                highest.fetch_max(busy.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                opens.of(client.id()).wait();
+                busy.fetch_sub(1, Ordering::SeqCst);
+            }
+            Ok(())
+        },
+    );
+    let mut waiting: Vec<_> = (0..WAITING).map(|_| serving.open()).collect();
+    let busy = hold(&serving, STAND_INS);
+    for (visitor, _) in &mut waiting {
+        visitor.text("work");
+        // Once that is answered, the text before it waits.
+        visitor.ping("is anybody there?");
+    }
+    for (i, (_, calls)) in waiting.iter().enumerate() {
+        gates.of((WAITING + i + 1) as u64).open();
+        // It has the place now, and the next of them needs another.
+        calls.expect_text("work");
+        assert_eq!(most.load(Ordering::SeqCst), STAND_INS);
+    }
+    (1..=WAITING + STAND_INS).for_each(|id| gates.of(id as u64).open());
+    for (_, calls) in &waiting {
+        calls.expect(Call::Ping(b"is anybody there?".into()));
+    }
+    close_all(waiting.into_iter().chain(busy).collect());
+    assert_eq!(most.load(Ordering::SeqCst), STAND_INS);
+    serving.end();
+}
+
+/// A gate for each client, by its number.
+#[derive(Clone, Default)]
+struct Gates(Arc<Mutex<HashMap<u64, Gate>>>);
+
+impl Gates {
+    fn of(&self, client: u64) -> Gate {
+        self.0.lock().unwrap().entry(client).or_default().clone()
+    }
+}
+
+/// A request whose decision waits for the place of a callback is not left to wait for ever.
+#[test]
+fn a_request_that_nobody_can_decide_on_in_time_is_refused() {
+    /// Time enough to hold the others.
+    const DEADLINE: Duration = Duration::from_secs(2);
+    let (gate, asked) = (Gate::new(), Arc::<AtomicUsize>::default());
+    let (opens, counts) = (gate.clone(), Arc::clone(&asked));
+    let serving = serve(
+        |server| {
+            server.handshake_timeout(DEADLINE).on_request(move |_| {
+                counts.fetch_add(1, Ordering::SeqCst);
+                Answer::accept()
+            })
+        },
+        move |client, call| {
+            if *call == Call::text("work") {
+                opens.wait();
+            }
+            echoes(client, call)
+        },
+    );
+    let busy = hold(&serving, STAND_INS);
+    let start = Instant::now();
+    let mut late: Vec<_> = (0..3).map(|_| Visitor::connect(serving.addr())).collect();
+    late.iter_mut().for_each(|visitor| visitor.write(request("/", "")));
+    for visitor in late {
+        let answer = visitor.refusal();
+        assert!(start.elapsed() >= DEADLINE, "{:?}", start.elapsed());
+        assert_eq!((answer.status, &*answer.body), (503, "the server is busy\n"));
+        assert_eq!(answer.header("Retry-After"), Some("5"));
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), STAND_INS, "nobody is asked who is not answered");
+    assert_eq!(serving.handle().stats().refused, 3);
+    gate.open();
+    for (mut visitor, calls) in busy {
+        visitor.expect_text("work");
+        close_all(vec![(visitor, calls)]);
+    }
+    serving.still_serves();
+    serving.end();
 }
