@@ -48,7 +48,8 @@ impl ServerHandle {
     /// at every client.
     ///
     /// Each client's queue is bounded ([`max_send_buffer`](super::Server::max_send_buffer)); of one
-    /// that is full, [`slow_clients`](super::Server::slow_clients) says what becomes.
+    /// that is full, [`slow_clients`](super::Server::slow_clients) says what becomes, and for
+    /// [`KeepLatest`](super::SlowClients::KeepLatest) also in which order.
     pub fn broadcast<'a>(&self, message: impl Into<Outgoing<'a>>) -> Delivered {
         self.hub.publish(None, &Broadcast::new(message.into()))
     }

@@ -478,29 +478,39 @@ fn a_newer_message_has_the_place_of_its_topics_older_one() {
 #[test]
 fn topics_go_forward_and_to_their_end_at_a_slow_client() {
     const TOPICS: usize = 4;
-    const MESSAGES: usize = 300;
+    const READ: usize = 500;
+    const NUMBERS: usize = 10_000_000;
     let mut stalling = Stalling::start(SlowClients::KeepLatest);
     let slow = stalling.handle.clients().remove(0);
     let topics: Vec<_> = (0..TOPICS).map(|i| format!("topic {i}")).collect();
     topics.iter().for_each(|topic| slow.subscribe(topic));
     stalling.fill();
+    let is_enough = Arc::<AtomicBool>::default();
     let publishing = topics.into_iter().enumerate().map(|(i, topic)| {
-        let handle = stalling.handle.clone();
+        let (handle, is_enough) = (stalling.handle.clone(), Arc::clone(&is_enough));
         Task::start("a thread that publishes", move || {
-            for n in 0..MESSAGES {
-                handle.publish(&topic, Stalling::message(100_000 * (i + 1) + n));
-            }
+            let is_last = |_: &usize| is_enough.load(Ordering::SeqCst);
+            let publish = |n: &usize| {
+                handle.publish(&topic, Stalling::message((i + 1) * NUMBERS + n));
+            };
+            (1..).inspect(publish).find(is_last)
         })
     });
     let publishing: Vec<_> = publishing.collect();
-    let mut latest = [None; TOPICS];
-    while latest.iter().any(|latest| *latest != Some(MESSAGES - 1)) {
+    let (mut latest, mut read) = ([0; TOPICS], 0);
+    let mut read_next = || {
         let number = Stalling::number(&stalling.stalled.0.read_frame());
-        let Some(topic) = (number / 100_000).checked_sub(1) else { continue };
-        let before = latest[topic].replace(number % 100_000);
-        assert!(before < latest[topic], "topic {topic}: {:?} behind {before:?}", latest[topic]);
-    }
-    publishing.into_iter().for_each(Task::join);
+        if let Some(topic) = (number / NUMBERS).checked_sub(1) {
+            let before = std::mem::replace(&mut latest[topic], number % NUMBERS);
+            assert!(before < latest[topic], "topic {topic}: {} behind {before}", latest[topic]);
+            read += 1;
+        }
+        (read, latest)
+    };
+    while read_next().0 < READ {}
+    is_enough.store(true, Ordering::SeqCst);
+    let last: Vec<_> = publishing.into_iter().filter_map(Task::join).collect();
+    while read_next().1 != last[..] {}
     drop(slow);
     stalling.end();
 }
