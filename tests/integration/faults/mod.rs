@@ -9,10 +9,12 @@ pub(crate) mod census;
 /// The contract, checked of a run whose course nobody knows.
 mod course;
 /// What the proxy does to one connection.
+#[cfg_attr(not(feature = "server"), allow(dead_code))]
 pub(crate) mod link;
 /// Every fault at every moment of a connection.
 mod phases;
 /// The proxy.
+#[cfg_attr(not(feature = "server"), allow(dead_code))]
 pub(crate) mod proxy;
 /// Random sequences of faults.
 mod sequences;

@@ -16,10 +16,12 @@
 //! `ledger`.
 
 /// An app and what it sends.
+#[cfg_attr(not(feature = "server"), allow(dead_code))]
 mod client;
 /// What goes wrong, and what may be lost by it.
 mod fault;
 /// Who sent and received what, and what must not be.
+#[cfg_attr(not(feature = "server"), allow(dead_code))]
 mod ledger;
 /// What both ends send.
 mod message;
