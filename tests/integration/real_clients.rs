@@ -1,9 +1,12 @@
 //! Real clients of our server, over ws and wss: Python's `websocket-client` and `websockets`, Node's
-//! `ws`, Chromium. Each goes through all that it can do, in a script that fails loudly;
+//! `ws`, Chromium, Firefox. Each goes through all that it can do, in a script that fails loudly;
 //! the server does what a path tells it. And the chat example, with two clients of our own.
 
+/// What browsers have in common.
+mod browser;
 mod chat;
 mod chromium;
+mod firefox;
 mod node;
 mod python;
 /// The server, and the paths that tell it what to do.

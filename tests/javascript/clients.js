@@ -120,6 +120,14 @@ async function no_subprotocol_in_common(server) {
   same(await connection.closed(), "1006  not clean");
 }
 
+// And there are clients that go on without one: Firefox.
+async function without_subprotocol(server) {
+  const connection = await open(`${server}/request`, ["v9.telemetry"]);
+  same(connection.socket.protocol, "");
+  if (!(await connection.received()).includes("\nsubprotocol none\n")) throw new Error("the server knows one");
+  await connection.close();
+}
+
 const CLOSINGS = [[1000, ""], [1000, "done"], [3000, "x".repeat(123)], [4999, "über"]];
 
 async function closed_by_the_server(server) {

@@ -2,48 +2,43 @@
 //! have the script `tests/javascript/clients.js`; we tell them what to do over the browser's own
 //! WebSocket, by its DevTools protocol.
 
-use std::cell::{Cell, RefCell};
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::process::{self, Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::{fs, thread};
 
-use websocket_app::{OwnedMessage, Phase, WebSocket, WebSocketApp};
+use websocket_app::{Phase, WebSocketApp};
 
+use super::browser::{Browser, Page, Remote, Shared, in_pages_over_http_and_https, member, quoted};
 use super::chat::chat_server;
 use super::over_ws_and_wss;
 use super::served::Served;
 use crate::failure::{Failure, lost};
-use crate::program::{skip, system};
+use crate::program::system;
 use crate::running::run;
 use crate::watchdog::{PATIENCE, Watchdog, wait_until};
 
 #[test]
 fn messages_of_every_kind_come_back() {
-    in_pages_over_http_and_https(&["texts", "binaries"]);
+    in_pages(&["texts", "binaries"]);
 }
 
 #[test]
 fn ten_thousand_messages_in_a_burst() {
-    in_pages_over_http_and_https(&["bursts"]);
+    in_pages(&["bursts"]);
 }
 
 #[test]
 fn a_subprotocol_is_chosen_or_there_is_no_connection() {
-    in_pages_over_http_and_https(&["subprotocols", "no_subprotocol_in_common"]);
+    in_pages(&["subprotocols", "no_subprotocol_in_common"]);
 }
 
 #[test]
 fn either_side_closes_with_code_and_reason() {
-    in_pages_over_http_and_https(&["closed_by_the_server", "closed_by_us"]);
+    in_pages(&["closed_by_the_server", "closed_by_us"]);
 }
 
 #[test]
 fn what_is_refused_or_dropped_is_seen_as_lost() {
-    in_pages_over_http_and_https(&["refused", "dropped"]);
+    in_pages(&["refused", "dropped"]);
 }
 
 #[test]
@@ -141,7 +136,7 @@ fn the_page_of_the_chat_example_talks() {
 }
 
 /// Waits until the page of the chat example shows these lines.
-fn shows(page: &Page, lines: &[&str]) {
+fn shows(page: &Tab, lines: &[&str]) {
     page.evaluate(&format!(
         "new Promise((resolve, reject) => {{
             const shown = () => JSON.stringify([...heard.children].map((line) => line.textContent));
@@ -155,191 +150,83 @@ fn shows(page: &Page, lines: &[&str]) {
 }
 
 /// Runs these functions of the script in a page, each with the server's URL.
-fn in_pages_over_http_and_https(functions: &[&str]) {
+fn in_pages(functions: &[&str]) {
     let Some(chromium) = Chromium::shared() else { return };
     let _watchdog = Watchdog::new();
-    over_ws_and_wss(|served| {
-        let page = chromium.open(&served.page("/"));
-        for function in functions {
-            page.evaluate(&format!("{function}({:?})", served.url("")));
-        }
-    });
+    in_pages_over_http_and_https(|url| chromium.open(url), functions);
 }
 
-/// A running browser. One serves the tests that run at the same time, and ends with the last of
-/// them.
-struct Chromium {
-    process: Child,
-    folder: PathBuf,
-}
+static SHARED: Shared<Chromium> = Shared::new();
+
+struct Chromium(Browser);
 
 /// A page, gone when it is dropped.
-struct Page {
-    devtools: DevTools,
+struct Tab {
+    page: Remote,
     target: String,
-    browser: DevTools,
+    browser: Remote,
 }
-
-/// A connection to the browser, or to one page.
-struct DevTools {
-    socket: RefCell<WebSocket>,
-    commands: Cell<u32>,
-}
-
-static SHARED: Mutex<Weak<Chromium>> = Mutex::new(Weak::new());
 
 impl Chromium {
     /// Gives the running browser, or starts it. `None`, said on standard error, where there is none.
     fn shared() -> Option<Arc<Chromium>> {
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(running) = shared.upgrade() {
-            return Some(running);
-        }
-        let started = Arc::new(Chromium::start()?);
-        *shared = Arc::downgrade(&started);
-        Some(started)
+        SHARED.running(Chromium::start)
     }
 
     fn start() -> Option<Chromium> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("chromium-{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::create_dir_all(&folder).unwrap();
-        let log = File::create(folder.join("log")).unwrap();
-        let spawned = system("chromium")
-            .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
-            // Nothing that is not of this machine; and of it no certificate is known to a browser.
-            .args(["--no-proxy-server", "--disable-background-networking", "--no-first-run"])
-            .args(["--ignore-certificate-errors", "--remote-debugging-port=0"])
-            .arg(format!("--user-data-dir={}", folder.join("profile").display()))
-            .arg("about:blank")
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn();
-        match spawned {
-            Ok(process) => {
-                let chromium = Chromium { process, folder };
-                wait_until("Chromium listens", || chromium.address().is_some());
-                Some(chromium)
-            }
-            Err(_) => {
-                fs::remove_dir_all(folder).unwrap();
-                skip("needs chromium");
-                None
-            }
-        }
+        let process = Browser::start("chromium", |folder| {
+            let mut chromium = system("chromium");
+            chromium
+                .args([
+                    "--headless=new",
+                    "--no-sandbox",
+                    "--disable-gpu",
+                    "--disable-dev-shm-usage",
+                ])
+                // Nothing that is not of this machine; and of it no certificate is known to a browser.
+                .args(["--no-proxy-server", "--disable-background-networking", "--no-first-run"])
+                .args(["--ignore-certificate-errors", "--remote-debugging-port=0"])
+                .arg(format!("--user-data-dir={}", folder.join("profile").display()))
+                .arg("about:blank");
+            chromium
+        })?;
+        let chromium = Chromium(process);
+        wait_until("Chromium listens", || chromium.address().is_some());
+        Some(chromium)
     }
 
     /// Returns where it listens, once it does: host, port and the path of the browser itself.
     fn address(&self) -> Option<(String, String)> {
-        let told = fs::read_to_string(self.folder.join("profile/DevToolsActivePort")).ok()?;
+        let told = fs::read_to_string(self.0.folder().join("profile/DevToolsActivePort")).ok()?;
         let (port, path) = told.split_once('\n')?;
         Some((format!("127.0.0.1:{port}"), path.trim().to_owned()))
     }
 
     /// Opens a page and waits until it is loaded.
-    fn open(&self, url: &str) -> Page {
+    fn open(&self, url: &str) -> Tab {
         let (address, path) = self.address().expect("it listens");
-        let browser = DevTools::connect(&format!("ws://{address}{path}"));
+        let browser = Remote::connect(&format!("ws://{address}{path}"));
         let made = browser.command("Target.createTarget", r#"{"url":"about:blank"}"#);
         let target = member(&made, "targetId");
-        let devtools = DevTools::connect(&format!("ws://{address}/devtools/page/{target}"));
-        devtools.command("Page.enable", "{}");
-        devtools.command("Page.navigate", &format!(r#"{{"url":{}}}"#, quoted(url)));
-        devtools.wait_for(r#"{"method":"Page.loadEventFired""#);
-        Page { devtools, target, browser }
+        let page = Remote::connect(&format!("ws://{address}/devtools/page/{target}"));
+        page.command("Page.enable", "{}");
+        page.command("Page.navigate", &format!(r#"{{"url":{}}}"#, quoted(url)));
+        page.wait_for(&[r#"{"method":"Page.loadEventFired""#]);
+        Tab { page, target, browser }
     }
 }
 
-impl Drop for Chromium {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            println!("{}", fs::read_to_string(self.folder.join("log")).unwrap_or_default());
-        }
-        // Asked first, so that it ends its other processes.
-        let _no_such_command = Command::new("kill").arg(self.process.id().to_string()).status();
-        let deadline = Instant::now() + PATIENCE / 5;
-        while self.process.try_wait().unwrap().is_none() && Instant::now() < deadline {
-            thread::sleep(Duration::from_millis(1));
-        }
-        let _gone_already = self.process.kill();
-        self.process.wait().unwrap();
-        // They may be writing into it still.
-        let deadline = Instant::now() + PATIENCE / 5;
-        while fs::remove_dir_all(&self.folder).is_err() && Instant::now() < deadline {
-            thread::sleep(Duration::from_millis(1));
-        }
-    }
-}
-
-impl Page {
-    /// Evaluates an expression, and waits for the promise that it may be. Fails where it throws.
+impl Page for Tab {
     fn evaluate(&self, expression: &str) {
-        println!("{expression:.200}");
-        let parameters = format!(
-            r#"{{"expression":{},"awaitPromise":true,"returnByValue":true}}"#,
-            quoted(expression)
-        );
-        let result = self.devtools.command("Runtime.evaluate", &parameters);
-        assert!(!result.contains("exceptionDetails"), "{expression:.200}: {result}");
+        self.page.evaluate("Runtime.evaluate", expression, r#""returnByValue":true"#);
     }
 }
 
-impl Drop for Page {
+impl Drop for Tab {
     fn drop(&mut self) {
         if !thread::panicking() {
             let parameters = format!(r#"{{"targetId":{}}}"#, quoted(&self.target));
             self.browser.command("Target.closeTarget", &parameters);
         }
     }
-}
-
-impl DevTools {
-    fn connect(url: &str) -> DevTools {
-        let socket = WebSocket::builder(url).no_proxy().connect().unwrap();
-        DevTools { socket: RefCell::new(socket), commands: Cell::new(0) }
-    }
-
-    /// Gives what it answers, as JSON.
-    fn command(&self, method: &str, parameters: &str) -> String {
-        let id = self.commands.replace(self.commands.get() + 1);
-        let command = format!(r#"{{"id":{id},"method":{},"params":{parameters}}}"#, quoted(method));
-        self.socket.borrow().send(command).unwrap();
-        let answer = self.wait_for(&format!(r#"{{"id":{id},"#));
-        assert!(answer.contains(r#""result":"#), "{method}: {answer}");
-        answer
-    }
-
-    /// Gives the next message that begins so.
-    fn wait_for(&self, beginning: &str) -> String {
-        loop {
-            // Longer than what is evaluated takes to give up.
-            match self.socket.borrow_mut().recv_timeout(2 * PATIENCE).unwrap() {
-                Some(OwnedMessage::Text(text)) if text.starts_with(beginning) => return text,
-                Some(_) => {}
-                None => panic!("no answer of Chromium, {beginning}"),
-            }
-        }
-    }
-}
-
-/// Returns the value of a member that is a string without anything special in it.
-fn member(json: &str, name: &str) -> String {
-    let value = json.split_once(&format!(r#""{name}":""#)).expect("it has this member").1;
-    value.split('"').next().expect("there is a first").to_owned()
-}
-
-/// Returns a string as JSON.
-fn quoted(text: &str) -> String {
-    let mut json = String::from('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => json.extend(['\\', c]),
-            c if c.is_control() => json += &format!("\\u{:04x}", u32::from(c)),
-            c => json.push(c),
-        }
-    }
-    json.push('"');
-    json
 }
