@@ -73,7 +73,7 @@ enum Phase {
     Asking(Box<Opening>, Option<Box<Ask>>),
     /// The answer is on its way.
     Answering(Box<Opening>, Outgoing),
-    /// The answer was a refusal, and is written.
+    /// The answer was a refusal, and is written; or the alert of a TLS handshake that came to nothing.
     Lingering {
         stream: Stream,
         until: Instant,
@@ -248,6 +248,12 @@ impl Arrival {
                 self.phase = Phase::Arriving(Opening::new(stream, peer_addr, deadline, tls));
                 true
             }
+            Ok(Secured::Failed(stream, error)) => {
+                log::debug!(target: LOG, "{error}");
+                self.hub.refused();
+                self.linger(stream);
+                false
+            }
             Err(error) => {
                 log::debug!(target: LOG, "{error}");
                 self.hub.refused();
@@ -382,14 +388,16 @@ impl Arrival {
         let opening = *opening;
         match outgoing.then {
             Some(accepted) => self.open(opening, *accepted),
-            None => {
-                opening.stream.shutdown();
-                let until = after(Instant::now(), LINGER);
-                self.phase =
-                    Phase::Lingering { stream: opening.stream, until, left: MAX_LINGERING };
-                self.wants_read = true;
-            }
+            None => self.linger(opening.stream),
         }
+    }
+
+    /// The client was told why it is refused: hears it out, for a while.
+    fn linger(&mut self, stream: Stream) {
+        stream.shutdown();
+        let until = after(Instant::now(), LINGER);
+        self.phase = Phase::Lingering { stream, until, left: MAX_LINGERING };
+        self.wants_read = true;
     }
 
     /// The answer is written: the connection is open.

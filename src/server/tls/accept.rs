@@ -96,9 +96,7 @@ fn native(tls: &ServerTls) -> Result<Acceptor, Error> {
                     let archive = material::archive(PKCS12, archive)?;
                     let identity = native_tls::Identity::from_pkcs12(&archive.bytes, password);
                     let identity = identity.map_err(|error| {
-                        archive.invalid(format!(
-                            "is no PKCS#12 archive that can be opened with this password: {error}"
-                        ))
+                        archive.invalid(material::not_opened(&error, "from_pem_files"))
                     })?;
                     (archive.what, identity)
                 }
@@ -283,6 +281,8 @@ pub(in crate::server) enum Secured {
     /// The client has to say something first, or to read.
     NotYet(Box<Securing>),
     Done(Stream, Negotiated),
+    /// The client was told of it, as well as can be done without waiting; it may still be talking.
+    Failed(Stream, Error),
 }
 
 impl Securing {
@@ -296,7 +296,7 @@ impl Securing {
         Ok(Box::new(Securing { below, attempt, incoming, outgoing, peer }))
     }
 
-    /// Goes on as far as that is possible without waiting.
+    /// Goes on as far as that is possible without waiting. Fails where the connection is lost.
     pub(in crate::server) fn advance(self) -> Result<Secured, Error> {
         let Securing { below, mut attempt, mut incoming, mut outgoing, peer } = self;
         let lost = |error| Error::network(crate::error::Phase::Tls, &peer, error);
@@ -314,7 +314,7 @@ impl Securing {
                 Err(error) => {
                     // The alert, as well as can be done without waiting.
                     let _ = outgoing.flush(|bytes| below.write(bytes));
-                    return Err(error.of(peer.into()));
+                    return Ok(Secured::Failed(below, error.of(peer.into())));
                 }
                 Ok(HandshakeStep::Done(session)) => {
                     let negotiated = session.negotiated();

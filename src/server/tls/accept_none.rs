@@ -23,6 +23,7 @@ pub(in crate::server) enum Securing {}
 pub(in crate::server) enum Secured {
     NotYet(Box<Securing>),
     Done(Stream, Negotiated),
+    Failed(Stream, Error),
 }
 
 impl Securing {

@@ -72,7 +72,8 @@ impl ServerTls {
         ServerTls::new(Who::Identity(Identity::Pem { certificates, key }))
     }
 
-    /// Takes both from a PKCS#12 archive. rustls reads none.
+    /// Takes both from a PKCS#12 archive. Needs `native-tls`: rustls reads none, and the error of the
+    /// run then says how to make PEM of it.
     pub fn from_pkcs12(archive: impl Into<Vec<u8>>, password: impl Into<String>) -> Self {
         ServerTls::new(Who::Identity(Identity::Pkcs12 {
             archive: Material::Bytes(archive.into()),

@@ -2,7 +2,7 @@
 //! a request.
 
 use std::cell::RefCell;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -198,7 +198,7 @@ fn handshakes_that_come_to_nothing_are_cut_off() {
         for bytes in sent.iter().cycle().take(11) {
             let mut tcp = TcpStream::connect(serving.addr()).unwrap();
             tcp.set_read_timeout(Some(PATIENCE)).unwrap();
-            let _over = std::io::Write::write_all(&mut tcp, bytes);
+            let _over = tcp.write_all(bytes);
             all.push(tcp);
         }
         // Others are served meanwhile.
@@ -222,6 +222,28 @@ fn handshakes_that_come_to_nothing_are_cut_off() {
         });
         serving.handle().abort();
         drop(clients);
+        serving.ends();
+    });
+}
+
+/// Why a handshake fails is no use to who sees only a reset.
+#[test]
+fn one_that_still_talks_is_told_that_it_failed() {
+    const ALERT: u8 = 21;
+
+    let certificate = Certificate::new();
+    on_each(|backend| {
+        let tls = identity(&certificate, backend);
+        let serving = serve_as(super::serving::Style::Spawned, |server| server.tls(tls), echoes);
+        let mut tcp = TcpStream::connect(serving.addr()).unwrap();
+        tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+        // No beginning of a session, and more behind it than is read at once.
+        let record: Vec<u8> = [0x17, 3, 3, 0x40, 0].into_iter().chain([0xff; 0x4000]).collect();
+        let _over = tcp.write_all(&record.repeat(5)[..74_000]);
+        let mut told = Vec::new();
+        tcp.read_to_end(&mut told).expect("the stream ends in order");
+        assert_eq!(told.first(), Some(&ALERT), "{told:?}");
+        serving.handle().shutdown(1001, "", PATIENCE).unwrap();
         serving.ends();
     });
 }
