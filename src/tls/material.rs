@@ -55,6 +55,27 @@ pub(crate) fn archive<'a>(option: &str, archive: &'a Material) -> Result<Named<'
     read(describe(option, archive), archive)
 }
 
+/// Says why an archive cannot be opened, in words for people where they are OpenSSL's; the other
+/// libraries' are that already. The option is the one that takes PEM files in its stead.
+#[cfg(feature = "native-tls")]
+pub(crate) fn not_opened(error: &native_tls::Error, pem_files: &str) -> String {
+    let text = error.to_string();
+    if text.contains("mac verify failure") {
+        return "its password is another one".into();
+    }
+    // What archives were encrypted with for decades, OpenSSL 3 has only where its `legacy` provider
+    // is loaded.
+    if text.contains("unsupported") {
+        return format!(
+            "is encrypted in a way that the TLS library does not have, as old programs do (RC2): convert it with \
+             `openssl pkcs12 -legacy -in old.p12 -nodes -out identity.pem`, then \
+             `openssl pkcs12 -export -in identity.pem -out new.p12`; or give identity.pem, which holds the key unencrypted, to \
+             {pem_files}, twice ({text})"
+        );
+    }
+    format!("is no PKCS#12 archive that can be opened with this password: {text}")
+}
+
 /// Finds where the key begins, and says how to convert what is none.
 fn pkcs8_key(pem: &[u8]) -> Result<usize, &'static str> {
     if let Some(start) = position(pem, PKCS8_KEY) {
@@ -62,7 +83,7 @@ fn pkcs8_key(pem: &[u8]) -> Result<usize, &'static str> {
     }
     if contains(pem, b"-----BEGIN ENCRYPTED PRIVATE KEY-----") {
         return Err(
-            "is encrypted: decrypt it with `openssl pkcs8 -in key.pem -out plain.pem`, or use identity_pkcs12",
+            "is encrypted: decrypt it with `openssl pkcs8 -in key.pem -out plain.pem`, or use a PKCS#12 archive",
         );
     }
     if contains(pem, b"PRIVATE KEY-----") {

@@ -95,8 +95,9 @@ fn client_identity(identity: &Identity) -> Result<native_tls::Identity, Error> {
     match identity {
         Identity::Pkcs12 { archive, password } => {
             let archive = material::archive("TlsConfig::identity_pkcs12", archive)?;
-            native_tls::Identity::from_pkcs12(&archive.bytes, password)
-                .map_err(|error| archive.invalid(not_opened(&error.to_string())))
+            native_tls::Identity::from_pkcs12(&archive.bytes, password).map_err(|error| {
+                archive.invalid(material::not_opened(&error, "identity_pem_files"))
+            })
         }
         Identity::Pem { certificates, key } => {
             let (chain, key) = (material::chain(PEM, certificates)?, material::key(PEM, key)?);
@@ -105,25 +106,6 @@ fn client_identity(identity: &Identity) -> Result<native_tls::Identity, Error> {
             })
         }
     }
-}
-
-/// Says why an archive cannot be opened, in words for people where they are OpenSSL's; the other
-/// libraries' are that already.
-fn not_opened(text: &str) -> String {
-    if text.contains("mac verify failure") {
-        return "its password is another one".into();
-    }
-    // What archives were encrypted with for decades, OpenSSL 3 has only where its `legacy` provider
-    // is loaded.
-    if text.contains("unsupported") {
-        return format!(
-            "is encrypted in a way that the TLS library does not have, as old programs do (RC2): convert it with \
-             `openssl pkcs12 -legacy -in old.p12 -nodes -out identity.pem`, then \
-             `openssl pkcs12 -export -in identity.pem -out new.p12`; or give identity.pem, which holds the key unencrypted, to \
-             identity_pem_files, twice ({text})"
-        );
-    }
-    format!("is no PKCS#12 archive that can be opened with this password: {text}")
 }
 
 #[cfg(test)]

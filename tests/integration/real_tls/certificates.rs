@@ -12,10 +12,10 @@ use rcgen::{
 use websocket_app::TlsConfig;
 
 /// A folder of its own, gone with all that is in it when the test is over.
-pub(super) struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("real-tls-{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -23,11 +23,11 @@ impl Folder {
         Folder(folder)
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
-    pub(super) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.0.join(name);
         fs::write(&path, content).unwrap();
         path
@@ -41,11 +41,11 @@ impl Drop for Folder {
     }
 }
 
-pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// What a certificate is for, and what is wrong with it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Right,
     Expired,
     NotYetValid,
@@ -60,28 +60,28 @@ pub(super) enum Kind {
 }
 
 /// A certificate with its chain, and its key, both in PEM.
-pub(super) struct Certified {
-    pub(super) chain: String,
-    pub(super) key: String,
+pub(crate) struct Certified {
+    pub(crate) chain: String,
+    pub(crate) key: String,
 }
 
 impl Authority {
-    pub(super) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let params = authority(name);
         Authority(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    pub(super) fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.0.pem()
     }
 
     /// Trusts this authority and no other.
-    pub(super) fn trusted(&self) -> TlsConfig {
+    pub(crate) fn trusted(&self) -> TlsConfig {
         TlsConfig::new().root_certificate(self.pem()).only_these_roots(true)
     }
 
     /// A certificate for `localhost`, right or wrong.
-    pub(super) fn certify(&self, kind: Kind) -> Certified {
+    pub(crate) fn certify(&self, kind: Kind) -> Certified {
         let host = if kind == Kind::OtherName { "other.example" } else { "localhost" };
         let mut params = CertificateParams::new([host.to_owned()]).unwrap();
         params.distinguished_name = common_name(host);

@@ -3,7 +3,7 @@
 //! refusals.
 
 /// Certificates of every kind.
-mod certificates;
+pub(crate) mod certificates;
 /// nginx in front of a scripted peer.
 mod nginx;
 /// `openssl s_server`, which does of TLS whatever it is told.

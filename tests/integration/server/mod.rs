@@ -11,6 +11,9 @@ mod visitor;
 mod broadcast;
 /// What a callback does to its own connection: closes it, fails, panics, waits for the server.
 mod callbacks;
+/// Clients that show a certificate, or should.
+#[cfg(feature = "__tls")]
+mod client_certificates;
 /// File descriptors: none is left, and none to be had is not the end.
 #[cfg(target_os = "linux")]
 mod descriptors;
@@ -28,6 +31,9 @@ mod input;
 mod listening;
 /// What `on_request` sees and answers.
 mod on_request;
+/// A server's identity from a PKCS#12 archive.
+#[cfg(feature = "__tls")]
+mod pkcs12;
 /// Requests that are no good, each with its status and a line that says why.
 mod requests;
 /// How a server ends.

@@ -97,15 +97,20 @@ impl Visitor {
         addr: SocketAddr,
         certificate: &Certificate,
     ) -> Result<Self, String> {
+        let root = native_tls::Certificate::from_pem(certificate.pem().as_bytes()).unwrap();
+        let mut connector = native_tls::TlsConnector::builder();
+        Visitor::secure(addr, connector.disable_built_in_roots(true).add_root_certificate(root))
+    }
+
+    /// Connects with TLS as this makes it.
+    #[cfg(feature = "__tls")]
+    pub(super) fn secure(
+        addr: SocketAddr,
+        connector: &native_tls::TlsConnectorBuilder,
+    ) -> Result<Self, String> {
         let Visitor { tcp, .. } = Visitor::connect(addr);
         let tcp = tcp.expect("it is TCP");
-        let root = native_tls::Certificate::from_pem(certificate.pem().as_bytes()).unwrap();
-        let connector = native_tls::TlsConnector::builder()
-            .disable_built_in_roots(true)
-            .add_root_certificate(root)
-            .build()
-            .unwrap();
-        let tls = connector.connect("localhost", tcp.try_clone().unwrap());
+        let tls = connector.build().unwrap().connect("localhost", tcp.try_clone().unwrap());
         let io: Box<dyn Io> = Box::new(tls.map_err(|error| error.to_string())?);
         Ok(Visitor { io: BufReader::new(io), tcp: Some(tcp) })
     }
