@@ -1,7 +1,6 @@
 //! Clients that show a certificate, or should: who is let in, what the server knows of them, and what
 //! those are told who are not. rustls asks for certificates, `native-tls` cannot.
 
-use native_tls::{Identity, Protocol, TlsConnector};
 use websocket_app::TlsBackend;
 use websocket_app::server::{Server, ServerTls};
 
@@ -51,6 +50,7 @@ fn problem(tls: ServerTls) -> String {
 mod with_rustls {
     use std::sync::Arc;
 
+    use native_tls::{Identity, Protocol, TlsConnector};
     use websocket_app::server::Answer;
     use websocket_app::{ClosedBy, TlsConfig, TlsVersion, WebSocketApp};
 

@@ -18,6 +18,7 @@ const PASSWORD: &str = "secret";
 /// An archive, made as users do, and who has signed what is in it.
 struct Archive {
     authority: Authority,
+    #[cfg_attr(not(feature = "rustls"), allow(dead_code))]
     folder: Folder,
     path: PathBuf,
 }
