@@ -172,7 +172,7 @@ fn files() -> Vec<String> {
 }
 
 /// Bytes of this process that are in memory.
-fn memory() -> Option<u64> {
+pub(crate) fn memory() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)

@@ -2,7 +2,6 @@
 //! none is left by clients that came and went.
 
 use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
 use std::thread;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use rlimit::Resource;
 use socket2::{Domain, Socket, Type};
 use websocket_app::server::Server;
 
+use super::clock::Clock;
 use super::visitor::{Visitor, request};
 use crate::faults::census;
 use crate::watchdog::{PATIENCE, Watchdog, wait_until, within};
@@ -63,27 +63,6 @@ fn pauses() {
     stays.close(1000, "");
     server.shutdown(1001, "", PATIENCE).unwrap();
     within("the server's end", move || server.join()).unwrap();
-}
-
-/// The processor time of this process, which takes no file descriptor to ask for once it is there.
-struct Clock(File);
-
-impl Clock {
-    fn new() -> Self {
-        Clock(File::open("/proc/self/stat").unwrap())
-    }
-
-    fn used(&self) -> Duration {
-        let mut stat = [0; 1024];
-        let length = self.0.read_at(&mut stat, 0).unwrap();
-        let stat = std::str::from_utf8(&stat[..length]).unwrap();
-        // `proc_pid_stat(5)`: from the third field on, since the second may have anything in it. In
-        // hundredths of a second.
-        let (_, fields) = stat.rsplit_once(") ").expect("the name is in parentheses");
-        let fields: Vec<_> = fields.split(' ').collect();
-        let [user, system] = [11, 12].map(|i| fields[i].parse::<u64>().unwrap());
-        Duration::from_millis((user + system) * 10)
-    }
 }
 
 /// Alone, since it counts those of the process.

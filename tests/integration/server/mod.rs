@@ -1,6 +1,9 @@
 //! The server from outside, against scripted clients.
 
 // The vocabulary.
+/// Processor time, to see what spins.
+#[cfg(target_os = "linux")]
+mod clock;
 /// A server that runs with the callbacks of each client recorded.
 mod serving;
 /// The scripted client's end of a connection.
@@ -14,6 +17,9 @@ mod callbacks;
 /// Clients that show a certificate, or should.
 #[cfg(feature = "__tls")]
 mod client_certificates;
+/// Crowds that mean harm, with what they cost measured.
+#[cfg(target_os = "linux")]
+mod crowds;
 /// File descriptors: none is left, and none to be had is not the end.
 #[cfg(target_os = "linux")]
 mod descriptors;

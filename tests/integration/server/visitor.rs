@@ -327,6 +327,20 @@ impl Visitor {
         }
     }
 
+    /// Reads one byte, and no more than that from the operating system.
+    #[cfg(target_os = "linux")]
+    pub(super) fn read_a_byte(&mut self) {
+        self.io.get_mut().read_exact(&mut [0]).expect("there is something to read");
+    }
+
+    /// Reads whatever comes until the server has hung up, in whatever way, and gives how much it was.
+    #[cfg(target_os = "linux")]
+    pub(super) fn rest(mut self) -> usize {
+        let mut rest = Vec::new();
+        let _in_whatever_way = self.io.read_to_end(&mut rest);
+        rest.len()
+    }
+
     /// Reads from a server that may have gone, but must not be silent.
     fn try_read_bytes(&mut self, count: usize) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; count];
