@@ -213,18 +213,18 @@ fn floods_of_whatever_costs_the_sender_least() {
 fn flood(addr: SocketAddr, unit: &[u8], stop: &AtomicBool, written: &AtomicU64) {
     let many = unit.repeat((16 << 10) / unit.len());
     while !stop.load(Ordering::Relaxed) {
-        let mut tcp = TcpStream::connect(addr).unwrap();
+        let mut visitor = Visitor::connect_with_small_buffer(addr);
         // So that who is not read does not wait for ever to be told to stop.
-        tcp.set_write_timeout(Some(A_MOMENT)).unwrap();
+        visitor.set_write_timeout(A_MOMENT);
         let begins = match unit[0] {
             // A continuation, of what has to be begun.
             0 => [request("/", "").as_bytes(), &masked(&Frame::text("").unfinished())].concat(),
             b'X' => b"GET / HTTP/1.1\r\n".to_vec(),
             _ => request("/", "").into_bytes(),
         };
-        tcp.write_all(&begins).unwrap();
+        visitor.write(begins);
         while !stop.load(Ordering::Relaxed) {
-            match tcp.write(&many) {
+            match visitor.write_some(&many) {
                 Ok(n) => written.fetch_add(n as u64, Ordering::Relaxed),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
                 Err(_) => break,

@@ -203,6 +203,17 @@ impl Visitor {
         self.io.get_mut().write_all(bytes.as_ref())
     }
 
+    /// Writes what is taken without waiting for longer than was set.
+    #[cfg(target_os = "linux")]
+    pub(super) fn write_some(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.io.get_mut().write(bytes)
+    }
+
+    #[cfg(target_os = "linux")]
+    pub(super) fn set_write_timeout(&self, timeout: Duration) {
+        self.tcp().set_write_timeout(Some(timeout)).unwrap();
+    }
+
     /// Closes, sees that answered with the same code (RFC 6455 §5.5.1) and hangs up. The server has
     /// to end TCP first (§7.1.1).
     pub(super) fn close(mut self, code: u16, reason: &str) {
