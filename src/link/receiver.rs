@@ -13,6 +13,10 @@ use crate::role::Role;
 /// cost little per message, and still within a core's cache.
 const READ_BUFFER: usize = 256 << 10;
 
+/// And one of a server's, whose clients do not know each other: one that sends as fast as it can is not
+/// to make the others wait for long.
+const SERVER_READ: usize = 64 << 10;
+
 /// What a thread reads with, shared by all of its connections.
 #[derive(Debug)]
 pub(crate) struct Reader {
@@ -49,6 +53,7 @@ pub(super) struct Receiver {
     tail: Vec<u8>,
     /// The tail holds whole frames, for which the last batch had no room.
     overfull: bool,
+    role: Role,
 }
 
 /// What came of a read.
@@ -74,7 +79,7 @@ impl Receiver {
     ) -> Self {
         let compression = compression.map(|agreed| (agreed, contexts as Lend));
         let inbound = Inbound::new(role, limits, in_pieces, compression);
-        Receiver { inbound, overfull: !leftover.is_empty(), tail: leftover }
+        Receiver { inbound, overfull: !leftover.is_empty(), tail: leftover, role }
     }
 
     /// Reads once and decodes: fills the reader's batch, which is empty.
@@ -99,10 +104,14 @@ impl Receiver {
             return Ok(Received::Read { full: taken == size });
         }
         let kept = self.take_tail(reader);
-        match read(&mut reader.buffer[kept..]) {
+        let room = match self.role {
+            Role::Client => reader.buffer.len() - kept,
+            Role::Server => SERVER_READ.min(reader.buffer.len() - kept),
+        };
+        match read(&mut reader.buffer[kept..][..room]) {
             Ok(taken) if taken > 0 => {
                 reader.taken = taken;
-                let full = kept + taken == reader.buffer.len();
+                let full = taken == room;
                 self.decode(reader, kept + taken);
                 Ok(Received::Read { full: full || self.overfull })
             }
@@ -129,6 +138,7 @@ impl Receiver {
     }
 
     fn decode(&mut self, reader: &mut Reader, len: usize) {
+        reader.batch.few = self.role == Role::Server;
         let done = self.inbound.decode(&mut reader.buffer[..len], &mut reader.batch);
         self.overfull = reader.batch.is_full();
         if done < len {

@@ -15,6 +15,10 @@ use crate::message::Message;
 /// buffer full of empty messages needs.
 const MAX_ITEMS: usize = 4096;
 
+/// How many it takes of a server's client, so that one that sends as fast as it can, of what costs it
+/// least, does not make the others wait for long: each waits for a batch of every such one.
+const FEW_ITEMS: usize = 512;
+
 /// One thing for a callback. Twelve bytes: a batch of 4,096 stays in the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Item {
@@ -74,6 +78,8 @@ pub(crate) struct Batch {
     pub(crate) end: Option<End>,
     /// No more is to be added, though there is room for items.
     full: bool,
+    /// Takes few items.
+    pub(crate) few: bool,
     /// Where the items lie that are in the arena.
     assembled: Vec<Range<usize>>,
     /// Of fragments: from which item on they are of messages that are so long, where that is known.
@@ -100,7 +106,7 @@ impl Batch {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.full || self.items.len() >= MAX_ITEMS
+        self.full || self.items.len() >= if self.few { FEW_ITEMS } else { MAX_ITEMS }
     }
 
     pub(crate) fn set_full(&mut self) {
@@ -219,4 +225,25 @@ pub(crate) fn message(text: bool, payload: &[u8]) -> Result<Message<'_>, Protoco
         return Ok(Message::Binary(payload));
     }
     str::from_utf8(payload).map(Message::Text).map_err(|_| ProtocolError::InvalidUtf8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_items_are_fewer() {
+        for (few, most) in [(false, MAX_ITEMS), (true, FEW_ITEMS)] {
+            let mut batch = Batch { few, ..Batch::default() };
+            let mut taken = 0;
+            while !batch.is_full() {
+                batch.push(Kind::Ping, 0, 0);
+                taken += 1;
+            }
+            assert_eq!(taken, most);
+            // That goes for the connection, not for the batch.
+            batch.clear();
+            assert!(batch.few == few && !batch.is_full());
+        }
+    }
 }
