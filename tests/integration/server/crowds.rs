@@ -94,7 +94,7 @@ fn thousands_that_never_upgrade() {
         let (before, descriptors) = (memory(), files());
         let come = |i: usize| {
             let mut tcp = TcpStream::connect(addr(server)).unwrap();
-            if i % 2 == 0 {
+            if i.is_multiple_of(2) {
                 tcp.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ").unwrap();
             }
             tcp
