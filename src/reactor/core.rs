@@ -50,8 +50,11 @@ pub(super) struct Core<D: Driver> {
     woken: Vec<Token>,
     /// How many calls are on their way.
     calls: usize,
-    /// Who has something to call, and waits since there are as many as there may be.
+    /// Who has something to call, and waits since there are as many as there may be: first come,
+    /// first served.
     held: VecDeque<Token>,
+    /// How many of them have a place by now, and have yet to take their turn.
+    next: usize,
     /// Away with a job that hands out what is in it; made anew when needed before it is back.
     reader: Option<Box<Reader>>,
     shrink: Shrink,
@@ -74,6 +77,8 @@ struct Slot<D> {
     readable: bool,
     /// It waits until a call returns.
     held: bool,
+    /// It has waited, and a place is kept for it.
+    is_next: bool,
 }
 
 /// A call to the program on its way, with all that it needs.
@@ -135,6 +140,7 @@ impl<D: Driver> Core<D> {
             woken: Vec::new(),
             calls: 0,
             held: VecDeque::new(),
+            next: 0,
             reader: None,
             shrink: Shrink::default(),
             busy_poll: Duration::ZERO,
@@ -183,7 +189,11 @@ impl<D: Driver> Core<D> {
         let place = self.slots.get_mut(token.0)?;
         let slot = place.as_mut()?;
         slot.queued = false;
-        if slot.driver.is_finished() && self.calls < D::MAX_CALLS {
+        let is_next = std::mem::take(&mut slot.is_next);
+        self.next -= usize::from(is_next);
+        // Who comes while others wait comes behind them.
+        let may_call = is_next || self.held.is_empty() && self.calls + self.next < D::MAX_CALLS;
+        if slot.driver.is_finished() && may_call {
             let busy = slot.driver.busy_poll();
             let work = Work::Finish(place.take()?);
             if !busy.is_zero() {
@@ -194,7 +204,6 @@ impl<D: Driver> Core<D> {
             self.calls += 1;
             return Some(TakenJob { token, work });
         }
-        let may_call = self.calls < D::MAX_CALLS;
         if std::mem::take(&mut slot.woken) {
             slot.driver.on_wake(self.poll.registry());
         }
@@ -215,9 +224,8 @@ impl<D: Driver> Core<D> {
         };
         self.touched(token);
         let Some(job) = job else {
-            if may_call {
-                self.release_held();
-            }
+            // It does not want its place any more.
+            self.release_held();
             return None;
         };
         self.calls += 1;
@@ -225,14 +233,18 @@ impl<D: Driver> Core<D> {
         Some(TakenJob { token, work: Work::Call(job, reader) })
     }
 
-    /// Gives a turn to the first of those that wait until a call may be made: one at a time, for
-    /// there may be many.
+    /// Keeps the places that are free for the first of those that wait for one, and gives them their
+    /// turn.
     fn release_held(&mut self) {
-        while let Some(token) = self.held.pop_front() {
+        while self.calls + self.next < D::MAX_CALLS
+            && let Some(token) = self.held.pop_front()
+        {
             if let Some(Some(slot)) = self.slots.get_mut(token.0)
                 && std::mem::take(&mut slot.held)
             {
-                return slot.queue(&mut self.queue, token);
+                slot.is_next = true;
+                self.next += 1;
+                slot.queue(&mut self.queue, token);
             }
         }
     }
@@ -331,6 +343,7 @@ impl<D: Driver> Core<D> {
             woken: false,
             readable: false,
             held: false,
+            is_next: false,
         }));
         if index == self.slots.len() {
             self.slots.push(slot);
@@ -378,5 +391,140 @@ impl<D> Slot<D> {
             self.queued = true;
             queue.push_back(token);
         }
+    }
+}
+
+#[cfg(all(test, not(websocket_model)))]
+mod tests {
+    use super::*;
+
+    /// Asks for one call after another, where one at a time is made.
+    struct Caller {
+        name: char,
+        calls: usize,
+        is_busy: bool,
+    }
+
+    struct Called(char);
+
+    impl Job for Called {
+        type Done = ();
+
+        fn needs_reader(&self) -> bool {
+            false
+        }
+
+        fn run(self, _: Option<&Reader>) {}
+    }
+
+    impl Driver for Caller {
+        const MAX_CALLS: usize = 1;
+
+        type Start = (char, usize);
+        type Job = Called;
+
+        fn start((name, calls): (char, usize), _: Place, _: &mio::Registry) -> Self {
+            Caller { name, calls, is_busy: false }
+        }
+
+        fn on_event(&mut self, _: &mio::event::Event) -> bool {
+            false
+        }
+
+        /// It wants nothing any more.
+        fn on_wake(&mut self, _: &mio::Registry) {
+            self.calls = 0;
+        }
+
+        fn on_readable(&mut self, _: &mut Reader, _: bool) -> bool {
+            false
+        }
+
+        fn on_deadline(&mut self, _: Instant) {}
+
+        fn next_deadline(&self) -> Option<Instant> {
+            None
+        }
+
+        fn take_wants_read(&mut self) -> bool {
+            false
+        }
+
+        fn has_job(&self) -> bool {
+            self.calls > 0 && !self.is_busy
+        }
+
+        fn take_job(&mut self) -> Option<Called> {
+            self.is_busy = true;
+            self.calls = self.calls.checked_sub(1)?;
+            Some(Called(self.name))
+        }
+
+        fn done(&mut self, (): ()) {
+            self.is_busy = false;
+        }
+
+        fn busy_poll(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn is_finished(&self) -> bool {
+            false
+        }
+
+        fn finish(self) {}
+
+        fn fail(self, _: &Error) {}
+    }
+
+    /// What the next call is about, and the call.
+    fn next(core: &mut Core<Caller>) -> (char, TakenJob<Caller>) {
+        let taken = core.step().or_else(|| {
+            // So that it does not wait.
+            core.mailbox.wake();
+            core.wait().unwrap();
+            core.step()
+        });
+        let taken = taken.expect("somebody has something to call");
+        let Work::Call(Called(name), _) = &taken.work else { panic!("nobody is over") };
+        (*name, taken)
+    }
+
+    fn add(core: &mut Core<Caller>, callers: &[(char, usize)]) {
+        for caller in callers {
+            core.mailbox.add(*caller).unwrap();
+        }
+    }
+
+    #[test]
+    fn who_waits_for_a_place_is_not_overtaken() {
+        let (mut core, mailbox) = Core::<Caller>::new().unwrap();
+        add(&mut core, &[('a', 2), ('b', 1)]);
+        let (name, taken) = next(&mut core);
+        assert_eq!(name, 'a');
+        assert!(core.step().is_none());
+        // In the turn in which it returns, another is there already, and has its turn first.
+        add(&mut core, &[('c', 1)]);
+        mailbox.bring_back(taken.run());
+        let mut order = String::new();
+        for _ in 0..3 {
+            let (name, taken) = next(&mut core);
+            order.push(name);
+            core.done(taken.run());
+        }
+        assert_eq!(order, "bca");
+    }
+
+    #[test]
+    fn who_wants_its_place_no_more_leaves_it_to_the_next() {
+        let (mut core, mailbox) = Core::<Caller>::new().unwrap();
+        add(&mut core, &[('a', 1), ('b', 1), ('c', 1)]);
+        let (_, taken) = next(&mut core);
+        assert!(core.step().is_none());
+        core.mailbox.waker.wake(Token(1));
+        core.wait().unwrap();
+        mailbox.bring_back(taken.run());
+        core.wait().unwrap();
+        assert_eq!(next(&mut core).0, 'c');
     }
 }
