@@ -438,7 +438,7 @@ impl WebSocket {
             match self.link.on_requests(self.sender.shared().take_requests(), Instant::now()) {
                 Requested::Abort => self.over(None),
                 // There is no other connection to be made here.
-                Requested::Read | Requested::Reconnect => self.readable = true,
+                Requested::Read | Requested::Reconnect(_) => self.readable = true,
                 // `take_piece` says so.
                 Requested::Failed(_) | Requested::Nothing => {}
             }

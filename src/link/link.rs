@@ -50,8 +50,9 @@ pub(crate) enum Requested {
     Nothing,
     /// There may be something to read that says more than a failed write.
     Read,
-    /// The program wants another connection.
-    Reconnect,
+    /// The program wants another connection. This one may have failed at the same time, for what a
+    /// thread did.
+    Reconnect(Option<Error>),
     /// The connection fails, for what a thread did.
     Failed(Error),
     /// The connection is over.
@@ -160,10 +161,10 @@ impl Link {
             return Requested::Abort;
         }
         let failed = requests.write_error.map(|error| self.ending.on_write_error(error));
-        if requests.reconnect && !requests.close {
-            return Requested::Reconnect;
-        }
         let unfinished = requests.unfinished.and_then(|problem| self.fail_unfinished(problem));
+        if requests.reconnect && !requests.close {
+            return Requested::Reconnect(unfinished);
+        }
         self.end_first();
         match (unfinished, failed) {
             (Some(error), _) => Requested::Failed(error),

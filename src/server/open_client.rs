@@ -90,7 +90,7 @@ impl OpenClient {
             Requested::Failed(error) => self.conversation.tell_error(error),
             Requested::Read => self.conversation.read_soon(),
             // There is nobody to connect to.
-            Requested::Reconnect | Requested::Nothing => {}
+            Requested::Reconnect(_) | Requested::Nothing => {}
         }
         // What was queued is written, so there may be room for more.
         client.send_latest();

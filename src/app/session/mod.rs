@@ -162,8 +162,11 @@ impl Driver for Session {
             }
             SessionPhase::Open(link) => match link.on_requests(requests, Instant::now()) {
                 Requested::Abort => self.ended(None),
-                Requested::Reconnect if !self.conversation.is_fatal() => self.redial(),
-                Requested::Read | Requested::Reconnect => self.conversation.read_soon(),
+                Requested::Reconnect(failed) if !self.conversation.is_fatal() => {
+                    failed.into_iter().for_each(|error| self.conversation.tell_error(error));
+                    self.redial();
+                }
+                Requested::Read | Requested::Reconnect(_) => self.conversation.read_soon(),
                 Requested::Failed(error) => self.conversation.tell_error(error),
                 Requested::Nothing => {}
             },

@@ -1,9 +1,12 @@
 //! `Sender::reconnect()`: another connection at once while open or waiting, nothing in any other
 //! state.
 
+use std::io::Write;
 use std::time::Duration;
 
-use websocket_app::{ClosedBy, Phase, Sender, SocketOptions, State, WebSocketApp};
+use websocket_app::{
+    ClosedBy, MessageKind, Phase, SendError, Sender, SocketOptions, State, WebSocketApp,
+};
 
 use super::{late, see_off, soon};
 use crate::connection::Connection;
@@ -38,6 +41,48 @@ fn while_open_the_peer_is_told_and_another_connection_made() {
         app.sender.send("after").unwrap();
         end(app);
     }
+}
+
+/// At the same time the connection fails for a message of ours: both are heard of.
+#[test]
+fn what_fails_the_connection_at_the_same_time_is_told() {
+    const PROBLEM: &str = "its writer was dropped before finish()";
+    // Another thread may look between the two, and leave the connection first.
+    let is_told = || {
+        let peer = Peer::start(|listener| {
+            let mut client = listener.open();
+            client.send(Frame::text("now"));
+            let code = client.expect_close_code();
+            listener.open().answer_close();
+            assert!([1000, 1011].contains(&code), "{code}");
+        });
+        let app = run_with(peer.app(), |ws, call| {
+            if *call == Call::text("now") {
+                let mut writer = ws.message_writer(MessageKind::Text)?;
+                writer.write_all(b"begun")?;
+                ws.reconnect();
+                drop(writer);
+            }
+            Ok(())
+        });
+        app.expect_open();
+        app.expect_text("now");
+        let mut call = app.next();
+        let told = matches!(call, Call::Error(_));
+        if told {
+            assert_eq!(
+                call,
+                Call::Error(Failure::Send(SendError::Unfinished { problem: PROBLEM }))
+            );
+            call = app.next();
+        }
+        let Call::Close(close) = call else { panic!("{call:?} instead of on_close") };
+        assert_eq!((close.by, close.reconnect_in), (ClosedBy::Us, Some(Duration::ZERO)));
+        app.expect_reconnect();
+        end(app);
+        told
+    };
+    assert!((0..20).any(|_| is_told()));
 }
 
 /// A callback is busy, so that not all that has come is read.
