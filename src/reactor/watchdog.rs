@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::panics;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, process_wide, thread};
 
@@ -57,13 +58,13 @@ pub(super) struct Watch(Weak<dyn Watched>);
 
 pub(super) fn watch(watched: &Arc<dyn Watched>) -> Result<Watch, Error> {
     let mut state = WATCHDOG.lock();
-    state.loops.push(Looked { at: Arc::downgrade(watched), seen: None });
     if !state.running {
         let thread =
             thread::Builder::new().name("websocket-watchdog".into()).spawn(|| WATCHDOG.run());
         thread.map_err(|source| Error::system("a thread to watch for slow callbacks", source))?;
         state.running = true;
     }
+    state.loops.push(Looked { at: Arc::downgrade(watched), seen: None });
     Ok(Watch(Arc::downgrade(watched)))
 }
 
@@ -99,8 +100,17 @@ impl Watchdog {
         let mut state = self.lock();
         loop {
             self.asleep.store(true, Ordering::SeqCst);
-            if look(&mut state.loops) {
+            let looked = look(&mut state.loops);
+            if looked.busy {
                 self.asleep.store(false, Ordering::SeqCst);
+            }
+            if !looked.slow.is_empty() {
+                // Not under the lock: what starts them may log, and the logger run apps.
+                drop(state);
+                for (watched, stay) in looked.slow {
+                    drop(panics::guarded(|| watched.start_stand_in(stay)));
+                }
+                state = self.lock();
             }
             if state.loops.is_empty() {
                 state.running = false;
@@ -117,20 +127,76 @@ impl Watchdog {
     }
 }
 
-/// Looks at every loop; returns whether any has its core laid down.
-fn look(loops: &mut Vec<Looked>) -> bool {
-    let mut busy = false;
+/// What is seen at a look.
+struct Look {
+    /// A loop has its core laid down.
+    busy: bool,
+    /// Those whose core was laid down at the last look too, and in which stay.
+    slow: Vec<(Arc<dyn Watched>, u64)>,
+}
+
+/// Looks at every loop.
+fn look(loops: &mut Vec<Looked>) -> Look {
+    let mut look = Look { busy: false, slow: Vec::new() };
     loops.retain_mut(|looked| {
         let Some(watched) = looked.at.upgrade() else { return false };
         let stay = watched.stay();
-        busy |= stay.is_some();
+        look.busy |= stay.is_some();
         if let Some(stay) = stay
             && looked.seen == Some(stay)
         {
-            watched.start_stand_in(stay);
+            look.slow.push((watched, stay));
         }
         looked.seen = stay;
         true
     });
-    busy
+    look
+}
+
+#[cfg(all(test, not(websocket_model)))]
+mod tests {
+    use std::mem::ManuallyDrop;
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// A loop whose call never returns, and for which no thread is to be had.
+    struct Stuck {
+        starts: AtomicUsize,
+        start: Box<dyn Fn(usize) + Send + Sync>,
+    }
+
+    impl Watched for Stuck {
+        fn stay(&self) -> Option<u64> {
+            Some(1)
+        }
+
+        fn start_stand_in(self: Arc<Self>, _: u64) {
+            (self.start)(self.starts.fetch_add(1, Ordering::SeqCst));
+        }
+    }
+
+    fn stuck(start: impl Fn(usize) + Send + Sync + 'static) -> Arc<dyn Watched> {
+        Arc::new(Stuck { starts: AtomicUsize::new(0), start: Box::new(start) })
+    }
+
+    /// As a logger may, which is told that there is no thread: it runs an app, or panics.
+    #[test]
+    fn what_starts_a_stand_in_may_run_loops_and_panic() {
+        let (told, hears) = mpsc::channel();
+        let slow = stuck(move |times| {
+            let other = stuck(|_| ());
+            drop(watch(&other).unwrap());
+            // The test may be over.
+            let _ = told.send(());
+            assert!(times > 0, "the first time");
+        });
+        // Not dropped where it fails: that would wait for the lock that the watchdog has.
+        let watched = ManuallyDrop::new(watch(&slow).unwrap());
+        for _ in 0..3 {
+            hears.recv_timeout(Duration::from_secs(20)).expect("it starts one");
+        }
+        drop(ManuallyDrop::into_inner(watched));
+    }
 }
