@@ -57,6 +57,12 @@ impl<D: Driver> Mailbox<D> {
         Arc::as_ptr(&self.waker).addr()
     }
 
+    /// Returns whether the loop is over before its time.
+    #[cfg(feature = "server")]
+    pub(crate) fn has_failed(&self) -> bool {
+        self.lock().failed.is_some()
+    }
+
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.wake();

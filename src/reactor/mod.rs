@@ -60,10 +60,31 @@ impl<D: Driver> NewLoop<D> {
 
     /// Runs it on a thread of its own.
     pub(crate) fn start(self, thread_name: &str) -> Result<Running<D>, Error> {
+        self.start_then(thread_name, "a thread to run on", |_| ())
+    }
+
+    /// The same, and tells how it ended. Where there is no thread, which the error calls so, all that
+    /// was left for the loop is dropped.
+    pub(crate) fn start_then(
+        self,
+        thread_name: &str,
+        what: &'static str,
+        ended: impl FnOnce(&Result<(), Error>) + Send + 'static,
+    ) -> Result<Running<D>, Error> {
         let mailbox = Arc::clone(&self.mailbox);
-        let thread = thread::Builder::new().name(thread_name.into()).spawn(move || self.run());
-        let thread = thread.map_err(|source| Error::system("a thread to run on", source))?;
-        Ok(Running { mailbox, thread })
+        let run = move || {
+            let result = self.run();
+            ended(&result);
+            result
+        };
+        match thread::Builder::new().name(thread_name.into()).spawn(run) {
+            Ok(thread) => Ok(Running { mailbox, thread }),
+            Err(source) => {
+                let error = Error::system(what, source);
+                mailbox.fail(&error);
+                Err(error)
+            }
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use super::tls::{Secured, Securing};
 use super::{Answer, LOG, Request};
 use crate::calls;
 use crate::deadline::after;
+use crate::error::Error;
 use crate::link::{CallbackScope, Established, Place, Reader};
 use crate::panics;
 use crate::protocol::handshake::Negotiated;
@@ -501,7 +502,8 @@ impl Arrival {
         }
     }
 
-    pub(super) fn fail(self) {
-        self.hub.gone(self.number);
+    pub(super) fn fail(self, error: &Error) {
+        self.hub.loop_failed(error);
+        self.finish();
     }
 }

@@ -1,6 +1,7 @@
 //! [`ServerDriver`]: what a server's loops run: its listener, and its connections. Each belongs to
 //! the thread that runs its loop.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::Registry;
@@ -9,6 +10,7 @@ use mio::event::Event;
 use super::arrival::{Arrival, NewConnection};
 use super::ask::{Ask, Asked};
 use super::callbacks::ClientCallee;
+use super::hub::Hub;
 use super::listener::{Listening, NewListener};
 use super::open_client::OpenClient;
 use crate::calls;
@@ -19,6 +21,8 @@ use crate::reactor::{Driver, Job};
 pub(super) enum ServerStart {
     Listener(NewListener),
     Connection(NewConnection),
+    /// Ends the server: the loop that accepted has failed.
+    End(Arc<Hub>),
 }
 
 pub(super) enum ServerDriver {
@@ -95,6 +99,7 @@ impl Driver for ServerDriver {
             ServerStart::Connection(new) => {
                 ServerDriver::Arrival(Box::new(Arrival::start(new, place, registry)))
             }
+            ServerStart::End(hub) => ServerDriver::Listener(Listening::take_over(hub, place)),
         }
     }
 
@@ -176,8 +181,8 @@ impl Driver for ServerDriver {
     fn fail(self, error: &Error) {
         match self {
             ServerDriver::Listener(listening) => listening.fail(error),
-            ServerDriver::Arrival(arrival) => arrival.fail(),
-            ServerDriver::Client(client) => client.fail(),
+            ServerDriver::Arrival(arrival) => arrival.fail(error),
+            ServerDriver::Client(client) => client.fail(error),
         }
     }
 }

@@ -123,7 +123,8 @@ impl ServerHandle {
     ///
     /// # Errors
     ///
-    /// Why it could not go on. [`Error::Deadlock`], at once, within one of its callbacks.
+    /// Why [one of its threads](super#what-is-promised-to-callbacks) could not go on.
+    /// [`Error::Deadlock`], at once, within one of its callbacks.
     pub fn join(&self) -> Result<(), Error> {
         if self.hub.loops().iter().any(|mailbox| is_inside(mailbox.address())) {
             return Err(Error::Deadlock { what: "its own server" });

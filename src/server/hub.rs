@@ -1,7 +1,7 @@
 //! [`Hub`]: what all of a server's loops and handles share: its options, who is connected, who
 //! listens to which topic. Any thread.
 //!
-//! Its lock comes before that of a client's `Shared`, never the other way; no callback is called
+//! The lock of the registry comes before that of a client's `Shared`, never the other way; no callback is called
 //! under it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::callbacks::{OnRequest, Source};
-use super::driver::ServerDriver;
+use super::driver::{ServerDriver, ServerStart};
 use super::handle::{Delivered, ServerStats};
 use super::origin::Origins;
 use super::tls::Acceptor;
@@ -110,7 +110,14 @@ impl Registry {
 #[derive(Default)]
 struct Orders {
     listener: Option<Place>,
+    /// Which loop has the listener, or has to end the server in its place.
+    ends_in: usize,
     shutdown: Option<Shutdown>,
+    /// Why a loop could not go on, which is why the server ends.
+    failed: Option<Error>,
+    /// None of the loops goes on: the last connection ends the server.
+    no_loop_left: bool,
+    is_over: bool,
 }
 
 /// How a server is to end.
@@ -154,7 +161,7 @@ impl Drop for Admission {
         }
         if self.hub.connections.fetch_sub(1, Ordering::SeqCst) == 1 {
             // The listener may wait for the last one.
-            self.hub.wake_listener();
+            self.hub.was_last();
         }
     }
 }
@@ -480,18 +487,69 @@ impl Hub {
         registry.clients.values().cloned().collect()
     }
 
-    /// The server is over. What its callbacks hold is dropped before anybody who waits is told.
+    /// A loop cannot go on, and so the server ends with that: the clients of other loops are closed
+    /// with 1011, for the server did not mean to go. Said as often as anybody finds it out.
+    pub(super) fn loop_failed(self: &Arc<Self>, error: &Error) {
+        let deadline = after(Instant::now(), self.options.live.close_timeout);
+        let mut orders = lock(&self.orders);
+        if orders.is_over {
+            return;
+        }
+        orders.failed.get_or_insert_with(|| error.clone());
+        orders.shutdown.get_or_insert_with(|| Shutdown {
+            code: close_code::INTERNAL_ERROR,
+            reason: String::new(),
+            deadline,
+        });
+        if !self.loops().get(orders.ends_in).is_some_and(|mailbox| mailbox.has_failed()) {
+            drop(orders);
+            return self.wake_listener();
+        }
+        let end = |mailbox: &Arc<Mailbox<_>>| mailbox.add(ServerStart::End(Arc::clone(self)));
+        match self.loops().iter().position(|mailbox| end(mailbox).is_ok()) {
+            Some(takes_over) => orders.ends_in = takes_over,
+            None => {
+                orders.no_loop_left = true;
+                drop(orders);
+                self.finish_if_empty();
+            }
+        }
+    }
+
+    /// There are no connections just now.
+    fn was_last(&self) {
+        self.wake_listener();
+        if lock(&self.orders).no_loop_left {
+            self.finish_if_empty();
+        }
+    }
+
+    /// Ends the server without a loop, unless it has connections yet: they hear of it first.
+    fn finish_if_empty(&self) {
+        if self.connections() == 0 {
+            self.finish(Ok(()));
+        }
+    }
+
+    /// The server is over, with this unless a loop has failed. What its callbacks hold is dropped
+    /// before anybody who waits is told.
     pub(super) fn finish(&self, outcome: Result<(), Error>) {
+        let mut orders = lock(&self.orders);
+        orders.is_over = true;
+        let outcome = orders.failed.clone().map_or(outcome, Err);
+        drop(orders);
         for mailbox in self.loops() {
             mailbox.close();
         }
         let program = self.program.write().unwrap_or_else(PoisonError::into_inner).take();
         let _inside = self.loops().first().map(|mailbox| calls::enter(mailbox.address()));
-        if panics::guarded(|| drop(program)).is_err() {
-            log::error!(target: LOG, "what a callback holds panicked while it was dropped");
-        }
+        let dropped = panics::guarded(|| drop(program));
         lock(&self.outcome).get_or_insert(outcome);
         self.over.notify_all();
+        // The logger may panic too.
+        if dropped.is_err() {
+            log::error!(target: LOG, "what a callback holds panicked while it was dropped");
+        }
     }
 
     /// Waits until it is.

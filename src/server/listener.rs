@@ -13,7 +13,7 @@ use mio::{Interest, Registry, Token};
 use super::LOG;
 use super::arrival::NewConnection;
 use super::driver::ServerStart;
-use super::hub::Hub;
+use super::hub::{Hub, Shutdown};
 use crate::error::Error;
 use crate::link::Place;
 use crate::protocol::handshake::opening::answer_head;
@@ -147,6 +147,8 @@ pub(super) struct Listening {
 
 enum State {
     Listening(Polled),
+    /// Another loop did, and has failed.
+    TakingOver,
     /// Until the last connection is gone, or then.
     ShuttingDown(Instant),
     Over(Result<(), Error>),
@@ -169,24 +171,39 @@ impl Listening {
         Listening { hub, place, state, paused: None, wants_read: true }
     }
 
+    /// Ends the server in the place of the loop that accepted, which has failed.
+    pub(super) fn take_over(hub: Arc<Hub>, place: Place) -> Self {
+        hub.listens(&place);
+        // There is an order.
+        place.wake();
+        Listening { hub, place, state: State::TakingOver, paused: None, wants_read: false }
+    }
+
     pub(super) fn on_event(&mut self, _event: &Event) -> bool {
         self.paused.is_none()
     }
 
     pub(super) fn on_wake(&mut self, registry: &Registry) {
         let Some(order) = self.hub.shutdown_order() else { return };
-        if let State::Listening(polled) = &mut self.state {
-            // It is closed as it is dropped, registered or not.
-            let _ = polled.source().deregister(registry);
-            self.state = State::ShuttingDown(order.deadline);
-            // Without time for an answer nobody is asked for one: all are dropped.
-            if order.deadline > Instant::now() {
-                self.hub.close_all(&order);
+        match &mut self.state {
+            State::Listening(polled) => {
+                // It is closed as it is dropped, registered or not.
+                let _ = polled.source().deregister(registry);
+                self.begin_to_end(&order);
             }
-        } else if let State::ShuttingDown(deadline) = &mut self.state {
-            *deadline = order.deadline;
+            State::TakingOver => self.begin_to_end(&order),
+            State::ShuttingDown(deadline) => *deadline = order.deadline,
+            State::Over(_) => {}
         }
         self.end_if_empty();
+    }
+
+    fn begin_to_end(&mut self, order: &Shutdown) {
+        self.state = State::ShuttingDown(order.deadline);
+        // Without time for an answer nobody is asked for one: all are dropped.
+        if order.deadline > Instant::now() {
+            self.hub.close_all(order);
+        }
     }
 
     fn end_if_empty(&mut self) {
@@ -255,7 +272,7 @@ impl Listening {
         match self.state {
             State::Listening(_) => self.paused,
             State::ShuttingDown(deadline) => Some(deadline),
-            State::Over(_) => None,
+            State::TakingOver | State::Over(_) => None,
         }
     }
 
@@ -273,8 +290,9 @@ impl Listening {
         }
     }
 
+    /// It listens no more, and another loop has to end the server.
     pub(super) fn fail(self, error: &Error) {
-        self.hub.finish(Err(error.clone()));
+        self.hub.loop_failed(error);
     }
 }
 

@@ -30,6 +30,13 @@
 //! of an app, and one thing more: every `on_open` has exactly one `on_close`, at shutdown too. An
 //! error or a panic in a callback ends at most that client's connection, never the server.
 //!
+//! Except that one of the server's threads cannot go on: no callback makes it do that, a logger that
+//! panics on it does, and an operating system that fails its poll. Then the server ends, and
+//! [`run_forever`](Server::run_forever) and [`join`](ServerHandle::join) return why. The clients of
+//! other threads are closed with code 1011, within [`close_timeout`](Server::close_timeout), and have
+//! their `on_close`; those of that thread are dropped, sends to them fail at once, and there is
+//! nobody left to call their `on_close`.
+//!
 //! # Coming from Python
 //!
 //! | `websocket-server` 0.6 | here |

@@ -163,11 +163,13 @@ impl OpenClient {
         }
     }
 
-    pub(super) fn fail(self) {
-        if let Some((_, client)) = &self.open {
+    pub(super) fn fail(mut self, error: &Error) {
+        if let Some((_, client)) = self.open.take() {
             client.shared().forsake();
-            self.hub.leave(client);
+            self.hub.leave(&client);
         }
+        self.hub.loop_failed(error);
+        self.finish();
     }
 }
 

@@ -16,7 +16,7 @@ use crate::config::ConnectionOptions;
 use crate::deflate::Deflate;
 use crate::error::Error;
 use crate::message::{Fragment, Message};
-use crate::reactor::NewLoop;
+use crate::reactor::{NewLoop, Running};
 
 /// A WebSocket server described by its address, options and callbacks.
 ///
@@ -221,16 +221,16 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a bad option, [`Error::System`] where the address cannot be listened
-    /// on, or the operating system fails the loop later.
+    /// [`Error::Invalid`] for a bad option, or an address that cannot be listened on;
+    /// [`Error::System`] where the operating system has no thread for it. Later, what one of its
+    /// threads cannot go on with: an [`Error::System`], or the [`Error::Panicked`] of a logger. The
+    /// server has then been [shut down](super#what-is-promised-to-callbacks).
     pub fn run_forever(self) -> Result<(), Error> {
-        let (handle, first) = self.prepare()?;
-        let ended = first.run();
-        if ended.is_err() {
-            handle.abort();
-            return ended;
+        let Prepared { hub, first, .. } = self.prepare()?;
+        if let Err(error) = first.run() {
+            hub.loop_failed(&error);
         }
-        handle.join()
+        hub.wait()
     }
 
     /// Runs the server on a thread of its own, named `websocket-server`. It listens once this has
@@ -240,12 +240,14 @@ impl Server {
     ///
     /// As [`run_forever`](Self::run_forever), at once.
     pub fn spawn(self) -> Result<ServerHandle, Error> {
-        let (handle, first) = self.prepare()?;
-        first.start("websocket-server")?;
-        Ok(handle)
+        let Prepared { hub, first, others } = self.prepare()?;
+        match start(&hub, first, "websocket-server") {
+            Ok(_) => Ok(ServerHandle::new(hub)),
+            Err(error) => Err(undo(&hub, others, error)),
+        }
     }
 
-    fn prepare(self) -> Result<(ServerHandle, NewLoop<ServerDriver>), Error> {
+    fn prepare(self) -> Result<Prepared, Error> {
         self.check()?;
         let Server { address, callbacks, make_handler, on_request, origins, options, tls, threads } =
             self;
@@ -268,22 +270,23 @@ impl Server {
         let hub = Arc::new(hub);
         let first = NewLoop::new()?;
         let mut mailboxes = vec![Arc::clone(first.mailbox())];
-        let mut others = Vec::new();
+        let mut to_start = Vec::new();
         for _ in 1..threads {
             let other = NewLoop::new()?;
             mailboxes.push(Arc::clone(other.mailbox()));
-            others.push(other);
+            to_start.push(other);
         }
         hub.set_loops(mailboxes);
-        for (i, other) in others.into_iter().enumerate() {
-            if let Err(error) = other.start(&format!("websocket-serve{}", i + 2)) {
-                hub.finish(Err(error.clone()));
-                return Err(error);
+        let mut others = Vec::new();
+        for (i, other) in to_start.into_iter().enumerate() {
+            match start(&hub, other, &format!("websocket-serve{}", i + 2)) {
+                Ok(running) => others.push(running),
+                Err(error) => return Err(undo(&hub, others, error)),
             }
         }
         let new = NewListener { hub: Arc::clone(&hub), listener };
         first.mailbox().add(ServerStart::Listener(new))?;
-        Ok((ServerHandle::new(hub), first))
+        Ok(Prepared { hub, first, others })
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -456,6 +459,38 @@ impl Server {
         self.options.live.idle_timeout = timeout.into();
         self
     }
+}
+
+/// A server whose first loop is yet to be run.
+struct Prepared {
+    hub: Arc<Hub>,
+    first: NewLoop<ServerDriver>,
+    others: Vec<Running<ServerDriver>>,
+}
+
+/// Runs one of a server's loops on a thread of its own; if it fails, the server ends.
+fn start(
+    hub: &Arc<Hub>,
+    new: NewLoop<ServerDriver>,
+    thread_name: &str,
+) -> Result<Running<ServerDriver>, Error> {
+    let hub = Arc::clone(hub);
+    new.start_then(thread_name, "a thread for the server", move |ended| {
+        if let Err(error) = ended {
+            hub.loop_failed(error);
+        }
+    })
+}
+
+/// There is no thread for a loop: those that run already are ended, and nothing is left of the
+/// server.
+fn undo(hub: &Hub, others: Vec<Running<ServerDriver>>, error: Error) -> Error {
+    hub.finish(Err(error.clone()));
+    for other in others {
+        // It had nothing to run. If it has failed, it is over as well.
+        drop(other.join());
+    }
+    error
 }
 
 impl std::fmt::Debug for Server {

@@ -25,6 +25,8 @@ mod crowds;
 mod descriptors;
 /// Every way in which a connection ends: one `on_close`, in order, on each kind of server.
 mod endings;
+/// A loop that cannot go on ends the server, and everybody is told who can be.
+mod failing;
 /// A handler for each client.
 mod handlers;
 /// Clients that mean harm.

@@ -1,0 +1,176 @@
+//! A loop that cannot go on ends the server: whoever joins is told why, the clients of other loops are
+//! closed in order, and nobody waits for ever. Here the program's logger panics on the loop's thread,
+//! which no callback can make it do.
+
+use std::net::TcpStream;
+
+use log::{LevelFilter, Log, Metadata, Record};
+use websocket_app::server::{Client, Server};
+use websocket_app::{ClosedBy, SendError, State};
+
+use super::serving::{STYLES, Serving, Style, echoes, serve_as};
+use super::visitor::Visitor;
+use crate::failure::{Failure, clean};
+use crate::faults::census;
+use crate::frame::Frame;
+use crate::recorder::{Call, Recorder};
+use crate::watchdog::{Gate, wait_until};
+
+/// The close code at which the logger panics.
+const FATAL: u16 = 4997;
+
+struct Panics;
+
+impl Log for Panics {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let line = record.args().to_string();
+        assert!(!line.contains(&format!("received Close {FATAL}")), "the logger");
+    }
+
+    fn flush(&self) {}
+}
+
+/// In a process of its own, which has that logger.
+fn alone(test: &str, work: impl FnOnce()) {
+    census::alone(&format!("server::failing::{test}"), |census| {
+        log::set_logger(&Panics).expect("there is no other logger");
+        log::set_max_level(LevelFilter::Debug);
+        work();
+        census.nothing_is_left("the server");
+    });
+}
+
+/// Two loops, whatever the style.
+fn on_two_loops(
+    style: Style,
+    hook: impl Fn(&Client, &Call) -> Result<(), websocket_app::CallbackError> + Send + Sync + 'static,
+) -> Serving {
+    serve_as(style, |server: Server| server.threads(2), hook)
+}
+
+/// So many clients, which the loops have in turns, the one that accepts first.
+fn open(serving: &Serving, count: usize) -> Vec<(Visitor, Recorder, Client)> {
+    let open = |_| {
+        let (visitor, calls) = serving.open();
+        let client = serving.handle().clients().pop().expect("it is the last that came");
+        (visitor, calls, client)
+    };
+    (0..count).map(open).collect()
+}
+
+fn is_gone(client: &Client) {
+    assert_eq!(client.state(), State::Closed);
+    assert_eq!(client.send("x"), Err(SendError::NotConnected { message: None }));
+}
+
+fn the_logger() -> Result<(), Failure> {
+    Err(Failure::Panicked("the logger".into()))
+}
+
+/// The server has ended; of those whose loop has failed nothing more was called.
+fn ends(mut serving: Serving, lost: Vec<(Visitor, Recorder, Client)>) {
+    assert_eq!(serving.outcome(), the_logger());
+    lost.iter().for_each(|(.., client)| is_gone(client));
+    assert!(serving.rest().is_empty());
+    for (visitor, calls, _) in lost {
+        visitor.stay_silent();
+        calls.finish();
+    }
+}
+
+/// The loop that accepts, and the other.
+#[test]
+fn the_other_loops_clients_are_closed_with_1011() {
+    alone("the_other_loops_clients_are_closed_with_1011", || {
+        for (style, fatal) in STYLES.into_iter().flat_map(|style| [(style, 0), (style, 1)]) {
+            println!("{style:?}, {fatal}");
+            let serving = on_two_loops(style, echoes);
+            let mut lost = open(&serving, 6);
+            lost[fatal].0.send(Frame::close(FATAL, ""));
+            for i in [4, 2, 0] {
+                let (mut visitor, calls, _) = lost.remove(i + 1 - fatal);
+                assert_eq!(visitor.expect_close(), 1011);
+                if i == 0 {
+                    wait_until("nobody listens", || TcpStream::connect(serving.addr()).is_err());
+                }
+                visitor.send(Frame::close(1011, ""));
+                visitor.expect_end();
+                calls.expect_close(clean(ClosedBy::Us, 1011, ""));
+                calls.finish();
+            }
+            ends(serving, lost);
+        }
+    });
+}
+
+#[test]
+fn the_only_loop_ends_the_server() {
+    alone("the_only_loop_ends_the_server", || {
+        for style in [Style::Spawned, Style::Forever, Style::Handlers] {
+            println!("{style:?}");
+            let serving = serve_as(style, |server| server, echoes);
+            let mut lost = open(&serving, 3);
+            lost[1].0.send(Frame::close(FATAL, ""));
+            ends(serving, lost);
+        }
+    });
+}
+
+/// The second is the one that ends the server by then.
+#[test]
+fn one_loop_after_the_other() {
+    alone("one_loop_after_the_other", || {
+        for style in STYLES {
+            println!("{style:?}");
+            let serving = on_two_loops(style, echoes);
+            let mut lost = open(&serving, 4);
+            lost[0].0.send(Frame::close(FATAL, ""));
+            assert_eq!(lost[1].0.expect_close(), 1011);
+            lost[1].0.send(Frame::close(FATAL, ""));
+            ends(serving, lost);
+        }
+    });
+}
+
+/// A stand-in has the loop.
+#[test]
+fn while_a_callback_is_slow_too() {
+    alone("while_a_callback_is_slow_too", || {
+        for threads in [1, 2] {
+            let (begun, may_end) = (Gate::new(), Gate::new());
+            let (is_busy, ends_now) = (begun.clone(), may_end.clone());
+            let serving = serve_as(
+                Style::Spawned,
+                |server| server.threads(threads),
+                move |_, call| {
+                    if *call == Call::text("work") {
+                        begun.open();
+                        may_end.wait();
+                    }
+                    Ok(())
+                },
+            );
+            let mut lost = open(&serving, 1 + threads);
+            lost[0].0.text("work");
+            lost[0].1.expect_text("work");
+            is_busy.wait();
+            lost[threads].0.send(Frame::close(FATAL, ""));
+            if threads == 2 {
+                let (visitor, calls, _) = lost.remove(1);
+                visitor.answer_close(1011);
+                calls.expect_close(clean(ClosedBy::Us, 1011, ""));
+                calls.finish();
+            }
+            let handle = serving.handle();
+            let join = crate::watchdog::within("the end", move || handle.join());
+            assert_eq!(join.map_err(Failure::from), the_logger());
+            lost.iter().for_each(|(.., client)| is_gone(client));
+            ends_now.open();
+            ends(serving, lost);
+        }
+    });
+}
