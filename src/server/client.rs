@@ -1,16 +1,15 @@
-//! [`Client`]: one connection of a server, for any thread. Its `Shared` guards the connection, a lock
-//! of its own what waits for room.
+//! [`Client`]: one connection of a server, for any thread. Its `Shared` guards the connection.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::handle::ServerHandle;
 use super::hub::Hub;
+use super::latest::Latest;
 use super::request::Request;
 use crate::error::SendError;
-use crate::link::{Broadcast, Queueing, Sender, Shared, State, Stats};
+use crate::link::{Broadcast, Sender, Shared, State, Stats};
 use crate::message::Outgoing;
 
 /// One client of a server: every callback gets one. Clones are cheap and mean the same client; any
@@ -25,14 +24,6 @@ struct ClientInner {
     request: Request,
     hub: Arc<Hub>,
     latest: Latest,
-}
-
-/// What waits for room in the client's queue, the latest of each topic.
-#[derive(Default)]
-struct Latest {
-    /// Whether there is anything: lets others pass without the lock. Set under it.
-    any: AtomicBool,
-    kept: Mutex<Vec<(Box<str>, Broadcast)>>,
 }
 
 impl Client {
@@ -142,35 +133,18 @@ impl Client {
 
     /// Returns whether anything is kept: then what comes goes behind it, or in its place.
     pub(super) fn keeps_latest(&self) -> bool {
-        self.0.latest.any.load(Ordering::SeqCst)
+        !self.0.latest.is_empty()
     }
 
-    /// Keeps a message for which there was no room, in the place of the topic's one before it.
-    pub(super) fn keep_latest(&self, topic: &str, message: &Broadcast) {
-        let mut kept = self.kept();
-        match kept.iter_mut().find(|(its, _)| **its == *topic) {
-            Some((_, old)) => *old = message.clone(),
-            None => kept.push((topic.into(), message.clone())),
-        }
-        self.0.latest.any.store(true, Ordering::SeqCst);
+    /// Keeps a message for which there was no room, in the place of the topic's one before it. Returns
+    /// whether there is room for it there.
+    pub(super) fn keep_latest(&self, topic: Option<&str>, message: &Broadcast) -> bool {
+        self.0.latest.keep(topic, message, self.0.hub.options.live.max_send_buffer)
     }
 
     /// There may be room again: queues what was kept.
     pub(super) fn send_latest(&self) {
-        if !self.0.latest.any.load(Ordering::SeqCst) {
-            return;
-        }
-        let mut kept = self.kept();
-        let queued = kept
-            .iter()
-            .take_while(|(_, message)| self.shared().queue_broadcast(message) == Queueing::Queued)
-            .count();
-        kept.drain(..queued);
-        self.0.latest.any.store(!kept.is_empty(), Ordering::SeqCst);
-    }
-
-    fn kept(&self) -> std::sync::MutexGuard<'_, Vec<(Box<str>, Broadcast)>> {
-        self.0.latest.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.latest.queue(|message| self.shared().queue_broadcast(message));
     }
 }
 

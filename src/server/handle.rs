@@ -153,7 +153,8 @@ pub struct Delivered {
     pub delayed: usize,
     /// How many do not get it: [`SlowClients::Skip`](super::SlowClients::Skip).
     pub skipped: usize,
-    /// How many were closed since there was no room: [`SlowClients::Close`](super::SlowClients::Close).
+    /// How many were closed since there was no room: [`SlowClients::Close`](super::SlowClients::Close),
+    /// or too many topics for [`SlowClients::KeepLatest`](super::SlowClients::KeepLatest).
     pub closed: usize,
 }
 

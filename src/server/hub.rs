@@ -22,7 +22,7 @@ use crate::config::ConnectionOptions;
 use crate::deadline::after;
 use crate::deflate::Deflate;
 use crate::error::Error;
-use crate::link::{Broadcast, Place, Queueing};
+use crate::link::{Broadcast, Place, Queueing, State};
 use crate::panics;
 use crate::reactor::Mailbox;
 
@@ -41,6 +41,9 @@ pub enum SlowClients {
     /// was before it, such as prices and positions. All that is broadcast counts as one topic. The
     /// topic that has waited longest goes first, with what is the latest by then, so that none waits
     /// for ever for others: messages of different topics may change their order, those of one do not.
+    /// What is kept so is bounded as the queue is, by
+    /// [`max_send_buffer`](super::Server::max_send_buffer), with some 100 bytes for each topic: where
+    /// it is more, the client is closed with code 1013, for it is not to miss the latest of any.
     KeepLatest,
 }
 
@@ -396,7 +399,7 @@ impl Hub {
         // What follows may write, and so log.
         drop(registry);
         for client in full {
-            self.deliver_to_slow(&client, topic.unwrap_or_default(), message, &mut delivered);
+            self.deliver_to_slow(&client, topic, message, &mut delivered);
         }
         delivered
     }
@@ -406,27 +409,36 @@ impl Hub {
     fn deliver_to_slow(
         &self,
         client: &Client,
-        topic: &str,
+        topic: Option<&str>,
         message: &Broadcast,
         to: &mut Delivered,
     ) {
         client.shared().on_queued();
         if self.options.slow_clients == SlowClients::KeepLatest {
-            client.keep_latest(topic, message);
-            // Room may have come before it was there.
-            client.send_latest();
-            to.delayed += 1;
-            return;
+            if client.state() != State::Open {
+                return;
+            }
+            if client.keep_latest(topic, message) {
+                to.delayed += 1;
+            } else {
+                self.close_slow(client, to);
+            }
+            // Room may have come before it was there. It is dropped for who is closed.
+            return client.send_latest();
         }
         match client.shared().queue_broadcast(message) {
             Queueing::Queued => to.clients += 1,
             Queueing::NotOpen => {}
             Queueing::Full if self.options.slow_clients == SlowClients::Skip => to.skipped += 1,
-            Queueing::Full => {
-                self.counts.slow.fetch_add(1, Ordering::Relaxed);
-                client.shared().close_instead(close_code::TRY_AGAIN);
-                to.closed += 1;
-            }
+            Queueing::Full => self.close_slow(client, to),
+        }
+    }
+
+    fn close_slow(&self, client: &Client, to: &mut Delivered) {
+        // Another thread may have been quicker.
+        if client.shared().close_instead(close_code::TRY_AGAIN) {
+            self.counts.slow.fetch_add(1, Ordering::Relaxed);
+            to.closed += 1;
         }
     }
 

@@ -92,6 +92,7 @@ pub(crate) mod fuzzing;
 mod handle;
 mod handler;
 mod hub;
+mod latest;
 mod listener;
 mod open_client;
 mod origin;

@@ -33,6 +33,11 @@ impl Broadcast {
     pub(crate) fn new(message: Outgoing<'_>) -> Self {
         Broadcast { head: Head::of(message.is_text), payload: message.payload.to_owned() }
     }
+
+    /// Counts the bytes of its payload.
+    pub(crate) fn len(&self) -> usize {
+        self.payload.len()
+    }
 }
 
 impl Shared {
@@ -76,11 +81,11 @@ impl Shared {
     }
 
     /// Closes with this code instead of sending what waits: what is there no room for is not to be
-    /// left out.
-    pub(crate) fn close_instead(self: &Arc<Self>, code: u16) {
+    /// left out. Returns whether it was open until then.
+    pub(crate) fn close_instead(self: &Arc<Self>, code: u16) -> bool {
         let mut guard = self.lock();
         if guard.state != State::Open || guard.close.is_some() {
-            return;
+            return false;
         }
         let payload: Bytes = close_answer(code).into();
         guard.close = Some(payload.clone());
@@ -91,5 +96,6 @@ impl Shared {
         }
         wake(&guard);
         self.notify(&guard);
+        true
     }
 }

@@ -272,11 +272,15 @@ impl Stalling {
     }
 
     fn message(number: usize) -> Vec<u8> {
-        [&(number as u64).to_be_bytes()[..], &[7; LARGE]].concat()
+        Self::message_of(number, LARGE)
+    }
+
+    fn message_of(number: usize, length: usize) -> Vec<u8> {
+        [&(number as u64).to_be_bytes()[..], &vec![7; length]].concat()
     }
 
     fn number(frame: &Frame) -> usize {
-        assert_eq!((frame.opcode, frame.payload.len()), (BINARY, LARGE + 8));
+        assert!(frame.opcode == BINARY && frame.payload[8..].iter().all(|byte| *byte == 7));
         u64::from_be_bytes(frame.payload[..8].try_into().unwrap()) as usize
     }
 
@@ -423,7 +427,7 @@ fn the_latest_of_each_topic_is_kept() {
     let mut stalling = Stalling::start(SlowClients::KeepLatest);
     let slow = stalling.handle.clients().remove(0);
     // Else there may be room for it.
-    let large = |text: String| format!("{text:LARGE$}");
+    let large = |text: String| format!("{text:0$}", LARGE / 2);
     ["x", "y"].into_iter().for_each(|topic| slow.subscribe(topic));
     stalling.fill();
     for i in 0..5 {
@@ -515,7 +519,7 @@ fn topics_go_forward_and_to_their_end_at_a_slow_client() {
     stalling.end();
 }
 
-/// Also where they are more together than there is room for: those that were kept go out as room comes.
+/// Those that were kept go out as room comes.
 #[test]
 fn the_latest_of_many_topics_arrive() {
     const TOPICS: usize = 40;
@@ -527,7 +531,8 @@ fn the_latest_of_many_topics_arrive() {
     for round in 0..2 {
         for (i, topic) in topics.iter().enumerate() {
             let number = 10_000 + 100 * round + i;
-            assert_eq!(stalling.handle.publish(topic, Stalling::message(number)).delayed, 1);
+            let message = Stalling::message_of(number, LARGE / 16);
+            assert_eq!(stalling.handle.publish(topic, message).delayed, 1);
         }
     }
     let all = stalling.read_up_to(10_100 + TOPICS - 1);
@@ -535,6 +540,43 @@ fn the_latest_of_many_topics_arrive() {
     assert!(kept.iter().copied().eq(10_100..10_100 + TOPICS), "{kept:?}");
     drop(slow);
     stalling.end();
+}
+
+/// What is kept is bounded, of however many topics: of none the latest is left out.
+#[test]
+fn with_more_topics_than_are_kept_it_is_closed_with_1013() {
+    let mut stalling = Stalling::start(SlowClients::KeepLatest);
+    let slow = stalling.handle.clients().remove(0);
+    stalling.fill();
+    let mut topics = 0;
+    let delivered = loop {
+        let topic = format!("topic {topics}");
+        slow.subscribe(&topic);
+        // Again and again the same take no more.
+        for _ in 0..3 {
+            stalling.handle.publish(&topic, "");
+        }
+        let delivered = stalling.handle.publish(&topic, "of it");
+        topics += 1;
+        // What it is kept in counts, and what was kept before.
+        assert!(topics * 50 < 4 * LARGE, "all of them are kept");
+        if delivered.closed + delivered.delayed == 0 {
+            break stalling.handle.publish(&topic, "of it");
+        }
+    };
+    assert_eq!(delivered, Delivered::default());
+    assert!(topics * 200 > LARGE, "{topics} topics are few");
+    assert_eq!(stalling.handle.stats().closed_as_slow, 1);
+    assert_eq!(stalling.stalled.0.read_to_close().1, 1013);
+    let Stalling { serving, stalled: (mut visitor, calls), good, handle, .. } = stalling;
+    visitor.send(Frame::close(1013, ""));
+    let how = ending(&calls.close());
+    // It may have been too late.
+    assert!(how == clean(ClosedBy::Us, 1013, "") || how == unanswered(), "{how:?}");
+    calls.finish();
+    drop((visitor, handle, slow));
+    close_all([good]);
+    serving.end();
 }
 
 /// A stalled client costs the one that reads nothing, nor `send` to another.

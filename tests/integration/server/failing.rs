@@ -174,3 +174,42 @@ fn while_a_callback_is_slow_too() {
         }
     });
 }
+
+/// Of the first loop, and of others while some run already.
+#[cfg(target_os = "linux")]
+#[test]
+fn where_there_is_no_thread_for_a_loop_nothing_is_left() {
+    let test = "server::failing::where_there_is_no_thread_for_a_loop_nothing_is_left";
+    census::alone(test, |census| {
+        for (threads, room) in [(1, 0), (64, 16 << 20)] {
+            let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+            let addr = listener.local_addr().unwrap();
+            let server = Server::with_listener(listener).threads(threads);
+            let spawned = without_memory_for_threads(room, || server.spawn());
+            let error = spawned.expect_err("there is no thread").to_string();
+            let expected = "the operating system did not give a thread for the server: ";
+            assert!(error.starts_with(expected), "{error}");
+            assert!(TcpStream::connect(addr).is_err(), "it still listens");
+            census.nothing_is_left("the server");
+        }
+    });
+}
+
+/// Threads need memory for their stacks; what else is asked for meanwhile is small, and there is
+/// some.
+#[cfg(target_os = "linux")]
+fn without_memory_for_threads<T>(room: u64, work: impl FnOnce() -> T) -> T {
+    use rlimit::Resource;
+
+    let small = || (0..4096).map(|_| Box::new([0_u8; 1024])).collect::<Vec<_>>();
+    let (free, kept) = (small(), Box::new([0_u8; 1024]));
+    drop(free);
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = statm.split(' ').next().expect("there is a field").parse().unwrap();
+    let limits = Resource::AS.get().unwrap();
+    Resource::AS.set(pages * 4096 + room, limits.1).unwrap();
+    let result = work();
+    Resource::AS.set(limits.0, limits.1).unwrap();
+    drop(kept);
+    result
+}
