@@ -2,8 +2,8 @@
 //! of its call. A program of your own makes and takes JSON apart with serde_json; here it is text.
 //!
 //! ```text
-//! cargo run --example json_rpc                           # with a server that it starts itself
-//! cargo run --example json_rpc -- wss://rpc.example/     # which knows the method "add"
+//! cargo run --features server --example json_rpc                           # with a server that it starts itself
+//! cargo run --features server --example json_rpc -- wss://rpc.example/     # which knows the method "add"
 //! ```
 
 pub(crate) mod local_rpc;

@@ -2,11 +2,11 @@
 //! that does not answer its heartbeat, and ends cleanly on Ctrl-C.
 //!
 //! ```text
-//! cargo run --example reconnecting_bot                              # with a ticker of its own that breaks down thrice
-//! cargo run --example reconnecting_bot -- wss://ticker.example/     # until Ctrl-C
+//! cargo run --features server --example reconnecting_bot                              # with a ticker of its own that breaks down thrice
+//! cargo run --features server --example reconnecting_bot -- wss://ticker.example/     # until Ctrl-C
 //! ```
 
-mod local_ticker;
+pub(crate) mod local_ticker;
 
 use std::env;
 use std::error::Error;
@@ -125,11 +125,11 @@ pub(crate) fn bot(
 }
 
 /// What happens to every server once in a while.
-fn break_down_thrice(ticker: &mut Ticker) -> std::io::Result<()> {
+fn break_down_thrice(ticker: &mut Ticker) -> Result<(), websocket_app::Error> {
     for _ in 0..2 {
         thread::sleep(Duration::from_millis(1500));
         println!("--- the ticker is killed");
-        ticker.stop();
+        ticker.stop()?;
         thread::sleep(Duration::from_millis(500));
         println!("--- and started again");
         ticker.restart()?;

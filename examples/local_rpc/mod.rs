@@ -1,38 +1,27 @@
 //! A small JSON-RPC server for the examples, which can add. Not part of the library.
 
-use std::io;
-use std::net::{TcpListener, TcpStream};
-use std::thread;
+use websocket_app::server::Server;
+use websocket_app::{CallbackError, Error};
 
 use super::field;
 
 /// Gives the URL to talk to: the one that was asked for, or else that of a server started here.
-pub(crate) fn url(wanted: Option<String>) -> io::Result<String> {
+pub(crate) fn url(wanted: Option<String>) -> Result<String, Error> {
     if let Some(url) = wanted {
         return Ok(url);
     }
     // Port 0: the operating system picks a free one. The server ends with the program.
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let url = format!("ws://{}/", listener.local_addr()?);
+    let server = Server::new("127.0.0.1:0")
+        .on_message(|client, message| -> Result<(), CallbackError> {
+            let call = message.as_text().ok_or("only text is understood here")?;
+            Ok(client.send(answer(call).ok_or("this is no call")?)?)
+        })
+        .on_error(|client, error| eprintln!("client {}: {error}", client.id()))
+        .spawn()?;
+    let address = server.local_addr().expect("it is TCP");
+    let url = format!("ws://{address}/");
     println!("(no URL given: talking to a server started here, {url})");
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            thread::spawn(move || serve(stream));
-        }
-    });
     Ok(url)
-}
-
-/// Answers every call until the connection ends, in whatever way.
-fn serve(stream: TcpStream) -> Option<()> {
-    stream.set_nodelay(true).ok()?;
-    let mut client = tungstenite::accept(stream).ok()?;
-    loop {
-        let message = client.read().ok()?;
-        if message.is_text() {
-            client.send(answer(message.to_text().ok()?)?.into()).ok()?;
-        }
-    }
 }
 
 fn answer(call: &str) -> Option<String> {

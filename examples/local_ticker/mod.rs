@@ -1,137 +1,111 @@
 //! A server for the examples that sends a tick every so often, that can be stopped and started again
 //! on its port, and that can get stuck. Not part of the library.
 
-use std::io;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
-use tungstenite::{Error, Message, WebSocket};
+use websocket_app::server::{Client, Server, ServerHandle};
+use websocket_app::{CallbackError, Error};
 
-const PERIOD: Duration = Duration::from_millis(400);
+pub(crate) const PERIOD: Duration = Duration::from_millis(400);
+/// Who has subscribed.
+const TICKS: &str = "ticks";
 
 pub(crate) struct Ticker {
-    addr: SocketAddr,
-    started: Instant,
-    running: Option<Running>,
+    address: String,
+    state: Arc<Mutex<State>>,
 }
 
-struct Running {
-    is_over: Arc<AtomicBool>,
-    clients: Arc<Mutex<Vec<TcpStream>>>,
-    /// To so many of them, the first ones, it says nothing more.
-    stuck: Arc<AtomicUsize>,
-    accepting: JoinHandle<()>,
+#[derive(Default)]
+struct State {
+    server: Option<ServerHandle>,
+    last: u64,
+    /// To the clients up to this number it says nothing more.
+    stuck: u64,
 }
 
 impl Ticker {
-    pub(crate) fn start() -> io::Result<Self> {
-        // Port 0: the operating system picks a free one.
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let (addr, started) = (listener.local_addr()?, Instant::now());
-        Ok(Ticker { addr, started, running: Some(Running::start(listener, started)) })
+    pub(crate) fn start() -> Result<Self, Error> {
+        let state = Arc::<Mutex<State>>::default();
+        let mut ticker = Ticker { address: "127.0.0.1:0".to_owned(), state: Arc::clone(&state) };
+        ticker.restart()?;
+        // Whether anybody serves or not.
+        thread::spawn(move || {
+            loop {
+                thread::sleep(PERIOD);
+                tick(&mut lock(&state));
+            }
+        });
+        Ok(ticker)
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("ws://{}/", self.addr)
+        format!("ws://{}/", self.address)
     }
 
     /// Cuts all connections without a word, and takes no new ones.
-    pub(crate) fn stop(&mut self) {
-        let Some(running) = self.running.take() else { return };
-        running.is_over.store(true, Ordering::SeqCst);
-        // One more, so that the thread that accepts looks up.
-        let _however = TcpStream::connect(self.addr);
-        let _however = running.accepting.join();
-        for client in running.clients.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            let _gone_already = client.shutdown(Shutdown::Both);
-        }
+    pub(crate) fn stop(&mut self) -> Result<(), Error> {
+        let server = lock(&self.state).server.take();
+        server.map_or(Ok(()), |server| {
+            server.abort();
+            server.join()
+        })
+    }
+
+    /// Serves again, on the same port. The ticks have gone on meanwhile.
+    pub(crate) fn restart(&mut self) -> Result<(), Error> {
+        let state = Arc::clone(&self.state);
+        let server = Server::new(&self.address)
+            .on_message(move |client, message| {
+                heard(client, message.as_text().unwrap_or_default(), &lock(&state))
+            })
+            .spawn()?;
+        // At first the operating system has chosen the port.
+        self.address = server.local_addr().expect("it is TCP").to_string();
+        let mut state = lock(&self.state);
+        (state.server, state.stuck) = (Some(server), 0);
+        Ok(())
     }
 
     /// Says nothing more to the clients that are there, though their connections stay open and pings
     /// are answered.
     pub(crate) fn get_stuck(&self) {
-        if let Some(Running { clients, stuck, .. }) = &self.running {
-            let clients = clients.lock().unwrap_or_else(PoisonError::into_inner).len();
-            stuck.store(clients, Ordering::SeqCst);
-        }
-    }
-
-    /// Serves again, on the same port. The ticks have gone on meanwhile.
-    pub(crate) fn restart(&mut self) -> io::Result<()> {
-        self.running = Some(Running::start(TcpListener::bind(self.addr)?, self.started));
-        Ok(())
-    }
-}
-
-impl Running {
-    fn start(listener: TcpListener, started: Instant) -> Self {
-        let (is_over, clients, stuck) = (
-            Arc::new(AtomicBool::new(false)),
-            Arc::<Mutex<Vec<TcpStream>>>::default(),
-            Arc::<AtomicUsize>::default(),
-        );
-        let (stop, accepted, first) = (Arc::clone(&is_over), Arc::clone(&clients), stuck.clone());
-        let accepting = thread::spawn(move || {
-            for (number, client) in listener.incoming().flatten().enumerate() {
-                if stop.load(Ordering::SeqCst) {
-                    return;
-                }
-                accepted.lock().unwrap_or_else(PoisonError::into_inner).extend(client.try_clone());
-                let first = Arc::clone(&first);
-                thread::spawn(move || {
-                    let for_hanging_up = client.try_clone();
-                    serve(client, started, || number < first.load(Ordering::SeqCst));
-                    // Though there is another handle to it, in `clients`.
-                    for_hanging_up.and_then(|client| client.shutdown(Shutdown::Both))
-                });
-            }
-        });
-        Running { is_over, clients, stuck, accepting }
-    }
-}
-
-/// Waits for a subscription, then sends the ticks that come after the one it names, until the
-/// connection ends, in whatever way.
-fn serve(client: TcpStream, started: Instant, is_stuck: impl Fn() -> bool) -> Option<()> {
-    client.set_nodelay(true).ok()?;
-    let mut client = tungstenite::accept(client).ok()?;
-    let current = || started.elapsed().as_millis() as u64 / PERIOD.as_millis() as u64;
-    let mut last = loop {
-        let message = client.read().ok()?;
-        if let Some(rest) = message.to_text().ok()?.strip_prefix("subscribe") {
-            break rest.trim_start_matches(" after ").parse().unwrap_or(current());
-        }
-    };
-    loop {
-        while is_stuck() {
-            read_until(&mut client, Instant::now() + PERIOD).ok()?;
-        }
-        while last < current() {
-            last += 1;
-            client.send(format!("tick {last}").into()).ok()?;
-        }
-        let next = started + PERIOD * (last as u32 + 1);
-        if let Some(message) = read_until(&mut client, next).ok()?
-            && message.to_text().is_ok_and(|text| text == "heartbeat")
-        {
-            client.send("heartbeat acknowledged".into()).ok()?;
+        let mut state = lock(&self.state);
+        let clients = state.server.as_ref().map_or_else(Vec::new, ServerHandle::clients);
+        for client in clients {
+            client.unsubscribe(TICKS);
+            state.stuck = client.id();
         }
     }
 }
 
-fn read_until(client: &mut WebSocket<TcpStream>, until: Instant) -> Result<Option<Message>, Error> {
-    let patience = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-    client.get_ref().set_read_timeout(Some(patience))?;
-    match client.read() {
-        Ok(message) => Ok(Some(message)),
-        Err(Error::Io(e))
-            if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
-        {
-            Ok(None)
-        }
-        Err(error) => Err(error),
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn tick(state: &mut State) {
+    state.last += 1;
+    if let Some(server) = &state.server {
+        // Never waits: not for a client that does not read either.
+        server.publish(TICKS, format!("tick {}", state.last));
     }
+}
+
+/// A subscription begins with the ticks after the one that it names. It is made under the lock that
+/// each tick comes under, so that none is missing between the two.
+fn heard(client: &Client, text: &str, state: &State) -> Result<(), CallbackError> {
+    if client.id() <= state.stuck {
+        return Ok(());
+    }
+    if let Some(rest) = text.strip_prefix("subscribe") {
+        let after = rest.trim_start_matches(" after ").parse().unwrap_or(state.last);
+        for tick in after + 1..=state.last {
+            client.send(format!("tick {tick}"))?;
+        }
+        client.subscribe(TICKS);
+    } else if text == "heartbeat" {
+        client.send("heartbeat acknowledged")?;
+    }
+    Ok(())
 }

@@ -482,7 +482,7 @@ mod tests {
         let taken = core.step().or_else(|| {
             // So that it does not wait.
             core.mailbox.wake();
-            core.wait().unwrap();
+            core.wait().expect("the poll works");
             core.step()
         });
         let taken = taken.expect("somebody has something to call");
@@ -492,7 +492,7 @@ mod tests {
 
     fn add(core: &mut Core<Caller>, callers: &[(char, usize)]) {
         for caller in callers {
-            core.mailbox.add(*caller).unwrap();
+            core.mailbox.add(*caller).expect("it goes on");
         }
     }
 
