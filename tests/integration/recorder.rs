@@ -105,6 +105,11 @@ impl Recorder {
         call
     }
 
+    /// Returns whether there is no call now that was not looked at.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
     pub(crate) fn expect(&self, expected: Call) {
         let call = self.next();
         assert!(call == expected, "expected {}, it was {}", brief(&expected), brief(&call));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use websocket_app::server::{Answer, Server};
 use websocket_app::{ClosedBy, SendError};
 
-use super::serving::{A_MOMENT, STYLES, echoes, serve, serve_as};
+use super::serving::{A_MOMENT, STYLES, Style, echoes, serve, serve_as};
 use super::visitor::{Visitor, masked, request};
 use crate::failure::{clean, ending, unanswered};
 use crate::faults::census;
@@ -302,6 +302,11 @@ fn in_the_middle_of_everything_each_open_has_one_close() {
         let mut serving = serving;
         assert_eq!(serving.outcome(), Ok(()));
         for calls in serving.rest() {
+            // A handler may be there of one that met the end before it was told that it is accepted.
+            if style == Style::Handlers && calls.is_empty() {
+                calls.finish();
+                continue;
+            }
             calls.expect_open();
             loop {
                 match calls.next() {
