@@ -69,7 +69,7 @@ impl Listener {
                 // Linux would make up a name that nobody knows.
                 return Err(io::Error::new(ErrorKind::InvalidInput, "the path is empty"));
             }
-            return std::os::unix::net::UnixListener::bind(path).map(Listener::from);
+            return bind_unix(std::path::Path::new(path)).map(Listener::from);
         }
         std::net::TcpListener::bind(address).map(Listener::from)
     }
@@ -95,6 +95,38 @@ impl Listener {
             }
         })
     }
+}
+
+/// Opens a Unix socket. The file of one that nobody listens on any more, as every server leaves it
+/// behind, is replaced.
+#[cfg(unix)]
+fn bind_unix(path: &std::path::Path) -> io::Result<std::os::unix::net::UnixListener> {
+    use std::os::unix::net::UnixListener;
+
+    match UnixListener::bind(path) {
+        Err(error) if error.kind() == ErrorKind::AddrInUse && is_left_over(path) => {
+            std::fs::remove_file(path)?;
+            UnixListener::bind(path)
+        }
+        opened => opened,
+    }
+}
+
+#[cfg(unix)]
+fn is_left_over(path: &std::path::Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+
+    use socket2::{Domain, SockAddr, Socket, Type};
+
+    let is_socket = |file: std::fs::Metadata| file.file_type().is_socket();
+    // Without waiting: one that has no room for another connection is alive.
+    let connect = || {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        socket.connect(&SockAddr::unix(path)?)
+    };
+    std::fs::symlink_metadata(path).is_ok_and(is_socket)
+        && connect().is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
 }
 
 impl Polled {
@@ -142,6 +174,8 @@ pub(super) struct Listening {
     state: State,
     /// Until when accepting pauses.
     paused: Option<Instant>,
+    /// It has paused, which the log was told, and some may wait yet.
+    is_short: bool,
     wants_read: bool,
 }
 
@@ -168,7 +202,7 @@ impl Listening {
         hub.listens(&place);
         // It may have been shut down before.
         place.wake();
-        Listening { hub, place, state, paused: None, wants_read: true }
+        Listening { hub, place, state, paused: None, is_short: false, wants_read: true }
     }
 
     /// Ends the server in the place of the loop that accepted, which has failed.
@@ -176,7 +210,14 @@ impl Listening {
         hub.listens(&place);
         // There is an order.
         place.wake();
-        Listening { hub, place, state: State::TakingOver, paused: None, wants_read: false }
+        Listening {
+            hub,
+            place,
+            state: State::TakingOver,
+            paused: None,
+            is_short: false,
+            wants_read: false,
+        }
     }
 
     pub(super) fn on_event(&mut self, _event: &Event) -> bool {
@@ -219,12 +260,18 @@ impl Listening {
             let State::Listening(polled) = &self.state else { return false };
             match polled.accept() {
                 Ok((socket, address)) => self.accepted(socket, address),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.is_short = false;
+                    return false;
+                }
                 // The client was gone before it was accepted, or a signal came.
                 Err(error) if is_passing(&error) => {}
                 Err(error) => {
-                    log::warn!(target: LOG, "accepting pauses: {error}");
                     self.paused = Some(Instant::now() + PAUSE);
+                    // Once, however long it lasts.
+                    if !std::mem::replace(&mut self.is_short, true) {
+                        log::warn!(target: LOG, "accepting pauses, again and again: {error}");
+                    }
                     return false;
                 }
             }

@@ -78,7 +78,8 @@ impl Default for Options {
 impl Server {
     /// Describes a server at an address: `127.0.0.1:9001`, `localhost:9001`, `[::]:80`; with port 0
     /// the system chooses one, which [`ServerHandle::local_addr`] tells. On Unix also a socket's path:
-    /// `unix:/run/app.sock`. Never fails: what is wrong is the error of the run.
+    /// `unix:/run/app.sock`, whose file is replaced where nobody listens on it any more. Never fails:
+    /// what is wrong is the error of the run.
     pub fn new(address: impl Into<String>) -> Self {
         Server::at(Address::Named(address.into()))
     }
@@ -503,6 +504,9 @@ impl std::fmt::Debug for Server {
 fn cannot_listen(address: &str, error: &std::io::Error) -> String {
     const SUCH_AS: &str = ": it must be a host and a port, such as 127.0.0.1:9001, or on Unix such as unix:/run/app.sock";
     let advice = match error.kind() {
+        std::io::ErrorKind::AddrInUse if address.starts_with("unix:") => {
+            ": another program listens there, or it is no socket; end that one, or take another path"
+        }
         std::io::ErrorKind::AddrInUse => {
             ": another program listens there; end that one, or take another port"
         }

@@ -12,6 +12,7 @@ use websocket_app::server::Server;
 use super::clock::Clock;
 use super::visitor::{Visitor, request};
 use crate::faults::census;
+use crate::logged;
 use crate::watchdog::{PATIENCE, Watchdog, wait_until, within};
 
 /// Alone, since all of the process have the same limit.
@@ -24,6 +25,7 @@ fn with_none_left_accepting_pauses_and_does_not_spin() {
 
 fn pauses() {
     let _watchdog = Watchdog::new();
+    logged::listen();
     let server = Server::new("127.0.0.1:0")
         .on_message(|client, message| client.send(message))
         .spawn()
@@ -51,6 +53,8 @@ fn pauses() {
     let spent = clock.used() - from;
     assert!(spent < Duration::from_millis(300), "{spent:?} of a second's processor time");
     assert_eq!(server.stats().opened, 1);
+    // Nor does it fill the log.
+    assert_eq!(logged::about("accepting pauses").len(), 1);
     // With some free it goes on, and nobody who waited is lost.
     drop(fillers);
     Resource::NOFILE.set(open + 64, most).unwrap();

@@ -5,8 +5,8 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use websocket_app::ClosedBy;
 use websocket_app::server::{Server, ServerHandle};
+use websocket_app::{ClosedBy, Error};
 
 use super::serving::{echoes, serve};
 use super::visitor::{Visitor, request};
@@ -124,6 +124,37 @@ fn a_unix_socket() {
         end(server);
         assert_eq!(*seen.lock().unwrap(), [true, true]);
     }
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+/// A server leaves its socket's file behind, orderly or not: the next one takes its place, but that of
+/// nobody who is alive, and of nothing that is no socket.
+#[cfg(unix)]
+#[test]
+fn a_unix_socket_that_was_left_behind_is_replaced() {
+    use std::{env, fs, process};
+
+    let _watchdog = Watchdog::new();
+    let folder = env::temp_dir().join(format!("wsapp-left-{}", process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("a.sock");
+    let at = |path: &std::path::Path| echo(Server::new(format!("unix:{}", path.display())));
+    for _ in 0..2 {
+        let server = at(&path).spawn().unwrap();
+        is_served(Visitor::connect_unix(&path));
+        let taken = at(&path).spawn().unwrap_err().to_string();
+        assert!(taken.contains("another program listens there"), "{taken}");
+        is_served(Visitor::connect_unix(&path));
+        end(server);
+    }
+    let (file, link) = (folder.join("file"), folder.join("link"));
+    fs::write(&file, "kept").unwrap();
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    for other in [&file, &link] {
+        assert!(matches!(at(other).spawn(), Err(Error::Invalid(_))));
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     fs::remove_dir_all(&folder).unwrap();
 }
 
