@@ -11,6 +11,10 @@ use crate::sync::{Mutex, MutexGuard, Waker};
 #[derive(Debug)]
 pub(crate) struct LoopWaker {
     waker: Waker,
+    /// What stands for the loop, where that is one of several that are one in this: of whatever
+    /// runs on any of them, a callback on another waits for none.
+    #[cfg(feature = "server")]
+    group: std::sync::OnceLock<usize>,
     /// Held for a few instructions and the wake-up. It comes after the lock of `Shared`, and never
     /// the other way.
     pending: Mutex<Pending>,
@@ -29,7 +33,27 @@ struct Pending {
 
 impl LoopWaker {
     pub(crate) fn new(waker: Waker) -> Self {
-        LoopWaker { waker, pending: Mutex::default() }
+        LoopWaker {
+            waker,
+            #[cfg(feature = "server")]
+            group: std::sync::OnceLock::new(),
+            pending: Mutex::default(),
+        }
+    }
+
+    /// Makes this loop one with another that has this address. Once, before anything runs on it.
+    #[cfg(feature = "server")]
+    pub(crate) fn belong_to(&self, address: usize) {
+        let _ = self.group.set(address);
+    }
+
+    /// Returns what stands for the loop.
+    pub(crate) fn address(self: &Arc<Self>) -> usize {
+        #[cfg(feature = "server")]
+        if let Some(group) = self.group.get() {
+            return *group;
+        }
+        Arc::as_ptr(self).addr()
     }
 
     /// Wakes the polling thread for this connection.
@@ -77,9 +101,9 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Returns the address of what wakes the poll, which all places in it have.
+    /// Returns what stands for the loop, which all places in it have.
     pub(crate) fn its_loop(&self) -> usize {
-        Arc::as_ptr(&self.waker).addr()
+        self.waker.address()
     }
 
     pub(crate) fn wake(&self) {

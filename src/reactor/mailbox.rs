@@ -52,9 +52,15 @@ impl<D: Driver> Mailbox<D> {
         Ok(())
     }
 
-    /// Returns the address of what wakes the loop, which all places in it have.
+    /// Returns what stands for the loop, which all places in it have.
     pub(crate) fn address(&self) -> usize {
-        Arc::as_ptr(&self.waker).addr()
+        self.waker.address()
+    }
+
+    /// Makes this loop one with another that has this address.
+    #[cfg(feature = "server")]
+    pub(crate) fn belong_to(&self, address: usize) {
+        self.waker.belong_to(address);
     }
 
     /// Returns whether the loop is over before its time.

@@ -62,7 +62,7 @@ impl Client {
     }
 
     /// Sends a message: see [`Sender::send`]. On an ordinary thread it waits for room; in a callback
-    /// of this client, or of another of its loop, it never does.
+    /// of any of the server's clients it never does, so that none that does not read holds others up.
     ///
     /// # Errors
     ///

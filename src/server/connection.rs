@@ -212,10 +212,10 @@ impl Ask {
         }
         let own = answer.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let head = answer_head(101, headers.into_iter().chain(own));
+        request.subprotocol = subprotocol.map(Into::into);
         // They are made last, for who is accepted and nobody else.
         let handlers = program.source.handlers(&request);
         let in_pieces = handlers.wants_fragments();
-        request.subprotocol = subprotocol.map(Into::into);
         let compression = compression.map(|(agreed, _)| agreed);
         let accepted = Accepted { request, handlers, in_pieces, compression };
         Ok(Asked::Accepted(head, Box::new(accepted)))
@@ -461,11 +461,7 @@ impl Connection {
         if let Err(refused) = judged {
             return self.refuse(refused);
         }
-        let ask = Ask {
-            hub: Arc::clone(&self.hub),
-            request,
-            its_loop: Arc::as_ptr(&self.place.waker).addr(),
-        };
+        let ask = Ask { hub: Arc::clone(&self.hub), request, its_loop: self.place.its_loop() };
         if self.hub.asks() {
             let Phase::Arriving(opening) = std::mem::replace(&mut self.phase, Phase::Over) else {
                 return;
@@ -825,7 +821,7 @@ impl Connection {
             if let Some(dispatcher) = dispatcher {
                 dispatcher.drop_callbacks();
             }
-            let _inside = calls::enter(Arc::as_ptr(&place.waker).addr());
+            let _inside = calls::enter(place.its_loop());
             let _scope = CallbackScope::enter();
             drop(unopened);
         });

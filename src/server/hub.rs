@@ -212,7 +212,12 @@ impl Hub {
     }
 
     pub(super) fn set_loops(&self, loops: Vec<Arc<Mailbox<ServerDriver>>>) {
-        // Once, before anything runs.
+        // Once, before anything runs. To callbacks they are one loop: who waited for clients of another
+        // could be made to wait by any of them, with each place that there is for callbacks.
+        let mut others = loops.iter();
+        if let Some(first) = others.next() {
+            others.for_each(|other| other.belong_to(first.address()));
+        }
         let _ = self.loops.set(loops);
     }
 

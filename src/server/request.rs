@@ -102,7 +102,8 @@ impl Request {
         self.head.tokens("Sec-WebSocket-Protocol")
     }
 
-    /// Returns the subprotocol that was chosen: `None` in `on_request`, and where there is none.
+    /// Returns the subprotocol that was chosen: `None` in `on_request`, which is before that, and where
+    /// there is none.
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
     }

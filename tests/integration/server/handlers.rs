@@ -217,3 +217,31 @@ impl Counting {
         wait_until("they are dropped", || self.counts.now().1 == dropped);
     }
 }
+
+/// Also which subprotocol was chosen.
+#[test]
+fn what_makes_it_sees_what_was_agreed_to() {
+    struct Speaks(Option<String>);
+
+    impl Handler for Speaks {
+        fn on_open(&mut self, client: &Client) -> Result<(), CallbackError> {
+            Ok(client.send(self.0.as_deref().unwrap_or("none"))?)
+        }
+    }
+
+    let server = Server::with_handlers("127.0.0.1:0", |request: &Request| {
+        Speaks(request.subprotocol().map(str::to_owned))
+    });
+    let handle = server.subprotocols(["v2.chat", "v1.chat"]).spawn().unwrap();
+    let addr = handle.local_addr().expect("it is TCP");
+    for (offer, chosen) in
+        [("Sec-WebSocket-Protocol: v3.chat, v1.chat\r\n", "v1.chat"), ("", "none")]
+    {
+        let mut visitor = Visitor::connect(addr);
+        visitor.upgrade(&request("/", offer));
+        visitor.expect_text(chosen);
+        visitor.close(1000, "");
+    }
+    handle.shutdown(1001, "", PATIENCE).unwrap();
+    within("the server's end", move || handle.join()).unwrap();
+}

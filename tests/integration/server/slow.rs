@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use websocket_app::server::{Answer, Client, Server};
-use websocket_app::{ClosedBy, OwnedMessage, SendError};
+use websocket_app::{ClosedBy, OwnedMessage, SendError, State};
 
 use super::serving::{STYLES, Serving, Style, echoes, serve, serve_as};
 use super::visitor::{Visitor, masked, request};
@@ -243,6 +243,8 @@ fn what_a_callback_has_sent_goes_out_while_it_is_busy() {
     }
 }
 
+const HOUR: Duration = Duration::from_secs(3600);
+
 /// How many callbacks of a loop may be busy at a time.
 const STAND_INS: usize = 64;
 
@@ -378,4 +380,51 @@ fn a_request_that_nobody_can_decide_on_in_time_is_refused() {
     }
     serving.still_serves();
     serving.end();
+}
+
+/// Neither on its own loop nor on another: else who does not read could hold up as many callbacks as
+/// may run.
+#[test]
+fn a_callback_does_not_wait_for_room_for_another_client() {
+    const FULL: usize = 1 << 16;
+    for style in STYLES {
+        let options = |server: Server| server.max_send_buffer(FULL).send_timeout(HOUR);
+        let serving = serve_as(style, options, |client, call| {
+            if *call == Call::text("fill") {
+                for other in client.server().clients().iter().filter(|c| c.id() != client.id()) {
+                    while other.state() == State::Open {
+                        match other.send([7; FULL / 4]) {
+                            Ok(()) => {}
+                            Err(SendError::QueueFull { .. }) => break,
+                            Err(other) => return Err(other.into()),
+                        }
+                    }
+                }
+                client.send("filled")?;
+            }
+            Ok(())
+        });
+        // Each loop has one of them.
+        let stalled: Vec<_> = (0..2)
+            .map(|_| {
+                let mut visitor = Visitor::connect_with_small_buffer(serving.addr());
+                visitor.upgrade(&request("/", ""));
+                let calls = serving.next();
+                calls.expect_open();
+                (visitor, calls)
+            })
+            .collect();
+        let (mut visitor, calls) = serving.open();
+        visitor.text("fill");
+        visitor.expect_text("filled");
+        calls.expect_text("fill");
+        close_all(vec![(visitor, calls)]);
+        for (visitor, calls) in stalled {
+            visitor.reset();
+            assert!(matches!(calls.next(), Call::Error(_)));
+            calls.expect_close(lost());
+            calls.finish();
+        }
+        serving.end();
+    }
 }
