@@ -51,7 +51,8 @@ impl Client {
         ServerHandle::new(Arc::clone(&self.0.hub))
     }
 
-    /// Has the client get what is [published](ServerHandle::publish) to a topic.
+    /// Has the client get what is [published](ServerHandle::publish) to a topic. Each takes some 200
+    /// bytes, and there may be as many as you please: where clients name them, limit how many.
     pub fn subscribe(&self, topic: impl AsRef<str>) {
         self.0.hub.subscribe(self, topic.as_ref());
     }

@@ -336,7 +336,8 @@ impl Hub {
         for topic in registry.subscriptions.remove(&client.id()).into_iter().flatten() {
             registry.remove(client, &topic);
         }
-        drop(registry);
+        // Under the lock, so that whoever counts finds it among those who are there or those who
+        // are gone.
         let (stats, counts) = (client.stats(), &self.counts);
         counts.messages_sent.fetch_add(stats.messages_sent, Ordering::Relaxed);
         counts.messages_received.fetch_add(stats.messages_received, Ordering::Relaxed);
@@ -583,9 +584,9 @@ impl Hub {
     pub(super) fn stats(&self) -> ServerStats {
         let counts = &self.counts;
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let clients = self.clients();
+        let registry = self.read();
         let mut stats = ServerStats {
-            open: clients.len(),
+            open: registry.clients.len(),
             opened: load(&counts.opened),
             refused: load(&counts.refused),
             closed_as_slow: load(&counts.slow),
@@ -594,7 +595,7 @@ impl Hub {
             bytes_sent: load(&counts.bytes_sent),
             bytes_received: load(&counts.bytes_received),
         };
-        for its in clients.iter().map(Client::stats) {
+        for its in registry.clients.values().map(Client::stats) {
             stats.messages_sent += its.messages_sent;
             stats.messages_received += its.messages_received;
             stats.bytes_sent += its.bytes_sent;

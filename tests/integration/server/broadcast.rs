@@ -579,6 +579,37 @@ fn with_more_topics_than_are_kept_it_is_closed_with_1013() {
     serving.end();
 }
 
+/// Whoever looks while clients leave sees what they sent, among those who are there or those who are
+/// gone.
+#[test]
+fn counts_never_go_back() {
+    for style in STYLES {
+        let serving = serve_as(style, |server| server, nothing);
+        // One that runs for ever has to have had a client.
+        close_all([serving.open()]);
+        let (handle, stop) = (serving.handle(), Arc::<AtomicBool>::default());
+        let stops = Arc::clone(&stop);
+        let looking = Task::start("who looks", move || {
+            let (mut before, mut looks) = (0, 0);
+            while !stops.load(Ordering::SeqCst) {
+                let now = handle.stats().messages_received;
+                assert!(before <= now, "there were {before}, and now {now}");
+                (before, looks) = (now, looks + 1);
+            }
+            looks
+        });
+        for _ in 0..200 {
+            let (mut visitor, calls) = serving.open();
+            visitor.text("counted");
+            calls.expect_text("counted");
+            close_all([(visitor, calls)]);
+        }
+        stop.store(true, Ordering::SeqCst);
+        assert!(looking.join() > 0);
+        serving.end();
+    }
+}
+
 /// A stalled client costs the one that reads nothing, nor `send` to another.
 #[test]
 fn one_that_is_full_is_no_reason_for_others_to_wait() {
