@@ -42,10 +42,11 @@ impl ServerHandle {
         self.hub.client(id)
     }
 
-    /// Sends a message to all clients. Never waits. Each client's loop writes what is sent in one turn
-    /// of it together; the caller's thread writes only where a client's queue is full and its loop
-    /// has had no turn to find out that the socket is not. One thread's messages arrive in its order
-    /// at every client.
+    /// Sends a message to all clients. Never waits for a client. Each client's loop writes what is sent
+    /// in one turn of it together; the caller's thread writes only where a client's queue is full and
+    /// its loop has had no turn to find out that the socket is not, and lets a thread that is just
+    /// finding out get on with it, for up to 10 ms. One thread's messages arrive in its order at every
+    /// client.
     ///
     /// Each client's queue is bounded ([`max_send_buffer`](super::Server::max_send_buffer)); of one
     /// that is full, [`slow_clients`](super::Server::slow_clients) says what becomes, and for

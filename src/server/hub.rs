@@ -419,8 +419,8 @@ impl Hub {
         message: &Broadcast,
         to: &mut Delivered,
     ) {
-        client.shared().on_queued();
         if self.options.slow_clients == SlowClients::KeepLatest {
+            client.shared().on_queued();
             if client.state() != State::Open {
                 return;
             }
@@ -432,7 +432,7 @@ impl Hub {
             // Room may have come before it was there. It is dropped for who is closed.
             return client.send_latest();
         }
-        match client.shared().queue_broadcast(message) {
+        match client.shared().queue_broadcast_late(message) {
             Queueing::Queued => to.clients += 1,
             Queueing::NotOpen => {}
             Queueing::Full if self.options.slow_clients == SlowClients::Skip => to.skipped += 1,

@@ -80,6 +80,28 @@ impl Shared {
         Queueing::Queued
     }
 
+    /// Queues a message for which there was no room. It need not be the peer that is slow: what waits
+    /// is written here, or by the thread that is at it, which is given a moment for that.
+    pub(crate) fn queue_broadcast_late(self: &Arc<Self>, message: &Broadcast) -> Queueing {
+        let mut moment = None;
+        loop {
+            self.on_queued();
+            match self.queue_broadcast(message) {
+                Queueing::Full => {}
+                queueing => return queueing,
+            }
+            match self.wait_for_writer(self.lock(), &mut moment) {
+                Ok(guard) => drop(guard),
+                // It may have come to its end just now.
+                Err(guard) => {
+                    drop(guard);
+                    self.on_queued();
+                    return self.queue_broadcast(message);
+                }
+            }
+        }
+    }
+
     /// Closes with this code instead of sending what waits: what is there no room for is not to be
     /// left out. Returns whether it was open until then.
     pub(crate) fn close_instead(self: &Arc<Self>, code: u16) -> bool {

@@ -565,3 +565,31 @@ fn what_was_gathered_makes_room() {
     drop(gather);
     connection.is_read(10 * 106);
 }
+
+/// It may be the thread that writes that is slow, and not the peer.
+#[cfg(feature = "server")]
+#[test]
+fn a_broadcast_lets_the_thread_that_writes_get_on_with_it() {
+    use crate::link::writer::WriteEnd;
+
+    let message = || Broadcast::new(Outgoing::from(&[7; 600][..]));
+    let gets_in = || {
+        let Connection { shared, peer: _peer, _poll, .. } = Connection::new(1_000);
+        let (_, mut chunk) = shared.lock().writer.as_mut().unwrap().begin().unwrap();
+        assert_eq!(shared.queue_broadcast(&message()), Queueing::Queued);
+        let sending = {
+            let shared = Arc::clone(&shared);
+            std::thread::spawn(move || shared.queue_broadcast_late(&message()))
+        };
+        while shared.lock().waiting_threads == 0 && !sending.is_finished() {
+            std::thread::yield_now();
+        }
+        let mut guard = shared.lock();
+        guard.writer.as_mut().unwrap().end(&mut chunk, WriteEnd::Turn);
+        shared.notify(&guard);
+        drop(guard);
+        sending.join().unwrap() == Queueing::Queued
+    };
+    // It waits for 10 ms, and this thread may take longer.
+    assert!((0..100).any(|_| gets_in()));
+}
