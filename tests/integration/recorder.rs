@@ -106,6 +106,7 @@ impl Recorder {
     }
 
     /// Returns whether there is no call now that was not looked at.
+    #[cfg(feature = "server")]
     pub(crate) fn is_empty(&self) -> bool {
         self.calls.is_empty()
     }
