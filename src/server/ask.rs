@@ -92,10 +92,10 @@ impl Ask {
         }
         let own = answer.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let head = answer_head(101, headers.into_iter().chain(own));
+        request.subprotocol = subprotocol.map(Into::into);
         // They are made last, for who is accepted and nobody else.
         let handlers = program.source.handlers(&request);
         let in_pieces = handlers.wants_fragments();
-        request.subprotocol = subprotocol.map(Into::into);
         let compression = compression.map(|(agreed, _)| agreed);
         let accepted = Accepted { request, handlers, in_pieces, compression };
         Ok(Asked::Accepted(head, Box::new(accepted)))

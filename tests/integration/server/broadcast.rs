@@ -464,7 +464,7 @@ fn a_newer_message_has_the_place_of_its_topics_older_one() {
     stalling.fill();
     let number = |topic: usize, i: usize| 10_000 * (topic + 1) + i;
     let publish = |topic: usize, i: usize| {
-        let message = Stalling::message(number(topic, i));
+        let message = Stalling::message_of(number(topic, i), LARGE / 2);
         stalling.handle.publish(topics[topic], message)
     };
     for (topic, i) in [(1, 0), (0, 0), (2, 0), (0, 1), (1, 1), (0, 2)] {
@@ -495,7 +495,8 @@ fn topics_go_forward_and_to_their_end_at_a_slow_client() {
         Task::start("a thread that publishes", move || {
             let is_last = |_: &usize| is_enough.load(Ordering::SeqCst);
             let publish = |n: &usize| {
-                handle.publish(&topic, Stalling::message((i + 1) * NUMBERS + n));
+                let number = (i + 1) * NUMBERS + n;
+                handle.publish(&topic, Stalling::message_of(number, LARGE / 2));
             };
             (1..).inspect(publish).find(is_last)
         })
