@@ -60,6 +60,8 @@ pub(super) struct Writer {
     deflater: Option<Box<Deflater>>,
     /// From which length on messages are compressed.
     compress_from: usize,
+    /// What compresses is to forget what was sent: the peer has inflated something else since.
+    forgets: bool,
     queue: Queue,
     /// What is next on the socket; away while a thread writes it.
     chunk: Chunk,
@@ -241,6 +243,7 @@ impl Writer {
             wire,
             deflater,
             compress_from,
+            forgets: false,
             queue: Queue::new(Supplies(role)),
             chunk: Chunk::default(),
             in_flight: 0,
@@ -300,7 +303,17 @@ impl Writer {
     /// Lends what compresses, to one thread at a time: messages have to go out in the order in
     /// which they were compressed.
     pub(super) fn lend_deflater(&mut self) -> Option<Box<Deflater>> {
-        self.deflater.take()
+        let mut deflater = self.deflater.take()?;
+        if mem::take(&mut self.forgets) {
+            deflater.forget();
+        }
+        Some(deflater)
+    }
+
+    /// A message was queued that was compressed elsewhere.
+    #[cfg(feature = "server")]
+    pub(super) fn forget_past(&mut self) {
+        self.forgets = true;
     }
 
     pub(super) fn take_deflater_back(&mut self, deflater: Box<Deflater>) {

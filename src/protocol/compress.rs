@@ -111,6 +111,11 @@ impl Deflater {
         self.end(out);
     }
 
+    /// Forgets what was compressed before, where it is taken over from message to message.
+    pub(crate) fn forget(&mut self) {
+        self.context.iter_mut().for_each(Compress::reset);
+    }
+
     fn run(&mut self, part: &[u8], flush: FlushCompress, out: &mut Vec<u8>) {
         let (level, OneWay { max_window_bits: bits, no_context_takeover: forgets }) =
             (self.level, self.way);

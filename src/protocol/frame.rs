@@ -44,6 +44,11 @@ impl Head {
         if is_text { Self::TEXT } else { Self::BINARY }
     }
 
+    #[cfg(feature = "server")]
+    pub(crate) fn is_compressed(self) -> bool {
+        self.compressed
+    }
+
     pub(crate) fn compressed(self) -> Self {
         Head { compressed: true, ..self }
     }

@@ -8,8 +8,9 @@ use super::handle::ServerHandle;
 use super::hub::Hub;
 use super::latest::Latest;
 use super::request::Request;
+use crate::deflate::NegotiatedDeflate;
 use crate::error::SendError;
-use crate::link::{Broadcast, Sender, Shared, State, Stats};
+use crate::link::{Broadcast, Queueing, Sender, Shared, State, Stats};
 use crate::message::Outgoing;
 
 /// One client of a server: every callback gets one. Clones are cheap and mean the same client; any
@@ -23,13 +24,21 @@ struct ClientInner {
     sender: Sender,
     request: Request,
     hub: Arc<Hub>,
+    /// As agreed on with it.
+    compression: Option<NegotiatedDeflate>,
     latest: Latest,
 }
 
 impl Client {
-    pub(super) fn new(id: u64, shared: Arc<Shared>, request: Request, hub: Arc<Hub>) -> Self {
-        let sender = Sender::new(shared);
-        Client(Arc::new(ClientInner { id, sender, request, hub, latest: Latest::default() }))
+    pub(super) fn new(
+        id: u64,
+        shared: Arc<Shared>,
+        request: Request,
+        hub: Arc<Hub>,
+        compression: Option<NegotiatedDeflate>,
+    ) -> Self {
+        let (sender, latest) = (Sender::new(shared), Latest::default());
+        Client(Arc::new(ClientInner { id, sender, request, hub, compression, latest }))
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -132,6 +141,16 @@ impl Client {
 
     // For what is published to clients that do not read as fast.
 
+    /// Queues a message that others get too.
+    pub(super) fn queue(&self, message: &Broadcast) -> Queueing {
+        self.shared().queue_broadcast(message, self.0.compression)
+    }
+
+    /// The same where there was no room for it just now.
+    pub(super) fn queue_late(&self, message: &Broadcast) -> Queueing {
+        self.shared().queue_broadcast_late(message, self.0.compression)
+    }
+
     /// Returns whether anything is kept: then what comes goes behind it, or in its place.
     pub(super) fn keeps_latest(&self) -> bool {
         !self.0.latest.is_empty()
@@ -145,7 +164,7 @@ impl Client {
 
     /// There may be room again: queues what was kept.
     pub(super) fn send_latest(&self) {
-        self.0.latest.queue(|message| self.shared().queue_broadcast(message));
+        self.0.latest.queue(|message| self.queue(message));
     }
 }
 

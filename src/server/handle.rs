@@ -9,7 +9,6 @@ use super::hub::Hub;
 use super::{Client, ServerTls};
 use crate::calls::{CallbackError, CallbackResult, is_inside};
 use crate::error::{Error, SendError};
-use crate::link::Broadcast;
 use crate::message::Outgoing;
 use crate::protocol::close::close_payload;
 
@@ -52,7 +51,7 @@ impl ServerHandle {
     /// that is full, [`slow_clients`](super::Server::slow_clients) says what becomes, and for
     /// [`KeepLatest`](super::SlowClients::KeepLatest) also in which order.
     pub fn broadcast<'a>(&self, message: impl Into<Outgoing<'a>>) -> Delivered {
-        self.hub.publish(None, &Broadcast::new(message.into()))
+        self.hub.publish(None, message.into())
     }
 
     /// Sends a message to the clients that have [subscribed](super::Client::subscribe) to a topic, as
@@ -62,7 +61,7 @@ impl ServerHandle {
         topic: impl AsRef<str>,
         message: impl Into<Outgoing<'a>>,
     ) -> Delivered {
-        self.hub.publish(Some(topic.as_ref()), &Broadcast::new(message.into()))
+        self.hub.publish(Some(topic.as_ref()), message.into())
     }
 
     /// Has new connections refused with status 503, until [`accept_again`](Self::accept_again).

@@ -23,6 +23,7 @@ use crate::deadline::after;
 use crate::deflate::Deflate;
 use crate::error::Error;
 use crate::link::{Broadcast, Place, Queueing, State};
+use crate::message::Outgoing;
 use crate::panics;
 use crate::reactor::Mailbox;
 
@@ -382,7 +383,8 @@ impl Hub {
     // Sending to many.
 
     /// Queues a message for all, or for those who listen to a topic.
-    pub(super) fn publish(&self, topic: Option<&str>, message: &Broadcast) -> Delivered {
+    pub(super) fn publish(&self, topic: Option<&str>, message: Outgoing<'_>) -> Delivered {
+        let message = &Broadcast::new(message, self.options.compression.is_some());
         let keeps_latest = self.options.slow_clients == SlowClients::KeepLatest;
         let (mut delivered, mut full) = (Delivered::default(), Vec::new());
         let registry = self.read();
@@ -396,7 +398,7 @@ impl Hub {
                 full.push(client.clone());
                 continue;
             }
-            match client.shared().queue_broadcast(message) {
+            match client.queue(message) {
                 Queueing::Queued => delivered.clients += 1,
                 Queueing::NotOpen => {}
                 Queueing::Full => full.push(client.clone()),
@@ -432,7 +434,7 @@ impl Hub {
             // Room may have come before it was there. It is dropped for who is closed.
             return client.send_latest();
         }
-        match client.shared().queue_broadcast_late(message) {
+        match client.queue_late(message) {
             Queueing::Queued => to.clients += 1,
             Queueing::NotOpen => {}
             Queueing::Full if self.options.slow_clients == SlowClients::Skip => to.skipped += 1,

@@ -122,7 +122,7 @@ mod tests {
     use crate::message::Outgoing;
 
     fn message(text: &'static str) -> Broadcast {
-        Broadcast::new(Outgoing::from(text))
+        Broadcast::new(Outgoing::from(text), false)
     }
 
     /// Takes out what is kept, as lengths of messages, while there is room for so many.

@@ -40,6 +40,7 @@ impl OpenClient {
         let Accepted { request, handlers, in_pieces, .. } = accepted;
         let id = hub.next_client();
         established.peer = format!("client {id} ({})", established.peer).into();
+        let compression = established.compression;
         let mut live = hub.options.live;
         live.ping_interval = live.ping_interval.map(|interval| sooner(interval, rand::random()));
         let shared = Arc::new(Shared::new(Role::Server));
@@ -47,7 +48,7 @@ impl OpenClient {
         shared.attach(place);
         log::debug!(target: LOG, "{}: open", established.peer);
         let link = Link::open(established, &shared, &live, in_pieces.into(), Opened::First)?;
-        let client = Client::new(id, shared, request, Arc::clone(hub));
+        let client = Client::new(id, shared, request, Arc::clone(hub), compression);
         let dispatcher = Dispatcher::new(ClientCallee { handlers, client: client.clone() });
         let mut conversation = Conversation::new(dispatcher, place, live.max_receive_buffer);
         hub.join(&client, arrival);

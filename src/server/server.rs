@@ -367,9 +367,11 @@ impl Server {
         self
     }
 
-    /// Compresses messages with clients that offer it (RFC 7692), but for what is broadcast or
-    /// published. The windows and the threshold are
-    /// those of this side: a context for each client takes up to 300 KB. Defaults to off.
+    /// Compresses messages with clients that offer it (RFC 7692). The windows and the threshold are
+    /// those of this side. What is broadcast or published is compressed by itself, once for each size
+    /// of window that clients have agreed to, however many they are, and takes no memory for each;
+    /// what is sent to one client alone takes a context of up to 300 KB, which refers to what went
+    /// before, back to the last message that was for all. Defaults to off.
     pub fn compression(mut self, deflate: impl Into<Option<Deflate>>) -> Self {
         self.options.compression = deflate.into();
         self

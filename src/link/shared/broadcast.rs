@@ -1,24 +1,38 @@
 //! [`Broadcast`]: a message for many connections, and how it gets into the queue of one without a
 //! system call. Any thread.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
 use super::{Shared, wake};
+use crate::deflate::{MIN_COMPRESSING_BITS, NegotiatedDeflate};
 use crate::link::sender::State;
+use crate::link::supplies::contexts;
 use crate::link::writer::{Fragmented, Writer, Writing};
 use crate::message::Outgoing;
+use crate::protocol::Deflater;
 use crate::protocol::close::close_answer;
 use crate::protocol::frame::{self, Head};
+use crate::role::Role;
 use crate::sync::atomic::Ordering;
 
-/// A message for many connections: its payload is there once.
+/// A message for many connections: its payload is there once, and once for each way to compress it.
 #[derive(Clone, Debug)]
 pub(crate) struct Broadcast {
     head: Head,
     payload: Bytes,
+    /// `None` where it is compressed for nobody.
+    compressed: Option<Arc<Compressed>>,
 }
+
+/// A payload compressed by itself, for each size of window; empty where that does not make it
+/// shorter. Not before the first connection needs it.
+#[derive(Debug, Default)]
+struct Compressed([OnceLock<Bytes>; WINDOWS]);
+
+/// How many sizes of windows there are to compress with: 2^9 to 2^15.
+const WINDOWS: usize = 16 - MIN_COMPRESSING_BITS as usize;
 
 /// What became of it for one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,24 +44,68 @@ pub(crate) enum Queueing {
 }
 
 impl Broadcast {
-    pub(crate) fn new(message: Outgoing<'_>) -> Self {
-        Broadcast { head: Head::of(message.is_text), payload: message.payload.to_owned() }
+    /// Makes one, which is `compressed` with connections that have agreed to that, unless the
+    /// message is not to be.
+    pub(crate) fn new(message: Outgoing<'_>, compressed: bool) -> Self {
+        Broadcast {
+            head: Head::of(message.is_text),
+            payload: message.payload.to_owned(),
+            compressed: (compressed && message.compress).then(Arc::default),
+        }
     }
 
     /// Counts the bytes of its payload.
     pub(crate) fn len(&self) -> usize {
         self.payload.len()
     }
+
+    /// Returns it compressed for a connection that has agreed to this. It refers to nothing that was
+    /// sent before, and so is the same for all that have the same window.
+    fn compressed(&self, agreed: NegotiatedDeflate, role: Role) -> Option<&Bytes> {
+        let compressed = self.compressed.as_deref()?;
+        if self.payload.len() < agreed.compress_from(role) {
+            return None;
+        }
+        let bits = agreed.of(role).max_window_bits.checked_sub(MIN_COMPRESSING_BITS)?;
+        let place = compressed.0.get(usize::from(bits))?;
+        let compressed = place.get_or_init(|| compress(&self.payload, agreed, role));
+        (!compressed.is_empty()).then_some(compressed)
+    }
+}
+
+/// Compresses a payload by itself. Returns nothing where it becomes no shorter.
+fn compress(payload: &[u8], mut agreed: NegotiatedDeflate, role: Role) -> Bytes {
+    agreed.forget_each_message(role);
+    let mut compressed = Vec::new();
+    if let Some(mut deflater) = Deflater::new(agreed, role, contexts) {
+        deflater.compress(payload, &mut compressed);
+    }
+    match compressed.len() < payload.len() {
+        true => compressed.into(),
+        false => Bytes::new(),
+    }
 }
 
 impl Shared {
-    /// Queues a message, for the loop's thread to write.
-    pub(crate) fn queue_broadcast(self: &Arc<Self>, message: &Broadcast) -> Queueing {
-        let len = message.payload.len();
+    /// Queues a message, for the loop's thread to write; compressed as was agreed on.
+    pub(crate) fn queue_broadcast(
+        self: &Arc<Self>,
+        message: &Broadcast,
+        agreed: Option<NegotiatedDeflate>,
+    ) -> Queueing {
+        // Not under the lock, since it takes its time.
+        let compressed = agreed.and_then(|agreed| message.compressed(agreed, self.role));
         let mut guard = self.lock();
         if guard.state != State::Open {
             return Queueing::NotOpen;
         }
+        // Where a thread is just compressing, that refers to what came before this message.
+        let in_step = guard.writer.as_ref().is_some_and(Writer::has_deflater);
+        let (head, payload) = match compressed.filter(|_| in_step) {
+            Some(compressed) => (message.head.compressed(), compressed),
+            None => (message.head, &message.payload),
+        };
+        let len = payload.len();
         let needed = frame::header_len(len, self.role) + len;
         let held = guard.writer.as_ref().map_or(0, Writer::held);
         let has_room = match held {
@@ -61,18 +119,21 @@ impl Shared {
         }
         guard.for_room.went_by(needed);
         guard.stats.messages_sent += 1;
-        guard.stats.bytes_sent += len as u64;
+        guard.stats.bytes_sent += message.payload.len() as u64;
         guard.stats.wire_bytes_sent += len as u64;
         let Some(writer) = &mut guard.writer else { return Queueing::NotOpen };
+        if head.is_compressed() {
+            writer.forget_past();
+        }
         if writer.fragmented != Fragmented::No {
             // None may go between the fragments of another (RFC 6455 §5.4).
-            writer.hold(message.head, message.payload.clone(), needed);
+            writer.hold(head, payload.clone(), needed);
             return Queueing::Queued;
         }
         // Else somebody writes, or will: a thread that is at it, one that was told, the loop when the
         // socket has room.
         let nobody_knows = matches!(writer.writing, Writing::Idle) && writer.buffered() == 0;
-        writer.queue_kept(message.head, message.payload.clone());
+        writer.queue_kept(head, payload.clone());
         writer.wire.pending.store(true, Ordering::Release);
         if nobody_knows {
             wake(&guard);
@@ -82,11 +143,15 @@ impl Shared {
 
     /// Queues a message for which there was no room. It need not be the peer that is slow: what waits
     /// is written here, or by the thread that is at it, which is given a moment for that.
-    pub(crate) fn queue_broadcast_late(self: &Arc<Self>, message: &Broadcast) -> Queueing {
+    pub(crate) fn queue_broadcast_late(
+        self: &Arc<Self>,
+        message: &Broadcast,
+        agreed: Option<NegotiatedDeflate>,
+    ) -> Queueing {
         let mut moment = None;
         loop {
             self.on_queued();
-            match self.queue_broadcast(message) {
+            match self.queue_broadcast(message, agreed) {
                 Queueing::Full => {}
                 queueing => return queueing,
             }
@@ -96,7 +161,7 @@ impl Shared {
                 Err(guard) => {
                     drop(guard);
                     self.on_queued();
-                    return self.queue_broadcast(message);
+                    return self.queue_broadcast(message, agreed);
                 }
             }
         }
@@ -119,5 +184,43 @@ impl Shared {
         wake(&guard);
         self.notify(&guard);
         true
+    }
+}
+
+#[cfg(all(test, feature = "deflate"))]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::deflate::Deflate;
+
+    #[test]
+    fn a_message_is_compressed_once_for_each_size_of_window() {
+        let ours = Deflate::default().min_size(0);
+        let agreed = |answer| ours.agree(&format!("permessage-deflate{answer}")).unwrap();
+        let settings = [
+            agreed(""),
+            agreed("; server_no_context_takeover"),
+            agreed("; client_max_window_bits=9"),
+            agreed("; server_max_window_bits=12"),
+            agreed("; server_max_window_bits=9; server_no_context_takeover"),
+        ];
+        let message = Broadcast::new(Outgoing::from(&*"again ".repeat(100)), true);
+        let clients = settings.into_iter().cycle().take(1_000);
+        let places: HashSet<_> = clients
+            .map(|agreed| message.compressed(agreed, Role::Server).unwrap().as_ptr())
+            .collect();
+        assert_eq!(places.len(), 3);
+        // One that is kept is the same one.
+        let kept = message.clone();
+        assert!(places.contains(&kept.compressed(settings[3], Role::Server).unwrap().as_ptr()));
+    }
+
+    #[test]
+    fn a_window_that_zlib_has_not_gets_it_plain() {
+        let agreed = Deflate::default().min_size(0);
+        let agreed = agreed.agree("permessage-deflate; server_max_window_bits=8").unwrap();
+        let message = Broadcast::new(Outgoing::from(&*"again ".repeat(100)), true);
+        assert_eq!(message.compressed(agreed, Role::Server), None);
     }
 }

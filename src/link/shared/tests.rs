@@ -572,14 +572,14 @@ fn what_was_gathered_makes_room() {
 fn a_broadcast_lets_the_thread_that_writes_get_on_with_it() {
     use crate::link::writer::WriteEnd;
 
-    let message = || Broadcast::new(Outgoing::from(&[7; 600][..]));
+    let message = || Broadcast::new(Outgoing::from(&[7; 600][..]), false);
     let gets_in = || {
         let Connection { shared, peer: _peer, _poll, .. } = Connection::new(1_000);
         let (_, mut chunk) = shared.lock().writer.as_mut().unwrap().begin().unwrap();
-        assert_eq!(shared.queue_broadcast(&message()), Queueing::Queued);
+        assert_eq!(shared.queue_broadcast(&message(), None), Queueing::Queued);
         let sending = {
             let shared = Arc::clone(&shared);
-            std::thread::spawn(move || shared.queue_broadcast_late(&message()))
+            std::thread::spawn(move || shared.queue_broadcast_late(&message(), None))
         };
         while shared.lock().waiting_threads == 0 && !sending.is_finished() {
             std::thread::yield_now();

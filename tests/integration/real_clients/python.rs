@@ -35,7 +35,7 @@ fn websockets_with_asyncio() {
 fn websockets_compress_with_every_parameter() {
     let Some(python) = python() else { return };
     let servers = super::served::compressing();
-    let urls = servers.iter().map(|served| served.url("/echo"));
+    let urls = servers.iter().map(|served| served.url("/by_turns"));
     run_to_the_end(clients(&python, "compression").args(urls));
 }
 

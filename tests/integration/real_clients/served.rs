@@ -208,6 +208,7 @@ impl Common {
                 )?,
             },
             "/abort" => client.abort(),
+            "/by_turns" => client.subscribe(client.id().to_string()),
             "/request" => client.send(described(request))?,
             "/report" => {
                 let id = id(request);
@@ -228,6 +229,11 @@ impl Common {
     fn on_message(&self, client: &Client, message: Message<'_>) -> Result<(), CallbackError> {
         match client.request().path() {
             "/echo" => client.send(message)?,
+            // What is for all is compressed otherwise than what is for one.
+            "/by_turns" if client.stats().messages_received.is_multiple_of(2) => {
+                client.send(message)?;
+            }
+            "/by_turns" => _ = client.server().publish(client.id().to_string(), message),
             "/ping" => client.sender().ping(message.to_string())?,
             "/hold" => {
                 let gate = self.gate(client.request());

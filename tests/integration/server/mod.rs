@@ -17,6 +17,9 @@ mod callbacks;
 /// Clients that show a certificate, or should.
 #[cfg(feature = "__tls")]
 mod client_certificates;
+/// Messages for all where clients have agreed to compression.
+#[cfg(feature = "deflate")]
+mod compressed;
 /// Crowds that mean harm, with what they cost measured.
 #[cfg(target_os = "linux")]
 mod crowds;
