@@ -84,8 +84,8 @@
 //!
 //! Beside these the process has two threads at most, whatever the number of apps:
 //! `websocket-watchdog` notices callbacks that take long, and sleeps while none runs;
-//! `websocket-flusher` writes the end of streams of small messages, and is there only while there
-//! are some.
+//! `websocket-flusher` writes the end of streams of small messages, and what callbacks have sent that
+//! then take their time; it is there only while there are such.
 //!
 //! A [`Sender`] is a handle to the connection: cheap to clone, `Send + Sync`, with methods that
 //! take `&self`. Every callback gets one, and [`WebSocketApp::sender`] and [`AppHandle::sender`]

@@ -108,15 +108,13 @@ impl<C: Callee> Dispatcher<C> {
     fn batch(&mut self, batch: &Batch, read: &[u8]) -> Result<(), Stopped> {
         let (mut bad_text, mut in_error) = (None, false);
         // Also where a callback panics, what was sent before goes out.
-        let shared = Arc::clone(self.callee.shared());
-        let last = batch.items.len().saturating_sub(1);
-        let gather = (last > 0).then(|| Gather::begin(&shared));
+        let gather = Gather::begin(self.callee.shared(), batch.items.len());
         let result = self.guarded(|callee| {
             for (index, item) in batch.items.iter().enumerate() {
                 if callee.shared().is_aborted() {
                     break;
                 }
-                gather.iter().filter(|_| index == last).for_each(Gather::on_last);
+                gather.on_item(index + 1 == batch.items.len());
                 let message_len = || batch.message_len(index);
                 match hand_out(item, batch.payload(item, read), message_len, callee) {
                     Ok(()) => {}

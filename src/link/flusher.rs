@@ -27,10 +27,11 @@ use crate::sync::{Condvar, Mutex, MutexGuard, now, process_wide, thread};
 const STAY_IDLE: Duration = Duration::from_secs(5);
 
 /// What was gathered is written within two of these.
-const LOOK_EVERY: Duration = Duration::from_millis(1);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(1);
 
-/// How often in a row it looks while nothing is gathered, before callbacks have to wake it again.
-const MAX_LOOKS_IN_VAIN: u32 = if cfg!(all(test, websocket_model)) { 1 } else { 100 };
+/// How often in a row it looks while nothing new is gathered, before callbacks have to wake it
+/// again.
+const MAX_LOOKS_IN_VAIN: u32 = 3;
 
 /// How long after the operating system had no thread for us it is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
@@ -127,9 +128,9 @@ impl FlusherState {
         let mut in_vain = true;
         self.gathered.retain_mut(|looked| {
             let Some(gathered) = looked.at.upgrade() else { return false };
-            let (round, of) = gathered.look();
-            in_vain &= round == looked.seen && of.is_none();
-            late.extend(of.filter(|_| round == looked.seen));
+            let (round, is_late) = gathered.look(looked.seen);
+            in_vain &= round == looked.seen;
+            late.extend(is_late);
             looked.seen = round;
             true
         });
@@ -149,6 +150,9 @@ impl FlusherState {
         self.look(late);
         let goes_on = self.looks_in_vain <= MAX_LOOKS_IN_VAIN;
         looks.store(goes_on, Ordering::SeqCst);
+        if !goes_on {
+            self.gathered.clear();
+        }
         self.next_look = goes_on.then(|| after(now, LOOK_EVERY));
     }
 
@@ -180,7 +184,7 @@ impl Flusher {
             // Nothing here panics but what is the program's: a logger, or a transport as it is
             // dropped. That must not end the streams of all others.
             for shared in late.drain(..) {
-                drop(panics::guarded(|| shared.write_gathered()));
+                drop(panics::guarded(move || shared.write_gathered()));
             }
             streams.retain_mut(|shared| panics::guarded(|| shared.write_stream()).unwrap_or(false));
             if !streams.is_empty() {
@@ -196,7 +200,8 @@ impl Flusher {
     fn wait(&self, streams: &mut Vec<Arc<Shared>>, late: &mut Vec<Arc<Shared>>) -> bool {
         let mut state = self.lock();
         if streams.is_empty() && state.streams.is_empty() {
-            let timeout = if state.next_look.is_some() { LOOK_EVERY } else { STAY_IDLE };
+            let until_look = |next: Instant| next.saturating_duration_since(now());
+            let timeout = state.next_look.map_or(STAY_IDLE, until_look);
             let waited =
                 self.woken.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner);
             state = waited.0;

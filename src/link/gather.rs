@@ -1,9 +1,9 @@
 //! [`Gather`]: what callbacks answer to messages that were read together goes out together.
 //!
 //! While a callback is handed one of several messages, what it sends over the same connection is
-//! appended, and written with what is sent for the last of them, or after a few microseconds. Who
-//! answers a single message never meets this. Where a callback then takes its time, the flusher
-//! writes what was appended.
+//! appended, and written with what is sent for the last of them, or before the next one after some
+//! microseconds. Where a callback takes its time instead, the flusher writes what was appended. All
+//! this only while messages come together often: who answers one at a time never meets it.
 
 use std::cell::Cell;
 use std::sync::{Arc, PoisonError};
@@ -11,33 +11,48 @@ use std::time::{Duration, Instant};
 
 use super::flusher;
 use super::shared::Shared;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, MutexGuard, now, thread_local};
 
 /// How long is gathered. As long as ten system calls take: what is still to be saved after that is
 /// little, and what has waited so long is only noticed by who measures.
 const GATHER_FOR: Duration = Duration::from_micros(50);
 
+/// Messages that come together pay for the flusher's looks where they do so more often than this.
+const OFTEN: Duration = flusher::LOOK_EVERY;
+
 thread_local! {
     static GATHERING: Cell<Option<Gathering>> = const { Cell::new(None) };
+    /// When messages that had come together were last handed out.
+    static LAST: Cell<Option<Instant>> = const { Cell::new(None) };
     static GATHERED: Arc<Gathered> = Arc::default();
 }
 
 /// What this thread's callback is to gather.
 #[derive(Clone, Copy)]
 struct Gathering {
-    /// The address of what its senders hold; 0 once the last message is handed out.
+    /// The address of what its senders hold.
     shared: usize,
     /// Until when what is sent is appended.
     until: Instant,
-    has_some: bool,
+    /// The item that is handed out now is the last.
+    is_last: bool,
+    /// Something was sent for it.
+    has_sent: bool,
 }
 
-/// What one thread has gathered, as the flusher sees it.
+/// What one thread has gathered, as the flusher sees it too.
 #[derive(Default)]
-pub(super) struct Gathered(Mutex<GatheredState>);
+pub(super) struct Gathered {
+    /// Whether there is anything. Set by its thread, cleared under the lock.
+    is_open: AtomicBool,
+    state: Mutex<GatheredState>,
+}
 
+/// The lock comes after those of `Shared` and of the flusher.
 #[derive(Default)]
 struct GatheredState {
+    /// Over which connection.
     of: Option<Arc<Shared>>,
     /// Counts how often something was begun.
     rounds: u64,
@@ -45,79 +60,137 @@ struct GatheredState {
 
 impl Gathered {
     fn lock(&self) -> MutexGuard<'_, GatheredState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns how often gathering was begun here, and for whom, if it is not over.
-    pub(super) fn look(&self) -> (u64, Option<Arc<Shared>>) {
-        let state = self.lock();
-        (state.rounds, state.of.clone())
+    fn is_open(&self) -> bool {
+        // Who sends has the lock of `Shared`, which the flusher takes before it writes: so what is
+        // appended after it was cleared is either seen to be, or written.
+        self.is_open.load(Ordering::Relaxed)
+    }
+
+    fn begin(&self, shared: &Arc<Shared>) {
+        let mut state = self.lock();
+        state.of = Some(Arc::clone(shared));
+        state.rounds += 1;
+        self.is_open.store(true, Ordering::Relaxed);
+    }
+
+    fn take(&self) -> Option<Arc<Shared>> {
+        if !self.is_open() {
+            return None;
+        }
+        let mut state = self.lock();
+        self.is_open.store(false, Ordering::Relaxed);
+        state.of.take()
+    }
+
+    /// Returns how often gathering was begun here, and for whom, if that was so at the last look
+    /// too. Who asks is to write it.
+    pub(super) fn look(&self, seen: u64) -> (u64, Option<Arc<Shared>>) {
+        let mut state = self.lock();
+        if state.rounds != seen {
+            return (state.rounds, None);
+        }
+        self.is_open.store(false, Ordering::Relaxed);
+        (seen, state.of.take())
     }
 }
 
 /// Gathers what this thread sends over a connection, until dropped. Then it is written.
-pub(crate) struct Gather<'a> {
-    shared: &'a Arc<Shared>,
+pub(crate) struct Gather {
     outer: Option<Gathering>,
 }
 
-impl<'a> Gather<'a> {
-    pub(crate) fn begin(shared: &'a Arc<Shared>) -> Self {
-        let gathering = Gathering {
-            shared: Arc::as_ptr(shared).addr(),
-            until: now() + GATHER_FOR,
-            has_some: false,
-        };
-        Gather { shared, outer: GATHERING.with(|at| at.replace(Some(gathering))) }
+impl Gather {
+    /// So many items are going to be handed out.
+    pub(crate) fn begin(shared: &Arc<Shared>, items: usize) -> Self {
+        // A callback may run another loop, and nobody knows for how long.
+        write_gathered();
+        let gathering = (items > 1).then(|| Gather::of(shared)).flatten();
+        Gather { outer: GATHERING.with(|at| at.replace(gathering)) }
     }
 
-    /// The last message is handed out: what is sent now is written at once, with what waits.
-    pub(crate) fn on_last(&self) {
-        GATHERING.with(|at| at.set(at.get().map(|all| Gathering { shared: 0, ..all })));
+    fn of(shared: &Arc<Shared>) -> Option<Gathering> {
+        let now = now();
+        let last = LAST.with(|last| last.replace(Some(now)))?;
+        (now.saturating_duration_since(last) < OFTEN).then(|| Gathering {
+            shared: Arc::as_ptr(shared).addr(),
+            until: now + GATHER_FOR,
+            is_last: false,
+            has_sent: false,
+        })
+    }
+
+    /// Another item is going to be handed out. What is sent for the last one is written at once,
+    /// with what waits.
+    pub(crate) fn on_item(&self, is_last: bool) {
+        let Some(mut gathering) = GATHERING.with(Cell::get) else { return };
+        (gathering.is_last, gathering.has_sent) = (is_last, false);
+        if !is_last && is_open() {
+            let now = now();
+            if now > gathering.until {
+                gathering.until = now + GATHER_FOR;
+                write_gathered();
+            }
+        }
+        GATHERING.with(|at| at.set(Some(gathering)));
     }
 }
 
-impl Drop for Gather<'_> {
+impl Drop for Gather {
     fn drop(&mut self) {
-        let gathering = GATHERING.with(|at| at.replace(self.outer));
-        if gathering.is_some_and(|gathering| gathering.has_some) {
-            self.shared.write_gathered();
-            // Not before: whoever looks meanwhile finds nothing to write.
-            let over = GATHERED.try_with(|gathered| gathered.lock().of.take());
-            drop(over);
-        }
+        GATHERING.with(|at| at.set(self.outer));
+        write_gathered();
+    }
+}
+
+fn is_open() -> bool {
+    GATHERED.try_with(|gathered| gathered.is_open()).unwrap_or(false)
+}
+
+/// Writes what this thread has gathered. It has no lock.
+fn write_gathered() {
+    if let Ok(Some(shared)) = GATHERED.try_with(|gathered| gathered.take()) {
+        shared.write_gathered();
     }
 }
 
 /// Returns whether what this thread sends over a connection is to be appended.
 pub(super) fn gathers(shared: &Arc<Shared>) -> bool {
-    let Some(gathering) = GATHERING.with(Cell::get) else { return false };
-    if gathering.shared != Arc::as_ptr(shared).addr() {
+    let Some(mut gathering) = GATHERING.with(Cell::get) else { return false };
+    if gathering.is_last || gathering.shared != Arc::as_ptr(shared).addr() {
         return false;
     }
-    let now = now();
-    if now <= gathering.until {
-        return true;
-    }
-    // What waits goes with this one.
-    let until = now + GATHER_FOR;
-    GATHERING.with(|at| at.set(Some(Gathering { until, ..gathering })));
-    false
+    let gathers = if gathering.has_sent {
+        let now = now();
+        let gathers = now <= gathering.until;
+        if !gathers {
+            // What waits goes with this one.
+            gathering.until = now + GATHER_FOR;
+        }
+        gathers
+    } else {
+        gathering.has_sent = true;
+        true
+    };
+    GATHERING.with(|at| at.set(Some(gathering)));
+    gathers
 }
 
 /// Something was appended. Returns whether it is written if this thread does not do it.
 pub(super) fn appended(shared: &Arc<Shared>) -> bool {
-    let Some(gathering) = GATHERING.with(Cell::get) else { return false };
-    if gathering.has_some {
-        return true;
-    }
-    let begin = |gathered: &Arc<Gathered>| {
-        let mut state = gathered.lock();
-        (state.of, state.rounds) = (Some(Arc::clone(shared)), state.rounds + 1);
-        drop(state);
-        flusher::look_after(gathered)
+    let look_after = |gathered: &Arc<Gathered>| {
+        if gathered.is_open() {
+            return true;
+        }
+        gathered.begin(shared);
+        let looked_after = flusher::look_after(gathered);
+        if !looked_after {
+            // The caller writes, and this is not to be met by who looks.
+            drop(gathered.take());
+        }
+        looked_after
     };
-    let looked_after = GATHERED.try_with(begin).unwrap_or(false);
-    GATHERING.with(|at| at.set(Some(Gathering { has_some: looked_after, ..gathering })));
-    looked_after
+    GATHERED.try_with(look_after).unwrap_or(false)
 }

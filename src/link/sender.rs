@@ -21,10 +21,16 @@ use crate::protocol::handshake::Handshake;
 /// a large one in pieces of 1 MiB, of which the thread that reads writes what the socket has no
 /// room for yet.
 ///
+/// Where messages come together often, a thousand times a second and more, what callbacks answer is
+/// written together too: with the answer to the last of them, or after some microseconds; where a
+/// callback takes its time, within some milliseconds. What a callback sends over another connection
+/// may then go first.
+///
 /// What is sent in a stream, one message after the other with little more than a microsecond
 /// between them, is written together from the ninth message on: by a thread that the process has
 /// for it, `websocket-flusher`, which is there while it is needed and a few seconds longer.
-/// [`flush`](Self::flush) has everything written at once.
+/// [`flush`](Self::flush) has everything written at once, in a callback too: for who ends the
+/// process there.
 ///
 /// ```no_run
 /// use websocket_app::WebSocketApp;
@@ -248,7 +254,8 @@ impl Sender {
         self.shared.wait_open(timeout)
     }
 
-    /// Counts the bytes that wait to be handed to the operating system, frame headers included.
+    /// Counts the bytes that wait to be handed to the operating system, frame headers included. Also
+    /// those that only wait for what is sent next.
     #[must_use]
     pub fn buffered_amount(&self) -> usize {
         self.shared.buffered()

@@ -375,10 +375,10 @@ impl Writer {
         self.accepted += (self.buffered() - before) as u64;
         if (streaming || gathers) && self.queue.len() < PIECE {
             self.wire.pending.store(true, Ordering::Release);
-            return match will_be_written {
-                true => Queued::Behind,
-                false if gathers => Queued::Gathered,
-                false => Queued::Streaming,
+            return match self.writing {
+                Writing::Idle if gathers => Queued::Gathered,
+                _ if will_be_written => Queued::Behind,
+                _ => Queued::Streaming,
             };
         }
         match self.writing {

@@ -130,8 +130,8 @@ impl Shared {
             writer.hold(head, payload.clone(), needed);
             return Queueing::Queued;
         }
-        // Else somebody writes, or will: a thread that is at it, one that was told, the loop when the
-        // socket has room.
+        // Else somebody writes, or will: a thread that is at it, one that was told, a callback that
+        // gathers, the loop when the socket has room.
         let nobody_knows = matches!(writer.writing, Writing::Idle) && writer.buffered() == 0;
         writer.queue_kept(head, payload.clone());
         writer.wire.pending.store(true, Ordering::Release);

@@ -338,7 +338,7 @@ impl Shared {
     }
 
     /// Has the connection made anew, at once.
-    pub(crate) fn reconnect(&self) {
+    pub(crate) fn reconnect(self: &Arc<Self>) {
         let mut guard = self.lock();
         let is_one_connection = self.role == Role::Server
             || guard.writer.as_ref().is_some_and(|writer| writer.is_driven_by_caller);
@@ -349,6 +349,8 @@ impl Shared {
         }
         if matches!(guard.state, State::Open | State::Waiting) && guard.close.is_none() {
             guard.reconnect = true;
+            // What a callback or a stream has left is not to go with the connection.
+            guard = self.write(guard, Tail::NONE);
             wake(&guard);
         }
     }

@@ -226,15 +226,14 @@ fn what_a_callback_has_sent_goes_out_while_it_is_busy() {
             },
         );
         let (mut visitor, calls) = serving.open();
-        let texts = ["first", "second", "work", "third", "fourth"];
-        visitor.write(texts.map(|text| masked(&Frame::text(text))).concat());
-        for text in &texts[..3] {
-            visitor.expect_text(text);
-        }
+        // More than are handed out in one turn, so that the last come shortly after others.
+        let texts = [vec!["before"; 2_000], vec!["work"], vec!["after"; 10]].concat();
+        let frames: Vec<_> = texts.iter().map(|text| masked(&Frame::text(*text))).collect();
+        visitor.write(frames.concat());
+        let (before, after) = texts.split_at(2_001);
+        before.iter().for_each(|text| visitor.expect_text(text));
         gate.open();
-        for text in &texts[3..] {
-            visitor.expect_text(text);
-        }
+        after.iter().for_each(|text| visitor.expect_text(text));
         for text in texts {
             calls.expect_text(text);
         }
