@@ -233,7 +233,11 @@ fn rustls(tls: &ServerTls) -> Result<Acceptor, Error> {
                 builder.with_client_cert_verifier(verifier)
             };
             let config = builder.with_single_cert(certificates, key);
-            Arc::new(config.map_err(|error| unusable(&error))?)
+            let mut config = config.map_err(|error| unusable(&error))?;
+            // Clients that come back shake hands without certificates. They keep what is to be
+            // known for that, enciphered: what the library keeps by itself is enough for 256.
+            config.ticketer = ring::Ticketer::new().map_err(|error| unusable(&error))?;
+            Arc::new(config)
         }
         #[cfg(feature = "native-tls")]
         Who::Native(_) => unreachable!("its library is another"),

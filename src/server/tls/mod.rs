@@ -16,7 +16,9 @@ mod accept;
 
 pub(super) use accept::{Acceptor, Secured, Securing};
 
-/// The certificate of a server and its key, and what it asks of clients.
+/// The certificate of a server and its key, and what it asks of clients. Clients that come back
+/// resume their sessions, however many they are: with tickets, which take the server no memory, and
+/// which a replaced certificate makes worthless.
 ///
 /// ```no_run
 /// use websocket_app::server::{Server, ServerTls};

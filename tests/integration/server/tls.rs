@@ -3,9 +3,15 @@
 
 use std::cell::RefCell;
 use std::io::{Read, Write};
+#[cfg(feature = "rustls")]
+use std::net::SocketAddr;
 use std::net::TcpStream;
+#[cfg(feature = "rustls")]
+use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "rustls")]
+use rustls::HandshakeKind;
 use websocket_app::server::{Client, Server, ServerTls};
 use websocket_app::{CallbackError, ClosedBy, Phase, TlsBackend};
 
@@ -341,4 +347,52 @@ fn one_connection_too_many_is_cut_off() {
         serving.handle().abort();
         serving.ends();
     });
+}
+
+/// Clients that come back at once, however many they are, shake hands without certificates.
+#[cfg(feature = "rustls")]
+#[test]
+fn a_crowd_that_comes_back_resumes_its_sessions() {
+    /// More than rustls keeps by itself.
+    const CROWD: usize = 260;
+    let certificate = Certificate::new();
+    on_each(|backend| {
+        let server = Server::new("127.0.0.1:0").tls(identity(&certificate, backend));
+        let server = server.spawn().unwrap();
+        let crowd: Vec<_> = (0..CROWD).map(|_| resuming(&certificate)).collect();
+        let addr = server.local_addr().unwrap();
+        for client in &crowd {
+            assert_eq!(handshake(addr, client), HandshakeKind::Full, "{backend:?}");
+        }
+        // The first would be forgotten first.
+        assert_eq!(handshake(addr, &crowd[0]), HandshakeKind::Resumed, "{backend:?}");
+        server.abort();
+        server.join().unwrap();
+    });
+}
+
+#[cfg(feature = "rustls")]
+fn resuming(certificate: &Certificate) -> Arc<rustls::ClientConfig> {
+    use rustls::pki_types::{CertificateDer, pem::PemObject};
+
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(certificate.pem().as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider);
+    let builder = builder.with_safe_default_protocol_versions().unwrap();
+    Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Opens a connection, and returns how its handshake was.
+#[cfg(feature = "rustls")]
+fn handshake(addr: SocketAddr, config: &Arc<rustls::ClientConfig>) -> HandshakeKind {
+    let name = "localhost".try_into().unwrap();
+    let session = rustls::ClientConnection::new(Arc::clone(config), name).unwrap();
+    let tcp = TcpStream::connect(addr).unwrap();
+    tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut stream = rustls::StreamOwned::new(session, tcp);
+    stream.write_all(request("/", "").as_bytes()).unwrap();
+    // What the session is resumed with comes before the answer.
+    stream.read_exact(&mut [0; 12]).unwrap();
+    stream.conn.handshake_kind().expect("it is over")
 }
