@@ -46,6 +46,10 @@ impl Calls {
 
     pub(crate) fn push(&mut self, call: Call) {
         self.size += size_of_call(&call);
+        if self.waiting.capacity() == 0 {
+            // More than one waits only while a callback is busy.
+            self.waiting.reserve_exact(1);
+        }
         self.waiting.push_back((self.connection, call));
     }
 

@@ -26,7 +26,7 @@ pub(super) struct Ending {
     /// the messages before that have been handed out.
     violated: bool,
     /// What it did, once callbacks hear of it.
-    violation: Option<Error>,
+    violation: Option<Box<Error>>,
     /// The poll has announced the end of the stream, or an error: then reading goes on until it is
     /// met.
     announced: bool,
@@ -113,7 +113,7 @@ impl Ending {
 
     /// Keeps what the peer did wrong, which callbacks hear of now.
     pub(super) fn note_violation(&mut self, violation: Error) {
-        self.violation.get_or_insert(violation);
+        self.violation.get_or_insert_with(|| violation.into());
     }
 
     /// Returns whether we may still tell the peer that something is wrong.
@@ -123,7 +123,7 @@ impl Ending {
 
     /// Returns what the peer did wrong, once callbacks hear of it.
     pub(super) fn violation(&self) -> Option<&Error> {
-        self.violation.as_ref()
+        self.violation.as_deref()
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {

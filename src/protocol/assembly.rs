@@ -41,7 +41,8 @@ const FULL: usize = 1 << 20;
 pub(super) struct Assembly {
     limits: Limits,
     in_pieces: bool,
-    inflater: Option<Inflater>,
+    /// Boxed, since most connections have none.
+    inflater: Option<Box<Inflater>>,
     /// The message that is arriving, from its first frame to its last.
     message: Option<Arriving>,
     /// The arriving message so far, unless handed out in pieces.
@@ -75,7 +76,8 @@ impl Assembly {
             limits,
             in_pieces,
             inflater: compression
-                .and_then(|(agreed, contexts)| Inflater::new(agreed.of(role.peer()), contexts)),
+                .and_then(|(agreed, contexts)| Inflater::new(agreed.of(role.peer()), contexts))
+                .map(Box::new),
             message: None,
             arena: Arena::default(),
             utf8: Utf8::default(),

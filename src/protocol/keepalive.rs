@@ -11,7 +11,8 @@ use crate::deadline::after;
 #[derive(Debug)]
 pub(crate) struct Keepalive {
     pings: Option<Pings>,
-    idle: Option<Idle>,
+    /// Boxed, since hardly any connection has it.
+    idle: Option<Box<Idle>>,
     /// How many pings were sent; the payload of the latest is its number.
     number: u64,
     /// When the latest went out, until it is answered.
@@ -65,7 +66,7 @@ impl Keepalive {
         });
         Keepalive {
             pings,
-            idle: idle_timeout.map(|timeout| Idle { timeout, since: now }),
+            idle: idle_timeout.map(|timeout| Box::new(Idle { timeout, since: now })),
             number: 0,
             sent: None,
         }

@@ -42,7 +42,7 @@ pub(crate) trait Supplies: Copy {
 pub(crate) struct Piece {
     pub(crate) bytes: Vec<u8>,
     /// What comes behind the bytes, once it is masked.
-    unmasked: Option<Unmasked>,
+    unmasked: Option<Box<Unmasked>>,
     /// How many messages end in it, but for those in fragments.
     pub(crate) messages: usize,
     /// It begins within a frame, so nothing in it tells where that ends but its own end.
@@ -73,8 +73,8 @@ impl Piece {
     /// Masks what is still to be masked, before the piece is written. It takes time, so it is not
     /// done where the queue hands the piece out: a lock may be held there.
     pub(crate) fn finish(&mut self) {
-        if let Some(Unmasked { payload, mask, offset }) = self.unmasked.take() {
-            frame::encode_payload(&mut self.bytes, &payload, mask, offset);
+        if let Some(part) = self.unmasked.take() {
+            frame::encode_payload(&mut self.bytes, &part.payload, part.mask, part.offset);
         }
     }
 
@@ -372,11 +372,11 @@ impl<S: Supplies> Queue<S> {
                     }
                     None => piece.mid_frame = true,
                 }
-                piece.unmasked = Some(Unmasked {
+                piece.unmasked = Some(Box::new(Unmasked {
                     payload: payload.slice(*offset..end),
                     mask: *mask,
                     offset: *offset,
-                });
+                }));
                 *offset = end;
                 self.waiting -= piece.len();
                 self.mid_frame = end < payload.len();
