@@ -1,12 +1,12 @@
 //! The checker's counterparts of what [`sync`](super) has, and how a model is run.
 //!
-//! The clock stands still. A wait for [`LONG`] or more ends only by being woken, so that a wake-up
-//! which is lost shows as a deadlock; a shorter one ends too when the model has [time
-//! pass](pass_time_until), before or after whatever else happens.
+//! The clock stands still but for a [tick](TICK) whenever time passes. A wait for [`LONG`] or more ends
+//! only by being woken, so that a wake-up which is lost shows as a deadlock; a shorter one ends too
+//! when the model has [time pass](pass_time_until), before or after whatever else happens.
 
 use std::cell::RefCell;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, LockResult, Once};
 use std::time::{Duration, Instant};
 use std::{fmt, io, panic};
@@ -15,6 +15,9 @@ pub(crate) use loom::sync::{Mutex, MutexGuard, atomic};
 use mio::{Events, Registry, Token};
 
 const LONG: Duration = Duration::from_secs(3600);
+
+/// As long as the shortest wait.
+const TICK: Duration = Duration::from_millis(1);
 
 /// Runs a model in every order that matters in which its threads can go on, up to so many
 /// preemptions in each, or up to `MODEL_PREEMPTIONS`. Prints how many those were. `MODEL_SECONDS`
@@ -82,6 +85,8 @@ struct World {
     /// Threads that nobody joins, and how many there are in all.
     detached: std::sync::Mutex<Vec<loom::thread::JoinHandle<()>>>,
     threads: AtomicUsize,
+    /// How often time has passed, for who looks at the clock: that is no step of a model's.
+    ticks: AtomicU32,
 }
 
 #[derive(Default)]
@@ -98,7 +103,8 @@ impl World {
     fn make() {
         let (waits, begun, detached) =
             (Mutex::default(), Condvar::default(), std::sync::Mutex::default());
-        let world = World { waits, begun, detached, threads: AtomicUsize::new(1) };
+        let (threads, ticks) = (AtomicUsize::new(1), AtomicU32::new(0));
+        let world = World { waits, begun, detached, threads, ticks };
         WORLD.set(Some(Arc::new(world)));
     }
 
@@ -146,6 +152,7 @@ fn pass_time() {
     let now = {
         let mut waits = world.waits();
         waits.passed += 1;
+        world.ticks.fetch_add(1, Ordering::Relaxed);
         waits.passed
     };
     loop {
@@ -204,10 +211,10 @@ fn end() {
     WORLD.set(None);
 }
 
-/// Returns a time that does not pass.
 pub(crate) fn now() -> Instant {
-    static NOW: LazyLock<Instant> = LazyLock::new(Instant::now);
-    *NOW
+    static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let ticks = |world: &Arc<World>| world.ticks.load(Ordering::Relaxed);
+    *BEGAN + TICK * WORLD.with_borrow(|world| world.as_ref().map_or(0, ticks))
 }
 
 #[derive(Debug, Default)]
@@ -237,6 +244,8 @@ impl Condvar {
         if let Some(since) = world.begin(&self.0) {
             guard = self.0.wait(guard).unwrap();
             world.end(since, &self.0);
+        } else {
+            world.ticks.fetch_add(1, Ordering::Relaxed);
         }
         Ok((guard, ()))
     }

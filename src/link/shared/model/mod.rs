@@ -8,6 +8,7 @@
 mod by_caller;
 mod ending;
 mod fragments;
+mod gathering;
 mod keeping;
 mod sending;
 mod socket;
@@ -24,11 +25,11 @@ use mio::{Events, Token};
 use super::{CallbackScope, Opened, Part, Shared, Wait};
 use crate::error::SendError;
 use crate::link::writer::Wire;
-use crate::link::{LoopWaker, Place, State};
+use crate::link::{Gather, LoopWaker, Place, State};
 use crate::message::Outgoing;
 use crate::protocol::frame::Head;
 use crate::protocol::handshake::Handshake;
-use crate::sync::model::{Bell, check, pass_time_when_waited_for};
+use crate::sync::model::{Bell, check, happened, pass_time_until, pass_time_when_waited_for};
 use crate::sync::thread::{Builder, JoinHandle};
 use crate::sync::{Poll, Waker};
 use socket::Peer;
@@ -125,6 +126,15 @@ impl App {
         self.shared.send(Outgoing::from(&text), Wait::Default)?;
         self.accepted.lock().unwrap().entry(who).or_default().push(text);
         Ok(())
+    }
+
+    /// Gathers what this thread sends from now on: messages have come together, and did so just
+    /// before.
+    fn gather(&self) -> Gather {
+        drop(Gather::begin(&self.shared, 2));
+        let gather = Gather::begin(&self.shared, 2);
+        gather.on_item(false);
+        gather
     }
 
     /// Sends a message of so many fragments, or as much of it as it can. Returns whether that was
