@@ -97,7 +97,8 @@ fn what_is_gathered_within_a_callback_that_gathers_goes_out() {
         let its_loop = its_loop.spawn_calling(move |outer| {
             let _outer = outer.gather();
             outer.send('b', 0..1);
-            let gather = theirs.gather();
+            let gather = Gather::begin(&theirs.shared, 2);
+            gather.on_item(false);
             theirs.send('c', 0..1);
             wait_until_there_are(&theirs, 1);
             drop(gather);
