@@ -72,8 +72,9 @@ fn a_stream_is_written_while_a_callback_is_slow() {
 fn a_stream_is_written_when_the_flusher_has_just_gone() {
     check("stream, no flusher", 4, || {
         let (app, _its_loop) = App::open(MUCH, &[Peer::new(MUCH, MUCH)]);
-        app.stream();
         for number in 0..2 {
+            // Time has passed.
+            app.stream();
             app.send('a', number..number + 1);
             app.peers[0].gets(number + 1);
             // The flusher has waited for a stream for too long.
