@@ -62,7 +62,10 @@ impl Request {
 
     /// Returns the path, percent-encoded as it came: `/chat`.
     pub fn path(&self) -> &str {
-        self.head.target.split_once('?').map_or(&self.head.target, |(path, _)| path)
+        // Callbacks ask for it with each message, and most are short.
+        let target = &self.head.target;
+        let end = target.bytes().position(|byte| byte == b'?');
+        &target[..end.unwrap_or(target.len())]
     }
 
     /// Returns what stands behind the path's question mark, percent-encoded as it came.
