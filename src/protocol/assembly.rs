@@ -85,6 +85,10 @@ impl Assembly {
         }
     }
 
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// Returns whether no message is arriving.
     pub(super) fn is_empty(&self) -> bool {
         self.message.is_none()

@@ -96,7 +96,7 @@ pub(crate) struct Closing {
     role: Role,
     state: ClosingState,
     began: Option<ClosedBy>,
-    received: Option<(u16, String)>,
+    received: Option<Box<(u16, String)>>,
     deadline: Option<Instant>,
 }
 
@@ -166,7 +166,7 @@ impl Closing {
     ) {
         self.state = ClosingState::Both;
         self.began.get_or_insert(ClosedBy::Peer);
-        self.received = Some((code, reason));
+        self.received = Some(Box::new((code, reason)));
         self.shorten(now, timeout);
     }
 
@@ -190,8 +190,9 @@ impl Closing {
     pub(crate) fn close(&self, told: bool) -> Close {
         let close = Close::without_frame(self.began.unwrap_or(ClosedBy::Lost));
         match &self.received {
-            Some((code, reason)) => {
-                Close { code: *code, reason: reason.clone(), clean: told, ..close }
+            Some(received) => {
+                let (code, reason) = (received.0, received.1.clone());
+                Close { code, reason, clean: told, ..close }
             }
             None => close,
         }

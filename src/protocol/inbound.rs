@@ -34,7 +34,6 @@ const MASKED: u8 = 0x80;
 pub(crate) struct Inbound {
     /// Ours: the peer's frames are masked if we are the server.
     role: Role,
-    limits: Limits,
     in_pieces: InPieces,
     /// Whether permessage-deflate was agreed to, and so RSV1 has a meaning.
     compressed: bool,
@@ -84,7 +83,6 @@ impl Inbound {
         let any_in_pieces = in_pieces != InPieces::None;
         Inbound {
             role,
-            limits,
             in_pieces,
             compressed: compression.is_some(),
             assembly: Assembly::new(role, limits, any_in_pieces, compression),
@@ -199,7 +197,7 @@ impl Inbound {
     fn takes_short_messages(&self) -> bool {
         self.in_pieces != InPieces::All
             && self.assembly.is_empty()
-            && self.limits.message_size >= SHORT
+            && self.assembly.limits().message_size >= SHORT
     }
 
     /// Takes one step at `read[at..]`: the rest of a frame, or a new one. Returns where the next
@@ -249,7 +247,8 @@ impl Inbound {
         if len >> 63 != 0 || len < least {
             return Err(ProtocolError::InvalidLength.into());
         }
-        let too_big = End::Limit(LimitError::MessageSize { limit: self.limits.message_size });
+        let too_big =
+            End::Limit(LimitError::MessageSize { limit: self.assembly.limits().message_size });
         Ok(Some(Frame {
             opcode: header.opcode,
             last: header.is_final,
@@ -281,7 +280,7 @@ impl Inbound {
             && frame.last
             && !frame.compressed
             && self.in_pieces != InPieces::All
-            && frame.len <= self.limits.message_size
+            && frame.len <= self.assembly.limits().message_size
         {
             let there = read.len() - payload;
             if there >= frame.len {

@@ -139,7 +139,7 @@ pub(crate) struct Queue<S> {
     ping: Option<Vec<u8>>,
     /// The Close frame's payload; it goes out when nothing else is left, and nothing after it (RFC
     /// 6455 §5.5.1).
-    close: Option<Bytes>,
+    close: Option<Box<Bytes>>,
     closed: bool,
     /// The front entry is the rest of a frame that has begun to go out.
     mid_frame: bool,
@@ -255,7 +255,7 @@ impl<S: Supplies> Queue<S> {
     /// Ends the queue with a Close frame, unless one is there already.
     pub(crate) fn set_close(&mut self, payload: Bytes) {
         if !self.closed {
-            self.close.get_or_insert(payload);
+            self.close.get_or_insert_with(|| payload.into());
         }
     }
 

@@ -13,7 +13,7 @@ const LONGEST: usize = 4;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Utf8 {
     unfinished: [u8; LONGEST],
-    len: usize,
+    len: u8,
 }
 
 impl Utf8 {
@@ -22,10 +22,10 @@ impl Utf8 {
         while self.len > 0 {
             let Some((&byte, rest)) = bytes.split_first() else { return Ok(()) };
             // At most three bytes are ever unfinished, so there is room for one more.
-            self.unfinished[self.len] = byte;
+            self.unfinished[usize::from(self.len)] = byte;
             self.len += 1;
             bytes = rest;
-            match str::from_utf8(&self.unfinished[..self.len]) {
+            match str::from_utf8(self.unfinished()) {
                 Ok(_) => self.len = 0,
                 Err(error) if error.error_len().is_some() => {
                     return Err(ProtocolError::InvalidUtf8);
@@ -40,7 +40,8 @@ impl Utf8 {
         };
         let rest = &bytes[whole..];
         self.unfinished[..rest.len()].copy_from_slice(rest);
-        self.len = rest.len();
+        // Fewer than a character has.
+        self.len = rest.len() as u8;
         Ok(())
     }
 
@@ -51,7 +52,7 @@ impl Utf8 {
 
     /// The bytes of the character that has not ended yet.
     pub(crate) fn unfinished(&self) -> &[u8] {
-        &self.unfinished[..self.len]
+        &self.unfinished[..usize::from(self.len)]
     }
 }
 

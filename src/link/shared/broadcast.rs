@@ -171,11 +171,11 @@ impl Shared {
     /// left out. Returns whether it was open until then.
     pub(crate) fn close_instead(self: &Arc<Self>, code: u16) -> bool {
         let mut guard = self.lock();
-        if guard.state != State::Open || guard.close.is_some() {
+        if guard.state != State::Open || guard.is_closed_for_good {
             return false;
         }
         let payload: Bytes = close_answer(code).into();
-        guard.close = Some(payload.clone());
+        guard.is_closed_for_good = true;
         guard.state = State::Closing;
         if let Some(writer) = &mut guard.writer {
             writer.drop_unsent();

@@ -4,8 +4,6 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::backlog::{Backlog, Kept};
 use super::room::{CallbackScope, Wait};
 use super::turns::{Turn, Turns};
@@ -34,8 +32,8 @@ pub(super) struct Inner {
     pub(super) send_timeout: Duration,
     /// What becomes of a message for which there is no room.
     pub(super) policy: SendPolicy,
-    /// The payload of the Close frame that was asked for. A close is final, so it stays.
-    pub(super) close: Option<Bytes>,
+    /// Closing was asked for, or giving up. Final.
+    pub(super) is_closed_for_good: bool,
     /// Another connection was asked for, and the loop has not taken note of that yet.
     pub(super) reconnect: bool,
     /// The loop has something for which there was no room: it is woken when something was written.
@@ -167,7 +165,7 @@ impl Inner {
     /// Returns whether no other connection will be opened: the app is closed for good, or one
     /// connection is all that there is.
     pub(super) fn opens_no_more(&self) -> bool {
-        self.close.is_some()
+        self.is_closed_for_good
             || self.state == State::Closed
             || self.writer.as_ref().is_some_and(|writer| writer.is_driven_by_caller)
     }
@@ -294,7 +292,7 @@ impl Inner {
     /// Returns the backlog, where a message from this thread goes there: no connection, or one that
     /// is not ready for it.
     pub(super) fn waits_in(&mut self) -> Option<&mut Backlog> {
-        if self.close.is_some() {
+        if self.is_closed_for_good {
             return None;
         }
         let backlog = self.backlog.as_deref_mut()?;

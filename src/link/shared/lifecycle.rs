@@ -44,7 +44,7 @@ impl Shared {
     /// An attempt to connect begins, unless closing was asked for already: then there is none.
     pub(crate) fn connecting(&self, cancel: &Cancel) -> bool {
         let mut guard = self.lock();
-        if guard.close.is_some() {
+        if guard.is_closed_for_good {
             return false;
         }
         guard.state = State::Connecting;
@@ -74,7 +74,7 @@ impl Shared {
         });
         let mut guard = self.lock();
         guard.cancel = None;
-        if guard.close.is_some() {
+        if guard.is_closed_for_good {
             return false;
         }
         guard.state = State::Open;
@@ -190,7 +190,7 @@ impl Shared {
     pub(crate) fn take_requests(&self) -> Requests {
         let mut guard = self.lock();
         Requests {
-            close: guard.close.is_some(),
+            close: guard.is_closed_for_good,
             abort: self.is_aborted(),
             reconnect: std::mem::take(&mut guard.reconnect),
             write_error: guard.writer.as_mut().and_then(Writer::take_error),
@@ -262,7 +262,7 @@ impl Shared {
     /// Answers the peer's Close, or fails the connection: messages that wait are of no use to the
     /// peer any more. Returns whether we had begun to close before.
     pub(crate) fn finish(self: &Arc<Self>, payload: Bytes) -> bool {
-        self.finish_locked(self.lock(), payload).close.is_some()
+        self.finish_locked(self.lock(), payload).is_closed_for_good
     }
 
     pub(super) fn finish_locked<'a>(

@@ -290,10 +290,10 @@ impl Shared {
         let payload = close_payload(code, reason)
             .map_err(|problem| SendError::InvalidControl { problem: problem.into() })?;
         let mut guard = self.lock();
-        if guard.close.is_some() || matches!(guard.state, State::Closed) {
+        if guard.is_closed_for_good || matches!(guard.state, State::Closed) {
             return Ok(());
         }
-        guard.close = Some(payload.clone());
+        guard.is_closed_for_good = true;
         let cancel = guard.cancel.clone();
         if guard.state == State::Open {
             guard.state = State::Closing;
@@ -320,7 +320,7 @@ impl Shared {
             return;
         }
         self.aborted.store(true, Ordering::Release);
-        guard.close.get_or_insert_default();
+        guard.is_closed_for_good = true;
         let cancel = guard.cancel.clone();
         if guard.state == State::Open {
             guard.state = State::Closing;
@@ -347,7 +347,7 @@ impl Shared {
             log::warn!(target: "websocket_app", "reconnect() of a blocking WebSocket, and of a server's client, does nothing: connect again, and drop this one");
             return;
         }
-        if matches!(guard.state, State::Open | State::Waiting) && guard.close.is_none() {
+        if matches!(guard.state, State::Open | State::Waiting) && !guard.is_closed_for_good {
             guard.reconnect = true;
             // What a callback or a stream has left is not to go with the connection.
             guard = self.write(guard, Tail::NONE);
@@ -356,7 +356,7 @@ impl Shared {
     }
 
     pub(crate) fn is_closed_for_good(&self) -> bool {
-        self.lock().close.is_some()
+        self.lock().is_closed_for_good
     }
 
     /// Waits until everything sent so far has been handed to the operating system.
