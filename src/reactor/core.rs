@@ -98,8 +98,9 @@ enum Work<D: Driver> {
 /// A call that has returned.
 pub(super) struct DoneJob<D: Driver> {
     token: Token,
-    /// `None` where it was the driver's end.
-    done: Option<<D::Job as Job>::Done>,
+    /// `None` where it was the driver's end. An error where it did not return, so that what it was
+    /// given is lost, and its driver without it.
+    done: Result<Option<<D::Job as Job>::Done>, Error>,
     reader: Option<Box<Reader>>,
 }
 
@@ -108,12 +109,13 @@ impl<D: Driver> TakenJob<D> {
         let TakenJob { token, work } = self;
         match work {
             Work::Call(job, reader) => {
-                DoneJob { token, done: Some(job.run(reader.as_deref())), reader }
+                let done = panics::guarded(|| Some(job.run(reader.as_deref())));
+                DoneJob { token, done, reader }
             }
             Work::Finish(slot) => {
-                // It guards itself, but for what a logger may do.
+                // Nobody needs what it may leave undone.
                 drop(panics::guarded(|| slot.driver.finish()));
-                DoneJob { token, done: None, reader: None }
+                DoneJob { token, done: Ok(None), reader: None }
             }
         }
     }
@@ -249,19 +251,24 @@ impl<D: Driver> Core<D> {
         }
     }
 
-    /// Takes a call back that has returned.
-    pub(super) fn done(&mut self, done: DoneJob<D>) {
+    /// Takes a call back that has returned. An error is one that the loop cannot go on with.
+    pub(super) fn done(&mut self, done: DoneJob<D>) -> Result<(), Error> {
         let DoneJob { token, done, reader } = done;
         self.calls -= 1;
         self.release_held();
         if let Some(reader) = reader {
             self.reader = Some(reader);
         }
-        let Some(done) = done else { return self.free.push(token.0) };
-        if let Some(Some(slot)) = self.slots.get_mut(token.0) {
-            slot.driver.done(done);
-            self.touched(token);
+        match (done?, self.slots.get_mut(token.0)) {
+            (None, _) => self.free.push(token.0),
+            (Some(done), Some(Some(slot))) => {
+                slot.driver.done(done);
+                self.touched(token);
+            }
+            // It has been given out by one that is there until it is back.
+            (Some(_), _) => {}
         }
+        Ok(())
     }
 
     /// Sleeps until a socket, a thread or a deadline wants something.
@@ -280,7 +287,7 @@ impl<D: Driver> Core<D> {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                 return Err(Error::system("the event loop's events", error));
             }
-            _ => self.note_events(),
+            _ => self.note_events()?,
         }
         self.polled = before.unwrap_or(self.polled);
         if self.shrink.is_due(self.polled) {
@@ -290,7 +297,7 @@ impl<D: Driver> Core<D> {
         Ok(())
     }
 
-    fn note_events(&mut self) {
+    fn note_events(&mut self) -> Result<(), Error> {
         let mut rang = false;
         for event in &self.events {
             if event.token() == WAKER {
@@ -303,30 +310,31 @@ impl<D: Driver> Core<D> {
             }
         }
         if !rang {
-            return;
+            return Ok(());
         }
         let mut woken = std::mem::take(&mut self.woken);
         self.mailbox.waker.drain(&mut woken);
+        let mut opened = Ok(());
         for token in woken.drain(..) {
             if token == MAILBOX {
-                self.open_mailbox();
+                opened = opened.and(self.open_mailbox());
             } else if let Some(Some(slot)) = self.slots.get_mut(token.0) {
                 slot.woken = true;
                 slot.queue(&mut self.queue, token);
             }
         }
         self.woken = woken;
+        opened
     }
 
-    fn open_mailbox(&mut self) {
+    fn open_mailbox(&mut self) -> Result<(), Error> {
         let commands = self.mailbox.open();
         self.closed |= commands.closed;
         for start in commands.starts {
             self.start(start);
         }
-        for done in commands.done {
-            self.done(done);
-        }
+        // One is not to keep the others from coming back.
+        commands.done.into_iter().fold(Ok(()), |so_far, done| so_far.and(self.done(done)))
     }
 
     /// Where another driver had this place before, its token may still be in the queue: one turn
@@ -414,7 +422,9 @@ mod tests {
             false
         }
 
-        fn run(self, _: Option<&Reader>) {}
+        fn run(self, _: Option<&Reader>) {
+            assert_ne!(self.0, '!');
+        }
     }
 
     impl Driver for Caller {
@@ -510,7 +520,7 @@ mod tests {
         for _ in 0..3 {
             let (name, taken) = next(&mut core);
             order.push(name);
-            core.done(taken.run());
+            core.done(taken.run()).unwrap();
         }
         assert_eq!(order, "bca");
     }
@@ -526,5 +536,27 @@ mod tests {
         mailbox.bring_back(taken.run());
         core.wait().unwrap();
         assert_eq!(next(&mut core).0, 'c');
+    }
+
+    #[test]
+    fn a_call_that_panics_fails_the_loop() {
+        for others in 0..2 {
+            let (core, mailbox) = Core::<Caller>::new().unwrap();
+            mailbox.add(('!', 1)).unwrap();
+            (0..others).for_each(|_| mailbox.add(('a', 1)).unwrap());
+            let failed = super::super::handoff::run(core, &mailbox);
+            assert!(matches!(failed, Err(Error::Panicked(_))), "{failed:?}");
+            // Whoever comes is told.
+            assert!(matches!(mailbox.add(('b', 1)), Err(Error::Panicked(_))));
+        }
+    }
+
+    #[test]
+    fn a_call_that_panics_elsewhere_fails_the_loop_as_it_comes_back() {
+        let (mut core, mailbox) = Core::<Caller>::new().unwrap();
+        add(&mut core, &[('!', 1)]);
+        let (_, taken) = next(&mut core);
+        mailbox.bring_back(taken.run());
+        assert!(matches!(core.wait(), Err(Error::Panicked(_))));
     }
 }

@@ -83,7 +83,7 @@ impl<D: Driver> Handoff<D> {
                     self.lay_down(at_hand.take());
                     let done = call.run();
                     match self.take_back() {
-                        Ok(core) => at_hand.insert(core).done(done),
+                        Ok(core) => at_hand.insert(core).done(done)?,
                         Err(error) => {
                             self.mailbox.bring_back(done);
                             return Err(error);
@@ -158,7 +158,7 @@ impl<D: Driver> Handoff<D> {
                 let done = call.run();
                 *at_hand = self.go_on();
                 match at_hand {
-                    Some(core) => core.done(done),
+                    Some(core) => core.done(done)?,
                     None => self.mailbox.bring_back(done),
                 }
                 continue;

@@ -348,3 +348,22 @@ fn a_loop_that_fails_leaves_nobody_waiting() {
         assert!(mailbox.add(Ending(Arc::default())).is_err());
     });
 }
+
+/// On its owner's thread, on a stand-in's, or on one that has the loop no more.
+#[test]
+fn a_call_that_panics_leaves_nobody_waiting() {
+    check("panics", 1, || {
+        let (apps, gate): ([Arc<App>; 2], Arc<Gate>) = Default::default();
+        let running = Running::start(&apps.each_ref());
+        let opened = Arc::clone(&gate);
+        apps[0].call(move || opened.wait());
+        apps[1].call(move || {
+            gate.open();
+            std::panic::resume_unwind(Box::new("as asked"));
+        });
+        pass_time_until(|| apps.iter().all(|app| app.ended.is_open()));
+        let mailbox = Arc::clone(&running.mailbox);
+        assert!(!running.join());
+        assert!(mailbox.add(Ending(Arc::default())).is_err());
+    });
+}

@@ -48,7 +48,10 @@ impl Ask {
         let _scope = CallbackScope::enter();
         let peer_addr = request.peer_addr;
         panics::guarded(|| Ask::decide(&hub, request)).unwrap_or_else(|error| {
-            log::error!(target: LOG, "{}: on_request: {error}", Peer(peer_addr));
+            // The logger may be what has panicked.
+            drop(panics::guarded(
+                || log::error!(target: LOG, "{}: on_request: {error}", Peer(peer_addr)),
+            ));
             Asked::Refused(Refused::new(500, "the server could not decide"))
         })
     }

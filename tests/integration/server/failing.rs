@@ -5,19 +5,20 @@
 use std::net::TcpStream;
 
 use log::{LevelFilter, Log, Metadata, Record};
-use websocket_app::server::{Client, Server};
+use websocket_app::server::{Answer, Client, Request, Server};
 use websocket_app::{ClosedBy, SendError, State};
 
 use super::serving::{STYLES, Serving, Style, echoes, serve_as};
-use super::visitor::Visitor;
+use super::visitor::{Visitor, request};
 use crate::failure::{Failure, clean};
 use crate::faults::census;
 use crate::frame::Frame;
 use crate::recorder::{Call, Recorder};
 use crate::watchdog::{Gate, wait_until};
 
-/// The close code at which the logger panics.
+/// The close code at which the logger panics, and what else it panics at: what `on_request` gets wrong.
 const FATAL: u16 = 4997;
+const ON_REQUEST: &str = "on_request";
 
 struct Panics;
 
@@ -28,7 +29,8 @@ impl Log for Panics {
 
     fn log(&self, record: &Record<'_>) {
         let line = record.args().to_string();
-        assert!(!line.contains(&format!("received Close {FATAL}")), "the logger");
+        let is_fatal = line.contains(&format!("received Close {FATAL}"));
+        assert!(!is_fatal && !line.contains(ON_REQUEST), "the logger");
     }
 
     fn flush(&self) {}
@@ -171,6 +173,30 @@ fn while_a_callback_is_slow_too() {
             lost.iter().for_each(|(.., client)| is_gone(client));
             ends_now.open();
             ends(serving, lost);
+        }
+    });
+}
+
+/// The line about what the program got wrong is the program's too, where it is asked: no more than the
+/// request comes to nothing.
+#[test]
+fn a_line_about_a_request_is_no_reason_to_end() {
+    alone("a_line_about_a_request_is_no_reason_to_end", || {
+        for style in STYLES {
+            println!("{style:?}");
+            let decide = |request: &Request| match request.path() {
+                "/panics" => panic!("as asked"),
+                "/wrong" => Answer::accept().header("Upgrade", "is not its own to set"),
+                "/unoffered" => Answer::accept().subprotocol("what nobody offers"),
+                _ => Answer::accept(),
+            };
+            let serving = serve_as(style, |server| server.on_request(decide), echoes);
+            for path in ["/panics", "/wrong", "/unoffered"] {
+                let answer = Visitor::connect(serving.addr()).ask(request(path, ""));
+                assert_eq!(answer.status, 500, "{path}");
+            }
+            serving.still_serves();
+            serving.end();
         }
     });
 }
