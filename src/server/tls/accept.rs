@@ -14,7 +14,7 @@ use crate::tls::material::Named;
 use crate::tls::{Identity, material};
 use crate::transport::Stream;
 use crate::transport::tls::{
-    CiphertextIn, CiphertextOut, HandshakeStep, Layer, TlsAttempt, TlsFailure,
+    CiphertextIn, CiphertextOut, HandshakeStep, Layer, TlsAttempt, TlsFailure, guarded,
 };
 
 /// Begins a handshake with whatever library was chosen.
@@ -295,7 +295,8 @@ impl Securing {
         below: Stream,
         peer: String,
     ) -> Result<Box<Self>, Error> {
-        let attempt = (acceptor.0)().map_err(|error| error.of(peer.as_str().into()))?;
+        let attempt = guarded(&acceptor.0).unwrap_or_else(Err);
+        let attempt = attempt.map_err(|error| error.of(peer.as_str().into()))?;
         let (incoming, outgoing) = (CiphertextIn::default(), CiphertextOut::default());
         Ok(Box::new(Securing { below, attempt, incoming, outgoing, peer }))
     }
@@ -313,8 +314,8 @@ impl Securing {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(lost(error)),
             }
-            let step = attempt.step(&mut incoming, outgoing.bytes());
-            match step {
+            let step = guarded(|| attempt.step(&mut incoming, outgoing.bytes()));
+            match step.unwrap_or_else(Err) {
                 Err(error) => {
                     // The alert, as well as can be done without waiting.
                     let _ = outgoing.flush(|bytes| below.write(bytes));

@@ -89,7 +89,10 @@ impl ServerTls {
         ServerTls::new(Who::Native(acceptor))
     }
 
-    /// Uses a ready-made configuration of rustls, which then decides everything.
+    /// Uses a ready-made configuration of rustls, which then decides everything. What is the program's
+    /// own in it, such as what finds a certificate for a name, runs on the thread that serves the
+    /// clients, where none stands in for it: while it takes its time they all wait. A panic in it ends
+    /// that client's connection.
     #[cfg(feature = "rustls")]
     pub fn rustls(config: impl Into<Arc<rustls::ServerConfig>>) -> Self {
         ServerTls::new(Who::Rustls(config.into()))

@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::ciphertext_in::CiphertextIn;
 use super::ciphertext_out::CiphertextOut;
-use super::session::{BrokenSession, TlsFailure, TlsSession};
+use super::session::{BrokenSession, TlsFailure, TlsSession, guarded};
 use crate::transport::{Stream, WAITS_FOR_PEER};
 
 /// How often one call reads the socket at most: as much as fills the callers' buffers. Records may
@@ -40,7 +40,8 @@ struct LayerState {
     said: Vec<u8>,
     /// Nothing more will come.
     ended: bool,
-    /// We have said that nothing more will come from us: what still comes is of no use.
+    /// We have said that nothing more will come from us, or the TLS library has panicked, and is asked
+    /// for nothing more: what still comes is of no use.
     over: bool,
     /// What went wrong behind the bytes that the last read gave.
     failed: Option<io::Error>,
@@ -79,6 +80,10 @@ impl Layer {
     }
 
     pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.guarded(|| self.read_unguarded(buf))
+    }
+
+    fn read_unguarded(&self, buf: &mut [u8]) -> io::Result<usize> {
         let mut state = lock(&self.state);
         let mut length = 0;
         let left = self.more.load(Ordering::Relaxed);
@@ -128,8 +133,8 @@ impl Layer {
                 _ => error,
             })
         };
-        let written = lock(&self.outgoing).write(buf, |bytes| self.below.write(bytes), encrypt);
-        written.map_err(|error| self.named(error))
+        let write = || lock(&self.outgoing).write(buf, |bytes| self.below.write(bytes), encrypt);
+        self.guarded(write).map_err(|error| self.named(error))
     }
 
     pub(crate) fn take_written_late(&self) -> usize {
@@ -138,16 +143,27 @@ impl Layer {
     }
 
     pub(crate) fn shutdown(&self) {
-        let mut outgoing = lock(&self.outgoing);
-        let mut state = lock(&self.state);
-        state.say(outgoing.bytes());
-        state.over = true;
-        let LayerState { session, incoming, .. } = &mut *state;
-        session.close_notify(incoming, outgoing.bytes());
-        drop(state);
         // As well as can be done without waiting.
-        let _ = outgoing.flush(|bytes| self.below.write(bytes));
+        let _ = self.guarded(|| {
+            let mut outgoing = lock(&self.outgoing);
+            let mut state = lock(&self.state);
+            state.say(outgoing.bytes());
+            if !std::mem::replace(&mut state.over, true) {
+                let LayerState { session, incoming, .. } = &mut *state;
+                session.close_notify(incoming, outgoing.bytes());
+            }
+            drop(state);
+            outgoing.flush(|bytes| self.below.write(bytes))
+        });
         self.below.shutdown();
+    }
+
+    /// Does what calls the TLS library: a panic is an error, and then it is asked for nothing more.
+    fn guarded<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        guarded(work).unwrap_or_else(|failure| {
+            lock(&self.state).over = true;
+            Err(self.named(io::Error::other(failure)))
+        })
     }
 
     /// As if the TLS library had said this, and the reader had not come to write it yet.

@@ -22,4 +22,6 @@ mod session;
 pub(crate) use ciphertext_in::CiphertextIn;
 pub(crate) use ciphertext_out::CiphertextOut;
 pub(crate) use layer::Layer;
+#[cfg(feature = "server")]
+pub(crate) use session::guarded;
 pub(crate) use session::{HandshakeStep, TlsAttempt, TlsFailure, own_error};

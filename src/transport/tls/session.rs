@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use super::ciphertext_in::CiphertextIn;
 use crate::error::Error;
+use crate::panics;
 use crate::protocol::handshake::Negotiated;
 
 /// A handshake under way.
@@ -108,6 +109,19 @@ impl StdError for TlsFailure {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         Some(self.source.as_ref())
     }
+}
+
+/// Calls the TLS library, parts of which may be the program's own: who finds a certificate, who judges
+/// one, a cipher. What panics there is the end of this session, not that of the thread, which may
+/// carry others.
+pub(crate) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, TlsFailure> {
+    panics::guarded(call).map_err(|error| {
+        let text = match &error {
+            Error::Panicked(message) => format!("the TLS library panicked: {message}"),
+            other => other.to_string(),
+        };
+        TlsFailure::new(false, text, error)
+    })
 }
 
 /// Takes out what an open session has made itself, and names whom it is with; gives back what the

@@ -8,14 +8,14 @@ use std::thread;
 use std::time::Duration;
 
 use websocket_app::ClosedBy;
-use websocket_app::server::{Delivered, Server, ServerHandle, SlowClients};
+use websocket_app::server::{Client, Delivered, Server, ServerHandle, SlowClients};
 
 use super::serving::{A_MOMENT, STYLES, Serving, serve, serve_as};
 use super::visitor::{Visitor, request};
 use crate::failure::{clean, ending, unanswered};
 use crate::frame::{BINARY, Frame};
 use crate::recorder::{Call, Recorder};
-use crate::watchdog::{Task, wait_until};
+use crate::watchdog::{PATIENCE, Task, wait_until};
 
 fn nothing(
     _: &websocket_app::server::Client,
@@ -252,12 +252,15 @@ struct Stalling {
 
 impl Stalling {
     fn start(policy: SlowClients) -> Self {
-        let options = |server: Server| {
+        Stalling::start_with(|server| {
             server
                 .slow_clients(policy)
                 .max_send_buffer(4 * LARGE)
                 .close_timeout(Duration::from_millis(300))
-        };
+        })
+    }
+
+    fn start_with(options: impl FnOnce(Server) -> Server) -> Self {
         let serving = serve(options, nothing);
         let mut stalled = Visitor::connect_with_small_buffer(serving.addr());
         stalled.upgrade(&request("/", ""));
@@ -541,6 +544,63 @@ fn the_latest_of_many_topics_arrive() {
     assert!(kept.iter().copied().eq(10_100..10_100 + TOPICS), "{kept:?}");
     drop(slow);
     stalling.end();
+}
+
+/// What is kept goes out before the Close, by whatever way the program closes.
+#[test]
+fn what_is_kept_goes_out_before_the_close() {
+    type Closing = fn(&ServerHandle, &Client);
+    let ways: [(&str, Closing); 3] = [
+        ("shutdown", |handle, _| handle.shutdown(4000, "", PATIENCE).unwrap()),
+        ("close_with", |_, slow| slow.close_with(4000, "").unwrap()),
+        ("its sender's", |_, slow| slow.sender().close_with(4000, "").unwrap()),
+    ];
+    for (name, close) in ways {
+        println!("{name}");
+        let options = |server: Server| {
+            server.slow_clients(SlowClients::KeepLatest).max_send_buffer(4 * LARGE)
+        };
+        let mut stalling = Stalling::start_with(options);
+        let slow = stalling.handle.clients().remove(0);
+        let topics = ["x", "y"];
+        topics.into_iter().for_each(|topic| slow.subscribe(topic));
+        stalling.fill();
+        for number in [10_000, 20_000] {
+            for (i, topic) in topics.into_iter().enumerate() {
+                let message = Stalling::message_of(number + i, LARGE / 2);
+                assert_eq!(stalling.handle.publish(topic, message).delayed, 1);
+            }
+        }
+        let kept = stalling.next - 1;
+        close(&stalling.handle, &slow);
+        let Stalling { serving, stalled: (mut visitor, calls), good: (other, its), handle, .. } =
+            stalling;
+        let (frames, code) = visitor.read_to_close();
+        assert_eq!(code, 4000);
+        let numbers: Vec<_> = frames.iter().map(Stalling::number).collect();
+        assert!(numbers.iter().copied().eq((0..=kept).chain([20_000, 20_001])), "{numbers:?}");
+        visitor.send(Frame::close(4000, ""));
+        visitor.expect_end();
+        calls.expect_close(clean(ClosedBy::Us, 4000, ""));
+        calls.finish();
+        match name {
+            "shutdown" => {
+                other.answer_close(4000);
+                its.expect_close(clean(ClosedBy::Us, 4000, ""));
+            }
+            _ => {
+                other.close(1000, "");
+                its.expect_close(clean(ClosedBy::Peer, 1000, ""));
+            }
+        }
+        its.finish();
+        drop(slow);
+        match name {
+            "shutdown" => serving.ends(),
+            _ => serving.end(),
+        }
+        drop(handle);
+    }
 }
 
 /// What is kept is bounded, of however many topics: of none the latest is left out.

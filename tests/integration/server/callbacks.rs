@@ -327,3 +327,63 @@ fn a_client_that_is_gone_takes_nothing() {
     drop(client);
     serving.end();
 }
+
+/// An error that panics as it is dropped.
+#[derive(Debug)]
+struct Spiteful;
+
+impl std::fmt::Display for Spiteful {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("spiteful")
+    }
+}
+
+impl std::error::Error for Spiteful {}
+
+impl Drop for Spiteful {
+    fn drop(&mut self) {
+        panic!("spiteful to the end");
+    }
+}
+
+/// It is told and dropped as any other, whichever callback fails with it, and again and again.
+#[test]
+fn an_error_that_panics_as_it_is_dropped_hurts_nobody_else() {
+    type Fails = fn(&Call) -> bool;
+    let failing: [(&str, Fails, bool); 4] = [
+        ("on_message", |call| matches!(call, Call::Message(_)), false),
+        ("on_error", |call| matches!(call, Call::Error(_)), true),
+        ("on_error and on_close", |call| matches!(call, Call::Error(_) | Call::Close(_)), true),
+        ("on_close", |call| matches!(call, Call::Close(_)), false),
+    ];
+    for ((name, fails, for_on_error), style) in
+        failing.into_iter().flat_map(|f| STYLES.map(|style| (f, style)))
+    {
+        println!("{name}, {style:?}");
+        let hook = move |_: &Client, call: &Call| match call {
+            call if fails(call) => Err(CallbackError::from(Spiteful)),
+            Call::Message(message) if message.as_text() == Some("fail") => {
+                Err("for on_error".into())
+            }
+            _ => Ok(()),
+        };
+        let serving = serve_as(style, |server| server, hook);
+        let (mut visitor, calls) = serving.open();
+        visitor.text(if for_on_error { "fail" } else { "a" });
+        calls.expect_text(if for_on_error { "fail" } else { "a" });
+        if name == "on_close" {
+            visitor.close(1000, "");
+        } else {
+            visitor.stay_silent();
+        }
+        while !matches!(calls.next(), Call::Close(_)) {}
+        calls.finish();
+        // Also where its messages are not echoed, it is there.
+        let (other, its) = serving.open();
+        other.close(1000, "");
+        its.expect_close(clean(ClosedBy::Peer, 1000, ""));
+        its.finish();
+        serving.handle().shutdown(1001, "", crate::watchdog::PATIENCE).unwrap();
+        serving.ends();
+    }
+}

@@ -42,6 +42,9 @@ mod input;
 mod listening;
 /// What `on_request` sees and answers.
 mod on_request;
+/// TLS with parts of the program's own, which panic.
+#[cfg(feature = "rustls")]
+mod own_tls;
 /// A server's identity from a PKCS#12 archive.
 #[cfg(feature = "__tls")]
 mod pkcs12;
