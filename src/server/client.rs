@@ -1,11 +1,11 @@
 //! [`Client`]: one connection of a server, for any thread. Its `Shared` guards the connection.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::handle::ServerHandle;
-use super::hub::Hub;
+use super::hub::{Hub, SlowClients};
 use super::latest::Latest;
 use super::request::Request;
 use crate::deflate::NegotiatedDeflate;
@@ -38,7 +38,16 @@ impl Client {
         compression: Option<NegotiatedDeflate>,
     ) -> Self {
         let (sender, latest) = (Sender::new(shared), Latest::default());
-        Client(Arc::new(ClientInner { id, sender, request, hub, compression, latest }))
+        Client(Arc::new_cyclic(|client: &Weak<ClientInner>| {
+            if hub.options.slow_clients == SlowClients::KeepLatest {
+                let client = client.clone();
+                // Whoever closes, also by the sender alone.
+                sender.shared().before_close(move || {
+                    client.upgrade().map(Client).iter().for_each(Client::send_all_latest);
+                });
+            }
+            ClientInner { id, sender, request, hub, compression, latest }
+        }))
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -165,6 +174,13 @@ impl Client {
     /// There may be room again: queues what was kept.
     pub(super) fn send_latest(&self) {
         self.0.latest.queue(|message| self.queue(message));
+    }
+
+    /// It is about to be closed: queues what was kept, which is as much again as the queue may have at
+    /// most.
+    fn send_all_latest(&self) {
+        let queue = |message: &_| self.shared().queue_broadcast_anyway(message, self.0.compression);
+        self.0.latest.queue(queue);
     }
 }
 

@@ -93,6 +93,30 @@ impl Shared {
         message: &Broadcast,
         agreed: Option<NegotiatedDeflate>,
     ) -> Queueing {
+        self.queue_broadcast_where(message, agreed, false)
+    }
+
+    /// The same, whether there is room for it or not: for what was kept, within its own bound, when
+    /// [closing](Self::before_close) begins.
+    pub(crate) fn queue_broadcast_anyway(
+        self: &Arc<Self>,
+        message: &Broadcast,
+        agreed: Option<NegotiatedDeflate>,
+    ) -> Queueing {
+        self.queue_broadcast_where(message, agreed, true)
+    }
+
+    /// Sets what is done before [`close`](Self::close) closes. Once.
+    pub(crate) fn before_close(&self, work: impl Fn() + Send + Sync + 'static) {
+        let _ = self.before_close.set(Box::new(work));
+    }
+
+    fn queue_broadcast_where(
+        self: &Arc<Self>,
+        message: &Broadcast,
+        agreed: Option<NegotiatedDeflate>,
+        anyway: bool,
+    ) -> Queueing {
         // Not under the lock, since it takes its time.
         let compressed = agreed.and_then(|agreed| message.compressed(agreed, self.role));
         let mut guard = self.lock();
@@ -109,6 +133,7 @@ impl Shared {
         let needed = frame::header_len(len, self.role) + len;
         let held = guard.writer.as_ref().map_or(0, Writer::held);
         let has_room = match held {
+            _ if anyway => true,
             0 => guard.may_queue(needed, None),
             // What waits behind a message in fragments counts as what waits for the socket does.
             held => guard.buffered() + held + needed <= guard.max_buffer,

@@ -80,6 +80,9 @@ pub(crate) struct Shared {
     /// Set by `abort`, for good: then nothing more is handed out. Set under the lock.
     aborted: AtomicBool,
     received: ReceivedCounts,
+    /// Queues what is kept beside the queue, which goes out before our Close frame.
+    #[cfg(feature = "server")]
+    before_close: std::sync::OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 /// Counted by the thread that reads.
@@ -102,6 +105,8 @@ impl Shared {
             progress: Condvar::new(),
             aborted: AtomicBool::new(false),
             received: ReceivedCounts::default(),
+            #[cfg(feature = "server")]
+            before_close: std::sync::OnceLock::new(),
         }
     }
 
@@ -289,6 +294,8 @@ impl Shared {
     pub(crate) fn close(self: &Arc<Self>, code: u16, reason: &str) -> Result<(), SendError> {
         let payload = close_payload(code, reason)
             .map_err(|problem| SendError::InvalidControl { problem: problem.into() })?;
+        #[cfg(feature = "server")]
+        self.before_close.get().into_iter().for_each(|work| work());
         let mut guard = self.lock();
         if guard.is_closed_for_good || matches!(guard.state, State::Closed) {
             return Ok(());
