@@ -22,9 +22,10 @@ pub(crate) struct Conversation<C: Callee> {
     max_waiting: usize,
     /// More wait than that: nothing is read until they are worked off.
     paused: bool,
-    /// What a callback ended it all with. From then on only `on_close` is called, and `on_error`
-    /// with what was not sent.
-    fatal: Option<Error>,
+    /// What a callback ended it all with, and what those called after that have failed with. From
+    /// the first on only `on_close` is called, and `on_error` with what was not sent. All are kept to
+    /// the end: they are the program's, and are dropped where what its callbacks hold is.
+    fatal: Vec<Error>,
     /// What still comes of a connection that is over: read away in turns with what others have to
     /// do.
     remains: Option<Box<Remains>>,
@@ -59,24 +60,24 @@ impl<C: Callee> Conversation<C> {
             dispatcher: Some(dispatcher),
             max_waiting: max_receive_buffer,
             paused: false,
-            fatal: None,
+            fatal: Vec::new(),
             remains: None,
             wants_read: false,
         }
     }
 
     pub(crate) fn is_fatal(&self) -> bool {
-        self.fatal.is_some()
+        !self.fatal.is_empty()
     }
 
     /// Ends it all where no callback has before.
     pub(crate) fn set_fatal(&mut self, error: Error) {
-        self.fatal.get_or_insert(error);
+        self.fatal.push(error);
     }
 
     /// Has an error told, unless a callback has ended it all.
     pub(crate) fn tell_error(&mut self, error: Error) {
-        if self.fatal.is_none() {
+        if !self.is_fatal() {
             self.calls.push(Call::Error(error));
         }
     }
@@ -114,7 +115,7 @@ impl<C: Callee> Conversation<C> {
             Step::Over(error) => return Err(Over(error)),
         };
         let end = reader.batch.end.take();
-        if !reader.batch.items.is_empty() && self.fatal.is_none() {
+        if !reader.batch.items.is_empty() && !self.is_fatal() {
             if calls_next && self.dispatcher.is_some() && self.calls.is_empty() {
                 self.calls.push(Call::Batch);
             } else {
@@ -225,7 +226,7 @@ impl<C: Callee> Conversation<C> {
         }
         // Of one that we have closed it is no error.
         let is_ours = self.shared.is_closed_for_good() && self.calls.is_closed_by_us(of);
-        if is_ours || self.fatal.is_some() {
+        if is_ours || self.is_fatal() {
             return None;
         }
         let error = end.into_error()?;
@@ -237,15 +238,15 @@ impl<C: Callee> Conversation<C> {
     /// this and with what was not sent, and `on_close`.
     fn end(&mut self, error: Error, report: bool, link: Option<&mut Link>) -> Returned {
         let unsent = if report { 0 } else { self.calls.mute() };
-        let is_end = self.fatal.is_none();
+        let is_end = !self.is_fatal();
         if is_end {
             self.calls.keep_the_end();
             if report {
                 self.calls.push_front(Call::Error(error.clone()));
             }
-            self.fatal = Some(error);
             link.into_iter().for_each(Link::fail_by_callback);
         }
+        self.fatal.push(error);
         Returned { late: None, is_end, unsent }
     }
 
@@ -254,8 +255,9 @@ impl<C: Callee> Conversation<C> {
         self.calls.is_empty() && self.dispatcher.is_some() && self.remains.is_none()
     }
 
-    /// Takes it apart: what has the callbacks, and what one of them ended it with.
-    pub(crate) fn into_parts(self) -> (Option<Dispatcher<C>>, Option<Error>) {
+    /// Takes it apart: what has the callbacks, and what they have failed with, the first of which
+    /// ended it.
+    pub(crate) fn into_parts(self) -> (Option<Dispatcher<C>>, Vec<Error>) {
         (self.dispatcher, self.fatal)
     }
 }

@@ -97,11 +97,20 @@ impl<C: Callee> Dispatcher<C> {
         Inside::enter(Arc::as_ptr(self.callee.shared()).addr(), self.its_loop)
     }
 
-    /// Drops what the callbacks hold, which is the program's.
-    pub(crate) fn drop_callbacks(self) {
+    /// Drops what the callbacks hold, and what they have failed with, which is the program's. Fails
+    /// where some of it panics.
+    pub(crate) fn drop_callbacks(
+        self,
+        errors: impl IntoIterator<Item = Error>,
+    ) -> Result<(), Error> {
         let _inside = self.inside();
         let _scope = CallbackScope::enter_callback(self.its_loop);
-        drop(self);
+        // Each by itself: of two panics at once the process would die.
+        let dropped = panics::guarded(|| drop(self));
+        errors.into_iter().fold(dropped, |so_far, error| {
+            let dropped = panics::guarded(|| drop(error));
+            so_far.and(dropped)
+        })
     }
 
     /// Hands a batch out, in wire order.

@@ -15,7 +15,6 @@ use super::{Client, LOG};
 use crate::calls::{Call, Conversation, Dispatcher, Done, Job, Over};
 use crate::error::Error;
 use crate::link::{Established, Link, Opened, Place, Reader, Requested, Shared, State};
-use crate::panics;
 use crate::role::Role;
 
 pub(super) struct OpenClient {
@@ -155,10 +154,10 @@ impl OpenClient {
         self.open.is_none() && self.conversation.is_finished()
     }
 
-    /// Drops what the callbacks hold, which is the program's.
+    /// Drops what the callbacks hold, and have failed with, which is the program's.
     pub(super) fn finish(self) {
-        let (dispatcher, _) = self.conversation.into_parts();
-        let dropped = panics::guarded(|| dispatcher.map_or((), Dispatcher::drop_callbacks));
+        let (dispatcher, errors) = self.conversation.into_parts();
+        let dropped = dispatcher.map_or(Ok(()), |dispatcher| dispatcher.drop_callbacks(errors));
         if dropped.is_err() {
             log::error!(target: LOG, "what a handler holds panicked while it was dropped");
         }

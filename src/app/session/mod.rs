@@ -287,13 +287,15 @@ impl Driver for Session {
     /// that, where they run.
     fn finish(self) {
         let Session { phase, conversation, plan, backoff, result: giver, .. } = self;
-        let (dispatcher, fatal) = conversation.into_parts();
+        let (dispatcher, errors) = conversation.into_parts();
+        let mut errors = errors.into_iter();
+        let fatal = errors.next();
         let SessionPhase::Over(Some(result)) = phase else { return };
         // Each by itself: of two panics at once the process would die.
         let dropped = [
             panics::guarded(|| drop(plan)),
             panics::guarded(|| drop(backoff)),
-            panics::guarded(|| dispatcher.map_or((), Dispatcher::drop_callbacks)),
+            dispatcher.map_or(Ok(()), |dispatcher| dispatcher.drop_callbacks(errors)),
         ];
         if dropped.iter().any(Result::is_err) {
             log::error!(target: "websocket_app", "what a callback holds panicked while it was dropped");
