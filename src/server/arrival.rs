@@ -61,7 +61,7 @@ pub(super) struct Arrival {
     busy: bool,
     /// The request was HEAD, whose answer has no body (RFC 7231 §4.3.2).
     is_head: bool,
-    /// Its place among those that are allowed, until it is open: then it is the client's.
+    /// Its place among those that are allowed, until it is over, or open: then it is the client's.
     admission: Option<Admission>,
 }
 
@@ -429,6 +429,10 @@ impl Arrival {
         self.hub.gone(self.number);
         if let Phase::Answering(_, outgoing) = std::mem::replace(&mut self.phase, Phase::Over) {
             self.unopened = outgoing.then;
+        }
+        if self.unopened.is_none() {
+            // Nothing of it is left but this, and to be forgotten may have to wait for callbacks.
+            self.admission = None;
         }
     }
 
