@@ -3,6 +3,9 @@
 
 use std::cell::RefCell;
 
+#[cfg(feature = "server")]
+use crate::link::CallbackScope;
+
 thread_local! {
     /// The addresses of what the apps share with their senders, and of their loops. More than one
     /// app where a callback runs another.
@@ -25,10 +28,11 @@ impl Drop for Inside {
     }
 }
 
-/// Marks this thread as being in a callback of this loop's, of no app or client.
+/// Marks this thread as being in a callback of this loop's, of no app or client. What it may wait for
+/// is the same.
 #[cfg(feature = "server")]
-pub(crate) fn enter(its_loop: usize) -> Inside {
-    Inside::enter(0, its_loop)
+pub(crate) fn enter(its_loop: usize) -> (Inside, CallbackScope) {
+    (Inside::enter(0, its_loop), CallbackScope::enter_callback(its_loop))
 }
 
 /// Returns whether this thread is in a callback of this app, or of one of this loop's.

@@ -24,7 +24,7 @@ use super::{Answer, LOG, Request};
 use crate::calls;
 use crate::deadline::after;
 use crate::error::Error;
-use crate::link::{CallbackScope, Established, Place, Reader};
+use crate::link::{Established, Place, Reader};
 use crate::panics;
 use crate::protocol::handshake::Negotiated;
 use crate::protocol::handshake::echo::Secrets;
@@ -324,7 +324,7 @@ impl Arrival {
             };
             self.phase = Phase::Asking(opening, Some(Box::new(ask)));
         } else {
-            self.answer(ask.run());
+            self.answer(ask.answer());
         }
     }
 
@@ -498,7 +498,6 @@ impl Arrival {
         let Arrival { unopened, place, admission: _admission, .. } = self;
         let dropped = panics::guarded(|| {
             let _inside = calls::enter(place.its_loop());
-            let _scope = CallbackScope::enter();
             drop(unopened);
         });
         if dropped.is_err() {

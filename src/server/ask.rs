@@ -8,7 +8,6 @@ use super::listener::Peer;
 use super::{Answer, LOG, Request};
 use crate::calls;
 use crate::deflate::NegotiatedDeflate;
-use crate::link::CallbackScope;
 use crate::panics;
 use crate::protocol::handshake::opening::{Refused, answer_head};
 
@@ -42,10 +41,15 @@ impl Ask {
         self.hub.origins.judge(&self.request, self.hub.local_addr)
     }
 
+    /// Asks the program. It may wait there as in a callback.
     pub(super) fn run(self) -> Asked {
-        let Ask { hub, request, its_loop } = self;
-        let _inside = calls::enter(its_loop);
-        let _scope = CallbackScope::enter();
+        let _inside = calls::enter(self.its_loop);
+        self.answer()
+    }
+
+    /// Finds the answer; on the loop's own thread only where the program has no word in it.
+    pub(super) fn answer(self) -> Asked {
+        let Ask { hub, request, .. } = self;
         let peer_addr = request.peer_addr;
         panics::guarded(|| Ask::decide(&hub, request)).unwrap_or_else(|error| {
             // The logger may be what has panicked.

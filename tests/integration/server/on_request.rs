@@ -2,13 +2,17 @@
 
 use std::sync::{Arc, Mutex};
 
+use crossbeam_channel::unbounded;
 use websocket_app::ClosedBy;
-use websocket_app::server::{Answer, Request, Server};
+use websocket_app::server::{Answer, Handler, Request, Server};
 
 use super::serving::{STYLES, Serving, echoes, serve, serve_as};
 use super::visitor::{Visitor, request};
 use crate::failure::clean;
+use crate::peer::Peer;
 use crate::recorder::Call;
+use crate::running::run;
+use crate::watchdog::{Gate, PATIENCE, Watchdog};
 
 fn deciding(decide: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Serving {
     serve(|server| server.on_request(decide), echoes)
@@ -289,4 +293,51 @@ fn on_request_may_choose_the_subprotocol() {
     calls.expect_close(clean(ClosedBy::Peer, 1000, ""));
     calls.finish();
     serving.end();
+}
+
+/// A handler that does nothing.
+struct Idle;
+
+impl Handler for Idle {}
+
+/// As any callback it may wait for an app of another loop, and so may what makes handlers.
+#[test]
+fn it_may_wait_for_an_app_of_another_loop() {
+    let _watchdog = Watchdog::new();
+    for makes_handlers in [false, true] {
+        let peer = Peer::start(|listener| listener.open().answer_close());
+        let app = peer.app();
+        let (ws, is_asked) = (app.sender(), Gate::new());
+        let (tell, told) = unbounded();
+        let asks = is_asked.clone();
+        let wait = move || {
+            asks.open();
+            tell.send(ws.wait_open(PATIENCE)).unwrap();
+        };
+        let server = Server::new("127.0.0.1:0");
+        let server = match makes_handlers {
+            true => server.handlers(move |_| {
+                wait();
+                Idle
+            }),
+            false => server.on_request(move |_| {
+                wait();
+                Answer::accept()
+            }),
+        };
+        let server = server.spawn().unwrap();
+        let mut visitor = Visitor::connect(server.local_addr().expect("it is TCP"));
+        visitor.write(request("/", ""));
+        is_asked.wait();
+        let running = run(app);
+        running.expect_open();
+        assert_eq!(told.recv_timeout(PATIENCE).expect("it waits no longer"), Ok(()));
+        visitor.answer_head().expect_open();
+        visitor.close(1000, "");
+        running.sender.close();
+        running.expect_close(clean(ClosedBy::Us, 1000, ""));
+        running.end_in_order();
+        server.abort();
+        server.join().unwrap();
+    }
 }
