@@ -112,6 +112,8 @@ impl OpenClient {
         let Some((mut link, client)) = self.open.take() else { return };
         let (close, _) = self.conversation.close(&mut link);
         self.conversation.shared.disconnected(State::Closed);
+        // Nobody gets what was kept.
+        client.send_latest();
         if let Some(error) = error {
             self.conversation.tell_error(error);
         }
@@ -166,6 +168,7 @@ impl OpenClient {
     pub(super) fn fail(mut self, error: &Error) {
         if let Some((_, client)) = self.open.take() {
             client.shared().forsake();
+            client.send_latest();
             self.hub.leave(&client);
         }
         self.hub.loop_failed(error);
