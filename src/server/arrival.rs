@@ -505,8 +505,10 @@ impl Arrival {
         }
     }
 
-    pub(super) fn fail(self, error: &Error) {
+    pub(super) fn fail(mut self, error: &Error) {
         self.hub.loop_failed(error);
+        // So that what was made for it is dropped as it would have been.
+        self.over();
         self.finish();
     }
 }

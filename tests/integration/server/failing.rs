@@ -3,10 +3,12 @@
 //! which no callback can make it do.
 
 use std::net::TcpStream;
+use std::sync::{Arc, OnceLock};
 
+use crossbeam_channel::{Sender, unbounded};
 use log::{LevelFilter, Log, Metadata, Record};
-use websocket_app::server::{Answer, Client, Request, Server};
-use websocket_app::{ClosedBy, SendError, State};
+use websocket_app::server::{Answer, Client, Handler, Request, Server, ServerHandle};
+use websocket_app::{ClosedBy, Error, SendError, State};
 
 use super::serving::{STYLES, Serving, Style, echoes, serve_as};
 use super::visitor::{Visitor, request};
@@ -14,7 +16,7 @@ use crate::failure::{Failure, clean};
 use crate::faults::census;
 use crate::frame::Frame;
 use crate::recorder::{Call, Recorder};
-use crate::watchdog::{Gate, wait_until};
+use crate::watchdog::{Gate, PATIENCE, wait_until, within};
 
 /// The close code at which the logger panics, and what else it panics at: what `on_request` gets wrong.
 const FATAL: u16 = 4997;
@@ -168,7 +170,7 @@ fn while_a_callback_is_slow_too() {
                 calls.finish();
             }
             let handle = serving.handle();
-            let join = crate::watchdog::within("the end", move || handle.join());
+            let join = within("the end", move || handle.join());
             assert_eq!(join.map_err(Failure::from), the_logger());
             lost.iter().for_each(|(.., client)| is_gone(client));
             ends_now.open();
@@ -198,6 +200,55 @@ fn a_line_about_a_request_is_no_reason_to_end() {
             serving.still_serves();
             serving.end();
         }
+    });
+}
+
+/// Waits for its server as it is dropped, and tells whether it was told that it must not.
+struct Waits {
+    server: Arc<OnceLock<ServerHandle>>,
+    tell: Sender<bool>,
+}
+
+impl Handler for Waits {}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        let server = self.server.get().expect("it is there by then");
+        self.tell.send(matches!(server.join(), Err(Error::Deadlock { .. }))).unwrap();
+    }
+}
+
+/// A handler whose client has not been told yet that it is accepted is dropped as others are.
+#[test]
+fn handlers_that_are_lost_wait_for_nobody_as_they_are_dropped() {
+    alone("handlers_that_are_lost_wait_for_nobody_as_they_are_dropped", || {
+        let (server, (tell, told)) = (Arc::<OnceLock<ServerHandle>>::default(), unbounded());
+        let its = Arc::clone(&server);
+        let make = move |_: &Request| Waits { server: Arc::clone(&its), tell: tell.clone() };
+        // Longer than an answer may be that nobody reads.
+        let long = "x".repeat(64 << 20);
+        let decide = move |request: &Request| match request.path() {
+            "/long" => Answer::accept().header("X-Long", &long),
+            _ => Answer::accept(),
+        };
+        let spawned = Server::with_handlers("127.0.0.1:0", make).on_request(decide).spawn();
+        let handle = spawned.unwrap();
+        assert!(server.set(handle.clone()).is_ok());
+        let addr = handle.local_addr().expect("it is TCP");
+        let mut unopened = Visitor::connect_with_small_buffer(addr);
+        unopened.write(request("/long", ""));
+        // Its answer is on its way then.
+        unopened.read_a_byte();
+        let mut fatal = Visitor::open(addr);
+        fatal.send(Frame::close(FATAL, ""));
+        for _ in 0..2 {
+            assert!(told.recv_timeout(PATIENCE).expect("they are dropped"));
+        }
+        let join = within("the end", move || handle.join());
+        assert_eq!(join.map_err(Failure::from), the_logger());
+        fatal.stay_silent();
+        unopened.stay_silent();
+        drop(server);
     });
 }
 

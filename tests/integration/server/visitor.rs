@@ -339,7 +339,6 @@ impl Visitor {
     }
 
     /// Reads one byte, and no more than that from the operating system.
-    #[cfg(target_os = "linux")]
     pub(super) fn read_a_byte(&mut self) {
         self.io.get_mut().read_exact(&mut [0]).expect("there is something to read");
     }
