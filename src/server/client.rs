@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::handle::ServerHandle;
 use super::hub::{Hub, SlowClients};
-use super::latest::Latest;
+use super::latest::{Keeping, Latest};
 use super::request::Request;
 use crate::deflate::NegotiatedDeflate;
 use crate::error::SendError;
@@ -165,22 +165,37 @@ impl Client {
         !self.0.latest.is_empty()
     }
 
-    /// Keeps a message for which there was no room, in the place of the topic's one before it. Returns
-    /// whether there is room for it there.
-    pub(super) fn keep_latest(&self, topic: Option<&str>, message: &Broadcast) -> bool {
-        self.0.latest.keep(topic, message, self.0.hub.options.live.max_send_buffer)
+    /// Keeps a message for which there was no room, in the place of the topic's one before it, unless
+    /// there is some by now.
+    pub(super) fn keep_latest(&self, topic: Option<&str>, message: &Broadcast) -> Keeping {
+        // What its callbacks have sent may be waiting for their end.
+        self.shared().on_queued();
+        let queue = |message: &_| self.queue(message);
+        let mut keeping = self.0.latest.keep(topic, message, self.limit(), queue);
+        if keeping == Keeping::TooMuch {
+            self.shared().try_late(|| {
+                keeping = self.send_latest();
+                keeping != Keeping::TooMuch
+            });
+        }
+        keeping
     }
 
-    /// There may be room again: queues what was kept.
-    pub(super) fn send_latest(&self) {
-        self.0.latest.queue(|message| self.queue(message));
+    /// There may be room again, or nobody any more: queues what was kept.
+    pub(super) fn send_latest(&self) -> Keeping {
+        self.0.latest.queue(self.limit(), |message| self.queue(message))
+    }
+
+    /// Returns how many bytes may be kept.
+    fn limit(&self) -> usize {
+        self.0.hub.options.live.max_send_buffer
     }
 
     /// It is about to be closed: queues what was kept, which is as much again as the queue may have at
     /// most.
     fn send_all_latest(&self) {
         let queue = |message: &_| self.shared().queue_broadcast_anyway(message, self.0.compression);
-        self.0.latest.queue(queue);
+        self.0.latest.queue(self.limit(), queue);
     }
 }
 

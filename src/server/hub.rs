@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use super::callbacks::{OnRequest, Source};
 use super::driver::{ServerDriver, ServerStart};
 use super::handle::{Delivered, ServerStats};
+use super::latest::Keeping;
 use super::origin::Origins;
 use super::tls::Acceptor;
 use super::{Client, LOG};
@@ -22,7 +23,7 @@ use crate::config::ConnectionOptions;
 use crate::deadline::after;
 use crate::deflate::Deflate;
 use crate::error::Error;
-use crate::link::{Broadcast, Place, Queueing, State};
+use crate::link::{Broadcast, Place, Queueing};
 use crate::message::Outgoing;
 use crate::panics;
 use crate::reactor::Mailbox;
@@ -422,17 +423,17 @@ impl Hub {
         to: &mut Delivered,
     ) {
         if self.options.slow_clients == SlowClients::KeepLatest {
-            client.shared().on_queued();
-            if client.state() != State::Open {
-                return;
+            match client.keep_latest(topic, message) {
+                Keeping::Queued => to.clients += 1,
+                Keeping::Waits => to.delayed += 1,
+                Keeping::NotOpen => {}
+                Keeping::TooMuch => {
+                    self.close_slow(client, to);
+                    // Nobody will get it.
+                    client.send_latest();
+                }
             }
-            if client.keep_latest(topic, message) {
-                to.delayed += 1;
-            } else {
-                self.close_slow(client, to);
-            }
-            // Room may have come before it was there. It is dropped for who is closed.
-            return client.send_latest();
+            return;
         }
         match client.queue_late(message) {
             Queueing::Queued => to.clients += 1,

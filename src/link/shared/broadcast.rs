@@ -173,12 +173,21 @@ impl Shared {
         message: &Broadcast,
         agreed: Option<NegotiatedDeflate>,
     ) -> Queueing {
+        let mut queueing = Queueing::Full;
+        self.try_late(|| {
+            queueing = self.queue_broadcast(message, agreed);
+            queueing != Queueing::Full
+        });
+        queueing
+    }
+
+    /// Tries something for which there was no room until that is done, for a moment at most.
+    pub(crate) fn try_late(self: &Arc<Self>, mut is_done: impl FnMut() -> bool) {
         let mut moment = None;
         loop {
             self.on_queued();
-            match self.queue_broadcast(message, agreed) {
-                Queueing::Full => {}
-                queueing => return queueing,
+            if is_done() {
+                return;
             }
             match self.wait_for_writer(self.lock(), &mut moment) {
                 Ok(guard) => drop(guard),
@@ -186,7 +195,8 @@ impl Shared {
                 Err(guard) => {
                     drop(guard);
                     self.on_queued();
-                    return self.queue_broadcast(message, agreed);
+                    is_done();
+                    return;
                 }
             }
         }

@@ -7,15 +7,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use bytes::Bytes;
+use crossbeam_channel::unbounded;
 use websocket_app::ClosedBy;
 use websocket_app::server::{Client, Delivered, Server, ServerHandle, SlowClients};
 
 use super::serving::{A_MOMENT, STYLES, Serving, serve, serve_as};
-use super::visitor::{Visitor, request};
+use super::visitor::{Visitor, masked, request};
 use crate::failure::{clean, ending, unanswered};
 use crate::frame::{BINARY, Frame};
 use crate::recorder::{Call, Recorder};
-use crate::watchdog::{PATIENCE, Task, wait_until};
+use crate::watchdog::{Gate, PATIENCE, Task, wait_until, within};
 
 fn nothing(
     _: &websocket_app::server::Client,
@@ -544,6 +546,110 @@ fn the_latest_of_many_topics_arrive() {
     assert!(kept.iter().copied().eq(10_100..10_100 + TOPICS), "{kept:?}");
     drop(slow);
     stalling.end();
+}
+
+/// What a message consists of, with something that happens when nobody has it any more.
+struct Owned {
+    text: &'static str,
+    on_drop: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl Owned {
+    fn message(text: &'static str, on_drop: impl FnOnce() + Send + 'static) -> Bytes {
+        Bytes::from_owner(Owned { text, on_drop: Some(Box::new(on_drop)) })
+    }
+}
+
+impl AsRef<[u8]> for Owned {
+    fn as_ref(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.on_drop.take().into_iter().for_each(|happens| happens());
+    }
+}
+
+/// Nothing is kept for a client that is gone, though the program still has it.
+#[test]
+fn what_was_kept_goes_with_the_client() {
+    let mut stalling = Stalling::start(SlowClients::KeepLatest);
+    let slow = stalling.handle.clients().remove(0);
+    slow.subscribe("x");
+    stalling.fill();
+    let is_dropped = Gate::new();
+    let drops = is_dropped.clone();
+    let message = Owned::message("kept", move || drops.open());
+    assert_eq!(stalling.handle.publish("x", message).delayed, 1);
+    let Stalling { serving, stalled: (visitor, calls), good, handle, .. } = stalling;
+    visitor.reset();
+    while !matches!(calls.next(), Call::Close(_)) {}
+    calls.finish();
+    is_dropped.wait();
+    drop((handle, slow));
+    close_all([good]);
+    serving.end();
+}
+
+/// What the program does as a message that was kept is dropped is in nobody's way.
+#[test]
+fn what_a_newer_message_replaces_may_send_as_it_is_dropped() {
+    let mut stalling = Stalling::start(SlowClients::KeepLatest);
+    let slow = stalling.handle.clients().remove(0);
+    ["x", "y"].into_iter().for_each(|topic| slow.subscribe(topic));
+    stalling.fill();
+    let (handle, is_dropped) = (stalling.handle.clone(), Gate::new());
+    let drops = is_dropped.clone();
+    let message = Owned::message("older", move || {
+        assert_eq!(handle.publish("y", vec![7; LARGE]).delayed, 1);
+        drops.open();
+    });
+    assert_eq!(stalling.handle.publish("x", message).delayed, 1);
+    let handle = stalling.handle.clone();
+    let newer = move || handle.publish("x", vec![7; LARGE]).delayed;
+    assert_eq!(within("the newer message", newer), 1);
+    is_dropped.wait();
+    drop(slow);
+    let Stalling { serving, stalled: (visitor, calls), good, handle, .. } = stalling;
+    visitor.reset();
+    while !matches!(calls.next(), Call::Close(_)) {}
+    calls.finish();
+    drop(handle);
+    close_all([good]);
+    serving.end();
+}
+
+/// What a callback has sent just before takes the room only until it is written.
+#[test]
+fn what_a_callback_has_sent_does_not_make_its_client_slow() {
+    const LIMIT: usize = 4 << 10;
+    let (tell, told) = unbounded();
+    let serving = serve(
+        |server| server.slow_clients(SlowClients::KeepLatest).max_send_buffer(LIMIT),
+        move |client, call| {
+            match call {
+                Call::Message(text) if *text == "go" => {
+                    client.send(&*"a".repeat(LIMIT / 2))?;
+                    tell.send(client.server().broadcast("b".repeat(LIMIT)))?;
+                }
+                _ => {}
+            }
+            Ok(())
+        },
+    );
+    let (mut visitor, calls) = serving.open();
+    // They come together, and what the first one's callback sends may wait for the second's.
+    visitor.write([Frame::text("go"), Frame::text("more")].each_ref().map(masked).concat());
+    calls.expect_text("go");
+    calls.expect_text("more");
+    let delivered: Delivered = told.recv_timeout(PATIENCE).expect("it is sent");
+    assert_eq!((delivered.clients, delivered.delayed), (1, 0));
+    visitor.expect_text(&"a".repeat(LIMIT / 2));
+    visitor.expect_text(&"b".repeat(LIMIT));
+    close_all([(visitor, calls)]);
+    serving.end();
 }
 
 /// What is kept goes out before the Close, by whatever way the program closes.
