@@ -217,7 +217,7 @@ impl Arrival {
             Phase::Securing(..) => self.secure(),
             Phase::Arriving(_) => self.read_head(reader),
             Phase::Lingering { stream, left, .. } => {
-                match stream.read(&mut reader.buffer) {
+                match stream.read_away(&mut reader.buffer) {
                     Ok(n) if n > 0 && *left > n => {
                         *left -= n;
                         return true;

@@ -158,6 +158,13 @@ impl Stream {
         left
     }
 
+    /// Reads what is there as it comes, within TLS as ciphertext: for who wants nothing of it but to
+    /// know how much it is, and when it ends.
+    #[cfg(feature = "server")]
+    pub(crate) fn read_away(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.socket().read(buffer)
+    }
+
     /// Ends both directions at once: a reader gets an end, the peer gets a reset if it goes on
     /// sending.
     pub(crate) fn abort(&self) {

@@ -254,6 +254,26 @@ fn one_that_still_talks_is_told_that_it_failed() {
     });
 }
 
+/// Nor is more read of one that was refused than it may have said already.
+#[test]
+fn one_that_is_refused_and_goes_on_is_cut_off() {
+    /// More than operating systems keep for a connection.
+    const MOST: usize = 32 << 20;
+    on_each_kind(echoes, |certificate, serving| {
+        let mut visitor = Visitor::connect_tls(serving.addr(), certificate);
+        visitor.write("GET / HTTP/3.7\r\n\r\n");
+        assert_eq!(visitor.answer_head().status, 505);
+        let piece = [0; 16 << 10];
+        let taken = (0..).find(|_| visitor.try_write(piece).is_err()).expect("it has no end");
+        assert!(taken * piece.len() < MOST, "{} KiB were taken", taken * piece.len() >> 10);
+        let (visitor, calls) = open(&serving, certificate);
+        close(visitor, &calls);
+        calls.finish();
+        serving.handle().shutdown(1001, "", PATIENCE).unwrap();
+        serving.ends();
+    });
+}
+
 #[test]
 fn shutdown_does_not_wait_for_handshakes() {
     on_each_kind(echoes, |certificate, serving| {
