@@ -7,7 +7,7 @@
 //!                   └────────────┴──────────────┴──► Lingering ──► Over
 //! ```
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ use crate::protocol::handshake::Negotiated;
 use crate::protocol::handshake::echo::Secrets;
 use crate::protocol::handshake::opening::{Arriving, Refused, RequestHead};
 use crate::role::Role;
-use crate::transport::{Socket, Stream};
+use crate::transport::{Socket, Stream, WAITS_FOR_PEER};
 
 pub(super) struct NewConnection {
     pub(super) hub: Arc<Hub>,
@@ -45,6 +45,9 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// How much of what a client that was refused still sends is read away.
 const MAX_LINGERING: usize = 64 << 10;
+
+/// How much of what a client sends before it has its answer is kept, where it has to be read.
+const MAX_AHEAD: usize = 1 << 20;
 
 pub(super) struct Arrival {
     hub: Arc<Hub>,
@@ -106,6 +109,8 @@ struct Opening {
 struct Outgoing {
     bytes: Vec<u8>,
     written: usize,
+    /// TLS has to hear something of the client before it can go on.
+    waits_for_peer: bool,
     /// What comes of it: an open connection, if it is accepted.
     then: Option<Box<Accepted>>,
 }
@@ -228,7 +233,8 @@ impl Arrival {
                 }
                 false
             }
-            Phase::Asking(..) | Phase::Answering(..) | Phase::Opened(_) | Phase::Over => false,
+            Phase::Answering(..) => self.hear(reader),
+            Phase::Asking(..) | Phase::Opened(_) | Phase::Over => false,
         }
     }
 
@@ -362,7 +368,10 @@ impl Arrival {
     fn write(&mut self, bytes: Vec<u8>, then: Option<Box<Accepted>>) {
         match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Arriving(opening) | Phase::Asking(opening, _) => {
-                self.phase = Phase::Answering(opening, Outgoing { bytes, written: 0, then });
+                self.phase = Phase::Answering(
+                    opening,
+                    Outgoing { bytes, written: 0, waits_for_peer: false, then },
+                );
                 self.write_answer();
             }
             _ => {}
@@ -372,10 +381,16 @@ impl Arrival {
     fn write_answer(&mut self) {
         let Phase::Answering(opening, outgoing) = &mut self.phase else { return };
         while outgoing.written < outgoing.bytes.len() {
-            match opening.stream.write(&outgoing.bytes[outgoing.written..]) {
+            let left = &outgoing.bytes[outgoing.written..];
+            match opening.stream.write(left).and_then(not_nothing) {
                 Ok(n) => outgoing.written += n,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == WAITS_FOR_PEER => {
+                    outgoing.waits_for_peer = true;
+                    self.wants_read = true;
+                    return;
+                }
                 Err(error) => {
                     log::debug!(target: LOG, "{}: lost before its answer: {error}", Peer(opening.peer_addr));
                     return self.over();
@@ -391,6 +406,30 @@ impl Arrival {
             Some(accepted) => self.open(opening, *accepted),
             None => self.linger(opening.stream),
         }
+    }
+
+    /// TLS has to hear something before more of the answer can be written. Reads that, and keeps what
+    /// comes with it, which follows the request. Returns whether there may be more.
+    fn hear(&mut self, reader: &mut Reader) -> bool {
+        let Phase::Answering(opening, outgoing) = &mut self.phase else { return false };
+        if !outgoing.waits_for_peer {
+            return false;
+        }
+        match opening.stream.read(&mut reader.buffer) {
+            Ok(n) if n > 0 && opening.rest.len() + n <= MAX_AHEAD => {
+                opening.rest.extend_from_slice(&reader.buffer[..n]);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            _ => {
+                self.over();
+                return false;
+            }
+        }
+        outgoing.waits_for_peer = false;
+        self.write_answer();
+        // Either more of what it waits for, or what follows the answer.
+        true
     }
 
     /// The client was told why it is refused: hears it out, for a while.
@@ -510,5 +549,13 @@ impl Arrival {
         // So that what was made for it is dropped as it would have been.
         self.over();
         self.finish();
+    }
+}
+
+/// What takes nothing and says no more than that would be tried for ever.
+fn not_nothing(written: usize) -> io::Result<usize> {
+    match written {
+        0 => Err(ErrorKind::WriteZero.into()),
+        written => Ok(written),
     }
 }
