@@ -14,6 +14,8 @@ use super::LOG;
 use super::arrival::NewConnection;
 use super::driver::ServerStart;
 use super::hub::{Hub, Shutdown};
+#[cfg(unix)]
+use super::unix;
 use crate::error::Error;
 use crate::link::Place;
 use crate::protocol::handshake::opening::answer_head;
@@ -69,7 +71,7 @@ impl Listener {
                 // Linux would make up a name that nobody knows.
                 return Err(io::Error::new(ErrorKind::InvalidInput, "the path is empty"));
             }
-            return bind_unix(std::path::Path::new(path)).map(Listener::from);
+            return unix::bind(std::path::Path::new(path)).map(Listener::from);
         }
         std::net::TcpListener::bind(address).map(Listener::from)
     }
@@ -95,38 +97,6 @@ impl Listener {
             }
         })
     }
-}
-
-/// Opens a Unix socket. The file of one that nobody listens on any more, as every server leaves it
-/// behind, is replaced.
-#[cfg(unix)]
-fn bind_unix(path: &std::path::Path) -> io::Result<std::os::unix::net::UnixListener> {
-    use std::os::unix::net::UnixListener;
-
-    match UnixListener::bind(path) {
-        Err(error) if error.kind() == ErrorKind::AddrInUse && is_left_over(path) => {
-            std::fs::remove_file(path)?;
-            UnixListener::bind(path)
-        }
-        opened => opened,
-    }
-}
-
-#[cfg(unix)]
-fn is_left_over(path: &std::path::Path) -> bool {
-    use std::os::unix::fs::FileTypeExt;
-
-    use socket2::{Domain, SockAddr, Socket, Type};
-
-    let is_socket = |file: std::fs::Metadata| file.file_type().is_socket();
-    // Without waiting: one that has no room for another connection is alive.
-    let connect = || {
-        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        socket.set_nonblocking(true)?;
-        socket.connect(&SockAddr::unix(path)?)
-    };
-    std::fs::symlink_metadata(path).is_ok_and(is_socket)
-        && connect().is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
 }
 
 impl Polled {

@@ -101,6 +101,8 @@ mod request;
 #[allow(clippy::module_inception)]
 mod server;
 mod tls;
+#[cfg(unix)]
+mod unix;
 
 pub use answer::Answer;
 pub use callbacks::Callbacks;

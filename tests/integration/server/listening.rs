@@ -158,6 +158,39 @@ fn a_unix_socket_that_was_left_behind_is_replaced() {
     fs::remove_dir_all(&folder).unwrap();
 }
 
+/// Of two that begin at once where a file was left behind, one has it, and is found there.
+#[cfg(unix)]
+#[test]
+fn a_unix_socket_that_was_left_behind_is_one_servers() {
+    use std::os::unix::net::UnixListener;
+    use std::sync::Barrier;
+    use std::{env, fs, process};
+
+    const ROUNDS: usize = 20;
+    let _watchdog = Watchdog::new();
+    let folder = env::temp_dir().join(format!("wsapp-two-{}", process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    for round in 0..ROUNDS {
+        let path = folder.join(format!("{round}.sock"));
+        drop(UnixListener::bind(&path).unwrap());
+        let both = Arc::new(Barrier::new(2));
+        let starting = [(); 2].map(|()| {
+            let (path, both) = (path.clone(), Arc::clone(&both));
+            crate::watchdog::Task::start("a server", move || {
+                both.wait();
+                echo(Server::new(format!("unix:{}", path.display()))).spawn()
+            })
+        });
+        let (running, refused): (Vec<_>, Vec<_>) =
+            starting.into_iter().map(|task| task.join()).partition(Result::is_ok);
+        assert_eq!((running.len(), refused.len()), (1, 1), "round {round}");
+        is_served(Visitor::connect_unix(&path));
+        running.into_iter().flatten().for_each(end);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), round + 1, "nothing else is left");
+    }
+    fs::remove_dir_all(&folder).unwrap();
+}
+
 #[test]
 fn accepting_may_cease_and_begin_again() {
     let serving = serve(|server| server, echoes);
