@@ -195,16 +195,25 @@ impl<D: Driver> Core<D> {
         self.next -= usize::from(is_next);
         // Who comes while others wait comes behind them.
         let may_call = is_next || self.held.is_empty() && self.calls + self.next < D::MAX_CALLS;
-        if slot.driver.is_finished() && may_call {
-            let busy = slot.driver.busy_poll();
+        let is_finished = slot.driver.is_finished();
+        if is_finished && (may_call || !slot.driver.ends_with_call()) {
+            let (busy, ends_with_call) = (slot.driver.busy_poll(), slot.driver.ends_with_call());
             let work = Work::Finish(place.take()?);
             if !busy.is_zero() {
                 let others = self.slots.iter().flatten();
                 self.busy_poll =
                     others.map(|slot| slot.driver.busy_poll()).max().unwrap_or_default();
             }
-            self.calls += 1;
-            return Some(TakenJob { token, work });
+            let end = TakenJob { token, work };
+            if ends_with_call {
+                self.calls += 1;
+                return Some(end);
+            }
+            drop(end.run());
+            self.free.push(token.0);
+            // It may have had a place that it does not want.
+            self.release_held();
+            return None;
         }
         if std::mem::take(&mut slot.woken) {
             slot.driver.on_wake(self.poll.registry());
@@ -369,7 +378,8 @@ impl<D: Driver> Core<D> {
         let Some(Some(slot)) = self.slots.get_mut(token.0) else { return };
         slot.readable |= slot.driver.take_wants_read();
         let is_finished = slot.driver.is_finished();
-        if slot.woken || slot.readable || !slot.held && (slot.driver.has_job() || is_finished) {
+        let waits = slot.held && !(is_finished && !slot.driver.ends_with_call());
+        if slot.woken || slot.readable || !waits && (slot.driver.has_job() || is_finished) {
             slot.queue(&mut self.queue, token);
         }
         let deadline = if is_finished { None } else { slot.driver.next_deadline() };

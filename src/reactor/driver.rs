@@ -57,7 +57,14 @@ pub(crate) trait Driver: Send + Sized + 'static {
     /// Returns whether it is over, and everything has been called.
     fn is_finished(&self) -> bool;
 
-    /// It is over. Called as a [`Job`] is, since what it holds may be the program's.
+    /// Returns whether it holds something of the program's, once it is over: else its end is no call,
+    /// and waits for none.
+    fn ends_with_call(&self) -> bool {
+        true
+    }
+
+    /// It is over. Called as a [`Job`] is where it [holds](Self::ends_with_call) something of the
+    /// program's.
     fn finish(self);
 
     /// The loop has failed, and nothing is called any more. Tells whoever waits.

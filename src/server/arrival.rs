@@ -64,7 +64,7 @@ pub(super) struct Arrival {
     busy: bool,
     /// The request was HEAD, whose answer has no body (RFC 7231 §4.3.2).
     is_head: bool,
-    /// Its place among those that are allowed, until it is over, or open: then it is the client's.
+    /// Its place among those that are allowed, until it is open: then it is the client's.
     admission: Option<Admission>,
 }
 
@@ -465,13 +465,8 @@ impl Arrival {
 
     /// It is over before it was open.
     fn over(&mut self) {
-        self.hub.gone(self.number);
         if let Phase::Answering(_, outgoing) = std::mem::replace(&mut self.phase, Phase::Over) {
             self.unopened = outgoing.then;
-        }
-        if self.unopened.is_none() {
-            // Nothing of it is left but this, and to be forgotten may have to wait for callbacks.
-            self.admission = None;
         }
     }
 
@@ -531,7 +526,12 @@ impl Arrival {
         matches!(self.phase, Phase::Over) && !self.busy
     }
 
-    /// Drops what was made for it, which is the program's.
+    /// Returns whether something was made for it, which is the program's.
+    pub(super) fn ends_with_call(&self) -> bool {
+        self.unopened.is_some()
+    }
+
+    /// Drops what was made for it.
     pub(super) fn finish(self) {
         self.hub.gone(self.number);
         let Arrival { unopened, place, admission: _admission, .. } = self;

@@ -115,7 +115,6 @@ impl Driver for ServerDriver {
             ServerDriver::Arrival(arrival) => arrival.on_wake(),
             ServerDriver::Client(client) => client.on_wake(),
         }
-        self.settle();
     }
 
     fn on_readable(&mut self, reader: &mut Reader, calls_next: bool) -> bool {
@@ -172,6 +171,14 @@ impl Driver for ServerDriver {
 
     fn is_finished(&self) -> bool {
         each!(self, it => it.is_finished())
+    }
+
+    fn ends_with_call(&self) -> bool {
+        match self {
+            // The end of the first is that of the server.
+            ServerDriver::Listener(_) | ServerDriver::Client(_) => true,
+            ServerDriver::Arrival(arrival) => arrival.ends_with_call(),
+        }
     }
 
     fn finish(self) {
