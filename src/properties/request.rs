@@ -201,7 +201,7 @@ impl Asked {
             let is_value = |byte: &u8| *byte == b'\t' || *byte >= b' ' && *byte != 0x7f;
             (is_token(name) && value.iter().all(is_value)).then(|| {
                 let value = String::from_utf8_lossy(value);
-                let value = value.trim_matches([' ', '\t']).to_owned();
+                let value = trimmed(&value).to_owned();
                 (String::from_utf8_lossy(name).to_ascii_lowercase(), value)
             })
         });
@@ -215,7 +215,7 @@ impl Asked {
 
     fn has_token(&self, name: &str, wanted: &str) -> bool {
         let tokens = self.all(name).into_iter().flat_map(|value| value.split(','));
-        tokens.map(|token| token.trim_matches([' ', '\t'])).any(|t| t.eq_ignore_ascii_case(wanted))
+        tokens.map(trimmed).any(|t| t.eq_ignore_ascii_case(wanted))
     }
 
     fn is_a_request_at_all(&self) -> bool {
@@ -329,8 +329,13 @@ impl Asked {
         self.all(name)
             .into_iter()
             .flat_map(|value| value.split(','))
-            .any(|offer| fits(offer.trim()))
+            .any(|offer| fits(trimmed(offer)))
     }
+}
+
+/// Without the white space of headers (RFC 7230 §3.2.3).
+fn trimmed(text: &str) -> &str {
+    text.trim_matches([' ', '\t'])
 }
 
 /// Whether a server may answer an offer of compression so (RFC 7692 §7.1).
@@ -338,9 +343,9 @@ fn may_answer(offer: &str, said: &str) -> bool {
     let parameters = |text: &str| -> Vec<(String, Option<u8>)> {
         let parts = text.split(';').skip(1).map(|part| match part.split_once('=') {
             Some((name, value)) => {
-                (name.trim().to_owned(), value.trim().trim_matches('"').parse().ok())
+                (trimmed(name).to_owned(), trimmed(value).trim_matches('"').parse().ok())
             }
-            None => (part.trim().to_owned(), None),
+            None => (trimmed(part).to_owned(), None),
         });
         parts.collect()
     };

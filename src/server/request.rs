@@ -7,7 +7,7 @@ use url::form_urlencoded;
 
 use crate::headers::Headers;
 use crate::protocol::handshake::Negotiated;
-use crate::protocol::handshake::opening::RequestHead;
+use crate::protocol::handshake::opening::{RequestHead, trimmed};
 
 /// The opening request of a client (RFC 6455 §4.1), and where it came from: what
 /// [`on_request`](super::Server::on_request) decides on, and [`Client::request`](super::Client::request)
@@ -88,7 +88,7 @@ impl Request {
     pub fn cookie(&self, name: &str) -> Option<&str> {
         let pairs = self.headers().get_all("Cookie").flat_map(|line| line.split(';'));
         pairs
-            .filter_map(|pair| pair.trim().split_once('='))
+            .filter_map(|pair| trimmed(pair).split_once('='))
             .find(|(n, _)| *n == name)
             .map(|(_, value)| value)
     }
