@@ -151,8 +151,6 @@ pub(super) struct Listening {
 
 enum State {
     Listening(Polled),
-    /// Another loop did, and has failed.
-    TakingOver,
     /// Until the last connection is gone, or then.
     ShuttingDown(Instant),
     Over(Result<(), Error>),
@@ -178,16 +176,13 @@ impl Listening {
     /// Ends the server in the place of the loop that accepted, which has failed.
     pub(super) fn take_over(hub: Arc<Hub>, place: Place) -> Self {
         hub.listens(&place);
-        // There is an order.
-        place.wake();
-        Listening {
-            hub,
-            place,
-            state: State::TakingOver,
-            paused: None,
-            is_short: false,
-            wants_read: false,
-        }
+        let (order, state) = (hub.shutdown_order(), State::ShuttingDown(Instant::now()));
+        let mut listening =
+            Listening { hub, place, state, paused: None, is_short: false, wants_read: false };
+        // There is one, by whoever has found out that the other has failed.
+        order.iter().for_each(|order| listening.begin_to_end(order));
+        listening.end_if_empty();
+        listening
     }
 
     pub(super) fn on_event(&mut self, _event: &Event) -> bool {
@@ -202,7 +197,6 @@ impl Listening {
                 let _ = polled.source().deregister(registry);
                 self.begin_to_end(&order);
             }
-            State::TakingOver => self.begin_to_end(&order),
             State::ShuttingDown(deadline) => *deadline = order.deadline,
             State::Over(_) => {}
         }
@@ -289,7 +283,7 @@ impl Listening {
         match self.state {
             State::Listening(_) => self.paused,
             State::ShuttingDown(deadline) => Some(deadline),
-            State::TakingOver | State::Over(_) => None,
+            State::Over(_) => None,
         }
     }
 
