@@ -44,8 +44,8 @@ impl ServerHandle {
     /// Sends a message to all clients. Never waits for a client. Each client's loop writes what is sent
     /// in one turn of it together; the caller's thread writes only where a client's queue is full and
     /// its loop has had no turn to find out that the socket is not, and lets a thread that is just
-    /// finding out get on with it, for up to 10 ms. One thread's messages arrive in its order at every
-    /// client.
+    /// finding out get on with it, for up to 10 ms for each such client. One thread's messages arrive in
+    /// its order at every client.
     ///
     /// Each client's queue is bounded ([`max_send_buffer`](super::Server::max_send_buffer)); of one
     /// that is full, [`slow_clients`](super::Server::slow_clients) says what becomes, and for
@@ -64,8 +64,8 @@ impl ServerHandle {
         self.hub.publish(Some(topic.as_ref()), message.into())
     }
 
-    /// Has new connections refused with status 503, until [`accept_again`](Self::accept_again).
-    /// Those that are open stay.
+    /// Has new connections refused with status 503, over TLS without a word, until
+    /// [`accept_again`](Self::accept_again). Those that are open stay.
     pub fn stop_accepting(&self) {
         self.hub.accept(false);
     }
@@ -76,9 +76,11 @@ impl ServerHandle {
     }
 
     /// Ends the server in order: it listens no more, requests that are not answered yet get status
-    /// 503, and every client is closed with this code, 1001 for "going away" (RFC 6455 §7.4.1). What
-    /// waits for them goes out first, and each has its `on_close`. What is not over after the time is
-    /// dropped. Returns at once; [`join`](Self::join) waits.
+    /// 503, TLS handshakes are dropped, and every client is closed with this code, 1001 for "going away"
+    /// (RFC 6455 §7.4.1). What waits for them goes out first, also what is
+    /// [kept](super::SlowClients::KeepLatest), and each has its `on_close`. Connections that are not over
+    /// after the time are dropped; callbacks are not, and one that does not return keeps the server from
+    /// being over. Returns at once; [`join`](Self::join) waits.
     ///
     /// # Errors
     ///
@@ -119,7 +121,7 @@ impl ServerHandle {
         self.hub.stats()
     }
 
-    /// Waits until the server is over.
+    /// Waits until the server is over, however long callbacks take.
     ///
     /// # Errors
     ///
@@ -148,7 +150,7 @@ impl fmt::Debug for ServerHandle {
 pub struct Delivered {
     /// How many clients it was queued for.
     pub clients: usize,
-    /// How many get it, or what comes after it, when there is room:
+    /// How many get it, or what comes after it, when there is room, or before they are closed in order:
     /// [`SlowClients::KeepLatest`](super::SlowClients::KeepLatest).
     pub delayed: usize,
     /// How many do not get it: [`SlowClients::Skip`](super::SlowClients::Skip).
@@ -174,7 +176,7 @@ pub struct ServerStats {
     pub open: usize,
     /// How many were opened.
     pub opened: u64,
-    /// How many were refused, for whatever reason.
+    /// How many were not opened: refused for whatever reason, or answered with a page.
     pub refused: u64,
     /// How many were closed since they did not read as fast as was broadcast.
     pub closed_as_slow: u64,

@@ -43,6 +43,7 @@ pub enum SlowClients {
     /// was before it, such as prices and positions. All that is broadcast counts as one topic. The
     /// topic that has waited longest goes first, with what is the latest by then, so that none waits
     /// for ever for others: messages of different topics may change their order, those of one do not.
+    /// Where the client is closed, by whatever way but [`abort`](Client::abort), it gets them before.
     /// What is kept so is bounded as the queue is, by
     /// [`max_send_buffer`](super::Server::max_send_buffer), with some 100 bytes for each topic: where
     /// it is more, the client is closed with code 1013, for it is not to miss the latest of any.

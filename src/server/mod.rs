@@ -35,7 +35,8 @@
 //! [`run_forever`](Server::run_forever) and [`join`](ServerHandle::join) return why. The clients of
 //! other threads are closed with code 1011, within [`close_timeout`](Server::close_timeout), and have
 //! their `on_close`; those of that thread are dropped, sends to them fail at once, and there is
-//! nobody left to call their `on_close`.
+//! nobody left to call their `on_close`. Callbacks of theirs that are busy are not waited for: they may
+//! still run when the server is over, and what they hold is dropped as they return.
 //!
 //! # Coming from Python
 //!
@@ -78,8 +79,10 @@
 //! | `close_code`, `close_reason` | the [`Close`](crate::Close) of [`Server::on_close`] |
 //! | `broadcast(connections, message)` | [`ServerHandle::broadcast`], [`ServerHandle::publish`] |
 
-// `server` has the options and begins a run; `listener` accepts, `connection` is one client's life,
-// `driver` is what a loop sees of both; `hub` is what all threads share.
+// `server` has the options and begins a run; `listener` accepts (`unix` opens what it listens on, where
+// that has a path), `arrival` is a connection until it is open, `ask` what the program says to its
+// request, `open_client` its life from then on; `driver` is what a loop sees of these. `hub` is what all
+// threads share, with a `client` for each, for which `latest` keeps what there is no room for.
 mod answer;
 mod arrival;
 mod ask;

@@ -378,21 +378,22 @@ impl Server {
     }
 
     /// Limits how many connections there are at a time, those that are still shaking hands included:
-    /// more are answered with status 503. Defaults to 10,000.
+    /// more are answered with status 503, over TLS dropped. Defaults to 10,000.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.options.max_connections = connections;
         self
     }
 
     /// Limits how many connections there are from one IP address at a time, of IPv6 from one network
-    /// of 2^64: more are answered with status 429. Defaults to `None`: behind a proxy all come from one.
+    /// of 2^64: more are answered with status 429, over TLS dropped. Defaults to `None`: behind a proxy
+    /// all come from one.
     pub fn max_connections_per_address(mut self, connections: impl Into<Option<usize>>) -> Self {
         self.options.max_connections_per_address = connections.into();
         self
     }
 
-    /// Limits the time from accepting a connection to the answer to its request, TLS included.
-    /// Defaults to 10 s.
+    /// Limits the time from accepting a connection to the answer to its request, TLS included, but for
+    /// the time that [`on_request`](Self::on_request) itself takes. Defaults to 10 s.
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.options.handshake_timeout = timeout;
         self
