@@ -295,6 +295,25 @@ fn on_request_may_choose_the_subprotocol() {
     serving.end();
 }
 
+/// White space is what HTTP takes for it (RFC 7230 §3.2.3): another reader on the way would not take
+/// more for none.
+#[test]
+fn a_cookie_keeps_what_is_no_white_space() {
+    let seen = Arc::<Mutex<Vec<Option<String>>>>::default();
+    let see = Arc::clone(&seen);
+    let serving = deciding(move |request| {
+        let value = |name| request.cookie(name).map(str::to_owned);
+        see.lock().unwrap().extend([value("a"), value("b"), value("c")]);
+        Answer::http(200, "text/plain", "")
+    });
+    let headers = "Cookie: a=1\t; \u{a0}b=2;c=3\u{a0} ; d=4\r\n";
+    let answer = Visitor::connect(serving.addr()).ask(request("/", headers));
+    assert_eq!(answer.status, 200);
+    assert_eq!(*seen.lock().unwrap(), [Some("1".into()), None, Some("3\u{a0}".into())]);
+    serving.handle().abort();
+    serving.ends();
+}
+
 /// A handler that does nothing.
 struct Idle;
 
