@@ -343,7 +343,11 @@ impl<D: Driver> Core<D> {
             self.start(start);
         }
         // One is not to keep the others from coming back.
-        commands.done.into_iter().fold(Ok(()), |so_far, done| so_far.and(self.done(done)))
+        let mut came = Ok(());
+        for done in commands.done {
+            came = came.and(self.done(done));
+        }
+        came
     }
 
     /// Where another driver had this place before, its token may still be in the queue: one turn
@@ -378,7 +382,7 @@ impl<D: Driver> Core<D> {
         let Some(Some(slot)) = self.slots.get_mut(token.0) else { return };
         slot.readable |= slot.driver.take_wants_read();
         let is_finished = slot.driver.is_finished();
-        let waits = slot.held && !(is_finished && !slot.driver.ends_with_call());
+        let waits = slot.held && (!is_finished || slot.driver.ends_with_call());
         if slot.woken || slot.readable || !waits && (slot.driver.has_job() || is_finished) {
             slot.queue(&mut self.queue, token);
         }

@@ -107,7 +107,7 @@ fn what_is_short_or_secret_or_random_is_not_compressed() {
     let (short, secret) = ("a".repeat(99), "b".repeat(1_000));
     handle.broadcast(&*short);
     handle.broadcast(Outgoing::from(&*secret).uncompressed());
-    handle.broadcast(&random);
+    handle.broadcast(random);
     client.visitor.expect_text(&short);
     client.visitor.expect_text(&secret);
     let frame = client.visitor.read_frame();

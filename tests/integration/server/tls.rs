@@ -265,7 +265,7 @@ fn one_that_is_refused_and_goes_on_is_cut_off() {
         assert_eq!(visitor.answer_head().status, 505);
         let piece = [0; 16 << 10];
         let taken = (0..).find(|_| visitor.try_write(piece).is_err()).expect("it has no end");
-        assert!(taken * piece.len() < MOST, "{} KiB were taken", taken * piece.len() >> 10);
+        assert!(taken * piece.len() < MOST, "{} KiB were taken", (taken * piece.len()) >> 10);
         let (visitor, calls) = open(&serving, certificate);
         close(visitor, &calls);
         calls.finish();
