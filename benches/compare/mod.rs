@@ -59,6 +59,20 @@ impl Bench {
         Case { bench: self, name: name.into(), bytes, ways: Vec::new() }
     }
 
+    /// What is no comparison: it says for itself what it finds. It is told whether it is only tried.
+    // Not in every benchmark.
+    #[allow(dead_code)]
+    pub(crate) fn row(&self, name: &str, run: impl FnOnce(bool)) {
+        if !self.wants(name) {
+            return;
+        }
+        self.wanted.set(self.wanted.get() + 1);
+        within_patience(name, || run(self.only_try));
+        if self.only_try {
+            println!("{name}: works");
+        }
+    }
+
     fn wants(&self, name: &str) -> bool {
         self.names.is_empty() || self.names.iter().any(|wanted| name.contains(wanted))
     }
@@ -88,6 +102,8 @@ struct Way<'a> {
 
 impl<'a> Case<'a> {
     /// Adds a way to do it: `run` does it at least so many times as it is told.
+    // Not in every benchmark.
+    #[allow(dead_code)]
     pub(crate) fn way(self, name: impl Into<String>, run: impl FnMut(usize) -> Took + 'a) -> Self {
         self.way_of_many(name, 1, run)
     }
@@ -204,7 +220,7 @@ fn sorted(mut values: Vec<f64>) -> Vec<f64> {
 }
 
 /// A time with three digits or so.
-fn seconds(time: f64) -> String {
+pub(crate) fn seconds(time: f64) -> String {
     match time {
         time if time < 1e-6 => format!("{:.1} ns", time * 1e9),
         time if time < 1e-3 => format!("{:.2} µs", time * 1e6),

@@ -1,4 +1,4 @@
-//! What a measurement gives: time, and the processor time of this process where the system tells.
+//! What a measurement gives: time, and the processor time of a process where the system tells.
 
 use std::collections::HashMap;
 use std::fs;
@@ -24,17 +24,31 @@ impl Took {
     }
 }
 
-/// The beginning of a measurement of all threads.
+/// The beginning of a measurement of all threads of a process.
 #[derive(Debug)]
 pub(crate) struct Meter {
+    /// As `/proc` names it.
+    process: String,
     began: Instant,
     cpu: HashMap<String, u64>,
 }
 
+// Not every benchmark has both.
+#[allow(dead_code)]
 impl Meter {
+    /// Of this process.
     pub(crate) fn start() -> Self {
-        let cpu = cpu_by_thread();
-        Meter { began: Instant::now(), cpu }
+        Meter::start_of("self".to_owned())
+    }
+
+    /// Of another one; the time is this one's.
+    pub(crate) fn of(process: u32) -> Self {
+        Meter::start_of(process.to_string())
+    }
+
+    fn start_of(process: String) -> Self {
+        let cpu = cpu_by_thread(&process);
+        Meter { process, began: Instant::now(), cpu }
     }
 
     /// Ends it. Only threads that are still there count.
@@ -43,16 +57,16 @@ impl Meter {
         let used = |(thread, now): (String, u64)| {
             now.saturating_sub(self.cpu.get(&thread).copied().unwrap_or(0))
         };
-        let cpu: u64 = cpu_by_thread().into_iter().map(used).sum();
+        let cpu: u64 = cpu_by_thread(&self.process).into_iter().map(used).sum();
         Took { count, time, cpu: (cpu > 0).then_some(Duration::from_nanos(cpu)) }
     }
 }
 
 /// The processor time of every live thread in nanoseconds, as Linux tells it.
-fn cpu_by_thread() -> HashMap<String, u64> {
+fn cpu_by_thread(process: &str) -> HashMap<String, u64> {
     // The kernel brings a running thread's figure up to date when the thread gives way.
     thread::yield_now();
-    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
     tasks
         .filter_map(|task| {
             let schedstat = fs::read_to_string(task.path().join("schedstat")).ok()?;

@@ -38,7 +38,8 @@ fn main() {
     }
     let bench = Bench::from_args();
     let server = Server::start();
-    let apart = Apart::put(server.id());
+    let apart = Apart::new();
+    apart.put(server.id());
     round_trip::run(&bench, &server);
     busy_poll::run(&bench, &server);
     receive::run(&bench, &server);
