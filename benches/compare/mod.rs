@@ -59,15 +59,22 @@ impl Bench {
         Case { bench: self, name: name.into(), bytes, ways: Vec::new() }
     }
 
-    /// What is no comparison: it says for itself what it finds. It is told whether it is only tried.
+    /// Whether nothing is measured: then less will do.
     // Not in every benchmark.
     #[allow(dead_code)]
-    pub(crate) fn row(&self, name: &str, run: impl FnOnce(bool)) {
+    pub(crate) fn only_tries(&self) -> bool {
+        self.only_try
+    }
+
+    /// What is no comparison: it says for itself what it finds.
+    // Not in every benchmark.
+    #[allow(dead_code)]
+    pub(crate) fn row(&self, name: &str, run: impl FnOnce()) {
         if !self.wants(name) {
             return;
         }
         self.wanted.set(self.wanted.get() + 1);
-        within_patience(name, || run(self.only_try));
+        within_patience(name, run);
         if self.only_try {
             println!("{name}: works");
         }

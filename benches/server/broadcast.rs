@@ -8,6 +8,7 @@ use crate::processors::Apart;
 use crate::{has_files_for, usage};
 
 const CLIENTS: usize = 1_000;
+const TRIED: usize = 50;
 
 /// So many messages on their way, and as many at least.
 const IN_FLIGHT: usize = 8;
@@ -25,35 +26,44 @@ pub(crate) fn run(bench: &Bench, apart: &Apart) {
     if !has_files_for(CLIENTS, "broadcast") {
         return;
     }
-    compressed(bench, apart);
+    let clients = if bench.only_tries() { TRIED } else { CLIENTS };
+    compressed(bench, apart, clients);
     for policy in ["Close", "Skip", "KeepLatest"] {
-        beside_stalled(bench, apart, policy);
+        beside_stalled(bench, apart, clients, policy);
     }
 }
 
-fn beside_stalled(bench: &Bench, apart: &Apart, policy: &str) {
+fn beside_stalled(bench: &Bench, apart: &Apart, clients: usize, policy: &str) {
     let exchange = &Exchange::new(64, IN_FLIGHT);
     let option = format!("slow={policy}");
     let costs = std::cell::RefCell::new(Vec::new());
     let mut case = bench.case(format!("broadcast 64 B to 1,000, SlowClients::{policy}"), 64);
     for stalled in [0, 10, 100] {
         let mut beds = None;
+        let name = format!("beside {stalled} stalled");
+        let stalled = stalled.min(clients / 10);
         let (option, costs) = (&option, &costs);
-        case = case.way_of_many(format!("beside {stalled} stalled"), least(), move |count| {
-            let (bed, _stalled) = beds.get_or_insert_with(|| {
-                let bed = bed(&["ours", option], apart);
-                let (stalled, cost) = Stalled::new(&bed.served, policy, stalled);
-                costs.borrow_mut().extend(cost);
-                (bed, stalled)
-            });
-            deliver(bed, exchange, count)
-        });
+        case = case.way_of_many(
+            format!("beside {stalled} stalled"),
+            IN_FLIGHT * clients,
+            move |count| {
+                let (bed, _stalled) = beds.get_or_insert_with(|| {
+                    let bed = bed(&["ours", option], apart, clients);
+                    let (stalled, cost) = Stalled::new(&bed.served, policy, stalled);
+                    costs.borrow_mut().extend(cost);
+                    (bed, stalled)
+                });
+                deliver(bed, exchange, count)
+            },
+        );
     }
     case.run();
-    costs.borrow().iter().for_each(|cost| println!("  {cost}"));
+    if !bench.only_tries() {
+        costs.borrow().iter().for_each(|cost| println!("  {cost}"));
+    }
 }
 
-fn compressed(bench: &Bench, apart: &Apart) {
+fn compressed(bench: &Bench, apart: &Apart, clients: usize) {
     let json: String = JSON.chars().cycle().take(JSON_BYTES).collect();
     let mut case = bench.case("broadcast 1 KiB of JSON to 1,000", JSON_BYTES);
     for (name, options) in [
@@ -62,9 +72,9 @@ fn compressed(bench: &Bench, apart: &Apart) {
         ("compressed", &["ours", "deflate"]),
     ] {
         let (mut bedded, json) = (None, json.as_bytes());
-        case = case.way_of_many(name, least(), move |count| {
+        case = case.way_of_many(name, IN_FLIGHT * clients, move |count| {
             let (bed, exchange) = bedded.get_or_insert_with(|| {
-                let mut bed = bed(options, apart);
+                let mut bed = bed(options, apart, clients);
                 let mut exchange = Exchange::of(0x81, json, IN_FLIGHT);
                 // What they all have had once they are to have again.
                 exchange.answer = bed.clients.ask(exchange.frames(1));
@@ -77,21 +87,19 @@ fn compressed(bench: &Bench, apart: &Apart) {
     case.run();
 }
 
-fn least() -> usize {
-    IN_FLIGHT * CLIENTS
-}
-
-fn bed(options: &[&str], apart: &Apart) -> Bed {
-    let mut bed = Bed::new(options, Some(apart), "/all", CLIENTS);
+fn bed(options: &[&str], apart: &Apart, clients: usize) -> Bed {
+    let mut bed = Bed::new(options, Some(apart), "/all", clients);
     bed.clients.open("/publish", 1);
     bed
 }
 
 fn deliver(bed: &mut Bed, exchange: &Exchange, count: usize) -> Took {
-    let messages = count.div_ceil(CLIENTS);
+    // The last is the one who publishes.
+    let clients = bed.clients.len() - 1;
+    let messages = count.div_ceil(clients);
     let meter = crate::compare::Meter::of(bed.served.id());
     bed.clients.broadcast(exchange, messages);
-    meter.stop(messages * CLIENTS)
+    meter.stop(messages * clients)
 }
 
 /// What was in a server's frame, compressed or not.

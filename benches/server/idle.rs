@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use crate::bed::Bed;
 use crate::compare::{Bench, seconds};
+use crate::has_files_for;
 use crate::load::Exchange;
 use crate::processors::Apart;
-use crate::{has_files_for, usage};
+use crate::usage::{self, Usage};
 
 const CONNECTIONS: usize = 10_000;
 /// With a thread each.
@@ -40,15 +41,16 @@ pub(crate) fn compare(
     name: &str,
     servers: &[(&str, &[&str], usize)],
 ) {
-    bench.row(name, |only_try| {
-        if !only_try {
+    bench.row(name, || {
+        if !bench.only_tries() {
             println!("{name}");
         }
         for (way, options, count) in servers {
-            let (count, rest) = if only_try { (TRIED, TRIED_REST) } else { (*count, REST) };
+            let (count, rest) =
+                if bench.only_tries() { (TRIED, TRIED_REST) } else { (*count, REST) };
             if has_files_for(count + BEFORE, way) {
                 let found = look(options, apart, count, rest);
-                if !only_try && usage::is_told() {
+                if !bench.only_tries() && usage::is_told() {
                     println!("  {way:<32} {found}");
                 }
             }
@@ -65,20 +67,24 @@ fn look(options: &[&str], apart: &Apart, count: usize, rest: Duration) -> String
     let opened = bed.served.usage();
     thread::sleep(rest);
     let rested = bed.served.usage();
-    // Pings, if any, which nobody answers.
-    bed.clients.forget();
-    bed.clients.echo(&exchanges[0], 1);
-    let small = bed.served.usage();
-    bed.clients.echo(&exchanges[1], 1);
-    let large = bed.served.usage();
-    let each = |now: usage::Usage| now.memory.saturating_sub(empty.memory) / count as u64;
-    format!(
-        "{count} open: {} B each, {} after a message of 20 B, {} after one of 1 KiB; \
-         in {rest:?} at rest: CPU {}, {} switches",
-        each(opened),
-        each(small),
-        each(large),
+    let each = |now: Usage| now.memory.saturating_sub(empty.memory) / count as u64;
+    let rest = format!(
+        "in {rest:?} at rest: CPU {}, {} switches",
         seconds((rested.cpu - opened.cpu).as_secs_f64()),
         rested.switches - opened.switches
+    );
+    if bed.clients.forget() > 0 {
+        // Pings, and there may be more of them between answers.
+        return format!("{count} open: {} B each; {rest}", each(opened));
+    }
+    let [small, large] = exchanges.map(|exchange| {
+        bed.clients.echo(&exchange, 1);
+        bed.served.usage()
+    });
+    format!(
+        "{count} open: {} B each, {} after a message of 20 B, {} after one of 1 KiB; {rest}",
+        each(opened),
+        each(small),
+        each(large)
     )
 }

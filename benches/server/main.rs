@@ -20,7 +20,7 @@
 //!   delivery. What slow clients cost, for each of [`SlowClients`](websocket_app::server::SlowClients):
 //!   they have stopped reading, and their queues are full before it begins; with `Close` they are
 //!   gone by then. Memory is that of the process; what the system keeps for a socket is not in it.
-//! * `connect`: connect, upgrade, a message there and back, closing handshake. 64 at a time.
+//! * `connect`: connect, upgrade, a message there and back, closing handshake. Eight at a time.
 //! * `threads`: an echo with a callback that takes 20 µs, on one and on two threads. With two
 //!   processors, one of which the load has, there is less than twice as much to win.
 //! * `idle`: what a connection takes while nothing happens, at first and after it has had a

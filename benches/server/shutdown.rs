@@ -14,8 +14,8 @@ const GOING_AWAY: [u8; 4] = [0x88, 2, 0x03, 0xe9];
 
 pub(crate) fn run(bench: &Bench) {
     let name = "shutdown with 10,000 open";
-    bench.row(name, |only_try| {
-        let count = if only_try { TRIED } else { CONNECTIONS };
+    bench.row(name, || {
+        let count = if bench.only_tries() { TRIED } else { CONNECTIONS };
         if !has_files_for(count, name) {
             return;
         }
@@ -28,7 +28,7 @@ pub(crate) fn run(bench: &Bench) {
         let said = bed.served.says();
         let (over, after) = (began.elapsed(), bed.served.usage());
         assert_eq!(said, format!("{count} {count} {count}"));
-        if only_try {
+        if bench.only_tries() {
             return;
         }
         println!("{name}: each had code 1001, and one on_close");

@@ -12,8 +12,8 @@ const TRIED: usize = 200;
 
 pub(crate) fn run(bench: &Bench) {
     let name = "storm of 10,000 that connect at once";
-    bench.row(name, |only_try| {
-        let count = if only_try { TRIED } else { CONNECTIONS };
+    bench.row(name, || {
+        let count = if bench.only_tries() { TRIED } else { CONNECTIONS };
         if !has_files_for(count, name) {
             return;
         }
@@ -24,7 +24,7 @@ pub(crate) fn run(bench: &Bench) {
         let (all, after) = (began.elapsed(), served.usage());
         // All of them are served.
         clients.echo(&Exchange::new(20, 1), 1);
-        if only_try {
+        if bench.only_tries() {
             return;
         }
         times.sort();

@@ -46,7 +46,7 @@ pub(crate) fn run(bench: &Bench, apart: &Apart) {
             .collect();
         let ways: Vec<(&str, &[&str])> =
             ways.iter().map(|(name, options)| (*name, &options[..])).collect();
-        connect::compare_tls(bench, apart, name, &ways);
+        connect::compare(bench, apart, name, &ways);
     }
     resumed(bench, apart, &servers);
     let idle: Vec<(&str, &[&str], usize)> =
@@ -70,7 +70,7 @@ fn echo(bench: &Bench, apart: &Apart, bytes: usize, servers: &[(&str, Vec<&str>)
 
 /// Whether clients who come again need no whole handshake.
 fn resumed(bench: &Bench, apart: &Apart, servers: &[(&str, Vec<&str>)]) {
-    bench.row("tls resumed", |only_try| {
+    bench.row("tls resumed", || {
         for (way, options) in servers {
             let served = crate::child::Served::start(options);
             apart.put(served.id());
@@ -80,7 +80,7 @@ fn resumed(bench: &Bench, apart: &Apart, servers: &[(&str, Vec<&str>)]) {
             clients.open("/", 10);
             clients.echo(&Exchange::new(20, 1), 1);
             clients.open_at_once("/", 10, 1);
-            if !only_try {
+            if !bench.only_tries() {
                 println!("tls resumed: {way}: {} of 10", clients.resumed());
             }
         }

@@ -1,7 +1,7 @@
 //! One connection: how it is opened, and what comes on it.
 
 use std::io::{self, Read, Write};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 
 use tungstenite::handshake::derive_accept_key;
 
@@ -67,6 +67,12 @@ impl Client {
                 written => drop(self.out.drain(..written.unwrap())),
             }
         }
+    }
+
+    /// Will not write any more: the server may wait for that.
+    pub(super) fn end(&mut self) {
+        // It may have gone further by itself.
+        let _however = self.stream.tcp().shutdown(Shutdown::Both);
     }
 
     /// Takes what has come, which must be `answer` again and again. How many have ended.

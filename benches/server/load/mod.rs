@@ -197,15 +197,18 @@ impl Clients {
         answers.swap_remove(0)
     }
 
-    /// Reads all that has come, and forgets it.
-    pub(crate) fn forget(&mut self) {
+    /// Reads all that has come, and forgets it. How many bytes it was.
+    pub(crate) fn forget(&mut self) -> usize {
+        let mut come = 0;
         for client in &mut self.clients {
-            assert!(!client.read(&mut self.buffer, |_| {}), "the server has gone");
+            let over = client.read(&mut self.buffer, |bytes| come += bytes.len());
+            assert!(!over, "the server has gone");
         }
+        come
     }
 
-    /// Waits until the server has closed all with exactly this frame, answers it, and waits until
-    /// they have ended.
+    /// Waits until the server has closed all with exactly this frame, answers it, waits for the end
+    /// of the stream, and ends it too.
     pub(crate) fn until_closed(&mut self, frame: &[u8]) {
         let answer = masked(frame[0], &frame[2..]);
         let mut come: Vec<Vec<u8>> = vec![Vec::new(); self.len()];
@@ -228,6 +231,7 @@ impl Clients {
                 }
                 if over[at] {
                     assert!(come == frame, "an end without Close");
+                    client.end();
                     left -= 1;
                 }
             }
@@ -237,11 +241,7 @@ impl Clients {
     /// How many resumed a session of TLS.
     #[cfg(feature = "rustls")]
     pub(crate) fn resumed(&self) -> usize {
-        let resumed = |client: &&Client| match &client.stream {
-            Stream::Tls(tls, _) => tls.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
-            Stream::Plain(_) => false,
-        };
-        self.clients.iter().filter(resumed).count()
+        self.clients.iter().filter(|client| client.stream.is_resumed()).count()
     }
 }
 

@@ -52,6 +52,15 @@ impl Stream {
         matches!(self, Stream::Plain(_))
     }
 
+    /// Whether it goes on with a session of TLS that an earlier one has begun.
+    pub(super) fn is_resumed(&self) -> bool {
+        match self {
+            Stream::Plain(_) => false,
+            #[cfg(feature = "rustls")]
+            Stream::Tls(tls, _) => tls.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
+        }
+    }
+
     pub(crate) fn tcp(&mut self) -> &mut TcpStream {
         match self {
             Stream::Plain(tcp) => tcp,

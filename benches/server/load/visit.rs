@@ -19,10 +19,10 @@ enum Waits {
 
 impl Clients {
     /// So many visits, so many at a time: connect, upgrade, a message there and back, closing
-    /// handshake, until the server has closed.
-    pub(crate) fn visit(&mut self, exchange: &Exchange, count: usize, at_once: usize) {
+    /// handshake, until the server has closed. How many resumed a session of TLS.
+    pub(crate) fn visit(&mut self, exchange: &Exchange, count: usize, at_once: usize) -> usize {
         let mut places: Vec<Visitor> = Vec::new();
-        let (mut begun, mut over) = (0, 0);
+        let (mut begun, mut over, mut resumed) = (0, 0, 0);
         while over < count {
             while places.len() < at_once.min(count) {
                 let client = self.begin("/", places.len());
@@ -36,6 +36,7 @@ impl Clients {
                 let visitor = &mut places[at];
                 if !visitor.over && visitor.go_on(exchange, &mut self.buffer) {
                     visitor.over = true;
+                    resumed += usize::from(visitor.client.stream.is_resumed());
                     free.push(at);
                 }
             }
@@ -46,6 +47,7 @@ impl Clients {
                 begun += 1;
             }
         }
+        resumed
     }
 }
 
