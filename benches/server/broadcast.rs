@@ -43,19 +43,15 @@ fn beside_stalled(bench: &Bench, apart: &Apart, clients: usize, policy: &str) {
         let name = format!("beside {stalled} stalled");
         let stalled = stalled.min(clients / 10);
         let (option, costs) = (&option, &costs);
-        case = case.way_of_many(
-            format!("beside {stalled} stalled"),
-            IN_FLIGHT * clients,
-            move |count| {
-                let (bed, _stalled) = beds.get_or_insert_with(|| {
-                    let bed = bed(&["ours", option], apart, clients);
-                    let (stalled, cost) = Stalled::new(&bed.served, policy, stalled);
-                    costs.borrow_mut().extend(cost);
-                    (bed, stalled)
-                });
-                deliver(bed, exchange, count)
-            },
-        );
+        case = case.way_of_many(name, IN_FLIGHT * clients, move |count| {
+            let (bed, _stalled) = beds.get_or_insert_with(|| {
+                let bed = bed(&["ours", option], apart, clients);
+                let (stalled, cost) = Stalled::new(&bed.served, policy, stalled);
+                costs.borrow_mut().extend(cost);
+                (bed, stalled)
+            });
+            deliver(bed, exchange, count)
+        });
     }
     case.run();
     if !bench.only_tries() {
@@ -66,11 +62,11 @@ fn beside_stalled(bench: &Bench, apart: &Apart, clients: usize, policy: &str) {
 fn compressed(bench: &Bench, apart: &Apart, clients: usize) {
     let json: String = JSON.chars().cycle().take(JSON_BYTES).collect();
     let mut case = bench.case("broadcast 1 KiB of JSON to 1,000", JSON_BYTES);
-    for (name, options) in [
-        ("plain", &["ours"][..]),
-        #[cfg(feature = "deflate")]
-        ("compressed", &["ours", "deflate"]),
-    ] {
+    let mut ways = vec![("plain", &["ours"][..])];
+    if cfg!(feature = "deflate") {
+        ways.push(("compressed", &["ours", "deflate"]));
+    }
+    for (name, options) in ways {
         let (mut bedded, json) = (None, json.as_bytes());
         case = case.way_of_many(name, IN_FLIGHT * clients, move |count| {
             let (bed, exchange) = bedded.get_or_insert_with(|| {

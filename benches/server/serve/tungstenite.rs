@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::{process, thread};
 
 use tungstenite::{Error, accept};
@@ -44,13 +45,13 @@ fn echo<S: Read + Write>(stream: S) -> Result<(), Error> {
 }
 
 #[cfg(feature = "rustls")]
-fn secure(options: &Options) -> Option<std::sync::Arc<rustls::ServerConfig>> {
+fn secure(options: &Options) -> Option<Arc<rustls::ServerConfig>> {
     use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
     let pem = |name| options.value(name).map(str::as_bytes);
     let cert = CertificateDer::from_pem_slice(pem("cert")?).unwrap();
     let key = PrivateKeyDer::from_pem_slice(pem("key")?).unwrap();
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -61,6 +62,6 @@ fn secure(options: &Options) -> Option<std::sync::Arc<rustls::ServerConfig>> {
 }
 
 #[cfg(not(feature = "rustls"))]
-fn secure(_options: &Options) -> Option<()> {
+fn secure(_options: &Options) -> Option<Arc<std::convert::Infallible>> {
     None
 }
