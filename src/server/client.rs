@@ -26,7 +26,8 @@ struct ClientInner {
     hub: Arc<Hub>,
     /// As agreed on with it.
     compression: Option<NegotiatedDeflate>,
-    latest: Latest,
+    /// Where the server has its clients keep it.
+    latest: Option<Box<Latest>>,
 }
 
 impl Client {
@@ -37,9 +38,10 @@ impl Client {
         hub: Arc<Hub>,
         compression: Option<NegotiatedDeflate>,
     ) -> Self {
-        let (sender, latest) = (Sender::new(shared), Latest::default());
+        let keeps_latest = hub.options.slow_clients == SlowClients::KeepLatest;
+        let (sender, latest) = (Sender::new(shared), keeps_latest.then(Box::default));
         Client(Arc::new_cyclic(|client: &Weak<ClientInner>| {
-            if hub.options.slow_clients == SlowClients::KeepLatest {
+            if keeps_latest {
                 let client = client.clone();
                 // Whoever closes, also by the sender alone.
                 sender.shared().before_close(move || {
@@ -162,16 +164,17 @@ impl Client {
 
     /// Returns whether anything is kept: then what comes goes behind it, or in its place.
     pub(super) fn keeps_latest(&self) -> bool {
-        !self.0.latest.is_empty()
+        self.0.latest.as_ref().is_some_and(|latest| !latest.is_empty())
     }
 
     /// Keeps a message for which there was no room, in the place of the topic's one before it, unless
     /// there is some by now.
     pub(super) fn keep_latest(&self, topic: Option<&str>, message: &Broadcast) -> Keeping {
+        let Some(latest) = &self.0.latest else { return Keeping::NotOpen };
         // What its callbacks have sent may be waiting for their end.
         self.shared().on_queued();
         let queue = |message: &_| self.queue(message);
-        let mut keeping = self.0.latest.keep(topic, message, self.limit(), queue);
+        let mut keeping = latest.keep(topic, message, self.limit(), queue);
         if keeping == Keeping::TooMuch {
             self.shared().try_late(|| {
                 keeping = self.send_latest();
@@ -183,7 +186,8 @@ impl Client {
 
     /// There may be room again, or nobody any more: queues what was kept.
     pub(super) fn send_latest(&self) -> Keeping {
-        self.0.latest.queue(self.limit(), |message| self.queue(message))
+        let Some(latest) = &self.0.latest else { return Keeping::Queued };
+        latest.queue(self.limit(), |message| self.queue(message))
     }
 
     /// Returns how many bytes may be kept.
@@ -195,7 +199,7 @@ impl Client {
     /// most.
     fn send_all_latest(&self) {
         let queue = |message: &_| self.shared().queue_broadcast_anyway(message, self.0.compression);
-        self.0.latest.queue(self.limit(), queue);
+        self.0.latest.iter().for_each(|latest| _ = latest.queue(self.limit(), queue));
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) enum ServerStart {
 }
 
 pub(super) enum ServerDriver {
-    Listener(Listening),
+    Listener(Box<Listening>),
     /// A connection that is not open yet.
     Arrival(Box<Arrival>),
     Client(Box<OpenClient>),
@@ -94,12 +94,14 @@ impl Driver for ServerDriver {
     fn start(start: ServerStart, place: Place, registry: &Registry) -> Self {
         match start {
             ServerStart::Listener(new) => {
-                ServerDriver::Listener(Listening::start(new, place, registry))
+                ServerDriver::Listener(Box::new(Listening::start(new, place, registry)))
             }
             ServerStart::Connection(new) => {
                 ServerDriver::Arrival(Box::new(Arrival::start(new, place, registry)))
             }
-            ServerStart::End(hub) => ServerDriver::Listener(Listening::take_over(hub, place)),
+            ServerStart::End(hub) => {
+                ServerDriver::Listener(Box::new(Listening::take_over(hub, place)))
+            }
         }
     }
 
