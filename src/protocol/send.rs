@@ -268,6 +268,8 @@ impl<S: Supplies> Queue<S> {
     pub(crate) fn drop_unsent(&mut self) -> bool {
         let before = self.waiting;
         self.entries.truncate(usize::from(self.mid_frame));
+        self.entries.shrink_to_fit();
+        self.supplies.release(&mut self.last.bytes);
         self.last.clear();
         self.waiting = match self.entries.front() {
             Some(Entry::Large { payload, offset, .. }) => payload.len() - offset,
@@ -611,6 +613,15 @@ mod tests {
             }
             assert!(frames.is_empty());
         }
+    }
+
+    #[test]
+    fn what_was_dropped_takes_no_memory() {
+        let mut queue = Queue::default();
+        (0..1_000).for_each(|_| queue.push(BINARY, &[7; 100]));
+        queue.push_large(BINARY, vec![0; PIECE].into());
+        assert!(queue.drop_unsent());
+        assert_eq!((queue.last.bytes.capacity(), queue.entries.capacity()), (0, 0));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use mio::event::{Event, Source};
 use mio::{Interest, Registry, Token};
+use socket2::SockRef;
 
 use super::LOG;
 use super::arrival::NewConnection;
@@ -61,6 +62,10 @@ enum Polled {
     Unix(mio::net::UnixListener),
 }
 
+/// How many connections the operating system keeps until they are accepted: as many as Linux allows
+/// by default.
+const BACKLOG: i32 = 4096;
+
 impl Listener {
     /// Opens what an address names, such as `127.0.0.1:9001` or `localhost:0`; on Unix also
     /// `unix:/path/to.sock`.
@@ -73,7 +78,11 @@ impl Listener {
             }
             return unix::bind(std::path::Path::new(path)).map(Listener::from);
         }
-        std::net::TcpListener::bind(address).map(Listener::from)
+        let listener = std::net::TcpListener::bind(address)?;
+        // Once more, with room for a crowd: std asks for 128, and whom there is no room for tries
+        // again after a second.
+        SockRef::from(&listener).listen(BACKLOG)?;
+        Ok(Listener::from(listener))
     }
 
     pub(super) fn local_addr(&self) -> Option<SocketAddr> {
@@ -362,5 +371,23 @@ impl fmt::Display for Peer {
             Some(address) => address.fmt(f),
             None => f.write_str("a local client"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Linux answers nobody for whom there is no room: they would ask again and again.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_crowd_that_comes_at_once_is_answered_before_anybody_is_accepted() {
+        let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+        let crowd = most.trim().parse::<usize>().unwrap().min(600);
+        let listener = Listener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let connect =
+            || std::net::TcpStream::connect_timeout(&address, Duration::from_secs(20)).unwrap();
+        let _crowd: Vec<_> = (0..crowd).map(|_| connect()).collect();
     }
 }
