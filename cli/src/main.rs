@@ -1,0 +1,40 @@
+//! `wsapp`: a WebSocket client and server for the command line, made of the public interface of the
+//! library `websocket-app` alone.
+//!
+//! `args` has the commands, `connection` the options that all clients share. Each command has a
+//! module: `talk` is `wsapp URL`, the others go by their name. What all of them end with is in
+//! `failure`: an exit status, and words for people.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod connection;
+mod escape;
+mod failure;
+mod log_lines;
+mod seconds;
+mod serve;
+mod signals;
+mod status;
+mod talk;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ended = match cli.command {
+        Some(Command::Serve(args)) => serve::run(&args),
+        None => talk::run(cli.talk),
+    };
+    match ended {
+        Ok(status) => status.into(),
+        Err(failure) => {
+            failure.print();
+            failure.status.into()
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! [`TalkArgs`]: the options of a conversation.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::connection::ConnectionArgs;
+use crate::seconds::{FOREVER, seconds, seconds_or_forever};
+
+use super::format::Format;
+
+#[derive(Args, Debug)]
+pub(crate) struct TalkArgs {
+    /// Where to connect: ws://, wss://, or ws+unix:/path/to.sock:/uri for a Unix socket
+    #[arg(required = true)]
+    pub(crate) url: Option<String>,
+
+    /// Send a text message once connected, and again whenever connected anew; as often as you like.
+    /// Standard input is not read then, unless on a terminal or with --stdin
+    #[arg(short = 'x', long = "execute", value_name = "TEXT")]
+    pub(crate) execute: Vec<String>,
+
+    /// Read standard input although there is -x
+    #[arg(long)]
+    pub(crate) stdin: bool,
+
+    /// Only receive, until the server closes or --wait is over; standard input is not read
+    #[arg(long, conflicts_with = "stdin")]
+    pub(crate) no_stdin: bool,
+
+    /// At the end of input wait until so long has passed without a message, then close: 1 by
+    /// default, 0 on a terminal; forever waits until the server closes
+    #[arg(short, long, value_name = "SECONDS", value_parser = seconds_or_forever)]
+    wait: Option<Duration>,
+
+    /// Close after so many messages have come
+    #[arg(short = 'n', long, value_name = "NUMBER")]
+    pub(crate) count: Option<u64>,
+
+    /// Close once a message matches; several have to match in this order. Exit status 9 if that does
+    /// not happen
+    #[arg(long, value_name = "REGEX")]
+    pub(crate) expect: Vec<String>,
+
+    /// End after so many seconds, with exit status 7
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) timeout: Option<Duration>,
+
+    /// Send lines as binary messages
+    #[arg(short, long)]
+    binary: bool,
+
+    /// Separate messages by a zero byte instead of a line's end, both ways
+    #[arg(short = '0', long, conflicts_with_all = ["json_lines", "stream"])]
+    null: bool,
+
+    /// Both ways a JSON object in each line: {"type":"text","data":"…"}, {"type":"binary","data":
+    /// "base64"}, {"type":"close","code":1000,"reason":"…"}, {"type":"ping"}, {"type":"pong"}
+    #[arg(long, conflicts_with_all = ["binary", "stream"])]
+    json_lines: bool,
+
+    /// Send binary messages of whatever is read at a time, and write messages without anything
+    /// between them
+    #[arg(long)]
+    stream: bool,
+
+    /// Connect again when the connection is lost, or cannot be made: after so many seconds, or by
+    /// default after one, then two, up to 30
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "1", value_parser = seconds)]
+    pub(crate) reconnect: Option<Duration>,
+
+    /// Give up after so many attempts to connect again
+    #[arg(long, value_name = "NUMBER", requires = "reconnect")]
+    pub(crate) max_attempts: Option<u32>,
+
+    /// Close with this code instead of 1000
+    #[arg(long, value_name = "CODE", default_value_t = 1000)]
+    pub(crate) close_code: u16,
+
+    /// Close with this reason
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) close_reason: String,
+
+    /// Begin each message with the seconds since the start
+    #[arg(long)]
+    pub(crate) timings: bool,
+
+    /// Show pings and pongs that come
+    #[arg(short = 'P', long)]
+    pub(crate) show_ping_pong: bool,
+
+    /// Say on standard error what happens
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+
+    /// Show the handshake and every frame on standard error, without credentials
+    #[arg(long)]
+    pub(crate) trace: bool,
+
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+}
+
+/// How long to wait for messages once the input is over, where nothing else is said.
+const WAIT: Duration = Duration::from_secs(1);
+
+impl TalkArgs {
+    pub(crate) fn format(&self) -> Format {
+        match self {
+            TalkArgs { json_lines: true, .. } => Format::JsonLines,
+            TalkArgs { stream: true, .. } => Format::Stream,
+            TalkArgs { null: true, binary, .. } => Format::Separated { by: 0, binary: *binary },
+            TalkArgs { binary, .. } => Format::Separated { by: b'\n', binary: *binary },
+        }
+    }
+
+    /// Returns how long the connection is kept without a message once the input is over.
+    pub(crate) fn wait(&self, on_terminal: bool) -> Duration {
+        match self.wait {
+            Some(wait) => wait,
+            None if self.no_stdin => FOREVER,
+            None if on_terminal => Duration::ZERO,
+            None => WAIT,
+        }
+    }
+
+    /// Returns whether messages come from standard input.
+    pub(crate) fn reads_stdin(&self) -> bool {
+        !self.no_stdin && (self.stdin || self.execute.is_empty())
+    }
+}

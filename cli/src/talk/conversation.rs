@@ -1,0 +1,326 @@
+//! The main thread of a conversation: waits for what happens, says when it is over, and how it
+//! ended.
+
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender as Channel, unbounded};
+use regex_lite::Regex;
+use websocket_app::{
+    AppHandle, Close, ClosedBy, Error, Reconnect, SendError, WebSocketApp, close_code,
+};
+
+use super::TalkArgs;
+use super::feed::{Feed, InputEnd};
+use super::listener::{Expected, Listener};
+use super::output;
+use super::progress::Progress;
+use crate::escape;
+use crate::failure::{Failure, shown_url};
+use crate::seconds::FOREVER;
+use crate::signals;
+use crate::status::Status;
+
+/// What the other threads tell the main thread.
+#[derive(Debug)]
+pub(crate) enum Happening {
+    Open,
+    Reconnect,
+    /// As many messages came, and such, as were asked for.
+    Enough,
+    /// What `-x` says could not be sent.
+    Unsent(SendError),
+    /// A ping or a pong.
+    Control(String, Vec<u8>),
+    Error(Error),
+    /// With whether what was expected has come.
+    Close(Close, Option<bool>),
+    InputEnd(InputEnd),
+    OutputFailed(io::Error),
+    Interrupt,
+}
+
+/// How long the peer has to answer the Close frame once the user wants to leave.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How much is kept for the next connection, and how long.
+const BACKLOG: usize = 16 << 20;
+
+/// The longest time between two attempts to connect.
+const MAX_DELAY: Duration = Duration::from_secs(30);
+
+/// Connects, talks, and returns how it ended.
+pub(crate) fn hold(args: &TalkArgs) -> Result<Status, Failure> {
+    let began = Instant::now();
+    // clap insists on it.
+    let url = args.url.clone().unwrap_or_default();
+    let (tell, happenings) = unbounded();
+    let (output, writer) = output::start(io::stdout(), {
+        let tell = tell.clone();
+        move |error| drop(tell.send(Happening::OutputFailed(error)))
+    });
+    let progress = Arc::new(Progress::new(began));
+    let listener = Listener {
+        output,
+        format: args.format(),
+        happenings: tell.clone(),
+        progress: Arc::clone(&progress),
+        execute: args.execute.clone(),
+        expected: Expected::new(args.count, patterns(&args.expect)?),
+        show_ping_pong: args.show_ping_pong,
+        timings: args.timings.then_some(began),
+    };
+    let mut app = args.connection.apply(WebSocketApp::with_handler(&url, listener))?;
+    if let Some(reconnect) = reconnect(args) {
+        app = app.reconnect(reconnect).queue_while_disconnected(BACKLOG, FOREVER);
+    }
+    let app = app.spawn().map_err(|error| Failure::of(&error, &url))?;
+    signals::on_interrupt({
+        let tell = tell.clone();
+        move || drop(tell.send(Happening::Interrupt))
+    })?;
+    let mut conversation = Conversation {
+        args,
+        url,
+        app: &app,
+        tell,
+        progress,
+        began,
+        opened: false,
+        input_over: None,
+        leaving: None,
+        ending: None,
+    };
+    let last = conversation.follow(&happenings);
+    let Conversation { url, ending, .. } = conversation;
+    writer.finish();
+    // A writer that failed at the very end has said so by now.
+    let failed_late = happenings.try_iter().find_map(|happening| match happening {
+        Happening::OutputFailed(error) => Some(Ending::OutputFailed(error)),
+        _ => None,
+    });
+    judge(args, &url, ending.or(failed_late), last, app.join())
+}
+
+fn patterns(expect: &[String]) -> Result<Vec<Regex>, Failure> {
+    expect
+        .iter()
+        .map(|pattern| {
+            Regex::new(pattern)
+                .map_err(|error| Failure::usage(format!("--expect {pattern}: {error}")))
+        })
+        .collect()
+}
+
+fn reconnect(args: &TalkArgs) -> Option<Reconnect> {
+    let first = args.reconnect?;
+    let reconnect = Reconnect::exponential(first, MAX_DELAY.max(first));
+    Some(match args.max_attempts {
+        Some(attempts) => reconnect.max_attempts(attempts),
+        None => reconnect,
+    })
+}
+
+struct Conversation<'a> {
+    args: &'a TalkArgs,
+    url: String,
+    app: &'a AppHandle,
+    tell: Channel<Happening>,
+    progress: Arc<Progress>,
+    began: Instant,
+    opened: bool,
+    /// Since when there is nothing more to send.
+    input_over: Option<Instant>,
+    /// Until when the peer may answer the Close frame.
+    leaving: Option<Instant>,
+    /// Why we end it, where that is not the connection's own end.
+    ending: Option<Ending>,
+}
+
+/// Why a conversation ends before the connection does.
+#[derive(Debug)]
+enum Ending {
+    /// There was enough, or nothing more to wait for.
+    Done,
+    Interrupt,
+    TimedOut,
+    OutputFailed(io::Error),
+    Failed(Failure),
+}
+
+impl Conversation<'_> {
+    /// Waits until the run is over. Returns how, and whether what was expected has come.
+    fn follow(&mut self, happenings: &Receiver<Happening>) -> Option<(Close, Option<bool>)> {
+        loop {
+            let happening = match self.deadline() {
+                Some(deadline) => happenings.recv_deadline(deadline),
+                None => happenings.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match happening {
+                Ok(Happening::Close(close, met)) if close.reconnect_in.is_none() => {
+                    return Some((close, met));
+                }
+                Ok(happening) => self.take(happening),
+                Err(RecvTimeoutError::Timeout) => self.time_is_over(),
+                // This has a sender itself.
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+    }
+
+    fn take(&mut self, happening: Happening) {
+        match happening {
+            Happening::Open => {
+                self.verbose(|| format!("connected to {}", shown_url(&self.url)));
+                if !self.opened {
+                    self.opened = true;
+                    self.start_input();
+                }
+            }
+            Happening::Reconnect => {
+                self.opened = true;
+                self.notice(&format!("connected again to {}", shown_url(&self.url)));
+            }
+            Happening::Enough => self.close(Ending::Done),
+            Happening::Unsent(error) => {
+                self.close(Ending::Failed(Failure::unsent("what -x says", &error)));
+            }
+            Happening::Control(kind, payload) => {
+                let mut line = format!("{kind} ");
+                escape::push_bytes(&mut line, &payload);
+                self.notice(line.trim_end());
+            }
+            // The last is what the run ends with.
+            Happening::Error(error) => match error {
+                Error::Attempt { retry_in: Some(_), .. } => self.notice(&error.to_string()),
+                _ => self.verbose(|| error.to_string()),
+            },
+            Happening::Close(close, _) => self.notice(&format!("closed: {close}")),
+            Happening::InputEnd(InputEnd::Sent) => self.input_over = Some(Instant::now()),
+            Happening::InputEnd(InputEnd::Close(code, reason)) => {
+                self.close_with(Ending::Done, code, &reason);
+            }
+            Happening::InputEnd(InputEnd::Failed(failure)) => {
+                self.close(Ending::Failed(failure));
+            }
+            Happening::OutputFailed(error) => {
+                self.close(Ending::OutputFailed(error));
+                self.leaving = Some(Instant::now() + PATIENCE);
+            }
+            Happening::Interrupt => {
+                self.close(Ending::Interrupt);
+                self.leaving = Some(Instant::now() + PATIENCE);
+            }
+        }
+    }
+
+    fn start_input(&mut self) {
+        if self.args.reads_stdin() {
+            let feed = Feed {
+                sender: self.app.sender(),
+                happenings: self.tell.clone(),
+                format: self.args.format(),
+                reconnects: self.args.reconnect.is_some(),
+            };
+            feed.start(io::stdin());
+        } else {
+            self.input_over = Some(Instant::now());
+        }
+    }
+
+    /// Returns when something is to be done if nothing happens until then.
+    fn deadline(&self) -> Option<Instant> {
+        let timeout = self.args.timeout.map(|timeout| self.began + timeout);
+        let quiet = self.quiet_until().filter(|_| self.ending.is_none());
+        let timeout = timeout.filter(|_| self.ending.is_none());
+        [timeout, quiet, self.leaving].into_iter().flatten().min()
+    }
+
+    /// Returns until when messages are waited for once the input is over.
+    fn quiet_until(&self) -> Option<Instant> {
+        let wait = self.args.wait(false);
+        let since = self.input_over?.max(self.progress.last());
+        (wait != FOREVER).then(|| since + wait)
+    }
+
+    fn time_is_over(&mut self) {
+        let now = Instant::now();
+        if self.leaving.is_some_and(|leaving| leaving <= now) {
+            self.app.sender().abort();
+            self.leaving = None;
+        } else if self.args.timeout.is_some_and(|timeout| self.began + timeout <= now) {
+            self.close(Ending::TimedOut);
+            self.leaving = Some(now + PATIENCE);
+        } else if self.quiet_until().is_some_and(|until| until <= now) {
+            self.close(Ending::Done);
+        }
+    }
+
+    fn close(&mut self, ending: Ending) {
+        self.close_with(ending, self.args.close_code, &self.args.close_reason);
+    }
+
+    fn close_with(&mut self, ending: Ending, code: u16, reason: &str) {
+        if self.ending.is_some() {
+            return;
+        }
+        self.ending = Some(ending);
+        if let Err(error) = self.app.sender().close_with(code, reason) {
+            self.ending = Some(Ending::Failed(Failure::usage(error.to_string())));
+            self.app.close();
+        }
+    }
+
+    fn verbose(&self, text: impl FnOnce() -> String) {
+        if self.args.verbose {
+            self.notice(&text());
+        }
+    }
+
+    /// Tells the user, but not whoever reads the messages.
+    fn notice(&self, text: &str) {
+        eprintln!("wsapp: {}", escape::lines(text));
+    }
+}
+
+/// Says how it ended: what the user did comes first, then what we could not do, then what was asked
+/// for, then what the connection says.
+fn judge(
+    args: &TalkArgs,
+    url: &str,
+    ending: Option<Ending>,
+    last: Option<(Close, Option<bool>)>,
+    run: Result<Close, Error>,
+) -> Result<Status, Failure> {
+    let unmet = last.is_some_and(|(_, met)| met == Some(false));
+    match ending {
+        Some(Ending::Interrupt) => return Ok(Status::Interrupted),
+        // Nobody reads it any more, as `head` does when it has seen enough.
+        Some(Ending::OutputFailed(error)) if error.kind() == ErrorKind::BrokenPipe => {
+            return Ok(Status::Done);
+        }
+        Some(Ending::OutputFailed(error)) => {
+            return Err(Failure::io("standard output cannot be written", &error));
+        }
+        Some(Ending::Failed(failure)) => return Err(failure),
+        Some(Ending::TimedOut) if !unmet => {
+            let what = format!("{}: not over within --timeout", shown_url(url));
+            return Err(Failure::new(Status::TimedOut, what));
+        }
+        _ => {}
+    }
+    let close = match run {
+        Ok(close) => close,
+        Err(error) => return Err(Failure::of(&error, url)),
+    };
+    if unmet {
+        let what =
+            format!("{}: no message for --expect {}", shown_url(url), args.expect.join(", "));
+        return Err(Failure::new(Status::NotAsExpected, format!("{what}; closed: {close}")));
+    }
+    match (close.by, close.code) {
+        (ClosedBy::Us, _) | (_, close_code::NORMAL | close_code::NO_STATUS) => Ok(Status::Done),
+        _ => Err(Failure::closed(&close, url)),
+    }
+}

@@ -1,0 +1,101 @@
+//! Sends what the input says, on a thread of its own, as fast as the peer takes it.
+
+use std::io::Read;
+use std::thread;
+
+use crossbeam_channel::Sender as Channel;
+use websocket_app::{Outgoing, SendError, Sender};
+
+use super::conversation::Happening;
+use super::format::{Format, Said};
+use super::input::Pieces;
+use crate::failure::Failure;
+use crate::seconds::FOREVER;
+use crate::status::Status;
+
+pub(crate) struct Feed {
+    pub(crate) sender: Sender,
+    pub(crate) happenings: Channel<Happening>,
+    pub(crate) format: Format,
+    /// Whether what cannot be sent now may be sent to a later connection.
+    pub(crate) reconnects: bool,
+}
+
+/// How the input ended.
+#[derive(Debug)]
+pub(crate) enum InputEnd {
+    /// All of it is in the hands of the operating system.
+    Sent,
+    /// It asked to close.
+    Close(u16, String),
+    /// It could not be read, or what it says cannot be sent.
+    Failed(Failure),
+}
+
+impl Feed {
+    /// Reads and sends until the end of what is read.
+    pub(crate) fn start(self, from: impl Read + Send + 'static) {
+        thread::spawn(move || {
+            let end = self.run(from);
+            // Once the main thread is gone nobody wants to know.
+            let _ = self.happenings.send(Happening::InputEnd(end));
+        });
+    }
+
+    fn run(&self, from: impl Read) -> InputEnd {
+        let mut pieces = Pieces::of(from, self.format);
+        loop {
+            let piece = match pieces.next() {
+                Ok(Some(piece)) => piece,
+                Ok(None) => break,
+                Err(error) => {
+                    return InputEnd::Failed(Failure::io("standard input cannot be read", &error));
+                }
+            };
+            // An empty line between JSON objects says nothing.
+            if self.format == Format::JsonLines && piece.trim_ascii().is_empty() {
+                continue;
+            }
+            let sent = match self.format.read(piece) {
+                Ok(Said::Text(text)) => self.send(|| (&*text).into()),
+                Ok(Said::Binary(data)) => self.send(|| (&*data).into()),
+                Ok(Said::Ping(payload)) => self.sender.ping(payload),
+                Ok(Said::Pong(payload)) => self.sender.pong(payload),
+                Ok(Said::Close(code, reason)) => {
+                    self.flush();
+                    return InputEnd::Close(code, reason);
+                }
+                Err(problem) => {
+                    let what = format!("standard input, message {}: {problem}", pieces.count);
+                    return InputEnd::Failed(Failure::new(Status::Other, what));
+                }
+            };
+            if let Err(error) = sent {
+                let what = format!("message {} of standard input", pieces.count);
+                return InputEnd::Failed(Failure::unsent(&what, &error));
+            }
+        }
+        self.flush();
+        InputEnd::Sent
+    }
+
+    /// Sends, waiting for the peer to read, and for the next connection where there will be one.
+    fn send<'a>(&self, message: impl Fn() -> Outgoing<'a>) -> Result<(), SendError> {
+        loop {
+            match self.sender.send(message()) {
+                Err(SendError::NotConnected { .. } | SendError::BacklogFull { .. })
+                    if self.reconnects =>
+                {
+                    self.sender.wait_open(FOREVER)?;
+                }
+                Err(SendError::Timeout { .. }) => {}
+                sent => return sent,
+            }
+        }
+    }
+
+    /// Waits until everything is on its way, or cannot be.
+    fn flush(&self) {
+        while let Err(SendError::Unwritten { .. }) = self.sender.flush(FOREVER) {}
+    }
+}

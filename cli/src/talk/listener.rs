@@ -1,0 +1,138 @@
+//! [`Listener`]: what the app calls back, on its own thread: messages go to the output, everything
+//! else becomes a [`Happening`] for the main thread.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::Sender as Channel;
+use regex_lite::Regex;
+use websocket_app::{CallbackError, Close, Error, Handler, Message, Sender};
+
+use super::conversation::Happening;
+use super::format::Format;
+use super::json_line;
+use super::output::Output;
+use super::progress::Progress;
+
+pub(crate) struct Listener {
+    pub(crate) output: Output,
+    pub(crate) format: Format,
+    pub(crate) happenings: Channel<Happening>,
+    pub(crate) progress: Arc<Progress>,
+    /// What is sent whenever a connection opens.
+    pub(crate) execute: Vec<String>,
+    pub(crate) expected: Expected,
+    pub(crate) show_ping_pong: bool,
+    /// From when times count, where they are shown.
+    pub(crate) timings: Option<Instant>,
+}
+
+/// How much has to come until there is enough.
+pub(crate) struct Expected {
+    /// How many messages may still come.
+    left: Option<u64>,
+    /// What messages have to match, one after the other.
+    patterns: Vec<Regex>,
+    met: usize,
+}
+
+impl Expected {
+    pub(crate) fn new(count: Option<u64>, patterns: Vec<Regex>) -> Self {
+        Expected { left: count, patterns, met: 0 }
+    }
+
+    /// Returns whether there has been enough.
+    fn is_over(&self) -> bool {
+        self.left == Some(0) || self.is_met() == Some(true)
+    }
+
+    /// Returns whether all patterns have matched, where there are any.
+    fn is_met(&self) -> Option<bool> {
+        (!self.patterns.is_empty()).then_some(self.met == self.patterns.len())
+    }
+
+    fn count(&mut self, message: Message<'_>) {
+        if let Some(left) = &mut self.left {
+            *left -= 1;
+        }
+        if let Some(pattern) = self.patterns.get(self.met) {
+            self.met += usize::from(pattern.is_match(&String::from_utf8_lossy(message.as_bytes())));
+        }
+    }
+}
+
+impl Listener {
+    fn tell(&self, happening: Happening) {
+        // Once the main thread is gone nobody wants to know.
+        let _ = self.happenings.send(happening);
+    }
+
+    /// Sends what `-x` says.
+    fn execute(&self, ws: &Sender) {
+        for text in &self.execute {
+            if let Err(error) = ws.send_text(text) {
+                return self.tell(Happening::Unsent(error));
+            }
+        }
+    }
+
+    fn control(&self, kind: &str, payload: &[u8]) {
+        if self.show_ping_pong {
+            let at = self.timings.map(|began| began.elapsed());
+            match self.format {
+                Format::JsonLines => {
+                    self.output.put(|to| json_line::write_control(kind, payload, at, to));
+                }
+                _ => self.tell(Happening::Control(kind.into(), payload.into())),
+            }
+        }
+    }
+}
+
+impl Handler for Listener {
+    fn on_open(&mut self, ws: &Sender) -> Result<(), CallbackError> {
+        self.execute(ws);
+        self.tell(Happening::Open);
+        Ok(())
+    }
+
+    fn on_reconnect(&mut self, ws: &Sender) -> Result<(), CallbackError> {
+        self.execute(ws);
+        self.tell(Happening::Reconnect);
+        Ok(())
+    }
+
+    fn on_message(&mut self, _ws: &Sender, message: Message<'_>) -> Result<(), CallbackError> {
+        // What still comes while it is being closed was not asked for.
+        if self.expected.is_over() {
+            return Ok(());
+        }
+        let at = self.timings.map(|began| began.elapsed());
+        self.progress.message(|| self.output.put(|to| self.format.write(message, at, to)));
+        self.expected.count(message);
+        if self.expected.is_over() {
+            self.tell(Happening::Enough);
+        }
+        Ok(())
+    }
+
+    fn on_ping(&mut self, _ws: &Sender, payload: &[u8]) -> Result<(), CallbackError> {
+        self.control("ping", payload);
+        Ok(())
+    }
+
+    fn on_pong(&mut self, _ws: &Sender, payload: &[u8]) -> Result<(), CallbackError> {
+        self.control("pong", payload);
+        Ok(())
+    }
+
+    fn on_error(&mut self, _ws: &Sender, error: &Error) -> Result<(), CallbackError> {
+        self.tell(Happening::Error(error.clone()));
+        Ok(())
+    }
+
+    fn on_close(&mut self, _ws: &Sender, close: &Close) -> Result<(), CallbackError> {
+        self.tell(Happening::Close(close.clone(), self.expected.is_met()));
+        Ok(())
+    }
+}

@@ -1,0 +1,29 @@
+//! `wsapp URL`: a conversation with a server.
+//!
+//! ```text
+//!   standard input ─► input ─► feed ─► Sender            (a thread of its own)
+//!   standard output ◄─ output ◄─ listener ◄─ the app     (the app's thread; output has its own)
+//!                                   │
+//!   the main thread ◄─ happenings ──┴── feed, Ctrl-C     conversation: when it is over, and how
+//! ```
+
+mod args;
+mod conversation;
+mod feed;
+mod format;
+mod input;
+mod json_line;
+mod listener;
+mod output;
+mod progress;
+
+pub(crate) use args::TalkArgs;
+
+use crate::failure::Failure;
+use crate::log_lines;
+use crate::status::Status;
+
+pub(crate) fn run(args: TalkArgs) -> Result<Status, Failure> {
+    log_lines::show(args.verbose, args.trace);
+    conversation::hold(&args)
+}
