@@ -11,6 +11,7 @@ mod args;
 mod connection;
 mod escape;
 mod failure;
+mod har;
 mod log_lines;
 mod seconds;
 mod serve;

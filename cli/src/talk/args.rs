@@ -1,5 +1,8 @@
 //! [`TalkArgs`]: the options of a conversation.
 
+use std::env;
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -97,6 +100,27 @@ pub(crate) struct TalkArgs {
     #[arg(long)]
     pub(crate) trace: bool,
 
+    /// Record the conversation as a HAR file, which browsers' tools open and `wsapp replay` plays;
+    /// without credentials: headers' values, the URL's user and query
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+
+    /// Record credentials too
+    #[arg(long, requires = "record")]
+    pub(crate) record_credentials: bool,
+
+    /// Keep what is typed in this file; by default in wsapp/history of the user's state directory
+    #[arg(long, value_name = "FILE")]
+    pub(crate) history: Option<PathBuf>,
+
+    /// Keep no history of what is typed
+    #[arg(long, conflicts_with = "history")]
+    pub(crate) no_history: bool,
+
+    /// Use no colours; nor are any used where the environment variable NO_COLOR is set
+    #[arg(long)]
+    no_color: bool,
+
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
 }
@@ -122,6 +146,17 @@ impl TalkArgs {
             None if on_terminal => Duration::ZERO,
             None => WAIT,
         }
+    }
+
+    /// Returns whether somebody types messages and reads them.
+    pub(crate) fn is_interactive(&self) -> bool {
+        !self.no_stdin && io::stdin().is_terminal() && io::stdout().is_terminal()
+    }
+
+    /// Returns whether a terminal may show colours (no-color.org).
+    pub(crate) fn colours(&self) -> bool {
+        let off = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        !self.no_color && !off && env::var_os("TERM").is_none_or(|term| term != "dumb")
     }
 
     /// Returns whether messages come from standard input.

@@ -1,7 +1,7 @@
 //! The main thread of a conversation: waits for what happens, says when it is over, and how it
 //! ended.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,9 +13,12 @@ use websocket_app::{
 
 use super::TalkArgs;
 use super::feed::{Feed, InputEnd};
-use super::listener::{Expected, Listener};
+use super::format::Format;
+use super::listener::{Expected, Listener, To};
 use super::output;
 use super::progress::Progress;
+use super::tape::Tape;
+use super::terminal::{Editor, Modes, Screen};
 use crate::escape;
 use crate::failure::{Failure, shown_url};
 use crate::seconds::FOREVER;
@@ -44,6 +47,9 @@ pub(crate) enum Happening {
 /// How long the peer has to answer the Close frame once the user wants to leave.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long the input has to notice that the peer is gone.
+const NOTICING: Duration = Duration::from_millis(100);
+
 /// How much is kept for the next connection, and how long.
 const BACKLOG: usize = 16 << 20;
 
@@ -60,10 +66,24 @@ pub(crate) fn hold(args: &TalkArgs) -> Result<Status, Failure> {
         let tell = tell.clone();
         move |error| drop(tell.send(Happening::OutputFailed(error)))
     });
+    let screen = args.is_interactive().then(|| Arc::new(Screen::new(args.colours())));
+    let to = match (&screen, args.format()) {
+        (Some(screen), _) => To::Screen(Arc::clone(screen)),
+        (None, Format::Separated { by: b'\n', .. }) if io::stdout().is_terminal() => {
+            To::Shown(output)
+        }
+        (None, format) => To::Bytes(output, format),
+    };
+    let tape = match &args.record {
+        Some(file) => {
+            Tape::create(file, &url, args.connection.headers()?, args.record_credentials)?
+        }
+        None => Tape::none(),
+    };
     let progress = Arc::new(Progress::new(began));
     let listener = Listener {
-        output,
-        format: args.format(),
+        to,
+        tape: tape.clone(),
         happenings: tell.clone(),
         progress: Arc::clone(&progress),
         execute: args.execute.clone(),
@@ -85,6 +105,9 @@ pub(crate) fn hold(args: &TalkArgs) -> Result<Status, Failure> {
         url,
         app: &app,
         tell,
+        screen,
+        modes: Modes::remember(),
+        tape: tape.clone(),
         progress,
         began,
         opened: false,
@@ -93,6 +116,7 @@ pub(crate) fn hold(args: &TalkArgs) -> Result<Status, Failure> {
         ending: None,
     };
     let last = conversation.follow(&happenings);
+    conversation.leave_terminal();
     let Conversation { url, ending, .. } = conversation;
     writer.finish();
     // A writer that failed at the very end has said so by now.
@@ -100,7 +124,11 @@ pub(crate) fn hold(args: &TalkArgs) -> Result<Status, Failure> {
         Happening::OutputFailed(error) => Some(Ending::OutputFailed(error)),
         _ => None,
     });
-    judge(args, &url, ending.or(failed_late), last, app.join())
+    let status = judge(args, &url, ending.or(failed_late), last, app.join())?;
+    match tape.failure() {
+        Some(failure) => Err(failure),
+        None => Ok(status),
+    }
 }
 
 fn patterns(expect: &[String]) -> Result<Vec<Regex>, Failure> {
@@ -127,6 +155,10 @@ struct Conversation<'a> {
     url: String,
     app: &'a AppHandle,
     tell: Channel<Happening>,
+    /// Where somebody types and reads.
+    screen: Option<Arc<Screen>>,
+    modes: Modes,
+    tape: Tape,
     progress: Arc<Progress>,
     began: Instant,
     opened: bool,
@@ -147,6 +179,8 @@ enum Ending {
     TimedOut,
     OutputFailed(io::Error),
     Failed(Failure),
+    /// The peer closed before all was sent.
+    Unsent(Failure),
 }
 
 impl Conversation<'_> {
@@ -159,6 +193,7 @@ impl Conversation<'_> {
             };
             match happening {
                 Ok(Happening::Close(close, met)) if close.reconnect_in.is_none() => {
+                    self.look_for_the_unsent(happenings);
                     return Some((close, met));
                 }
                 Ok(happening) => self.take(happening),
@@ -169,13 +204,29 @@ impl Conversation<'_> {
         }
     }
 
+    /// Where the peer ended it, waits for a moment for the input to notice: a file whose next line has
+    /// nowhere to go is to be told of, one who has not typed a line is not waited for.
+    fn look_for_the_unsent(&mut self, happenings: &Receiver<Happening>) {
+        let reads = self.opened && self.input_over.is_none() && self.screen.is_none();
+        let until = Instant::now() + NOTICING;
+        while reads && self.ending.is_none() {
+            match happenings.recv_deadline(until) {
+                Ok(Happening::InputEnd(end)) => self.take(Happening::InputEnd(end)),
+                Ok(_) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
     fn take(&mut self, happening: Happening) {
         match happening {
             Happening::Open => {
                 self.verbose(|| format!("connected to {}", shown_url(&self.url)));
                 if !self.opened {
                     self.opened = true;
-                    self.start_input();
+                    if let Err(failure) = self.start_input() {
+                        self.close(Ending::Failed(failure));
+                    }
                 }
             }
             Happening::Reconnect => {
@@ -204,6 +255,9 @@ impl Conversation<'_> {
             Happening::InputEnd(InputEnd::Failed(failure)) => {
                 self.close(Ending::Failed(failure));
             }
+            Happening::InputEnd(InputEnd::Unsent(failure)) => {
+                self.ending.get_or_insert(Ending::Unsent(failure));
+            }
             Happening::OutputFailed(error) => {
                 self.close(Ending::OutputFailed(error));
                 self.leaving = Some(Instant::now() + PATIENCE);
@@ -215,17 +269,48 @@ impl Conversation<'_> {
         }
     }
 
-    fn start_input(&mut self) {
+    fn start_input(&mut self) -> Result<(), Failure> {
+        if let Some(screen) = &self.screen {
+            let url = shown_url(&self.url);
+            screen.notice(&format!(
+                "connected to {url}; Ctrl-D closes, /help shows what else there is"
+            ));
+            let editor = Editor {
+                sender: self.app.sender(),
+                happenings: self.tell.clone(),
+                screen: Arc::clone(screen),
+                format: self.args.format(),
+                tape: self.tape.clone(),
+                colours: self.args.colours(),
+                history: (!self.args.no_history).then(|| self.args.history.clone()),
+            };
+            return editor.start();
+        }
         if self.args.reads_stdin() {
             let feed = Feed {
                 sender: self.app.sender(),
                 happenings: self.tell.clone(),
                 format: self.args.format(),
+                tape: self.tape.clone(),
                 reconnects: self.args.reconnect.is_some(),
             };
             feed.start(io::stdin());
         } else {
             self.input_over = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Puts the terminal back as it was, where a line is still being typed.
+    fn leave_terminal(&self) {
+        if let Some(screen) = &self.screen {
+            if screen.is_typing() {
+                self.modes.restore();
+                // No bracketed paste any more; and what follows does not stand behind that line.
+                print!("\u{1b}[?2004l\r\n");
+                let _ = io::stdout().flush();
+            }
+            screen.print_plainly();
         }
     }
 
@@ -239,7 +324,7 @@ impl Conversation<'_> {
 
     /// Returns until when messages are waited for once the input is over.
     fn quiet_until(&self) -> Option<Instant> {
-        let wait = self.args.wait(false);
+        let wait = self.args.wait(self.screen.is_some());
         let since = self.input_over?.max(self.progress.last());
         (wait != FOREVER).then(|| since + wait)
     }
@@ -280,7 +365,10 @@ impl Conversation<'_> {
 
     /// Tells the user, but not whoever reads the messages.
     fn notice(&self, text: &str) {
-        eprintln!("wsapp: {}", escape::lines(text));
+        match &self.screen {
+            Some(screen) => screen.notice(text),
+            None => drop(writeln!(io::stderr(), "wsapp: {}", escape::lines(text))),
+        }
     }
 }
 
@@ -294,16 +382,16 @@ fn judge(
     run: Result<Close, Error>,
 ) -> Result<Status, Failure> {
     let unmet = last.is_some_and(|(_, met)| met == Some(false));
-    match ending {
+    match &ending {
         Some(Ending::Interrupt) => return Ok(Status::Interrupted),
         // Nobody reads it any more, as `head` does when it has seen enough.
         Some(Ending::OutputFailed(error)) if error.kind() == ErrorKind::BrokenPipe => {
             return Ok(Status::Done);
         }
         Some(Ending::OutputFailed(error)) => {
-            return Err(Failure::io("standard output cannot be written", &error));
+            return Err(Failure::io("standard output cannot be written", error));
         }
-        Some(Ending::Failed(failure)) => return Err(failure),
+        Some(Ending::Failed(failure)) => return Err(failure.clone()),
         Some(Ending::TimedOut) if !unmet => {
             let what = format!("{}: not over within --timeout", shown_url(url));
             return Err(Failure::new(Status::TimedOut, what));
@@ -320,7 +408,13 @@ fn judge(
         return Err(Failure::new(Status::NotAsExpected, format!("{what}; closed: {close}")));
     }
     match (close.by, close.code) {
-        (ClosedBy::Us, _) | (_, close_code::NORMAL | close_code::NO_STATUS) => Ok(Status::Done),
-        _ => Err(Failure::closed(&close, url)),
+        (ClosedBy::Us, _) | (_, close_code::NORMAL | close_code::NO_STATUS) => {}
+        _ => return Err(Failure::closed(&close, url)),
+    }
+    match ending {
+        Some(Ending::Unsent(failure)) => {
+            Err(failure.advice(format!("{} has closed the connection: {close}", shown_url(url))))
+        }
+        _ => Ok(Status::Done),
     }
 }

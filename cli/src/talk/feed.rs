@@ -12,11 +12,13 @@ use super::input::Pieces;
 use crate::failure::Failure;
 use crate::seconds::FOREVER;
 use crate::status::Status;
+use crate::talk::tape::Tape;
 
 pub(crate) struct Feed {
     pub(crate) sender: Sender,
     pub(crate) happenings: Channel<Happening>,
     pub(crate) format: Format,
+    pub(crate) tape: Tape,
     /// Whether what cannot be sent now may be sent to a later connection.
     pub(crate) reconnects: bool,
 }
@@ -28,8 +30,10 @@ pub(crate) enum InputEnd {
     Sent,
     /// It asked to close.
     Close(u16, String),
-    /// It could not be read, or what it says cannot be sent.
+    /// It could not be read, or what it says is no message.
     Failed(Failure),
+    /// There is a message that the peer did not wait for.
+    Unsent(Failure),
 }
 
 impl Feed {
@@ -57,8 +61,14 @@ impl Feed {
                 continue;
             }
             let sent = match self.format.read(piece) {
-                Ok(Said::Text(text)) => self.send(|| (&*text).into()),
-                Ok(Said::Binary(data)) => self.send(|| (&*data).into()),
+                Ok(Said::Text(text)) => {
+                    self.tape.sent_text(&text);
+                    self.send(|| (&*text).into())
+                }
+                Ok(Said::Binary(data)) => {
+                    self.tape.sent_binary(&data);
+                    self.send(|| (&*data).into())
+                }
                 Ok(Said::Ping(payload)) => self.sender.ping(payload),
                 Ok(Said::Pong(payload)) => self.sender.pong(payload),
                 Ok(Said::Close(code, reason)) => {
@@ -72,7 +82,13 @@ impl Feed {
             };
             if let Err(error) = sent {
                 let what = format!("message {} of standard input", pieces.count);
-                return InputEnd::Failed(Failure::unsent(&what, &error));
+                return match error {
+                    SendError::NotConnected { .. } => InputEnd::Unsent(Failure::new(
+                        Status::Other,
+                        format!("{what} was not sent"),
+                    )),
+                    error => InputEnd::Failed(Failure::unsent(&what, &error)),
+                };
             }
         }
         self.flush();

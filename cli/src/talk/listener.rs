@@ -2,7 +2,7 @@
 //! else becomes a [`Happening`] for the main thread.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender as Channel;
 use regex_lite::Regex;
@@ -13,10 +13,12 @@ use super::format::Format;
 use super::json_line;
 use super::output::Output;
 use super::progress::Progress;
+use super::tape::Tape;
+use super::terminal::{Screen, text_of};
 
 pub(crate) struct Listener {
-    pub(crate) output: Output,
-    pub(crate) format: Format,
+    pub(crate) to: To,
+    pub(crate) tape: Tape,
     pub(crate) happenings: Channel<Happening>,
     pub(crate) progress: Arc<Progress>,
     /// What is sent whenever a connection opens.
@@ -25,6 +27,29 @@ pub(crate) struct Listener {
     pub(crate) show_ping_pong: bool,
     /// From when times count, where they are shown.
     pub(crate) timings: Option<Instant>,
+}
+
+/// Where messages go.
+pub(crate) enum To {
+    /// To standard output, as bytes.
+    Bytes(Output, Format),
+    /// To standard output, which is a terminal: nothing in them may change that.
+    Shown(Output),
+    /// Above the line that is being typed.
+    Screen(Arc<Screen>),
+}
+
+impl To {
+    fn put(&self, message: Message<'_>, at: Option<Duration>) {
+        match self {
+            To::Bytes(output, format) => output.put(|to| format.write(message, at, to)),
+            To::Screen(screen) => screen.message(message, at),
+            To::Shown(output) => output.put(|to| {
+                let at = at.map(|at| format!("{:.6} ", at.as_secs_f64())).unwrap_or_default();
+                to.extend_from_slice(format!("{at}{}\n", text_of(message)).as_bytes());
+            }),
+        }
+    }
 }
 
 /// How much has to come until there is enough.
@@ -70,6 +95,7 @@ impl Listener {
     /// Sends what `-x` says.
     fn execute(&self, ws: &Sender) {
         for text in &self.execute {
+            self.tape.sent_text(text);
             if let Err(error) = ws.send_text(text) {
                 return self.tell(Happening::Unsent(error));
             }
@@ -79,9 +105,9 @@ impl Listener {
     fn control(&self, kind: &str, payload: &[u8]) {
         if self.show_ping_pong {
             let at = self.timings.map(|began| began.elapsed());
-            match self.format {
-                Format::JsonLines => {
-                    self.output.put(|to| json_line::write_control(kind, payload, at, to));
+            match &self.to {
+                To::Bytes(output, Format::JsonLines) => {
+                    output.put(|to| json_line::write_control(kind, payload, at, to));
                 }
                 _ => self.tell(Happening::Control(kind.into(), payload.into())),
             }
@@ -91,12 +117,14 @@ impl Listener {
 
 impl Handler for Listener {
     fn on_open(&mut self, ws: &Sender) -> Result<(), CallbackError> {
+        self.tape.opened(ws);
         self.execute(ws);
         self.tell(Happening::Open);
         Ok(())
     }
 
     fn on_reconnect(&mut self, ws: &Sender) -> Result<(), CallbackError> {
+        self.tape.opened(ws);
         self.execute(ws);
         self.tell(Happening::Reconnect);
         Ok(())
@@ -108,7 +136,8 @@ impl Handler for Listener {
             return Ok(());
         }
         let at = self.timings.map(|began| began.elapsed());
-        self.progress.message(|| self.output.put(|to| self.format.write(message, at, to)));
+        self.tape.received(message);
+        self.progress.message(|| self.to.put(message, at));
         self.expected.count(message);
         if self.expected.is_over() {
             self.tell(Happening::Enough);

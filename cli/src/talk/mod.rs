@@ -5,6 +5,8 @@
 //!   standard output ◄─ output ◄─ listener ◄─ the app     (the app's thread; output has its own)
 //!                                   │
 //!   the main thread ◄─ happenings ──┴── feed, Ctrl-C     conversation: when it is over, and how
+//!
+//!   on a terminal: terminal::Editor instead of feed, terminal::Screen instead of output
 //! ```
 
 mod args;
@@ -16,6 +18,8 @@ mod json_line;
 mod listener;
 mod output;
 mod progress;
+mod tape;
+mod terminal;
 
 pub(crate) use args::TalkArgs;
 

@@ -1,0 +1,187 @@
+//! [`Recorder`]: writes a recording while the conversation goes on. The file is a whole HAR after
+//! each message, whatever ends the process.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+use websocket_app::{Handshake, Message};
+
+use super::date::iso_8601;
+use crate::failure::shown_url;
+
+pub(crate) struct Recorder {
+    file: File,
+    /// Where the next thing goes, over what closes the brackets.
+    end: u64,
+    /// Whether an entry is open, since when.
+    entry: Option<Instant>,
+    /// Whether a message stands in it.
+    has_message: bool,
+    buffer: Vec<u8>,
+}
+
+/// What is known of a connection that is open.
+pub(crate) struct Opened<'a> {
+    pub(crate) url: &'a str,
+    /// The headers that the user gave.
+    pub(crate) headers: &'a [(String, String)],
+    pub(crate) handshake: &'a Handshake,
+    /// Whether to write what may be a credential: the values of headers, user info, the query.
+    pub(crate) credentials: bool,
+}
+
+const BEGINNING: &str = concat!(
+    r#"{"log":{"version":"1.2","creator":{"name":"wsapp","version":""#,
+    env!("CARGO_PKG_VERSION"),
+    r#""},"entries":["#
+);
+
+/// What closes the brackets around entries.
+const END: &str = "]}}\n";
+
+/// What stands for a value that may be a credential.
+const HIDDEN: &str = "[hidden]";
+
+/// The headers of an answer that hold none.
+const HARMLESS: [&str; 10] = [
+    "cache-control",
+    "connection",
+    "content-length",
+    "content-type",
+    "date",
+    "sec-websocket-accept",
+    "sec-websocket-extensions",
+    "sec-websocket-protocol",
+    "server",
+    "upgrade",
+];
+
+impl Recorder {
+    /// Makes the file, which nobody but the user may read: there may be secrets in messages.
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(path)?;
+        let mut recorder =
+            Recorder { file, end: 0, entry: None, has_message: false, buffer: Vec::new() };
+        recorder.buffer.extend_from_slice(BEGINNING.as_bytes());
+        recorder.write()?;
+        Ok(recorder)
+    }
+
+    /// Begins an entry.
+    pub(crate) fn opened(&mut self, opened: &Opened<'_>) -> io::Result<()> {
+        if let Some(since) = self.entry.take() {
+            self.buffer.extend_from_slice(end_of_entry(since).as_bytes());
+            self.buffer.push(b',');
+        }
+        let entry = entry(opened).to_string();
+        // The messages come in the place of its closing brace.
+        self.buffer.extend_from_slice(&entry.as_bytes()[..entry.len() - 1]);
+        self.buffer.extend_from_slice(br#","_webSocketMessages":["#);
+        self.entry = Some(Instant::now());
+        self.has_message = false;
+        self.write()
+    }
+
+    pub(crate) fn sent(&mut self, message: Message<'_>) -> io::Result<()> {
+        self.message("send", message)
+    }
+
+    pub(crate) fn received(&mut self, message: Message<'_>) -> io::Result<()> {
+        self.message("receive", message)
+    }
+
+    fn message(&mut self, direction: &str, message: Message<'_>) -> io::Result<()> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let (opcode, data) = match message {
+            Message::Text(text) => (1, json!(text)),
+            Message::Binary(data) => (2, json!(BASE64_STANDARD.encode(data))),
+        };
+        let comma = if std::mem::replace(&mut self.has_message, true) { "," } else { "" };
+        write!(
+            self.buffer,
+            "{comma}\n{{\"type\":\"{direction}\",\"time\":{now:.6},\"opcode\":{opcode},\"data\":{data}}}"
+        )?;
+        self.write()
+    }
+
+    /// Writes the buffer, and behind it what makes a whole file of it.
+    fn write(&mut self) -> io::Result<()> {
+        let length = self.buffer.len();
+        if let Some(since) = self.entry {
+            self.buffer.extend_from_slice(end_of_entry(since).as_bytes());
+        }
+        self.buffer.extend_from_slice(END.as_bytes());
+        self.file.seek(SeekFrom::Start(self.end))?;
+        self.file.write_all(&self.buffer)?;
+        self.end += length as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+/// What closes an entry: how long it took, in milliseconds. It is never shorter than the one before,
+/// in whose place it stands.
+fn end_of_entry(since: Instant) -> String {
+    format!("\n],\"time\":{:.3}}}", since.elapsed().as_secs_f64() * 1e3)
+}
+
+fn entry(opened: &Opened<'_>) -> Value {
+    let Opened { url, headers, handshake, credentials } = opened;
+    let shown = |known_harmless: bool, value: &str| match known_harmless || *credentials {
+        true => value.to_owned(),
+        false => HIDDEN.to_owned(),
+    };
+    let asked: Vec<Value> = headers
+        .iter()
+        .map(|(name, value)| json!({"name": name, "value": shown(false, value)}))
+        .collect();
+    let answered: Vec<Value> = handshake
+        .headers()
+        .iter()
+        .map(|(name, value)| json!({"name": name, "value": shown(HARMLESS.contains(&name), value)}))
+        .collect();
+    json!({
+        "startedDateTime": iso_8601(SystemTime::now()),
+        "request": {
+            "method": "GET",
+            "url": if *credentials { (*url).to_owned() } else { url_of(url) },
+            "httpVersion": "HTTP/1.1",
+            "headers": asked,
+            "queryString": [],
+            "cookies": [],
+            "headersSize": -1,
+            "bodySize": 0,
+        },
+        "response": {
+            "status": handshake.status(),
+            "statusText": "Switching Protocols",
+            "httpVersion": "HTTP/1.1",
+            "headers": answered,
+            "cookies": [],
+            "content": {"size": 0, "mimeType": "x-unknown"},
+            "redirectURL": "",
+            "headersSize": -1,
+            "bodySize": -1,
+            "_transferSize": 0,
+        },
+        "cache": {},
+        "timings": {"blocked": -1, "dns": -1, "connect": -1, "ssl": -1, "send": 0, "wait": 0, "receive": 0},
+        "serverIPAddress": handshake.peer_addr().map(|address| address.ip().to_string()).unwrap_or_default(),
+        "_initiator": {"type": "other"},
+        "_resourceType": "websocket",
+    })
+}
+
+/// Returns a URL without what may be a credential in it, which is a URL still.
+fn url_of(url: &str) -> String {
+    shown_url(url).trim_end_matches("?…").to_owned()
+}

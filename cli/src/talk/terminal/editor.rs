@@ -1,0 +1,195 @@
+//! [`Editor`]: reads what is typed, on a thread of its own, and does it.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::Sender as Channel;
+use rustyline::error::ReadlineError;
+use rustyline::history::FileHistory;
+use rustyline::{ColorMode, Config};
+use websocket_app::{MessageKind, SendError, Sender, State};
+
+use super::commands::{self, COMMANDS, Typed};
+use super::completion::Completion;
+use super::{Screen, history};
+use crate::failure::Failure;
+use crate::status::Status;
+use crate::talk::conversation::Happening;
+use crate::talk::feed::InputEnd;
+use crate::talk::format::{Format, Said};
+use crate::talk::tape::Tape;
+
+pub(crate) struct Editor {
+    pub(crate) sender: Sender,
+    pub(crate) happenings: Channel<Happening>,
+    pub(crate) screen: Arc<Screen>,
+    pub(crate) format: Format,
+    pub(crate) tape: Tape,
+    pub(crate) colours: bool,
+    /// `None` keeps no history.
+    pub(crate) history: Option<Option<std::path::PathBuf>>,
+}
+
+/// How long `/ping` waits.
+const PING_PATIENCE: Duration = Duration::from_secs(10);
+
+type Lines = rustyline::Editor<Completion, FileHistory>;
+
+impl Editor {
+    pub(crate) fn start(self) -> Result<(), Failure> {
+        let failed = |error: ReadlineError| {
+            Failure::new(Status::Other, format!("the terminal cannot be used: {error}"))
+        };
+        let colours = if self.colours { ColorMode::Enabled } else { ColorMode::Disabled };
+        let config = Config::builder().history_ignore_space(true).auto_add_history(false);
+        let config = config.max_history_size(history::LINES).map_err(failed)?;
+        let config = config.color_mode(colours).build();
+        let mut lines = Lines::with_config(config).map_err(failed)?;
+        lines.set_helper(Some(Completion::new()));
+        let history = self.history.as_ref().and_then(|chosen| history::file(chosen.as_deref()));
+        if let Some(file) = &history {
+            // The first time there is none.
+            let _ = lines.load_history(file);
+        }
+        // A dumb terminal has none.
+        if let Ok(printer) = lines.create_external_printer() {
+            self.screen.print_above(printer);
+        }
+        thread::spawn(move || {
+            let happening = self.run(&mut lines, history.as_deref());
+            self.screen.print_plainly();
+            // Once the main thread is gone nobody wants to know.
+            let _ = self.happenings.send(happening);
+        });
+        Ok(())
+    }
+
+    /// Returns how it ended.
+    fn run(&self, lines: &mut Lines, history: Option<&Path>) -> Happening {
+        loop {
+            let line = match lines.readline("> ") {
+                Ok(line) => line,
+                Err(ReadlineError::Interrupted) => return Happening::Interrupt,
+                Err(ReadlineError::Eof) => return Happening::InputEnd(InputEnd::Sent),
+                Err(error) => {
+                    let what = format!("the terminal cannot be read: {error}");
+                    return Happening::InputEnd(InputEnd::Failed(Failure::new(
+                        Status::Other,
+                        what,
+                    )));
+                }
+            };
+            if lines.add_history_entry(&line).unwrap_or(false)
+                && let Some(file) = history
+            {
+                // Without it the line is kept as long as the process lives.
+                let _ = lines.append_history(file);
+            }
+            match self.act(&line) {
+                Ok(None) => {}
+                Ok(Some(end)) => return Happening::InputEnd(end),
+                Err(problem) => self.screen.notice(&problem),
+            }
+        }
+    }
+
+    /// Does what a line says. Returns an end where it asks for one, and in words what is wrong.
+    fn act(&self, line: &str) -> Result<Option<InputEnd>, String> {
+        match commands::read(line)? {
+            Typed::Message(text) => return self.say(text),
+            Typed::Ping(payload) => self.ping(payload)?,
+            Typed::Pong(payload) => self.sender.pong(payload).map_err(|e| self.why(&e))?,
+            Typed::Close(code, reason) => {
+                return Ok(Some(match code {
+                    Some(code) => InputEnd::Close(code, reason.into()),
+                    None => InputEnd::Sent,
+                }));
+            }
+            Typed::Binary(bytes) => {
+                self.tape.sent_binary(&bytes);
+                self.sender.send(&bytes).map_err(|e| self.why(&e))?;
+            }
+            Typed::File(path) => self.send_file(&path)?,
+            Typed::Stats => self.screen.notice(&self.stats()),
+            Typed::Reconnect => self.sender.reconnect(),
+            Typed::Help => {
+                for entry in COMMANDS {
+                    let usage = format!("{} {}", entry.name, entry.takes);
+                    self.screen.notice(&format!("{usage:24} {}", entry.does));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn say(&self, text: &str) -> Result<Option<InputEnd>, String> {
+        let sent = match self.format.read(text.as_bytes())? {
+            Said::Text(text) => {
+                self.tape.sent_text(&text);
+                self.sender.send_text(&*text)
+            }
+            Said::Binary(data) => {
+                self.tape.sent_binary(&data);
+                self.sender.send(&*data)
+            }
+            Said::Ping(payload) => self.sender.ping(payload),
+            Said::Pong(payload) => self.sender.pong(payload),
+            Said::Close(code, reason) => return Ok(Some(InputEnd::Close(code, reason))),
+        };
+        sent.map_err(|error| self.why(&error))?;
+        Ok(None)
+    }
+
+    /// Asks, and shows the answer when it comes, while more is typed.
+    fn ping(&self, payload: &str) -> Result<(), String> {
+        if !payload.is_empty() {
+            return self.sender.ping(payload).map_err(|error| self.why(&error));
+        }
+        let (sender, screen) = (self.sender.clone(), Arc::clone(&self.screen));
+        thread::spawn(move || match sender.ping_wait(PING_PATIENCE) {
+            Ok(time) => screen.notice(&format!("pong after {:.3} ms", time.as_secs_f64() * 1e3)),
+            Err(error) => screen.notice(&format!("no pong: {error}")),
+        });
+        Ok(())
+    }
+
+    fn send_file(&self, path: &Path) -> Result<(), String> {
+        let unread = |error: io::Error| format!("{}: {error}", path.display());
+        if self.tape.is_on() {
+            let data = fs::read(path).map_err(unread)?;
+            self.tape.sent_binary(&data);
+            return self.sender.send(&data).map_err(|error| self.why(&error));
+        }
+        let mut file = File::open(path).map_err(unread)?;
+        let mut message =
+            self.sender.message_writer(MessageKind::Binary).map_err(|e| self.why(&e))?;
+        let copied = io::copy(&mut file, &mut message).map_err(unread)?;
+        message.finish().map_err(|error| self.why(&error))?;
+        self.screen.notice(&format!("sent {copied} bytes of {}", path.display()));
+        Ok(())
+    }
+
+    fn stats(&self) -> String {
+        let stats = self.sender.stats();
+        format!(
+            "{}; sent {} messages, {} bytes; received {} messages, {} bytes; {} reconnects",
+            self.sender.state(),
+            stats.messages_sent,
+            stats.bytes_sent,
+            stats.messages_received,
+            stats.bytes_received,
+            stats.reconnects
+        )
+    }
+
+    fn why(&self, error: &SendError) -> String {
+        match self.sender.state() {
+            State::Open => format!("not sent: {error}"),
+            state => format!("not sent: {error} ({state})"),
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! [`Modes`]: what the terminal was like before a line was edited on it.
+
+/// The line editor puts the terminal back when a line ends; where the conversation ends first, this
+/// does.
+pub(crate) struct Modes {
+    #[cfg(unix)]
+    termios: Option<nix::sys::termios::Termios>,
+}
+
+impl Modes {
+    #[cfg(unix)]
+    pub(crate) fn remember() -> Self {
+        Modes { termios: nix::sys::termios::tcgetattr(std::io::stdin()).ok() }
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn restore(&self) {
+        use nix::sys::termios::{SetArg, tcsetattr};
+
+        if let Some(termios) = &self.termios {
+            // A terminal that is gone needs no more.
+            let _ = tcsetattr(std::io::stdin(), SetArg::TCSADRAIN, termios);
+        }
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn remember() -> Self {
+        Modes {}
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn restore(&self) {}
+}

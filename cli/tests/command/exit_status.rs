@@ -1,0 +1,196 @@
+//! Each exit status, with a peer that brings it about, and what is said on standard error.
+
+use std::fs;
+use std::io::Write;
+use std::net::TcpListener;
+
+use websocket_app::server::Answer;
+
+use crate::peers::{echo, echo_tls, nobody, recording, says, serve, socket};
+use crate::process::{command, run, start, start_command};
+
+#[test]
+fn status_0_closed_in_order_by_us() {
+    run(&[&echo().url()], "one\ntwo\n").with(0).wrote("one\ntwo\n").said(&[]);
+}
+
+#[test]
+fn status_0_closed_in_order_by_the_peer() {
+    for code in [1000, 1005] {
+        let peer = serve(move |server| {
+            server.on_open(move |client| {
+                client.send("bye").unwrap();
+                match code {
+                    1005 => client.close(),
+                    code => client.close_with(code, "").unwrap(),
+                }
+            })
+        });
+        let running = start(&[&peer.url()]);
+        // Its standard input stays open.
+        running.wait().with(0).wrote("bye\n");
+    }
+}
+
+#[test]
+fn status_1_text_that_is_not_utf_8() {
+    run(&[&echo().url()], b"fine\n\xff\n").with(1).wrote("fine\n").said(&[
+        "standard input, message 2",
+        "byte 1 is not UTF-8",
+        "--binary",
+    ]);
+}
+
+#[test]
+fn status_2_usage() {
+    run(&["--no-such-option"], "").with(2).said(&["--no-such-option"]);
+    run(&[], "").with(2).said(&["<URL>"]);
+    run(&["http//nothing"], "").with(2).said(&["http//nothing", "ws://"]);
+    run(&["ws://localhost:1/", "--expect", "("], "").with(2).said(&["--expect"]);
+    run(&["ws://localhost:1/", "--header", "secret"], "").with(2).said(&["colon"]);
+    run(&["ws://localhost:1/", "--header", "@/nowhere"], "").with(2).said(&["/nowhere"]);
+}
+
+#[test]
+fn status_3_nobody_listens() {
+    let address = nobody().to_string();
+    run(&[&format!("ws://user:secret@{address}/?token=secret")], "").with(3).said(&[
+        &format!("ws://{address}/"),
+        "connecting to",
+        "refused",
+    ]);
+}
+
+#[test]
+fn status_3_the_connection_is_lost() {
+    let peer = recording(|server| server, |client, _| client.abort());
+    run(&[&peer.url()], "hello\n").with(3).said(&["lost", "--reconnect"]);
+}
+
+#[test]
+fn status_4_a_certificate_that_nobody_knows() {
+    let (peer, pem) = echo_tls();
+    for library in ["native", "rustls"] {
+        let url = peer.url();
+        run(&[&url, "--tls", library], "").with(4).said(&[&url, "TLS handshake", "--ca"]);
+        run(&[&url, "--tls", library, "--insecure"], "hi\n").with(0).wrote("hi\n");
+        let file = temporary(&format!("ca-{library}.pem"));
+        fs::write(&file, &pem).unwrap();
+        run(&[&url, "--tls", library, "--ca", &file], "hi\n").with(0).wrote("hi\n");
+    }
+}
+
+#[test]
+fn status_4_no_tls_at_all() {
+    // Its first bytes are no TLS record.
+    let address = socket(|mut stream| stream.write_all(b"220 mail.example ESMTP\r\n").unwrap());
+    run(&[&format!("wss://{address}/")], "").with(4).said(&["TLS handshake"]);
+}
+
+#[test]
+fn status_5_refused_with_status_and_body() {
+    let peer = serve(|server| {
+        server.on_request(|_| Answer::refuse(403).body("no \u{1b}[31mentry\n for you"))
+    });
+    let ended = run(&[&peer.url()], "").with(5);
+    let ended = ended.said(&[&peer.url(), "403", "no [31mentry for you", "--auth"]);
+    assert!(!ended.stderr.contains('\u{1b}'), "{ended:?}");
+}
+
+#[test]
+fn status_6_the_peer_breaks_the_protocol() {
+    // A frame with a reserved bit.
+    let address = says(b"\xc1\x01a");
+    let running = start(&[&format!("ws://{address}/")]);
+    running.wait().with(6).said(&["broke the WebSocket protocol", "reserved bit"]);
+}
+
+#[test]
+fn status_6_what_answers_is_no_http() {
+    let address = socket(|mut stream| {
+        crate::peers::head(&mut stream);
+        stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n\r\n").unwrap();
+    });
+    run(&[&format!("ws://{address}/")], "").with(6).said(&["WebSocket upgrade"]);
+}
+
+#[test]
+fn status_6_a_message_that_is_too_long() {
+    let peer = serve(|server| server.on_open(|client| client.send("longer than that")));
+    let running = start(&[&peer.url(), "--max-message-size", "10"]);
+    running.wait().with(6).said(&["max_message_size", "--max-message-size", "--receive-file"]);
+}
+
+#[test]
+fn status_7_no_answer_to_the_upgrade() {
+    // The system accepts the connection, and nobody reads the request.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    run(&[&url, "--connect-timeout", "200ms"], "").with(7).said(&[
+        &url,
+        "upgrade",
+        "--connect-timeout",
+    ]);
+}
+
+#[test]
+fn status_7_the_whole_takes_too_long() {
+    let peer = echo();
+    let running = start(&[&peer.url(), "--timeout", "0.2"]);
+    running.wait().with(7).said(&["--timeout"]);
+}
+
+#[test]
+fn status_8_closed_with_another_code() {
+    let peer =
+        serve(|server| server.on_open(|client| client.close_with(4001, "token \u{9b}31mexpired")));
+    let ended = start(&[&peer.url()]).wait().with(8).said(&["4001", "token", "expired"]);
+    assert!(!ended.stderr.contains('\u{9b}'), "{ended:?}");
+}
+
+#[test]
+fn status_9_what_is_expected_does_not_come() {
+    let url = echo().url();
+    let url = url.as_str();
+    drop(run(&[url, "-x", "nothing there any more"], "").with(3));
+    let peer = echo();
+    let url = peer.url();
+    run(&[&url, "-x", "hello", "--expect", "^h.*o$"], "").with(0).wrote("hello\n");
+    run(&[&url, "-x", "hello", "--expect", "good bye", "--wait", "0.1"], "")
+        .with(9)
+        .said(&["good bye"]);
+    run(&[&url, "-x", "a", "-x", "b", "--expect", "a", "--expect", "b", "--wait", "forever"], "")
+        .with(0);
+    run(&[&url, "-x", "b", "-x", "a", "--expect", "a", "--expect", "b", "--wait", "0.1"], "")
+        .with(9);
+    // It is what is expected that is not there in time.
+    run(&[&url, "--no-stdin", "--expect", "x", "--timeout", "0.1"], "").with(9);
+}
+
+#[test]
+fn status_130_ctrl_c() {
+    let peer = echo();
+    let mut running = start(&[&peer.url()]);
+    running.write("there\n");
+    assert_eq!(running.line(), "there");
+    running.signal("INT");
+    // Its standard input stays open.
+    running.wait().with(130).said(&[]);
+}
+
+#[test]
+fn status_130_ctrl_c_while_connecting_and_of_a_peer_that_does_not_answer() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let running = start_command(command(&[&url, "--connect-timeout", "100"]));
+    let stream = listener.accept().unwrap();
+    running.signal("INT");
+    running.wait().with(130);
+    drop(stream);
+}
+
+/// A path for a file of this test's alone.
+pub(crate) fn temporary(name: &str) -> String {
+    let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    directory.join(format!("{}-{name}", std::process::id())).to_str().unwrap().to_owned()
+}

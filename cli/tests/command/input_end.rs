@@ -1,0 +1,147 @@
+//! What happens at the end of standard input, where the peers' users were hurt: replies that come
+//! later are lost (websocat #245, #299), or the connection is not waited for (wscat #4).
+
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use websocket_app::OwnedMessage;
+
+use crate::peers::{echo, patience, recording, serve};
+use crate::process::{run, start};
+
+#[test]
+fn replies_that_come_after_the_end_are_received() {
+    // It answers when it knows that our input is over.
+    let (tell, told) = channel::<()>();
+    let told = Mutex::new(told);
+    let peer = recording(
+        |server| server,
+        move |client, _| {
+            told.lock().unwrap().recv_timeout(patience()).unwrap();
+            client.send("late").unwrap();
+        },
+    );
+    let mut running = start(&[&peer.url(), "--wait", "60", "-n", "1"]);
+    running.write("question");
+    running.stdin = None;
+    tell.send(()).unwrap();
+    running.wait().with(0).wrote("late\n");
+    assert_eq!(peer.message(), "question");
+}
+
+#[test]
+fn without_another_word_it_ends_a_second_after_the_last_message() {
+    let began = std::time::Instant::now();
+    run(&[&echo().url()], "hello").with(0).wrote("hello\n");
+    assert!(began.elapsed().as_millis() >= 1000, "{:?}", began.elapsed());
+}
+
+#[test]
+fn with_wait_0_it_closes_at_once_and_what_was_sent_arrives() {
+    let peer = recording(|server| server, |_, _| {});
+    let lines: String = (0..1000).map(|i| format!("{i}\n")).collect();
+    run(&[&peer.url(), "--wait", "0"], &lines).with(0);
+    for i in 0..1000 {
+        assert_eq!(peer.message(), i.to_string());
+    }
+}
+
+#[test]
+fn with_wait_forever_it_is_the_server_who_ends_it() {
+    let peer = recording(
+        |server| server,
+        |client, _| {
+            client.send("reply").unwrap();
+            // After as long as it would take by default.
+            let client = client.clone();
+            thread::spawn(move || {
+                thread::sleep(std::time::Duration::from_millis(1500));
+                client.send("last").unwrap();
+                client.close_with(1000, "").unwrap();
+            });
+        },
+    );
+    run(&[&peer.url(), "--wait", "forever"], "x\n").with(0).wrote("reply\nlast\n");
+}
+
+#[test]
+fn standard_input_is_read_once_the_connection_is_open() {
+    // It is not before all lines are written, and the pipe's other end is gone.
+    let (tell, told) = channel::<()>();
+    let told = Mutex::new(told);
+    let peer = recording(
+        |server| {
+            server.on_request(move |_| {
+                told.lock().unwrap().recv_timeout(patience()).unwrap();
+                websocket_app::server::Answer::accept()
+            })
+        },
+        |_, _| {},
+    );
+    let mut running = start(&[&peer.url(), "--wait", "0"]);
+    running.write("first\nsecond\n");
+    running.stdin = None;
+    tell.send(()).unwrap();
+    running.wait().with(0);
+    assert_eq!(peer.message(), "first");
+    assert_eq!(peer.message(), "second");
+}
+
+#[test]
+fn messages_given_as_arguments_need_no_standard_input() {
+    let peer = recording(|server| server, |_, _| {});
+    // It is open, and never ends.
+    let running = start(&[&peer.url(), "-x", "one", "-x", "two", "--wait", "0"]);
+    running.wait().with(0);
+    assert_eq!(peer.message(), "one");
+    assert_eq!(peer.message(), "two");
+    run(&[&peer.url(), "-x", "one", "--stdin", "--wait", "0"], "two\n").with(0);
+    assert_eq!(peer.message(), "one");
+    assert_eq!(peer.message(), "two");
+}
+
+#[test]
+fn without_standard_input_it_only_listens() {
+    let peer = serve(|server| {
+        server.on_open(|client| {
+            client.send("tick").unwrap();
+            client.close_with(1000, "").unwrap();
+        })
+    });
+    start(&[&peer.url(), "--no-stdin"]).wait().with(0).wrote("tick\n");
+}
+
+#[test]
+fn a_line_that_cannot_be_sent_any_more_is_told() {
+    let peer = recording(|server| server, |client, _| client.close_with(1000, "enough").unwrap());
+    let mut running = start(&[&peer.url(), "--verbose"]);
+    running.write("one\n");
+    assert_eq!(peer.message(), "one");
+    // It waits for a line, not for our end of the pipe: the server's end is enough.
+    running.wait().with(0).said(&["connected to"]);
+}
+
+#[test]
+fn what_was_asked_for_is_sent_again_to_a_server_that_comes_back() {
+    let opened = Arc::new(Mutex::new(0));
+    let peer = recording(
+        |server| {
+            let opened = Arc::clone(&opened);
+            server.on_open(move |_| *opened.lock().unwrap() += 1)
+        },
+        |client, message| match message {
+            OwnedMessage::Text(text) if text == "leave" => client.abort(),
+            message => client.send(message).unwrap(),
+        },
+    );
+    let mut running =
+        start(&[&peer.url(), "-x", "subscribe", "--stdin", "--reconnect=0.05", "-n", "3"]);
+    assert_eq!(running.line(), "subscribe");
+    running.write("leave\n");
+    assert_eq!(running.line(), "subscribe");
+    running.write("more\n");
+    assert_eq!(running.line(), "more");
+    running.wait().with(0).said(&["attempt 1", "connected again"]);
+    assert_eq!(*opened.lock().unwrap(), 2);
+}

@@ -1,0 +1,12 @@
+//! The command as people run it: a process, its arguments, standard input and output, its exit
+//! status. The peers are servers of the library, or sockets that misbehave.
+
+// What tests ask for may be absent: then they have failed.
+#![allow(clippy::unwrap_used)]
+
+mod peers;
+mod process;
+
+mod exit_status;
+mod input_end;
+mod pipes;

@@ -1,0 +1,177 @@
+//! Runs `wsapp` and waits for it, but not for ever.
+
+use std::fmt::Debug;
+use std::io::{Read, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// Longer than anything takes on a machine that does other things too.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The command with these arguments, in an environment that has nothing to do with it.
+pub(crate) fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wsapp"));
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        let unwanted = ["WSAPP_AUTH", "WSAPP_HEADERS", "NO_COLOR"];
+        if name.to_lowercase().ends_with("_proxy") || unwanted.contains(&&*name) {
+            command.env_remove(&*name);
+        }
+    }
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// How a process ended, and what it wrote.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: Option<i32>,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
+}
+
+impl Ended {
+    #[track_caller]
+    pub(crate) fn with(self, status: i32) -> Self {
+        assert_eq!(self.status, Some(status), "{self:?}");
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn wrote(self, expected: impl AsRef<[u8]>) -> Self {
+        let expected = expected.as_ref();
+        assert!(
+            self.stdout == expected,
+            "{self:?} instead of {:?}",
+            expected.escape_ascii().to_string()
+        );
+        self
+    }
+
+    /// Wrote these to standard error, among other things.
+    #[track_caller]
+    pub(crate) fn said(self, words: &[&str]) -> Self {
+        for words in words {
+            assert!(self.stderr.contains(words), "{words:?} is not in {}", self.stderr);
+        }
+        self
+    }
+}
+
+/// A process that runs.
+pub(crate) struct Running {
+    child: Child,
+    pub(crate) stdin: Option<ChildStdin>,
+    stdout: Option<JoinHandle<Vec<u8>>>,
+    stderr: JoinHandle<Vec<u8>>,
+    /// Hears when both have ended.
+    ended: Receiver<()>,
+    /// What comes to standard output, piece by piece.
+    written: Receiver<Vec<u8>>,
+    pending: Vec<u8>,
+}
+
+/// Starts it with a pipe as standard input.
+pub(crate) fn start(args: &[&str]) -> Running {
+    let mut command = command(args);
+    command.stdin(Stdio::piped());
+    start_command(command)
+}
+
+pub(crate) fn start_command(mut command: Command) -> Running {
+    let mut child = command.spawn().unwrap();
+    let stdin = child.stdin.take();
+    let (end, ended) = channel();
+    let (write, written) = channel();
+    let stdout = child.stdout.take().map(|pipe| drain(pipe, end.clone(), Some(write)));
+    let stderr = drain(child.stderr.take().unwrap(), end, None);
+    Running { child, stdin, stdout, stderr, ended, written, pending: Vec::new() }
+}
+
+fn drain(
+    mut pipe: impl Read + Send + 'static,
+    end: std::sync::mpsc::Sender<()>,
+    tell: Option<std::sync::mpsc::Sender<Vec<u8>>>,
+) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut all = Vec::new();
+        let mut buffer = vec![0; 64 << 10];
+        while let Ok(read @ 1..) = pipe.read(&mut buffer) {
+            all.extend_from_slice(&buffer[..read]);
+            if let Some(tell) = &tell {
+                let _ = tell.send(buffer[..read].to_vec());
+            }
+        }
+        drop(end);
+        all
+    })
+}
+
+impl Running {
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Writes to its standard input.
+    #[track_caller]
+    pub(crate) fn write(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stdin.as_mut().unwrap().write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// Waits for a line of standard output.
+    #[track_caller]
+    pub(crate) fn line(&mut self) -> String {
+        loop {
+            if let Some(end) = self.pending.iter().position(|byte| *byte == b'\n') {
+                let line = self.pending.drain(..=end).collect();
+                return String::from_utf8(line).unwrap().trim_end().to_owned();
+            }
+            let more = self.written.recv_timeout(PATIENCE).expect("a line of standard output");
+            self.pending.extend(more);
+        }
+    }
+
+    /// Sends a signal by name, `INT`.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent =
+            Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Closes standard input and waits for its end.
+    #[track_caller]
+    pub(crate) fn end(mut self) -> Ended {
+        self.stdin = None;
+        self.wait()
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub(crate) fn wait(mut self) -> Ended {
+        let in_time = self.ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Disconnected);
+        if !in_time {
+            self.child.kill().unwrap();
+        }
+        let status = self.child.wait().unwrap().code();
+        let stdout = self.stdout.take().map(|thread| thread.join().unwrap()).unwrap_or_default();
+        let stderr = String::from_utf8_lossy(&self.stderr.join().unwrap()).into_owned();
+        let ended = Ended { status, stdout, stderr };
+        assert!(in_time, "it does not end: {ended:?}");
+        ended
+    }
+}
+
+/// Runs it to its end with this standard input.
+#[track_caller]
+pub(crate) fn run(args: &[&str], input: impl AsRef<[u8]> + Debug) -> Ended {
+    let mut running = start(args);
+    let mut stdin = running.stdin.take().unwrap();
+    let input = input.as_ref().to_vec();
+    // It may end without reading all of it.
+    let writing = thread::spawn(move || drop(stdin.write_all(&input)));
+    let ended = running.wait();
+    writing.join().unwrap();
+    ended
+}
