@@ -2,8 +2,9 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::replay::ReplayArgs;
 use crate::serve::ServeArgs;
-use crate::talk::TalkArgs;
+use crate::talk::{RecordArgs, TalkArgs};
 
 /// A WebSocket client and server for the command line
 ///
@@ -21,7 +22,7 @@ use crate::talk::TalkArgs;
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
-    pub(crate) command: Option<Command>,
+    pub(crate) command: Option<Box<Command>>,
 
     #[command(flatten)]
     pub(crate) talk: TalkArgs,
@@ -31,4 +32,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Listen for clients: echo, broadcast, run a command for each, serve files
     Serve(ServeArgs),
+    /// Record a conversation: the same as `wsapp URL --record FILE`
+    Record(RecordArgs),
+    /// Play a recording: as the client, or as the server
+    Replay(ReplayArgs),
 }

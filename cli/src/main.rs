@@ -13,6 +13,7 @@ mod escape;
 mod failure;
 mod har;
 mod log_lines;
+mod replay;
 mod seconds;
 mod serve;
 mod signals;
@@ -27,8 +28,10 @@ use crate::args::{Cli, Command};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let ended = match cli.command {
+    let ended = match cli.command.map(|command| *command) {
         Some(Command::Serve(args)) => serve::run(&args),
+        Some(Command::Record(args)) => talk::run(args.into_talk()),
+        Some(Command::Replay(args)) => replay::run(&args),
         None => talk::run(cli.talk),
     };
     match ended {

@@ -106,7 +106,7 @@ pub(crate) struct TalkArgs {
     pub(crate) record: Option<PathBuf>,
 
     /// Record credentials too
-    #[arg(long, requires = "record")]
+    #[arg(long)]
     pub(crate) record_credentials: bool,
 
     /// Keep what is typed in this file; by default in wsapp/history of the user's state directory
@@ -123,6 +123,21 @@ pub(crate) struct TalkArgs {
 
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RecordArgs {
+    /// The HAR file to write
+    file: PathBuf,
+
+    #[command(flatten)]
+    talk: TalkArgs,
+}
+
+impl RecordArgs {
+    pub(crate) fn into_talk(self) -> TalkArgs {
+        TalkArgs { record: Some(self.file), ..self.talk }
+    }
 }
 
 /// How long to wait for messages once the input is over, where nothing else is said.

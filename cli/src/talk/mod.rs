@@ -21,7 +21,8 @@ mod progress;
 mod tape;
 mod terminal;
 
-pub(crate) use args::TalkArgs;
+pub(crate) use args::{RecordArgs, TalkArgs};
+pub(crate) use terminal::text_of;
 
 use crate::failure::Failure;
 use crate::log_lines;

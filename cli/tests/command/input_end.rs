@@ -113,13 +113,34 @@ fn without_standard_input_it_only_listens() {
 }
 
 #[test]
-fn a_line_that_cannot_be_sent_any_more_is_told() {
+fn the_servers_end_is_enough_where_no_line_is_left() {
     let peer = recording(|server| server, |client, _| client.close_with(1000, "enough").unwrap());
     let mut running = start(&[&peer.url(), "--verbose"]);
     running.write("one\n");
     assert_eq!(peer.message(), "one");
-    // It waits for a line, not for our end of the pipe: the server's end is enough.
+    // Its standard input stays open.
     running.wait().with(0).said(&["connected to"]);
+}
+
+#[test]
+fn lines_that_are_left_when_the_server_ends_it_are_told_of() {
+    for (code, status) in [(1000, 1), (4000, 8)] {
+        let peer = recording(
+            |server| server,
+            move |client, message| {
+                if *message == "line 9" {
+                    client.close_with(code, "enough").unwrap();
+                }
+            },
+        );
+        let lines: String = (0..3_000_000).map(|i| format!("line {i}\n")).collect();
+        let ended = run(&[&peer.url()], &lines).with(status).said(&["enough"]);
+        assert_eq!(
+            ended.stderr.contains("of standard input was not sent"),
+            status == 1,
+            "{ended:?}"
+        );
+    }
 }
 
 #[test]
@@ -142,6 +163,6 @@ fn what_was_asked_for_is_sent_again_to_a_server_that_comes_back() {
     assert_eq!(running.line(), "subscribe");
     running.write("more\n");
     assert_eq!(running.line(), "more");
-    running.wait().with(0).said(&["attempt 1", "connected again"]);
+    running.wait().with(0).said(&["connection lost, attempt", "connected again"]);
     assert_eq!(*opened.lock().unwrap(), 2);
 }

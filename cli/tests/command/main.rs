@@ -6,7 +6,10 @@
 
 mod peers;
 mod process;
+mod screen;
 
 mod exit_status;
 mod input_end;
 mod pipes;
+mod recordings;
+mod terminal;

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use crate::peers::{echo, serve};
-use crate::process::{PATIENCE, command, run, start_command};
+use crate::process::{command, run, start_command};
 
 /// Bytes that look like nothing, without this one.
 fn noise(length: usize, without: u8) -> Vec<u8> {
@@ -96,5 +96,4 @@ fn a_reader_that_is_slow_gets_everything_all_the_same() {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
     assert!(output.stdout == lines.as_bytes(), "{} bytes of {}", output.stdout.len(), lines.len());
-    let _ = PATIENCE;
 }

@@ -66,6 +66,8 @@ pub(crate) struct Running {
     pub(crate) stdin: Option<ChildStdin>,
     stdout: Option<JoinHandle<Vec<u8>>>,
     stderr: JoinHandle<Vec<u8>>,
+    /// What comes to standard error, piece by piece.
+    told: Receiver<Vec<u8>>,
     /// Hears when both have ended.
     ended: Receiver<()>,
     /// What comes to standard output, piece by piece.
@@ -86,8 +88,9 @@ pub(crate) fn start_command(mut command: Command) -> Running {
     let (end, ended) = channel();
     let (write, written) = channel();
     let stdout = child.stdout.take().map(|pipe| drain(pipe, end.clone(), Some(write)));
-    let stderr = drain(child.stderr.take().unwrap(), end, None);
-    Running { child, stdin, stdout, stderr, ended, written, pending: Vec::new() }
+    let (tell, told) = channel();
+    let stderr = drain(child.stderr.take().unwrap(), end, Some(tell));
+    Running { child, stdin, stdout, stderr, told, ended, written, pending: Vec::new() }
 }
 
 fn drain(
@@ -133,18 +136,26 @@ impl Running {
         }
     }
 
+    /// Waits until it says on standard error where it listens, and returns that.
+    #[track_caller]
+    pub(crate) fn address(&self) -> String {
+        let mut said = String::new();
+        loop {
+            let more = self.told.recv_timeout(PATIENCE).expect("where it listens");
+            said += &String::from_utf8_lossy(&more);
+            if let Some((_, rest)) = said.split_once("listening on ")
+                && let Some((url, _)) = rest.split_once('\n')
+            {
+                return url.to_owned();
+            }
+        }
+    }
+
     /// Sends a signal by name, `INT`.
     pub(crate) fn signal(&self, name: &str) {
         let sent =
             Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status();
         assert!(sent.unwrap().success());
-    }
-
-    /// Closes standard input and waits for its end.
-    #[track_caller]
-    pub(crate) fn end(mut self) -> Ended {
-        self.stdin = None;
-        self.wait()
     }
 
     /// Waits for its end.

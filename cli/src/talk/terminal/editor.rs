@@ -55,12 +55,14 @@ impl Editor {
             // The first time there is none.
             let _ = lines.load_history(file);
         }
-        // A dumb terminal has none.
+        // A dumb terminal has none: there nothing stands before what comes.
+        let mut prompt = "";
         if let Ok(printer) = lines.create_external_printer() {
             self.screen.print_above(printer);
+            prompt = "> ";
         }
         thread::spawn(move || {
-            let happening = self.run(&mut lines, history.as_deref());
+            let happening = self.run(&mut lines, prompt, history.as_deref());
             self.screen.print_plainly();
             // Once the main thread is gone nobody wants to know.
             let _ = self.happenings.send(happening);
@@ -69,9 +71,9 @@ impl Editor {
     }
 
     /// Returns how it ended.
-    fn run(&self, lines: &mut Lines, history: Option<&Path>) -> Happening {
+    fn run(&self, lines: &mut Lines, prompt: &str, history: Option<&Path>) -> Happening {
         loop {
-            let line = match lines.readline("> ") {
+            let line = match lines.readline(prompt) {
                 Ok(line) => line,
                 Err(ReadlineError::Interrupted) => return Happening::Interrupt,
                 Err(ReadlineError::Eof) => return Happening::InputEnd(InputEnd::Sent),

@@ -1,0 +1,279 @@
+//! Recordings: whole at any time, exact, without credentials, and played by either side.
+
+use std::fs;
+use std::path::Path;
+
+use websocket_app::OwnedMessage;
+
+use crate::exit_status::temporary;
+use crate::peers::{echo, recording, serve};
+use crate::process::{run, start, start_command};
+
+/// Text and binary messages that are hard to write down, as lines of JSON.
+const MESSAGES: &str = r#"{"type":"text","data":"plain"}
+{"type":"text","data":"\"quoted\"\n\u001b\u0000 ☃ \u2028 \ud83d\ude00"}
+{"type":"binary","data":""}
+{"type":"binary","data":"AAECAwoNGyKAwP/+"}
+{"type":"text","data":""}
+"#;
+
+/// Returns direction, opcode and data of each message.
+fn messages(har: &str) -> Vec<(String, i64, String)> {
+    let har: serde_json::Value = serde_json::from_str(&fs::read_to_string(har).unwrap()).unwrap();
+    let messages = har["log"]["entries"][0]["_webSocketMessages"].as_array().unwrap();
+    let field =
+        |message: &serde_json::Value, name: &str| message[name].as_str().unwrap().to_owned();
+    messages
+        .iter()
+        .map(|m| (field(m, "type"), m["opcode"].as_i64().unwrap(), field(m, "data")))
+        .collect()
+}
+
+#[test]
+fn json_lines_go_both_ways_as_they_are() {
+    let ended = run(&[&echo().url(), "--json-lines", "--wait", "0.5"], MESSAGES).with(0);
+    let parsed = |lines: &str| -> Vec<serde_json::Value> {
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    assert_eq!(parsed(&String::from_utf8(ended.stdout.clone()).unwrap()), parsed(MESSAGES));
+    // What was written is read again.
+    let again = run(&[&echo().url(), "--json-lines", "--wait", "0.5"], &ended.stdout).with(0);
+    again.wrote(&ended.stdout);
+}
+
+#[test]
+fn json_lines_may_ping_and_close() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let peer = serve(|server| {
+        let close = tell.clone();
+        server.on_ping(move |_, payload| drop(tell.send(payload.to_vec()))).on_close(
+            move |_, end| drop(close.send(format!("{} {}", end.code, end.reason).into_bytes())),
+        )
+    });
+    let lines = "{\"type\":\"ping\",\"data\":\"aGk=\"}\n\n{\"type\":\"close\",\"code\":4001,\"reason\":\"bye\"}\n";
+    let mut running = start(&[&peer.url(), "--json-lines", "-P", "--wait", "forever"]);
+    running.write(lines);
+    let ended = running.wait().with(0);
+    assert_eq!(told.recv().unwrap(), b"hi");
+    assert_eq!(told.recv().unwrap(), b"4001 bye");
+    ended.wrote("{\"type\":\"pong\",\"data\":\"aGk=\"}\n");
+    run(&[&peer.url(), "--json-lines"], "nonsense\n").with(1).said(&["message 1", "{\"type\""]);
+}
+
+#[test]
+fn a_recording_is_played_back_exactly_by_either_side() {
+    let (first, second) = (temporary("first.har"), temporary("second.har"));
+    let peer = echo();
+    run(&[&peer.url(), "--json-lines", "--record", &first, "--wait", "0.5"], MESSAGES).with(0);
+    let recorded = messages(&first);
+    assert_eq!(recorded.len(), 10);
+    let of = |direction: &str, all: &[(String, i64, String)]| -> Vec<(i64, String)> {
+        all.iter().filter(|m| m.0 == direction).map(|m| (m.1, m.2.clone())).collect()
+    };
+    assert_eq!(of("send", &recorded), of("receive", &recorded));
+
+    // As the client, of a server that does the same.
+    run(&["replay", &first, &peer.url()], "").with(0);
+
+    // As the server, for a client that is recorded too.
+    let server = start_command(crate::process::command(&[
+        "replay",
+        &first,
+        "--as-server",
+        "127.0.0.1:0",
+        "--once",
+    ]));
+    let url = server.address();
+    run(&["record", &second, &url, "--json-lines", "--wait", "forever"], MESSAGES).with(0);
+    server.wait().with(0);
+    assert_eq!(of("send", &messages(&second)), of("send", &recorded));
+    assert_eq!(of("receive", &messages(&second)), of("receive", &recorded));
+
+    // As both.
+    let server = start_command(crate::process::command(&[
+        "replay",
+        &first,
+        "--as-server",
+        "127.0.0.1:0",
+        "--once",
+    ]));
+    run(&["replay", &first, &server.address()], "").with(0);
+    server.wait().with(0);
+}
+
+#[test]
+fn what_differs_from_a_recording_is_told() {
+    let file = temporary("differs.har");
+    run(&[&echo().url(), "--record", &file, "-x", "question", "--wait", "0.3"], "").with(0);
+    let other = recording(|server| server, |client, _| client.send("another answer").unwrap());
+    run(&["replay", &file, &other.url()], "").with(9).said(&[
+        "message 2",
+        "another answer",
+        "question",
+    ]);
+    run(&["replay", &file, &other.url(), "--any-answer"], "").with(0);
+    let silent = recording(|server| server, |_, _| {});
+    run(&["replay", &file, &silent.url(), "--wait", "0.2"], "").with(9).said(&["nothing in time"]);
+    let gone = recording(|server| server, |client, _| client.close());
+    run(&["replay", &file, &gone.url()], "").with(9).said(&["end of the connection"]);
+    run(&["replay", "/nowhere", &silent.url()], "").with(2).said(&["/nowhere"]);
+
+    let server = start_command(crate::process::command(&[
+        "replay",
+        &file,
+        "--as-server",
+        "127.0.0.1:0",
+        "--once",
+    ]));
+    run(&[&server.address(), "-x", "another question", "--wait", "forever"], "")
+        .with(8)
+        .said(&["1008"]);
+    server.wait().with(9).said(&["another question"]);
+}
+
+#[test]
+fn a_recording_is_whole_whenever_the_process_ends() {
+    let file = temporary("killed.har");
+    let peer = echo();
+    let mut running = start(&[&peer.url(), "--record", &file]);
+    running.write("one\n");
+    assert_eq!(running.line(), "one");
+    running.signal("KILL");
+    assert_eq!(running.wait().status, None);
+    let expected = [("send", "one"), ("receive", "one")];
+    assert_eq!(messages(&file), expected.map(|(by, data)| (by.into(), 1, data.into())));
+}
+
+#[test]
+fn each_connection_is_an_entry() {
+    let file = temporary("reconnected.har");
+    let peer = recording(
+        |server| server,
+        |client, message| match *message == "leave" {
+            true => client.abort(),
+            false => client.send(message).unwrap(),
+        },
+    );
+    let mut running = start(&[
+        &peer.url(),
+        "-x",
+        "hi",
+        "--stdin",
+        "--record",
+        &file,
+        "--reconnect=0.05",
+        "-n",
+        "2",
+    ]);
+    assert_eq!(running.line(), "hi");
+    running.write("leave\n");
+    assert_eq!(running.line(), "hi");
+    running.wait().with(0);
+    let har: serde_json::Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(har["log"]["entries"].as_array().unwrap().len(), 2);
+    let replayed = run(&["replay", &file, &peer.url(), "--connection-number", "2"], "");
+    replayed.with(0);
+    run(&["replay", &file, &peer.url(), "--connection-number", "3"], "").with(2).said(&["has 2"]);
+}
+
+#[test]
+fn credentials_are_in_no_recording_trace_or_message_unless_asked_for() {
+    let peer = serve(|server| {
+        server.on_request(|request| {
+            let sent = request.headers().get("authorization") == Some("Basic dXNlcjpzM2NyZXQ=");
+            let key = request.headers().get("x-api-key") == Some("s3cret-key");
+            let cookie = request.cookie("session") == Some("s3cret-cookie");
+            match sent && key && cookie {
+                true => {
+                    websocket_app::server::Answer::accept().header("Set-Cookie", "a=s3cret-answer")
+                }
+                false => websocket_app::server::Answer::refuse(401),
+            }
+        })
+    });
+    let headers = temporary("headers");
+    fs::write(&headers, "# what is a key\nX-Api-Key: s3cret-key\n\n").unwrap();
+    let file = temporary("credentials.har");
+    let url = format!("{}?token=s3cret-query", peer.url());
+    let args = [
+        url.as_str(),
+        "--header",
+        &format!("@{headers}"),
+        "--cookie",
+        "session=s3cret-cookie",
+        "--record",
+        &file,
+        "--trace",
+        "--verbose",
+        "--wait",
+        "0",
+        "-x",
+        "hello",
+    ];
+    let mut command = crate::process::command(&args);
+    // Not in the arguments, which everybody sees.
+    command.env("WSAPP_AUTH", "user:s3cret");
+    let ended = start_command(command).wait().with(0).said(&["sent text FIN", "Authorization"]);
+    assert!(!ended.stderr.contains("s3cret"), "{}", ended.stderr);
+    let har = fs::read_to_string(&file).unwrap();
+    assert!(!har.contains("s3cret") && !har.contains("dXNlcjpzM2NyZXQ"), "{har}");
+    assert!(har.contains("X-Api-Key") && har.contains("hello"), "{har}");
+
+    let mut command = crate::process::command(&[&args[..], &["--record-credentials"]].concat());
+    command.env("WSAPP_AUTH", "user:s3cret");
+    start_command(command).wait().with(0);
+    let har = fs::read_to_string(&file).unwrap();
+    for secret in ["s3cret-key", "dXNlcjpzM2NyZXQ", "s3cret-answer", "s3cret-query"] {
+        assert!(har.contains(secret), "{secret}: {har}");
+    }
+
+    // The same from the environment, and by way of a refusal.
+    let mut command = crate::process::command(&[
+        &peer.url(),
+        "--cookie",
+        "session=s3cret-cookie",
+        "--wait",
+        "0",
+        "-x",
+        "",
+    ]);
+    command.env("WSAPP_AUTH", "user:s3cret").env("WSAPP_HEADERS", "X-Api-Key: s3cret-key");
+    start_command(command).wait().with(0);
+    let ended = run(&[&url, "--auth", "user:s3cret"], "").with(5);
+    assert!(!ended.stderr.contains("s3cret"), "{}", ended.stderr);
+}
+
+#[test]
+#[cfg(unix)]
+fn nobody_else_may_read_a_recording() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let file = temporary("private.har");
+    run(&[&echo().url(), "--record", &file, "-x", "x", "--wait", "0"], "").with(0);
+    assert_eq!(Path::new(&file).metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    run(&[&echo().url(), "--record", "/nowhere/x.har"], "").with(1).said(&["/nowhere/x.har"]);
+}
+
+#[test]
+fn a_recording_of_a_browser_is_played() {
+    // As Chromium writes it, with what is no message among the messages.
+    let file = temporary("chromium.har");
+    let har = serde_json::json!({"log": {"version": "1.2", "creator": {"name": "WebInspector", "version": "537.36"}, "pages": [],
+    "entries": [
+        {"_resourceType": "document", "request": {}},
+        {"_resourceType": "websocket", "_webSocketMessages": [
+            {"type": "send", "time": 1_700_000_000.25, "opcode": 1, "data": "hello"},
+            {"type": "receive", "time": 1_700_000_000.35, "opcode": 1, "data": "hello"},
+            {"type": "send", "time": 1_700_000_000.45, "opcode": 2, "data": "AP8="},
+            {"type": "receive", "time": 1_700_000_000.5, "opcode": -1, "data": "Frame error"},
+            {"type": "receive", "time": 1_700_000_000.55, "opcode": 2, "data": "AP8="},
+        ]},
+    ]}});
+    fs::write(&file, har.to_string()).unwrap();
+    let peer = recording(|server| server, |client, message| client.send(message).unwrap());
+    let began = std::time::Instant::now();
+    run(&["replay", &file, &peer.url(), "--speed"], "").with(0);
+    assert!(began.elapsed().as_millis() >= 200, "{:?}", began.elapsed());
+    assert_eq!(peer.message(), "hello");
+    assert_eq!(peer.message(), OwnedMessage::Binary(vec![0, 255]));
+}

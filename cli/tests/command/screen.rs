@@ -1,0 +1,116 @@
+//! A terminal: `tmux`, to which keys are sent and whose screen is read.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::process::PATIENCE;
+
+/// A terminal with a shell in it, which ends with the test.
+pub(crate) struct Screen {
+    socket: String,
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        let _ = self.tmux(&["kill-server"]);
+    }
+}
+
+impl Screen {
+    /// Opens one; `None` where there is no tmux and nobody insists on it.
+    pub(crate) fn open() -> Option<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        if Command::new("tmux").arg("-V").output().is_err() {
+            assert!(std::env::var_os("CI").is_none(), "there is no tmux");
+            println!("skipped: there is no tmux");
+            return None;
+        }
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let screen = Screen { socket: format!("wsapp-{}-{number}", std::process::id()) };
+        let state = env!("CARGO_TARGET_TMPDIR");
+        let shell = format!(
+            "env -u NO_COLOR -u http_proxy -u all_proxy XDG_STATE_HOME={state}/{} PS1='$ ' sh",
+            screen.socket
+        );
+        screen
+            .tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "100", "-y", "30", &shell])
+            .unwrap();
+        screen.wait_for("$");
+        Some(screen)
+    }
+
+    fn tmux(&self, args: &[&str]) -> Result<String, String> {
+        let output = Command::new("tmux")
+            .args(["-L", &self.socket])
+            .args(args)
+            .current_dir(env!("CARGO_TARGET_TMPDIR"))
+            .output()
+            .unwrap();
+        match output.status.success() {
+            true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        }
+    }
+
+    /// Types a line into the shell that runs the command with these arguments, and then says its
+    /// exit status.
+    pub(crate) fn run(&self, args: &str) {
+        self.run_shell(&format!("{} {args}", env!("CARGO_BIN_EXE_wsapp")));
+    }
+
+    pub(crate) fn run_shell(&self, line: &str) {
+        // The shell's own line is gone from the screen before it runs.
+        self.type_text(&format!("clear; {line}; echo \"exit status $?\""));
+        self.press(&["Enter"]);
+    }
+
+    /// Types text as it is.
+    pub(crate) fn type_text(&self, text: &str) {
+        self.tmux(&["send-keys", "-l", text]).unwrap();
+    }
+
+    /// Presses keys by their names, `Enter`, `Tab`, `C-d`.
+    pub(crate) fn press(&self, keys: &[&str]) {
+        self.tmux(&[&["send-keys"], keys].concat()).unwrap();
+    }
+
+    pub(crate) fn enter(&self, text: &str) {
+        self.type_text(text);
+        self.press(&["Enter"]);
+    }
+
+    /// Returns what is shown, without what stands behind the last character of a line.
+    pub(crate) fn shown(&self) -> String {
+        let shown = self.tmux(&["capture-pane", "-p"]).unwrap();
+        shown.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
+    }
+
+    /// The same with colours as escape sequences.
+    pub(crate) fn shown_with_colours(&self) -> String {
+        self.tmux(&["capture-pane", "-p", "-e"]).unwrap()
+    }
+
+    /// Waits until a line begins with this.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, line: &str) {
+        self.wait_until(|shown| shown.lines().any(|shown| shown.starts_with(line)), line);
+    }
+
+    /// Waits until the last line is this.
+    #[track_caller]
+    pub(crate) fn wait_for_last(&self, line: &str) {
+        self.wait_until(|shown| shown.lines().last() == Some(line), line);
+    }
+
+    #[track_caller]
+    fn wait_until(&self, is_there: impl Fn(&str) -> bool, what: &str) {
+        let until = Instant::now() + PATIENCE;
+        while !is_there(&self.shown()) {
+            assert!(Instant::now() < until, "{what:?} does not come:\n{}", self.shown());
+            // A terminal tells nobody when it changes.
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Somebody types and reads.
+
+use websocket_app::server::Client;
+use websocket_app::{Message, OwnedMessage};
+
+use crate::peers::{Peer, echo, recording, serve};
+use crate::screen::Screen;
+
+/// Everything that is said to all clients of a peer.
+fn say(peer: &Peer, message: &str) {
+    assert_eq!(peer.handle().broadcast(message).clients, 1);
+}
+
+#[test]
+fn messages_commands_completion_and_history() {
+    let Some(screen) = Screen::open() else { return };
+    let peer = echo();
+    screen.run(&peer.url());
+    screen.wait_for_last(">");
+    screen.enter("hello");
+    screen.wait_for("< hello");
+    screen.wait_for_last(">");
+    screen.type_text("/pi");
+    screen.press(&["Tab"]);
+    screen.wait_for_last("> /ping");
+    screen.press(&["Enter"]);
+    screen.wait_for("* pong after");
+    screen.enter("/binary 00 1b ff");
+    screen.wait_for("< [3 bytes: 00 1b ff]");
+    screen.enter("//etc");
+    screen.wait_for("< /etc");
+    screen.enter("/nonsense");
+    screen.wait_for("* there is no /nonsense");
+    screen.enter("/help");
+    screen.wait_for("* /close [CODE [REASON]]");
+    // Five lines up is the first message.
+    screen.wait_for_last(">");
+    screen.press(&["Up", "Up", "Up", "Up", "Up", "Up"]);
+    screen.wait_for_last("> hello");
+    screen.type_text(" again");
+    screen.press(&["Enter"]);
+    screen.wait_for("< hello again");
+    screen.wait_for_last(">");
+    screen.press(&["C-d"]);
+    screen.wait_for("exit status 0");
+    // It is there the next time too.
+    screen.run(&peer.url());
+    screen.wait_for_last(">");
+    screen.press(&["Up"]);
+    screen.wait_for_last("> hello again");
+}
+
+#[test]
+fn what_comes_does_not_tear_the_line_that_is_typed() {
+    let Some(screen) = Screen::open() else { return };
+    let peer = recording(|server| server, |_, _| {});
+    screen.run(&peer.url());
+    screen.wait_for_last(">");
+    screen.type_text("half of ");
+    screen.wait_for_last("> half of");
+    for i in 0..20 {
+        say(&peer, &format!("news {i}"));
+    }
+    screen.wait_for("< news 19");
+    screen.wait_for_last("> half of");
+    let shown = screen.shown();
+    for i in 0..20 {
+        assert!(shown.lines().any(|line| line == format!("< news {i}")), "{shown}");
+    }
+    screen.enter("it");
+    assert_eq!(peer.message(), "half of it");
+}
+
+#[test]
+fn a_hostile_server_changes_nothing_on_the_terminal() {
+    let Some(screen) = Screen::open() else { return };
+    let peer = recording(|server| server, |_, _| {});
+    screen.run(&peer.url());
+    screen.wait_for_last(">");
+    screen.type_text("mine");
+    say(&peer, "\u{1b}[2J\u{1b}]0;title\u{7}\rback\u{9b}31m\u{202e}\n> fake\u{8}");
+    screen.wait_for(r"< \u{1b}[2J\u{1b}]0;title\u{7}\rback\u{9b}31m\u{202e}");
+    // The second line does not look like a line that is typed.
+    screen.wait_for(r"  > fake\u{8}");
+    screen.wait_for_last("> mine");
+    peer.handle().clients()[0].close_with(4000, "\u{1b}[2Jbye").unwrap();
+    screen.wait_for("exit status 8");
+    let shown = screen.shown();
+    assert!(shown.contains("mine") && shown.contains("bye"), "{shown}");
+}
+
+#[test]
+fn the_server_ends_it_while_a_line_is_typed_and_the_terminal_is_as_before() {
+    let Some(screen) = Screen::open() else { return };
+    let peer = recording(|server| server, |_, _| {});
+    screen.run_shell(&format!(
+        "stty -a > before; {} {}; echo \"wsapp $?\"; stty -a | cmp - before",
+        env!("CARGO_BIN_EXE_wsapp"),
+        peer.url()
+    ));
+    screen.wait_for_last(">");
+    screen.type_text("half");
+    screen.wait_for_last("> half");
+    peer.handle().clients()[0].close_with(4001, "token expired").unwrap();
+    screen.wait_for("wsapp: ws://localhost");
+    screen.wait_for("wsapp 8");
+    screen.wait_for("exit status 0");
+}
+
+#[test]
+fn ctrl_c_leaves_at_once() {
+    let Some(screen) = Screen::open() else { return };
+    // It does not answer the Close frame, for it is never read.
+    let (enter, entered) = std::sync::mpsc::channel();
+    let peer = recording(
+        |server| server,
+        move |_: &Client, _: &OwnedMessage| {
+            let _ = enter.send(());
+        },
+    );
+    screen.run(&peer.url());
+    screen.wait_for_last(">");
+    screen.enter("x");
+    entered.recv_timeout(crate::process::PATIENCE).unwrap();
+    screen.type_text("unsent");
+    screen.press(&["C-c"]);
+    screen.wait_for("exit status 130");
+    assert_eq!(peer.message(), "x");
+}
+
+#[test]
+fn colours_are_for_those_who_want_them() {
+    let Some(screen) = Screen::open() else { return };
+    let peer = echo();
+    let wsapp = env!("CARGO_BIN_EXE_wsapp");
+    for (line, coloured) in [
+        (format!("{wsapp} {}", peer.url()), true),
+        (format!("NO_COLOR=1 {wsapp} {}", peer.url()), false),
+        (format!("{wsapp} {} --no-color", peer.url()), false),
+    ] {
+        screen.run_shell(&line);
+        screen.wait_for_last(">");
+        screen.enter("green");
+        screen.wait_for("< green");
+        let shown = screen.shown_with_colours();
+        let message = shown.lines().find(|line| line.contains("< green")).unwrap();
+        assert_eq!(message.contains('\u{1b}'), coloured, "{line}: {message:?}");
+        screen.wait_for_last(">");
+        screen.press(&["C-d"]);
+        screen.wait_for("exit status 0");
+    }
+}
+
+#[test]
+fn a_pipe_that_ends_on_a_terminal_is_escaped() {
+    let Some(screen) = Screen::open() else { return };
+    let peer = echo();
+    let wsapp = env!("CARGO_BIN_EXE_wsapp");
+    let url = peer.url();
+    screen.run_shell(&format!("printf '\\033[2Jred\\na\\n' | {wsapp} {url} -n 2"));
+    screen.wait_for(r"\u{1b}[2Jred");
+    screen.wait_for("exit status 0");
+}
+
+#[test]
+fn a_server_that_goes_and_comes() {
+    let Some(screen) = Screen::open() else { return };
+    let peer = serve(|server| {
+        server.on_message(|client, message: Message<'_>| match message.as_text() {
+            Some("go") => {
+                client.abort();
+                Ok(())
+            }
+            _ => client.send(message),
+        })
+    });
+    screen.run(&format!("{} --reconnect=0.05", peer.url()));
+    screen.wait_for_last(">");
+    screen.type_text("go");
+    screen.press(&["Enter"]);
+    screen.wait_for("* connected again");
+    screen.enter("back");
+    screen.wait_for("< back");
+    screen.enter("/close 1000 done");
+    screen.wait_for("exit status 0");
+}
+
+#[test]
+fn a_terminal_that_can_do_nothing() {
+    let Some(screen) = Screen::open() else { return };
+    let peer = echo();
+    screen.run_shell(&format!("TERM=dumb {} {}", env!("CARGO_BIN_EXE_wsapp"), peer.url()));
+    screen.wait_for("* connected");
+    screen.enter("plain");
+    screen.wait_for("< plain");
+    screen.press(&["C-d"]);
+    screen.wait_for("exit status 0");
+}
