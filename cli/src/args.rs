@@ -2,6 +2,9 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::bench::BenchArgs;
+use crate::generate::{CompletionsArgs, ManArgs};
+use crate::ping::PingArgs;
 use crate::replay::ReplayArgs;
 use crate::serve::ServeArgs;
 use crate::talk::{RecordArgs, TalkArgs};
@@ -32,8 +35,28 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Listen for clients: echo, broadcast, run a command for each, serve files
     Serve(ServeArgs),
+    /// Measure a server that echoes: rates and latencies
+    Bench(BenchArgs),
+    /// Ask a server whether it is there, and how long its answer takes
+    Ping(PingArgs),
     /// Record a conversation: the same as `wsapp URL --record FILE`
     Record(RecordArgs),
     /// Play a recording: as the client, or as the server
     Replay(ReplayArgs),
+    /// Write a completion script: wsapp completions bash > /etc/bash_completion.d/wsapp
+    Completions(CompletionsArgs),
+    /// Write a manual page: wsapp man > wsapp.1
+    Man(ManArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_options_are_consistent() {
+        Cli::command().debug_assert();
+    }
 }

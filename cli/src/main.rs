@@ -8,11 +8,14 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod bench;
 mod connection;
 mod escape;
 mod failure;
+mod generate;
 mod har;
 mod log_lines;
+mod ping;
 mod replay;
 mod seconds;
 mod serve;
@@ -30,6 +33,10 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let ended = match cli.command.map(|command| *command) {
         Some(Command::Serve(args)) => serve::run(&args),
+        Some(Command::Bench(args)) => bench::run(&args),
+        Some(Command::Ping(args)) => ping::run(&args),
+        Some(Command::Completions(args)) => generate::completions(&args),
+        Some(Command::Man(args)) => generate::man(&args),
         Some(Command::Record(args)) => talk::run(args.into_talk()),
         Some(Command::Replay(args)) => replay::run(&args),
         None => talk::run(cli.talk),

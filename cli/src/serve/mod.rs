@@ -1,42 +1,109 @@
-//! `wsapp serve`: a server.
+//! `wsapp serve`: a server that echoes, passes messages on, runs a command for each client, has files
+//! for browsers; or that somebody sits at.
 
-use std::sync::mpsc;
+mod args;
+mod console;
+mod directory;
+mod echo;
+mod execute;
+
+use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
+use crossbeam_channel::bounded;
 use websocket_app::server::Server;
 
+use crate::escape;
 use crate::failure::Failure;
+use crate::log_lines;
+use crate::seconds::FOREVER;
 use crate::signals;
 use crate::status::Status;
 
-#[derive(Args, Debug)]
-pub(crate) struct ServeArgs {
-    /// Where to listen: HOST:PORT, or unix:PATH; with port 0 the system chooses one
-    #[arg(default_value = "127.0.0.1:9001")]
-    address: String,
-
-    /// Send each message back to whom it came from
-    #[arg(long)]
-    echo: bool,
-}
+pub(crate) use args::ServeArgs;
 
 /// How long clients have to answer the Close frame when the server ends.
 const SHUTDOWN: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(args: &ServeArgs) -> Result<Status, Failure> {
-    let server = Server::new(&args.address).on_message(|client, message| client.send(message));
-    let handle = server.spawn().map_err(|error| Failure::of(&error, &args.address))?;
-    if let Some(address) = handle.local_addr() {
-        eprintln!("listening on ws://{address}/");
+    log_lines::show(args.verbose, args.trace);
+    let mut server = args.apply(Server::new(&args.address).send_timeout(FOREVER))?;
+    if let Some(directory) = &args.directory {
+        let files = directory::Files::of(directory)?;
+        server = server.on_request(move |request| files.answer(request));
     }
-    let (interrupted, waiting) = mpsc::channel();
+    let verbose = args.verbose;
+    let console =
+        !(args.echo || args.broadcast || args.execute.is_some() || args.directory.is_some());
+    let sessions = Arc::new(execute::Sessions::new(args.execute.clone(), args.format()));
+    let output = console.then(|| console::output(args.format()));
+    let server = server
+        .on_open({
+            let sessions = Arc::clone(&sessions);
+            move |client| {
+                let request = client.request();
+                let peer = request.peer_addr().map_or("a client".into(), |a| a.to_string());
+                note(verbose, || {
+                    format!("client {}: {peer} opened {}", client.id(), request.path())
+                });
+                sessions.open(client);
+            }
+        })
+        .on_message({
+            let (sessions, output) = (Arc::clone(&sessions), output.clone());
+            let (echo, broadcast) = (args.echo, args.broadcast);
+            move |client, message| {
+                if let Some(output) = &output {
+                    output.show(client.id(), message);
+                }
+                if broadcast {
+                    client.server().broadcast(message);
+                } else if echo {
+                    return echo::send_back(client, message);
+                }
+                sessions.say(client, message);
+                Ok(())
+            }
+        })
+        .on_close({
+            let sessions = Arc::clone(&sessions);
+            move |client, close| {
+                note(verbose, || format!("client {}: closed: {close}", client.id()));
+                sessions.close(client);
+            }
+        })
+        .on_error(move |client, error| {
+            note(verbose, || format!("client {}: {error}", client.id()));
+        });
+    let handle = server.spawn().map_err(|error| Failure::of(&error, &args.address))?;
+    // What was asked for is what is said: with port 0 that is not known before.
+    match handle.local_addr() {
+        Some(address) => tell(&format!("listening on {}://{address}/", args.scheme())),
+        None => tell(&format!("listening on {}", args.address)),
+    }
+    if console {
+        console::read(handle.clone(), args.format());
+    }
+    let (interrupt, interrupts) = bounded(1);
     signals::on_interrupt(move || {
-        let _ = interrupted.send(());
+        let _ = interrupt.try_send(());
     })?;
     // The other end lives as long as the handler of the signal, which is for good.
-    let _ = waiting.recv();
+    let _ = interrupts.recv();
     let _ = handle.shutdown(1001, "", SHUTDOWN);
     handle.join().map_err(|error| Failure::of(&error, &args.address))?;
+    sessions.end();
     Ok(Status::Interrupted)
+}
+
+fn note(verbose: bool, text: impl FnOnce() -> String) {
+    if verbose {
+        tell(&text());
+    }
+}
+
+/// Says something on standard error, where there is one.
+fn tell(text: &str) {
+    let _ = writeln!(io::stderr(), "{}", escape::lines(text));
 }

@@ -100,6 +100,20 @@ pub(crate) struct TalkArgs {
     #[arg(long)]
     pub(crate) trace: bool,
 
+    /// Send a file as one message, binary unless --text, of any size; - is standard input, which
+    /// otherwise is not read
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["stdin", "record", "stream", "json_lines", "null"])]
+    pub(crate) send_file: Option<PathBuf>,
+
+    /// The file is text
+    #[arg(long, requires = "send_file")]
+    pub(crate) text: bool,
+
+    /// Write the first message to a file, of any size, and close; - is standard output. Until it is
+    /// whole the file has .part behind its name
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["count", "expect", "record"])]
+    pub(crate) receive_file: Option<PathBuf>,
+
     /// Record the conversation as a HAR file, which browsers' tools open and `wsapp replay` plays;
     /// without credentials: headers' values, the URL's user and query
     #[arg(long, value_name = "FILE")]
@@ -157,7 +171,8 @@ impl TalkArgs {
     pub(crate) fn wait(&self, on_terminal: bool) -> Duration {
         match self.wait {
             Some(wait) => wait,
-            None if self.no_stdin => FOREVER,
+            // Whoever waits for one thing waits for it.
+            None if self.no_stdin || self.receive_file.is_some() => FOREVER,
             None if on_terminal => Duration::ZERO,
             None => WAIT,
         }
@@ -165,7 +180,14 @@ impl TalkArgs {
 
     /// Returns whether somebody types messages and reads them.
     pub(crate) fn is_interactive(&self) -> bool {
-        !self.no_stdin && io::stdin().is_terminal() && io::stdout().is_terminal()
+        !self.no_stdin
+            && !self.receives_or_sends_file()
+            && io::stdin().is_terminal()
+            && io::stdout().is_terminal()
+    }
+
+    fn receives_or_sends_file(&self) -> bool {
+        self.send_file.is_some() || self.receive_file.is_some()
     }
 
     /// Returns whether a terminal may show colours (no-color.org).
@@ -176,6 +198,7 @@ impl TalkArgs {
 
     /// Returns whether messages come from standard input.
     pub(crate) fn reads_stdin(&self) -> bool {
-        !self.no_stdin && (self.stdin || self.execute.is_empty())
+        let others = !self.execute.is_empty() || self.receives_or_sends_file();
+        !self.no_stdin && (self.stdin || !others)
     }
 }

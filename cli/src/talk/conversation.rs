@@ -7,12 +7,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender as Channel, unbounded};
 use regex_lite::Regex;
-use websocket_app::{
-    AppHandle, Close, ClosedBy, Error, Reconnect, SendError, WebSocketApp, close_code,
-};
+use websocket_app::{AppHandle, Close, ClosedBy, Error, Reconnect, WebSocketApp, close_code};
 
 use super::TalkArgs;
 use super::feed::{Feed, InputEnd};
+use super::files::{Incoming, Outgoing};
 use super::format::Format;
 use super::listener::{Expected, Listener, To};
 use super::output;
@@ -32,8 +31,8 @@ pub(crate) enum Happening {
     Reconnect,
     /// As many messages came, and such, as were asked for.
     Enough,
-    /// What `-x` says could not be sent.
-    Unsent(SendError),
+    /// What `-x` says could not be sent, or a file not be written.
+    Failed(Failure),
     /// A ping or a pong.
     Control(String, Vec<u8>),
     Error(Error),
@@ -81,8 +80,11 @@ pub(crate) fn hold(args: &TalkArgs) -> Result<Status, Failure> {
         None => Tape::none(),
     };
     let progress = Arc::new(Progress::new(began));
+    let outgoing = args.send_file.as_deref().map(Outgoing::open).transpose()?;
     let listener = Listener {
         to,
+        file: args.receive_file.as_deref().map(Incoming::create).transpose()?,
+        has_file: false,
         tape: tape.clone(),
         happenings: tell.clone(),
         progress: Arc::clone(&progress),
@@ -105,6 +107,7 @@ pub(crate) fn hold(args: &TalkArgs) -> Result<Status, Failure> {
         url,
         app: &app,
         tell,
+        outgoing,
         screen,
         modes: Modes::remember(),
         tape: tape.clone(),
@@ -155,6 +158,8 @@ struct Conversation<'a> {
     url: String,
     app: &'a AppHandle,
     tell: Channel<Happening>,
+    /// A file to be sent once it is open.
+    outgoing: Option<Outgoing>,
     /// Where somebody types and reads.
     screen: Option<Arc<Screen>>,
     modes: Modes,
@@ -234,9 +239,7 @@ impl Conversation<'_> {
                 self.notice(&format!("connected again to {}", shown_url(&self.url)));
             }
             Happening::Enough => self.close(Ending::Done),
-            Happening::Unsent(error) => {
-                self.close(Ending::Failed(Failure::unsent("what -x says", &error)));
-            }
+            Happening::Failed(failure) => self.close(Ending::Failed(failure)),
             Happening::Control(kind, payload) => {
                 let mut line = format!("{kind} ");
                 escape::push_bytes(&mut line, &payload);
@@ -286,7 +289,9 @@ impl Conversation<'_> {
             };
             return editor.start();
         }
-        if self.args.reads_stdin() {
+        if let Some(file) = self.outgoing.take() {
+            file.start(self.app.sender(), !self.args.text, self.tell.clone());
+        } else if self.args.reads_stdin() {
             let feed = Feed {
                 sender: self.app.sender(),
                 happenings: self.tell.clone(),
@@ -402,6 +407,9 @@ fn judge(
         Ok(close) => close,
         Err(error) => return Err(Failure::of(&error, url)),
     };
+    if let (true, Some(file)) = (unmet, &args.receive_file) {
+        return Err(Incoming::missing(file).advice(format!("closed: {close}")));
+    }
     if unmet {
         let what =
             format!("{}: no message for --expect {}", shown_url(url), args.expect.join(", "));

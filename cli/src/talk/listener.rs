@@ -6,19 +6,24 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender as Channel;
 use regex_lite::Regex;
-use websocket_app::{CallbackError, Close, Error, Handler, Message, Sender};
+use websocket_app::{CallbackError, Close, Error, Fragment, Handler, Message, Sender};
 
 use super::conversation::Happening;
+use super::files::Incoming;
 use super::format::Format;
 use super::json_line;
 use super::output::Output;
 use super::progress::Progress;
 use super::tape::Tape;
 use super::terminal::{Screen, text_of};
+use crate::failure::Failure;
 
 pub(crate) struct Listener {
     pub(crate) to: To,
     pub(crate) tape: Tape,
+    /// Where the first message goes instead, piece by piece.
+    pub(crate) file: Option<Incoming>,
+    pub(crate) has_file: bool,
     pub(crate) happenings: Channel<Happening>,
     pub(crate) progress: Arc<Progress>,
     /// What is sent whenever a connection opens.
@@ -97,7 +102,7 @@ impl Listener {
         for text in &self.execute {
             self.tape.sent_text(text);
             if let Err(error) = ws.send_text(text) {
-                return self.tell(Happening::Unsent(error));
+                return self.tell(Happening::Failed(Failure::unsent("what -x says", &error)));
             }
         }
     }
@@ -145,6 +150,26 @@ impl Handler for Listener {
         Ok(())
     }
 
+    fn wants_fragments(&self) -> bool {
+        self.file.is_some()
+    }
+
+    fn on_fragment(&mut self, _ws: &Sender, fragment: Fragment<'_>) -> Result<(), CallbackError> {
+        let Some(file) = self.file.as_mut().filter(|_| !self.has_file) else { return Ok(()) };
+        match self.progress.message(|| file.take(&fragment)) {
+            Ok(false) => {}
+            Ok(true) => {
+                self.has_file = true;
+                self.tell(Happening::Enough);
+            }
+            Err(error) => {
+                self.has_file = true;
+                self.tell(Happening::Failed(Failure::io("--receive-file", &error)));
+            }
+        }
+        Ok(())
+    }
+
     fn on_ping(&mut self, _ws: &Sender, payload: &[u8]) -> Result<(), CallbackError> {
         self.control("ping", payload);
         Ok(())
@@ -161,7 +186,11 @@ impl Handler for Listener {
     }
 
     fn on_close(&mut self, _ws: &Sender, close: &Close) -> Result<(), CallbackError> {
-        self.tell(Happening::Close(close.clone(), self.expected.is_met()));
+        let met = match &self.file {
+            Some(_) => Some(self.has_file),
+            None => self.expected.is_met(),
+        };
+        self.tell(Happening::Close(close.clone(), met));
         Ok(())
     }
 }

@@ -12,6 +12,7 @@
 mod args;
 mod conversation;
 mod feed;
+mod files;
 mod format;
 mod input;
 mod json_line;
@@ -22,6 +23,8 @@ mod tape;
 mod terminal;
 
 pub(crate) use args::{RecordArgs, TalkArgs};
+pub(crate) use format::{Format, Said};
+pub(crate) use input::Pieces;
 pub(crate) use terminal::text_of;
 
 use crate::failure::Failure;

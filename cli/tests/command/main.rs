@@ -9,7 +9,11 @@ mod process;
 mod screen;
 
 mod exit_status;
+mod files;
+mod generated;
 mod input_end;
+mod measuring;
 mod pipes;
 mod recordings;
+mod serving;
 mod terminal;

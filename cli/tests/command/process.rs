@@ -139,6 +139,14 @@ impl Running {
     /// Waits until it says on standard error where it listens, and returns that.
     #[track_caller]
     pub(crate) fn address(&self) -> String {
+        let line = self.address_line();
+        assert!(line.starts_with("ws"), "{line}");
+        line
+    }
+
+    /// The same, whatever kind of address it is.
+    #[track_caller]
+    pub(crate) fn address_line(&self) -> String {
         let mut said = String::new();
         loop {
             let more = self.told.recv_timeout(PATIENCE).expect("where it listens");

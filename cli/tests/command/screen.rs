@@ -105,7 +105,7 @@ impl Screen {
     }
 
     #[track_caller]
-    fn wait_until(&self, is_there: impl Fn(&str) -> bool, what: &str) {
+    pub(crate) fn wait_until(&self, is_there: impl Fn(&str) -> bool, what: &str) {
         let until = Instant::now() + PATIENCE;
         while !is_there(&self.shown()) {
             assert!(Instant::now() < until, "{what:?} does not come:\n{}", self.shown());

@@ -1,0 +1,123 @@
+//! `wsapp ping`: whether a server is there, and how far away.
+
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use crossbeam_channel::{RecvTimeoutError, bounded};
+use websocket_app::{Error, SendError, WebSocketApp};
+
+use crate::connection::ConnectionArgs;
+use crate::failure::{Failure, shown_url};
+use crate::log_lines;
+use crate::seconds::{FOREVER, seconds};
+use crate::signals;
+use crate::status::Status;
+
+#[derive(Args, Debug)]
+pub(crate) struct PingArgs {
+    /// Where to connect: ws://, wss:// or ws+unix:
+    url: String,
+
+    /// End after so many pings; 0 goes on until Ctrl-C
+    #[arg(short, long, value_name = "NUMBER", default_value_t = 4)]
+    count: u64,
+
+    /// The time from one to the next
+    #[arg(short, long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    interval: Duration,
+
+    /// How long to wait for each
+    #[arg(short = 'W', long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    timeout: Duration,
+
+    /// Say on standard error what happens
+    #[arg(short, long)]
+    verbose: bool,
+
+    #[command(flatten)]
+    connection: ConnectionArgs,
+}
+
+pub(crate) fn run(args: &PingArgs) -> Result<Status, Failure> {
+    log_lines::show(args.verbose, false);
+    let failed = |error: &Error| Failure::of(error, &args.url);
+    let began = Instant::now();
+    let app = args.connection.apply(WebSocketApp::new(&args.url))?;
+    let app = app.spawn().map_err(|error| failed(&error))?;
+    let ws = app.sender();
+    let (interrupt, interrupts) = bounded(1);
+    let closer = app.sender();
+    signals::on_interrupt(move || {
+        let _ = interrupt.try_send(());
+        closer.close();
+    })?;
+    if ws.wait_open(FOREVER).is_err() {
+        return match app.join() {
+            Err(error) => Err(failed(&error)),
+            Ok(_) => Ok(Status::Interrupted),
+        };
+    }
+    let peer = ws.handshake().and_then(|handshake| handshake.peer_addr());
+    let peer = peer.map_or_else(|| shown_url(&args.url), |address| address.to_string());
+    say(&format!("connected to {peer} in {:.3} ms", millis(began.elapsed())));
+    let mut times = Vec::new();
+    let mut sent = 0;
+    let mut interrupted = false;
+    while !interrupted && (args.count == 0 || sent < args.count) {
+        let next = Instant::now() + args.interval;
+        sent += 1;
+        match ws.ping_wait(args.timeout) {
+            Ok(time) => {
+                say(&format!("pong from {peer}: number {sent}, {:.3} ms", millis(time)));
+                times.push(time);
+            }
+            Err(SendError::NotInTime { .. } | SendError::Timeout { .. }) => {
+                say(&format!("no pong from {peer}: number {sent}, within {:?}", args.timeout));
+            }
+            Err(_) => {
+                sent -= 1;
+                interrupted = !interrupts.is_empty();
+                break;
+            }
+        }
+        if sent != args.count {
+            interrupted = interrupts.recv_deadline(next) != Err(RecvTimeoutError::Timeout);
+        }
+    }
+    say(&summary(sent, &times));
+    app.close();
+    match app.join() {
+        _ if interrupted => Ok(Status::Interrupted),
+        Err(error) => Err(failed(&error)),
+        Ok(close) if sent < args.count => Err(Failure::closed(&close, &args.url)),
+        Ok(_) if (times.len() as u64) < sent => Err(Failure::new(
+            Status::TimedOut,
+            format!("{}: {} pings without a pong", shown_url(&args.url), sent - times.len() as u64),
+        )),
+        Ok(_) => Ok(Status::Done),
+    }
+}
+
+fn say(line: &str) {
+    // Whoever reads it may have gone.
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn summary(sent: u64, times: &[Duration]) -> String {
+    let mut summary = format!("{sent} pings, {} pongs", times.len());
+    if let (Some(min), Some(max)) = (times.iter().min(), times.iter().max()) {
+        let mean = times.iter().sum::<Duration>() / times.len() as u32;
+        summary += &format!(
+            "; min {:.3} ms, mean {:.3} ms, max {:.3} ms",
+            millis(*min),
+            millis(mean),
+            millis(*max)
+        );
+    }
+    summary
+}

@@ -1,0 +1,52 @@
+//! A server that somebody sits at: what clients say is on standard output, and lines of standard
+//! input go to all of them.
+
+use std::io::{self, IsTerminal, Write};
+use std::thread;
+
+use websocket_app::Message;
+use websocket_app::server::ServerHandle;
+
+use super::tell;
+use crate::talk::{Format, Pieces, Said, text_of};
+
+/// Where messages are written.
+#[derive(Clone, Copy)]
+pub(crate) struct Shown {
+    format: Format,
+    on_terminal: bool,
+}
+
+pub(crate) fn output(format: Format) -> Shown {
+    Shown { format, on_terminal: io::stdout().is_terminal() }
+}
+
+impl Shown {
+    pub(crate) fn show(self, client: u64, message: Message<'_>) {
+        let mut bytes = Vec::new();
+        match self.on_terminal {
+            true => {
+                bytes.extend_from_slice(format!("{client} < {}\n", text_of(message)).as_bytes())
+            }
+            false => self.format.write(message, None, &mut bytes),
+        }
+        let mut stdout = io::stdout().lock();
+        // Nobody reads it: the clients need not know.
+        let _ = stdout.write_all(&bytes).and_then(|()| stdout.flush());
+    }
+}
+
+/// Sends what is read to all clients, on a thread of its own. Its end is not the server's.
+pub(crate) fn read(server: ServerHandle, format: Format) {
+    thread::spawn(move || {
+        let mut pieces = Pieces::of(io::stdin(), format);
+        while let Ok(Some(piece)) = pieces.next() {
+            match format.read(piece) {
+                Ok(Said::Text(text)) => drop(server.broadcast(&*text)),
+                Ok(Said::Binary(data)) => drop(server.broadcast(&*data)),
+                Ok(_) => tell("only messages go to all clients"),
+                Err(problem) => tell(&problem),
+            }
+        }
+    });
+}

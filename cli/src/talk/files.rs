@@ -1,0 +1,229 @@
+//! Files as messages: one that is read goes out in fragments, and one that comes is written as it
+//! arrives, so that neither has to fit into memory.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender as Channel;
+use websocket_app::{Fragment, MessageKind, Sender};
+
+use super::conversation::Happening;
+use super::feed::InputEnd;
+use crate::failure::Failure;
+use crate::seconds::FOREVER;
+use crate::status::Status;
+
+/// How much is read at a time.
+const CHUNK: usize = 256 << 10;
+
+/// A file to be sent; opened before there is a connection, so that one that is not there costs none.
+pub(crate) struct Outgoing {
+    name: String,
+    from: Box<dyn Read + Send>,
+    length: Option<u64>,
+}
+
+impl Outgoing {
+    /// Opens it; `-` is standard input.
+    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+        if path == Path::new("-") {
+            return Ok(Outgoing {
+                name: "standard input".into(),
+                from: Box::new(io::stdin()),
+                length: None,
+            });
+        }
+        let name = path.display().to_string();
+        let failed = |error| Failure::io(&format!("--send-file {name}"), &error);
+        let file = File::open(path).map_err(failed)?;
+        let meta = file.metadata().map_err(failed)?;
+        if meta.is_dir() {
+            return Err(Failure::usage(format!("--send-file {name}: is a directory")));
+        }
+        // A pipe has none.
+        let length = meta.is_file().then_some(meta.len());
+        Ok(Outgoing { name, from: Box::new(file), length })
+    }
+
+    /// Sends it on a thread of its own.
+    pub(crate) fn start(mut self, sender: Sender, binary: bool, happenings: Channel<Happening>) {
+        thread::spawn(move || {
+            let kind = if binary { MessageKind::Binary } else { MessageKind::Text };
+            let end = match self.send(&sender, kind) {
+                Ok(()) => InputEnd::Sent,
+                Err(failure) => InputEnd::Unsent(failure),
+            };
+            // Once the main thread is gone nobody wants to know.
+            let _ = happenings.send(Happening::InputEnd(end));
+        });
+    }
+
+    fn send(&mut self, sender: &Sender, kind: MessageKind) -> Result<(), Failure> {
+        let unsent = |error| Failure::unsent(&self.name, &error);
+        let mut message = sender.message_writer(kind).map_err(unsent)?;
+        let mut bar = Bar::new(format!("sent {}", self.name), self.length);
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            let read = match self.from.read(&mut chunk) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(Failure::io(&self.name, &error)),
+            };
+            if let Err(error) = message.write_all(&chunk[..read]) {
+                return Err(Failure::io(&format!("{} was not sent", self.name), &error));
+            }
+            bar.add(read);
+        }
+        message.finish().map_err(unsent)?;
+        // That the system has it all is what the end of the bar says.
+        while let Err(websocket_app::SendError::Unwritten { .. }) = sender.flush(FOREVER) {}
+        bar.end();
+        Ok(())
+    }
+}
+
+/// A message on its way into a file.
+pub(crate) struct Incoming {
+    path: PathBuf,
+    /// What has come, under another name until it is whole.
+    part: Option<(Box<dyn Write + Send>, Bar)>,
+}
+
+impl Incoming {
+    /// Makes sure that there can be such a file.
+    pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
+        let incoming = Incoming { path: path.to_owned(), part: None };
+        if !incoming.is_stdout() {
+            let failed = |error| Failure::io(&format!("--receive-file {}", path.display()), &error);
+            File::create(incoming.part_path()).map_err(failed)?;
+        }
+        Ok(incoming)
+    }
+
+    fn is_stdout(&self) -> bool {
+        self.path == Path::new("-")
+    }
+
+    fn part_path(&self) -> PathBuf {
+        let mut name = OsString::from(&self.path);
+        name.push(".part");
+        name.into()
+    }
+
+    /// Writes a piece. Returns whether it was the last.
+    pub(crate) fn take(&mut self, fragment: &Fragment<'_>) -> io::Result<bool> {
+        let (to, bar) = match &mut self.part {
+            Some(part) if !fragment.first => part,
+            _ => {
+                let to: Box<dyn Write + Send> = match self.is_stdout() {
+                    true => Box::new(io::stdout()),
+                    false => Box::new(File::create(self.part_path())?),
+                };
+                let name = format!("received {}", self.path.display());
+                self.part.insert((to, Bar::new(name, fragment.message_len)))
+            }
+        };
+        let data = fragment.data.as_bytes();
+        to.write_all(data)?;
+        bar.add(data.len());
+        if !fragment.last {
+            return Ok(false);
+        }
+        to.flush()?;
+        bar.end();
+        self.part = None;
+        if !self.is_stdout() {
+            fs::rename(self.part_path(), &self.path)?;
+        }
+        Ok(true)
+    }
+
+    /// What is said where the whole of it has not come.
+    pub(crate) fn missing(path: &Path) -> Failure {
+        let what = format!("--receive-file {}: the message did not come whole", path.display());
+        Failure::new(Status::Other, what)
+    }
+}
+
+/// How far a file is, on standard error where that is a terminal.
+struct Bar {
+    name: String,
+    length: Option<u64>,
+    done: u64,
+    began: Instant,
+    shown: Option<Instant>,
+    shows: bool,
+}
+
+/// How often it is shown.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How wide it is, in characters.
+const WIDTH: u64 = 30;
+
+impl Bar {
+    fn new(name: String, length: Option<u64>) -> Self {
+        let shows = io::stderr().is_terminal();
+        Bar { name, length, done: 0, began: Instant::now(), shown: None, shows }
+    }
+
+    fn add(&mut self, bytes: usize) {
+        self.done += bytes as u64;
+        if self.shows && self.shown.is_none_or(|shown| shown.elapsed() >= TICK) {
+            self.show("");
+            self.shown = Some(Instant::now());
+        }
+    }
+
+    fn end(&mut self) {
+        if self.shows {
+            self.show("\n");
+        }
+    }
+
+    fn show(&self, end: &str) {
+        // Nobody to tell it to.
+        let _ = write!(io::stderr(), "\r\u{1b}[K{}{end}", self.line());
+    }
+
+    fn line(&self) -> String {
+        let Bar { name, done, .. } = self;
+        let megabytes = *done as f64 / 1e6;
+        let rate = megabytes / self.began.elapsed().as_secs_f64().max(1e-6);
+        match self.length.filter(|length| *length > 0) {
+            Some(length) => {
+                let filled = (done.min(&length) * WIDTH / length) as usize;
+                let bar = "█".repeat(filled) + &" ".repeat(WIDTH as usize - filled);
+                let percent = *done as f64 / length as f64 * 100.0;
+                format!(
+                    "{name} │{bar}│ {percent:.0} % of {:.1} MB, {rate:.1} MB/s",
+                    length as f64 / 1e6
+                )
+            }
+            None => format!("{name} {megabytes:.1} MB, {rate:.1} MB/s"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_fills_up() {
+        let mut bar = Bar::new("sent x".into(), Some(2_000_000));
+        bar.add(1_000_000);
+        assert!(bar.line().starts_with(&format!(
+            "sent x │{}{}│ 50 %",
+            "█".repeat(15),
+            " ".repeat(15)
+        )));
+        bar.add(1_000_000);
+        assert!(bar.line().contains("100 % of 2.0 MB"), "{}", bar.line());
+    }
+}

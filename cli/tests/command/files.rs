@@ -1,0 +1,157 @@
+//! Files of any size: every byte, in bounded memory.
+
+use std::fs;
+use std::io::Write;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use websocket_app::MessageKind;
+
+use crate::exit_status::temporary;
+use crate::peers::{echo, patience, recording, serve};
+use crate::process::{run, start};
+
+/// Far more than a process that keeps it may have.
+const LARGE: usize = 96 << 20;
+
+/// What a process of ours may have at most, in KiB: its buffers for sending, and the program.
+const MEMORY: u64 = 56 << 10;
+
+/// Bytes that are all different, in a way.
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length as u64 / 8)
+        .flat_map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes())
+        .collect()
+}
+
+/// The most memory that a process had so far, in KiB.
+fn peak_memory(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+#[test]
+fn a_file_there_and_back_is_the_same() {
+    let (there, back) = (temporary("there"), temporary("back"));
+    let peer = echo_of_any_size();
+    for length in [0, 8, 65_536, 10_000_000] {
+        fs::write(&there, pattern(length)).unwrap();
+        run(&[&peer.url(), "--send-file", &there, "--receive-file", &back], "").with(0).wrote("");
+        assert!(fs::read(&back).unwrap() == pattern(length), "{length} bytes");
+    }
+    fs::write(&there, "text ☃").unwrap();
+    run(&[&peer.url(), "--send-file", &there, "--text", "--wait", "0.5"], "")
+        .with(0)
+        .wrote("text ☃\n");
+    run(&[&peer.url(), "--send-file", "-", "--receive-file", "-"], "a\nb\0")
+        .with(0)
+        .wrote("a\nb\0");
+}
+
+fn echo_of_any_size() -> crate::peers::Peer {
+    serve(|server| {
+        server.max_message_size(1 << 30).max_send_buffer(1 << 30).on_message(|c, m| c.send(m))
+    })
+}
+
+#[test]
+fn sending_a_large_file_takes_little_memory() {
+    let file = temporary("large");
+    fs::write(&file, pattern(LARGE)).unwrap();
+    let (tell, told) = channel();
+    let received = Mutex::new((0, true));
+    let expected = pattern(LARGE);
+    let peer = serve(|server| {
+        server.on_fragment(move |_, fragment| {
+            let mut received = received.lock().unwrap();
+            let data = fragment.data.as_bytes();
+            let end = received.0 + data.len();
+            received.1 &= expected.get(received.0..end) == Some(data);
+            received.0 = end;
+            if fragment.last {
+                tell.send(*received).unwrap();
+            }
+        })
+    });
+    let running = start(&[&peer.url(), "--send-file", &file, "--wait", "forever"]);
+    assert_eq!(told.recv_timeout(patience()).unwrap(), (LARGE, true));
+    if let Some(peak) = peak_memory(running.id()) {
+        assert!(peak < MEMORY, "{peak} KiB");
+    }
+    peer.handle().clients()[0].close_with(1000, "").unwrap();
+    running.wait().with(0);
+    fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn receiving_a_large_file_takes_little_memory() {
+    let file = temporary("received");
+    let process = Arc::new(Mutex::new(None));
+    let peak = Arc::new(Mutex::new(None));
+    let (begin, begun) = channel::<()>();
+    let begun = Arc::new(Mutex::new(begun));
+    let peer = serve(|server| {
+        let (process, peak) = (Arc::clone(&process), Arc::clone(&peak));
+        server.send_timeout(patience()).on_open(move |client| {
+            let (client, begun) = (client.clone(), Arc::clone(&begun));
+            let (process, peak) = (Arc::clone(&process), Arc::clone(&peak));
+            thread::spawn(move || {
+                begun.lock().unwrap().recv_timeout(patience()).unwrap();
+                let mut message = client.sender().message_writer(MessageKind::Binary).unwrap();
+                let data = pattern(LARGE);
+                let (most, rest) = data.split_at(LARGE - 8);
+                message.write_all(most).unwrap();
+                // All but what is on the way has arrived.
+                *peak.lock().unwrap() = process.lock().unwrap().and_then(peak_memory);
+                message.write_all(rest).unwrap();
+                message.finish().unwrap();
+            });
+        })
+    });
+    let running = start(&[&peer.url(), "--receive-file", &file]);
+    *process.lock().unwrap() = Some(running.id());
+    begin.send(()).unwrap();
+    running.wait().with(0).wrote("");
+    assert!(fs::read(&file).unwrap() == pattern(LARGE));
+    if let Some(peak) = *peak.lock().unwrap() {
+        assert!(peak < MEMORY, "{peak} KiB");
+    }
+    fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn a_file_that_does_not_come_whole_is_told_and_has_not_its_name() {
+    let file = temporary("half");
+    let peer = serve(|server| {
+        server.on_open(|client| {
+            let client = client.clone();
+            thread::spawn(move || {
+                let mut message = client.sender().message_writer(MessageKind::Binary).unwrap();
+                message.write_all(&pattern(100_000)).unwrap();
+                // Unfinished.
+                drop(message);
+            });
+        })
+    });
+    let ended = start(&[&peer.url(), "--receive-file", &file]).wait();
+    assert!(matches!(ended.status, Some(1 | 3 | 8)), "{ended:?}");
+    assert!(fs::metadata(&file).is_err());
+    assert!(fs::metadata(format!("{file}.part")).is_ok());
+
+    let polite = recording(|server| server, |client, _| client.close_with(1000, "").unwrap());
+    let ended = start(&[&polite.url(), "-x", "x", "--receive-file", &file]).wait();
+    ended.with(1).said(&["--receive-file", "did not come whole"]);
+}
+
+#[test]
+fn files_that_are_not_there_cost_no_connection() {
+    let peer = echo();
+    run(&[&peer.url(), "--send-file", "/nowhere"], "").with(1).said(&["--send-file /nowhere"]);
+    run(&[&peer.url(), "--receive-file", "/nowhere/x"], "")
+        .with(1)
+        .said(&["--receive-file /nowhere/x"]);
+    run(&[&peer.url(), "--send-file", "/"], "").with(2).said(&["directory"]);
+    assert_eq!(peer.handle().stats().opened, 0);
+}

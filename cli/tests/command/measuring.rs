@@ -1,0 +1,122 @@
+//! `bench` and `ping`.
+
+use crate::peers::{echo, nobody, recording, says, serve};
+use crate::process::{run, start};
+use crate::screen::Screen;
+
+fn json(ended: &crate::process::Ended) -> serde_json::Value {
+    serde_json::from_slice(&ended.stdout).unwrap()
+}
+
+#[test]
+fn bench_counts_what_goes_there_and_back() {
+    let peer = echo();
+    let url = peer.url();
+    let args = ["bench", &url, "-c", "3", "-f", "2", "-d", "0.3", "--size", "100", "--json"];
+    let measured = json(&run(&args, "").with(0));
+    let received = measured["received"].as_u64().unwrap();
+    assert!(received > 0, "{measured}");
+    assert_eq!(measured["connections"], 3);
+    assert_eq!(measured["size"], 100);
+    assert_eq!(measured["lost"], 0);
+    assert_eq!(measured["connect_us"]["count"], 3);
+    // All came back: the rate is without the last, the latencies are not.
+    assert_eq!(measured["latency_us"]["count"], measured["sent"]);
+    let stats = peer.handle().stats();
+    assert_eq!(measured["sent"], stats.messages_received);
+    assert_eq!(stats.bytes_received, stats.messages_received * 100);
+    let latency = &measured["latency_us"];
+    let of = |name: &str| latency[name].as_f64().unwrap();
+    assert!(
+        of("min") <= of("p50") && of("p50") <= of("p99.99") && of("p99.99") <= of("max"),
+        "{latency}"
+    );
+}
+
+#[test]
+fn bench_keeps_a_rate() {
+    let peer = echo();
+    let url = peer.url();
+    let args = ["bench", &url, "-r", "100", "-d", "0.5", "--json", "--binary", "-f", "1000"];
+    let measured = json(&run(&args, "").with(0));
+    // Messages that were due are sent, late as they may be; not one more.
+    assert_eq!(measured["sent"], 50, "{measured}");
+}
+
+#[test]
+fn bench_counts_a_latency_from_when_its_message_was_due() {
+    // It answers one message a 20 ms, and the rate is ten times that: the longer, the later.
+    let peer = serve(|server| {
+        server.on_message(|client, message| {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            client.send(message)
+        })
+    });
+    let url = peer.url();
+    let args = ["bench", &url, "-r", "500", "-d", "0.4", "--json"];
+    let measured = json(&run(&args, "").with(0));
+    // With one under way at a time each takes little more than 20 ms; what it waited for its turn is
+    // most of it.
+    assert!(measured["latency_us"]["max"].as_f64().unwrap() > 200_000.0, "{measured}");
+}
+
+#[test]
+fn bench_says_in_words_and_with_a_plot() {
+    let peer = echo();
+    let ended = run(&["bench", &peer.url(), "-d", "0.2"], "").with(0);
+    let text = String::from_utf8(ended.stdout).unwrap();
+    for word in ["there and back", "a second", "connecting", "99.9 %", "max", "│█"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    // Standard error is no terminal.
+    assert_eq!(ended.stderr, "");
+}
+
+#[test]
+fn bench_tells_of_servers_that_are_not_there_or_go() {
+    let address = format!("ws://{}/", nobody());
+    run(&["bench", &address, "-c", "2"], "").with(3).said(&["refused"]);
+    let peer = recording(|server| server, |client, _| client.abort());
+    let ended = run(&["bench", &peer.url(), "-d", "30", "--json"], "").with(3);
+    assert_eq!(json(&ended)["lost"], 1);
+}
+
+#[test]
+fn bench_shows_progress_on_a_terminal_and_ends_with_ctrl_c() {
+    let Some(screen) = Screen::open() else { return };
+    let peer = echo();
+    screen.run(&format!("bench {} -d 100", peer.url()));
+    screen.wait_until(|shown| shown.contains("messages a second"), "progress");
+    screen.press(&["C-c"]);
+    screen.wait_for("exit status 130");
+    assert!(screen.shown().contains("latency"), "{}", screen.shown());
+}
+
+#[test]
+fn ping_says_how_far_away_a_server_is() {
+    let ended = run(&["ping", &echo().url(), "-c", "3", "-i", "0.01"], "").with(0);
+    let text = String::from_utf8(ended.stdout).unwrap();
+    for word in ["connected to 127.0.0.1:", "number 3", "3 pings, 3 pongs", "mean"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+}
+
+#[test]
+fn ping_tells_of_servers_that_are_not_there_or_do_not_answer() {
+    run(&["ping", &format!("ws://{}/", nobody())], "").with(3).said(&["refused"]);
+    let mute = format!("ws://{}/", says(b""));
+    let ended = run(&["ping", &mute, "-c", "1", "-W", "0.2", "--close-timeout", "0.1"], "").with(7);
+    assert!(String::from_utf8_lossy(&ended.stdout).contains("no pong"), "{ended:?}");
+    let peer = serve(|server| server.on_ping(|client, _| client.close_with(4000, "no").unwrap()));
+    run(&["ping", &peer.url(), "-c", "100", "-i", "0.01"], "").with(8).said(&["4000"]);
+}
+
+#[test]
+fn ping_ends_with_ctrl_c() {
+    let peer = echo();
+    let mut running = start(&["ping", &peer.url(), "-c", "0", "-i", "100"]);
+    assert!(running.line().starts_with("connected"));
+    assert!(running.line().starts_with("pong"));
+    running.signal("INT");
+    running.wait().with(130);
+}

@@ -1,0 +1,245 @@
+//! `serve` in each of its ways.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use websocket_app::{Event, WebSocket, WebSocketApp, WebSocketBuilder};
+
+use crate::exit_status::temporary;
+use crate::process::{PATIENCE, Running, command, run, start, start_command};
+
+/// Starts a server with these arguments, and returns its URL too.
+fn server(args: &[&str]) -> (Running, String) {
+    let running = start(&[&["serve", "127.0.0.1:0"], args].concat());
+    let url = running.address();
+    (running, url)
+}
+
+fn connect(url: &str) -> WebSocket {
+    builder(url).connect().unwrap()
+}
+
+fn builder(url: &str) -> WebSocketBuilder {
+    WebSocket::builder(url).no_proxy()
+}
+
+#[track_caller]
+fn next(ws: &mut WebSocket) -> String {
+    ws.recv_timeout(PATIENCE).unwrap().expect("a message").into_text().unwrap()
+}
+
+#[test]
+fn echo_sends_back_and_ctrl_c_closes_with_1001() {
+    let (running, url) = server(&["--echo"]);
+    let mut ws = connect(&url);
+    ws.send("hello").unwrap();
+    assert_eq!(next(&mut ws), "hello");
+    running.signal("INT");
+    match ws.recv() {
+        Err(websocket_app::Error::Closed(close)) => assert_eq!(close.code, 1001),
+        other => panic!("{other:?}"),
+    }
+    running.wait().with(130);
+}
+
+#[test]
+fn echo_loses_nothing_of_a_client_that_reads_late() {
+    let (running, url) = server(&["--echo"]);
+    let events = WebSocketApp::new(&url).no_proxy().max_send_buffer(1 << 30).events(1);
+    assert!(matches!(events.recv_timeout(PATIENCE), Some(Event::Open)));
+    // More than there is room for on the way, before the first is read.
+    let (count, mut message) = (100, vec![7; 1 << 20]);
+    for i in 0..count {
+        message[0] = i;
+        events.sender().send(&message).unwrap();
+    }
+    for i in 0..count {
+        match events.recv_timeout(PATIENCE) {
+            Some(Event::Message(message)) => {
+                assert_eq!((message.len(), message.as_bytes()[0]), (1 << 20, i));
+            }
+            other => panic!("{other:?} instead of message {i}"),
+        }
+    }
+    events.close();
+    running.signal("INT");
+    running.wait().with(130);
+}
+
+#[test]
+fn broadcast_sends_to_all() {
+    let (running, url) = server(&["--broadcast"]);
+    let (mut a, mut b) = (connect(&url), connect(&url));
+    // Each hears both.
+    for ws in [&mut a, &mut b] {
+        ws.send("here").unwrap();
+    }
+    for ws in [&mut a, &mut b] {
+        assert_eq!([next(ws), next(ws)], ["here", "here"]);
+    }
+    a.send("news").unwrap();
+    assert_eq!(next(&mut a), "news");
+    assert_eq!(next(&mut b), "news");
+    running.signal("INT");
+    running.wait().with(130);
+}
+
+#[test]
+fn exec_runs_a_command_for_each_client() {
+    let (running, url) = server(&["--exec", "echo $WSAPP_PATH $WSAPP_QUERY; tr a-z A-Z"]);
+    // Upper case only at the end of its input, for it buffers what it writes to a pipe.
+    let mut ws = connect(&format!("{url}path?query"));
+    assert_eq!(next(&mut ws), "/path query");
+    drop(ws);
+    running.signal("INT");
+    running.wait().with(130);
+
+    let (running, url) = server(&[
+        "--exec",
+        "while read line; do echo \"<$line>\"; [ \"$line\" = end ] && exit; done",
+    ]);
+    let (mut a, mut b) = (connect(&url), connect(&url));
+    a.send("one").unwrap();
+    b.send("two").unwrap();
+    assert_eq!(next(&mut a), "<one>");
+    assert_eq!(next(&mut b), "<two>");
+    a.send("end").unwrap();
+    assert_eq!(next(&mut a), "<end>");
+    match a.recv() {
+        Err(websocket_app::Error::Closed(close)) => assert_eq!(close.code, 1000),
+        other => panic!("{other:?}"),
+    }
+    running.signal("INT");
+    running.wait().with(130);
+}
+
+#[test]
+fn exec_ends_commands_of_clients_that_go_and_tells_of_those_that_fail() {
+    let gone = temporary("gone");
+    let (running, url) = server(&[
+        "--exec",
+        &format!("cat > /dev/null; echo ended > {gone}.part; mv {gone}.part {gone}"),
+    ]);
+    drop(connect(&url));
+    let until = std::time::Instant::now() + PATIENCE;
+    while fs::metadata(&gone).is_err() {
+        assert!(std::time::Instant::now() < until, "the command does not end");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    running.signal("INT");
+    running.wait().with(130);
+
+    let (running, url) = server(&["--exec", "exit 3"]);
+    match connect(&url).recv() {
+        Err(websocket_app::Error::Closed(close)) => assert_eq!(close.code, 1011),
+        other => panic!("{other:?}"),
+    }
+    running.signal("INT");
+    running.wait().with(130);
+}
+
+/// Asks for a path as it is, and returns the whole answer.
+fn get(url: &str, path: &str) -> String {
+    let address = url.trim_start_matches("ws://").trim_end_matches('/');
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn dir_has_the_files_of_a_directory_and_no_others() {
+    let directory = temporary("site");
+    fs::create_dir_all(format!("{directory}/sub dir")).unwrap();
+    fs::write(format!("{directory}/index.html"), "<h1>home</h1>").unwrap();
+    fs::write(format!("{directory}/sub dir/app.js"), "let x").unwrap();
+    fs::write(format!("{directory}/.secret"), "s3cret").unwrap();
+    fs::write(format!("{directory}-outside"), "s3cret").unwrap();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(format!("{directory}-outside"), format!("{directory}/link"))
+        .unwrap();
+    let (running, url) = server(&["--dir", &directory, "--echo"]);
+    let home = get(&url, "/");
+    assert!(home.starts_with("HTTP/1.1 200") && home.ends_with("<h1>home</h1>"), "{home}");
+    assert!(home.to_lowercase().contains("content-type: text/html"), "{home}");
+    let script = get(&url, "/sub%20dir/app.js?version=1");
+    assert!(
+        script.ends_with("let x") && script.to_lowercase().contains("text/javascript"),
+        "{script}"
+    );
+    assert!(get(&url, "/sub%20dir").to_lowercase().contains("location: /sub%20dir/"));
+    let outside = directory.rsplit('/').next().unwrap();
+    for path in [
+        "/nothing",
+        "/.secret",
+        "/../x",
+        "/link",
+        "/%2e%2e/x",
+        "/..%2f..%2fetc/passwd",
+        "//etc/passwd",
+        "/%00",
+        &format!("/../{outside}-outside"),
+        &format!("/%2e%2e%2f{outside}-outside"),
+    ] {
+        let answer = get(&url, path);
+        assert!(
+            answer.starts_with("HTTP/1.1 404") || answer.starts_with("HTTP/1.1 400"),
+            "{path}: {answer}"
+        );
+        assert!(!answer.contains("s3cret"), "{path}: {answer}");
+    }
+    // The same port is that of the WebSocket.
+    let mut ws = connect(&url);
+    ws.send("hello").unwrap();
+    assert_eq!(next(&mut ws), "hello");
+    running.signal("INT");
+    running.wait().with(130);
+}
+
+#[test]
+fn without_a_mode_lines_go_to_all_and_messages_are_written() {
+    let (mut running, url) = server(&[]);
+    let mut ws = connect(&url);
+    ws.send("from the client").unwrap();
+    assert_eq!(running.line(), "from the client");
+    running.write("from the server\n");
+    assert_eq!(next(&mut ws), "from the server");
+    running.signal("INT");
+    running.wait().with(130);
+}
+
+#[test]
+fn it_serves_over_tls_and_unix_sockets() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (cert, key) = (temporary("cert.pem"), temporary("key.pem"));
+    fs::write(&cert, made.cert.pem()).unwrap();
+    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let (running, url) = server(&["--echo", "--cert", &cert, "--key", &key]);
+    assert!(url.starts_with("wss://"), "{url}");
+    let url = url.replace("127.0.0.1", "localhost");
+    run(&[&url, "--ca", &cert, "-x", "secure", "-n", "1"], "").with(0).wrote("secure\n");
+    running.signal("INT");
+    running.wait().with(130);
+
+    let socket = format!("/tmp/wsapp-test-{}.sock", std::process::id());
+    let running = start_command(command(&["serve", "--echo", &format!("unix:{socket}")]));
+    running.address_line();
+    run(&[&format!("ws+unix:{socket}:/"), "-x", "near", "-n", "1"], "").with(0).wrote("near\n");
+    running.signal("INT");
+    running.wait().with(130);
+    let _ = fs::remove_file(socket);
+}
+
+#[test]
+fn an_address_that_is_taken_is_told() {
+    let (running, url) = server(&["--echo"]);
+    let address = url.trim_start_matches("ws://").trim_end_matches('/');
+    let ended = run(&["serve", address], "");
+    assert!(matches!(ended.status, Some(1 | 2 | 3)), "{ended:?}");
+    let _ = ended.said(&[address]);
+    running.signal("INT");
+    running.wait().with(130);
+}
