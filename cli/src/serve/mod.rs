@@ -51,7 +51,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Status, Failure> {
             }
         })
         .on_message({
-            let (sessions, output) = (Arc::clone(&sessions), output.clone());
+            let (sessions, output) = (Arc::clone(&sessions), output);
             let (echo, broadcast) = (args.echo, args.broadcast);
             move |client, message| {
                 if let Some(output) = &output {

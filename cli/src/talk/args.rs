@@ -37,7 +37,7 @@ pub(crate) struct TalkArgs {
     wait: Option<Duration>,
 
     /// Close after so many messages have come
-    #[arg(short = 'n', long, value_name = "NUMBER")]
+    #[arg(short = 'n', long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
 
     /// Close once a message matches; several have to match in this order. Exit status 9 if that does

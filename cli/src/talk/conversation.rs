@@ -14,7 +14,7 @@ use super::feed::{Feed, InputEnd};
 use super::files::{Incoming, Outgoing};
 use super::format::Format;
 use super::listener::{Expected, Listener, To};
-use super::output;
+use super::output::{self, Writer};
 use super::progress::Progress;
 use super::tape::Tape;
 use super::terminal::{Editor, Modes, Screen};
@@ -108,6 +108,7 @@ pub(crate) fn hold(args: &TalkArgs) -> Result<Status, Failure> {
         app: &app,
         tell,
         outgoing,
+        writer: &writer,
         screen,
         modes: Modes::remember(),
         tape: tape.clone(),
@@ -121,7 +122,10 @@ pub(crate) fn hold(args: &TalkArgs) -> Result<Status, Failure> {
     let last = conversation.follow(&happenings);
     conversation.leave_terminal();
     let Conversation { url, ending, .. } = conversation;
-    writer.finish();
+    writer.finish(match ending {
+        Some(Ending::Interrupt | Ending::TimedOut) => PATIENCE,
+        _ => FOREVER,
+    });
     // A writer that failed at the very end has said so by now.
     let failed_late = happenings.try_iter().find_map(|happening| match happening {
         Happening::OutputFailed(error) => Some(Ending::OutputFailed(error)),
@@ -158,6 +162,7 @@ struct Conversation<'a> {
     url: String,
     app: &'a AppHandle,
     tell: Channel<Happening>,
+    writer: &'a Writer,
     /// A file to be sent once it is open.
     outgoing: Option<Outgoing>,
     /// Where somebody types and reads.
@@ -337,6 +342,8 @@ impl Conversation<'_> {
     fn time_is_over(&mut self) {
         let now = Instant::now();
         if self.leaving.is_some_and(|leaving| leaving <= now) {
+            // A callback may be waiting for who reads standard output.
+            self.writer.give_up();
             self.app.sender().abort();
             self.leaving = None;
         } else if self.args.timeout.is_some_and(|timeout| self.began + timeout <= now) {

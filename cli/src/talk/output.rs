@@ -4,7 +4,8 @@
 use std::io::{self, Write};
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// How many bytes may wait for whoever reads standard output; then receiving waits too.
 const ROOM: usize = 1 << 20;
@@ -22,8 +23,10 @@ struct Shared {
 struct State {
     waiting: Vec<u8>,
     over: bool,
-    /// Nobody takes it any more.
+    /// Nobody takes it any more, or we do not wait for that any more.
     failed: bool,
+    /// The thread that writes has ended.
+    ended: bool,
     writer_sleeps: bool,
 }
 
@@ -33,10 +36,9 @@ pub(crate) struct Output {
     shared: Arc<Shared>,
 }
 
-/// The thread that writes.
+/// The thread that writes, as seen by who waits for its end.
 pub(crate) struct Writer {
     shared: Arc<Shared>,
-    thread: JoinHandle<()>,
 }
 
 /// Starts to write. `failed` is called once where that cannot go on.
@@ -46,14 +48,16 @@ pub(crate) fn start(
 ) -> (Output, Writer) {
     let shared = Arc::new(Shared::default());
     let its = Arc::clone(&shared);
-    let thread = thread::spawn(move || {
-        if let Err(error) = its.write_all(&mut to) {
+    thread::spawn(move || {
+        let written = its.write_all(&mut to);
+        if let Err(error) = written {
             its.lock().failed = true;
-            its.emptied.notify_all();
             failed(error);
         }
+        its.lock().ended = true;
+        its.emptied.notify_all();
     });
-    (Output { shared: Arc::clone(&shared) }, Writer { shared, thread })
+    (Output { shared: Arc::clone(&shared) }, Writer { shared })
 }
 
 impl Output {
@@ -74,12 +78,26 @@ impl Output {
 }
 
 impl Writer {
-    /// Waits until everything is written, or cannot be.
-    pub(crate) fn finish(self) {
-        self.shared.lock().over = true;
+    /// Waits until everything is written, or cannot be, for this long at most.
+    pub(crate) fn finish(&self, patience: Duration) {
+        let mut state = self.shared.lock();
+        state.over = true;
         self.shared.filled.notify_one();
-        // It has no panics of its own; what there was to say has been said.
-        let _ = self.thread.join();
+        let until = Instant::now() + patience;
+        while !state.ended {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.shared.emptied.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Lets go of whoever waits for room: what is left is not written.
+    pub(crate) fn give_up(&self) {
+        self.shared.lock().failed = true;
+        self.shared.emptied.notify_all();
     }
 }
 

@@ -7,7 +7,7 @@ use std::net::TcpListener;
 use websocket_app::server::Answer;
 
 use crate::peers::{echo, echo_tls, nobody, recording, says, serve, socket};
-use crate::process::{command, run, start, start_command};
+use crate::process::{command, run, start, start_command, start_unread};
 
 #[test]
 fn status_0_closed_in_order_by_us() {
@@ -187,6 +187,27 @@ fn status_130_ctrl_c_while_connecting_and_of_a_peer_that_does_not_answer() {
     running.signal("INT");
     running.wait().with(130);
     drop(stream);
+}
+
+#[test]
+fn status_130_ctrl_c_while_nobody_reads_standard_output() {
+    let peer = serve(|server| {
+        server.on_open(|client| {
+            let client = client.clone();
+            std::thread::spawn(move || while client.send("again and again").is_ok() {});
+        })
+    });
+    // A reader that is there, and reads one byte.
+    let mut running = start_unread(command(&[&peer.url(), "--no-stdin"]));
+    std::io::Read::read_exact(running.stdout(), &mut [0]).unwrap();
+    // The pipe, its buffer and the peer's are full when the peer can send no more.
+    let until = std::time::Instant::now() + crate::process::PATIENCE;
+    while peer.handle().clients()[0].buffered_amount() < 1 << 18 {
+        assert!(std::time::Instant::now() < until, "somebody reads");
+        std::thread::yield_now();
+    }
+    running.signal("INT");
+    assert_eq!(running.wait(), Some(130));
 }
 
 /// A path for a file of this test's alone.

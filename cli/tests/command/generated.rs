@@ -47,3 +47,32 @@ fn every_command_has_help() {
     }
     run(&["--version"], "").with(0).wrote(concat!("wsapp ", env!("CARGO_PKG_VERSION"), "\n"));
 }
+
+#[test]
+fn the_readme_names_no_option_that_there_is_not() {
+    let mut known = String::new();
+    for command in ["", "serve", "bench", "ping", "replay"] {
+        let args: Vec<&str> =
+            [command, "--help"].into_iter().filter(|arg| !arg.is_empty()).collect();
+        known += &String::from_utf8(run(&args, "").with(0).stdout).unwrap();
+    }
+    let options = |text: &str| -> Vec<String> {
+        let ends = |c: char| !c.is_ascii_alphanumeric() && c != '-';
+        text.split(ends)
+            .filter(|word| word.starts_with("--") && !word.ends_with('-'))
+            .map(str::to_owned)
+            .collect()
+    };
+    let known = options(&known);
+    let readme = include_str!("../../README.md");
+    let peers = readme.split_once("## Coming from others").unwrap().1;
+    // Of the tables the second column, of the rest everything that is not cargo's.
+    let ours = peers.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").nth(1));
+    let ours: Vec<String> = ours.flat_map(options).collect();
+    assert!(ours.len() > 40, "{ours:?}");
+    let before = readme.split_once("## Coming from others").unwrap().0;
+    let before = before.lines().filter(|line| !line.contains("cargo "));
+    for option in ours.into_iter().chain(before.flat_map(options)) {
+        assert!(known.contains(&option), "{option}");
+    }
+}

@@ -2,10 +2,10 @@
 
 use std::fmt::Debug;
 use std::io::{Read, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longer than anything takes on a machine that does other things too.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -193,4 +193,48 @@ pub(crate) fn run(args: &[&str], input: impl AsRef<[u8]> + Debug) -> Ended {
     let ended = running.wait();
     writing.join().unwrap();
     ended
+}
+
+fn signal(process: u32, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status();
+    assert!(sent.unwrap().success());
+}
+
+/// A process that runs, and whose standard output nobody reads but by hand.
+pub(crate) struct Unread {
+    child: Child,
+    stdout: ChildStdout,
+}
+
+pub(crate) fn start_unread(mut command: Command) -> Unread {
+    let mut child = command.stderr(Stdio::inherit()).spawn().unwrap();
+    let stdout = child.stdout.take().unwrap();
+    Unread { child, stdout }
+}
+
+impl Unread {
+    pub(crate) fn stdout(&mut self) -> &mut ChildStdout {
+        &mut self.stdout
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        signal(self.child.id(), name);
+    }
+
+    /// Waits for its end, and returns its exit status.
+    #[track_caller]
+    pub(crate) fn wait(mut self) -> Option<i32> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            if Instant::now() >= until {
+                self.child.kill().unwrap();
+                panic!("it does not end");
+            }
+            // Nothing tells of it while its standard output is open on our side.
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
 }

@@ -255,6 +255,43 @@ fn nobody_else_may_read_a_recording() {
 }
 
 #[test]
+fn a_recording_has_what_chromiums_tools_insist_on() {
+    let file = temporary("fields.har");
+    run(&[&echo().url(), "--record", &file, "-x", "x", "-n", "1"], "").with(0);
+    let har: serde_json::Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    let log = &har["log"];
+    assert_eq!(log["version"], "1.2");
+    assert_eq!(log["creator"]["name"], "wsapp");
+    let entry = &log["entries"][0];
+    let date = entry["startedDateTime"].as_str().unwrap();
+    assert!(date.starts_with("20") && date.ends_with('Z') && date.len() == 24, "{date}");
+    for number in [
+        &entry["time"],
+        &entry["request"]["headersSize"],
+        &entry["request"]["bodySize"],
+        &entry["response"]["status"],
+        &entry["response"]["headersSize"],
+        &entry["response"]["bodySize"],
+        &entry["response"]["content"]["size"],
+        &entry["timings"]["send"],
+        &entry["timings"]["wait"],
+        &entry["timings"]["receive"],
+    ] {
+        assert!(number.is_number(), "{entry}");
+    }
+    // By this it is shown as a WebSocket, and what it does not know it would show as an error.
+    assert_eq!(entry["_resourceType"], "websocket");
+    assert_eq!(entry["response"]["status"], 101);
+    assert!(
+        entry["response"].get("_error").is_none() && entry.get("_priority").is_none(),
+        "{entry}"
+    );
+    let message = &entry["_webSocketMessages"][0];
+    let seconds = message["time"].as_f64().unwrap();
+    assert!(seconds > 1.7e9 && seconds < 1e11, "seconds since 1970: {message}");
+}
+
+#[test]
 fn a_recording_of_a_browser_is_played() {
     // As Chromium writes it, with what is no message among the messages.
     let file = temporary("chromium.har");

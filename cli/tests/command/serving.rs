@@ -238,7 +238,7 @@ fn an_address_that_is_taken_is_told() {
     let (running, url) = server(&["--echo"]);
     let address = url.trim_start_matches("ws://").trim_end_matches('/');
     let ended = run(&["serve", address], "");
-    assert!(matches!(ended.status, Some(1 | 2 | 3)), "{ended:?}");
+    assert!(matches!(ended.status, Some(1..=3)), "{ended:?}");
     let _ = ended.said(&[address]);
     running.signal("INT");
     running.wait().with(130);
