@@ -1,9 +1,13 @@
 //! Pipes: every byte of every message, in order, whatever reads them.
 
+use std::io::Read;
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
-use crate::peers::{echo, serve};
-use crate::process::{command, run, start_command};
+use crate::peers::{echo, recording, serve};
+use crate::process::{PATIENCE, command, run, start_command, start_unread};
 
 /// Bytes that look like nothing, without this one.
 fn noise(length: usize, without: u8) -> Vec<u8> {
@@ -79,21 +83,61 @@ fn a_reader_that_has_seen_enough_ends_it_quietly() {
     assert_eq!(lines.stdout, b"again and again\n".repeat(3));
 }
 
+/// More than pipes and buffers hold.
+const FLOOD: usize = 3 << 20;
+
 #[test]
-fn a_reader_that_is_slow_gets_everything_all_the_same() {
-    let lines: String = (0..200_000).map(|i| format!("line {i}\n")).collect();
-    let peer = echo();
-    let mut wsapp = command(&[&peer.url(), "--wait", "0.3"]);
-    wsapp.stdin(Stdio::piped());
-    let mut child = wsapp.spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let input = lines.clone();
-    let writing =
-        std::thread::spawn(move || std::io::Write::write_all(&mut stdin, input.as_bytes()));
-    writing.join().unwrap().unwrap();
-    // All of it is written; nobody has read for longer than it waits for messages.
-    std::thread::sleep(std::time::Duration::from_millis(700));
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    assert!(output.stdout == lines.as_bytes(), "{} bytes of {}", output.stdout.len(), lines.len());
+fn while_a_reader_is_slow_it_is_not_quiet() {
+    let (tell, told) = channel::<()>();
+    let told = Mutex::new(told);
+    let peer = recording(
+        |server| server.max_send_buffer(1 << 30),
+        move |client, message| {
+            let line = "x".repeat(99);
+            for _ in 0..FLOOD / 100 {
+                client.send(line.as_str()).unwrap();
+            }
+            client.send(message).unwrap();
+            told.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+            client.send("last").unwrap();
+        },
+    );
+    let mut running = start_unread(command(&[&peer.url(), "-x", "end", "--wait", "2"]));
+    // Nobody reads for longer than it waits for messages.
+    std::thread::sleep(Duration::from_secs(3));
+    let mut flood = vec![0; FLOOD / 100 * 100 + "end\n".len()];
+    running.stdout().read_exact(&mut flood).unwrap();
+    assert!(flood.ends_with(b"xxx\nend\n"));
+    // It would have closed by now.
+    tell.send(()).unwrap();
+    let mut rest = String::new();
+    running.stdout().read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "last\n");
+    assert_eq!(running.wait(), Some(0));
+}
+
+#[test]
+fn what_came_before_the_end_is_written_however_late_it_is_read() {
+    let (tell, told) = channel::<()>();
+    let peer = serve(|server| {
+        server
+            .max_send_buffer(1 << 30)
+            .on_open(|client| {
+                for _ in 0..5 {
+                    client.send("x".repeat(99_999)).unwrap();
+                }
+                client.close_with(1000, "").unwrap();
+            })
+            .on_close(move |_, _| {
+                let _ = tell.send(());
+            })
+    });
+    let mut running = start_unread(command(&[&peer.url(), "--no-stdin"]));
+    // It is over, and some of it is in nobody's hands but its own: a pipe has less room.
+    told.recv_timeout(PATIENCE).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    let mut read = Vec::new();
+    running.stdout().read_to_end(&mut read).unwrap();
+    assert_eq!(read.len(), 500_000);
+    assert_eq!(running.wait(), Some(0));
 }
