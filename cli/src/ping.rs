@@ -44,14 +44,13 @@ pub(crate) fn run(args: &PingArgs) -> Result<Status, Failure> {
     let failed = |error: &Error| Failure::of(error, &args.url);
     let began = Instant::now();
     let app = args.connection.apply(WebSocketApp::new(&args.url))?;
-    let app = app.spawn().map_err(|error| failed(&error))?;
-    let ws = app.sender();
     let (interrupt, interrupts) = bounded(1);
-    let closer = app.sender();
+    let (ws, closer) = (app.sender(), app.sender());
     signals::on_interrupt(move || {
         let _ = interrupt.try_send(());
         closer.close();
     })?;
+    let app = app.spawn().map_err(|error| failed(&error))?;
     if ws.wait_open(FOREVER).is_err() {
         return match app.join() {
             Err(error) => Err(failed(&error)),

@@ -18,9 +18,10 @@ pub(crate) fn run(
     connection: &ConnectionArgs,
     script: &Script,
 ) -> Result<Status, Failure> {
-    let events = connection.apply(WebSocketApp::new(url))?.events(AHEAD);
-    let sender = events.sender();
+    let app = connection.apply(WebSocketApp::new(url))?;
+    let sender = app.sender();
     signals::on_interrupt(move || sender.close())?;
+    let events = app.events(AHEAD);
     let mut client = Client { events, closed: false };
     loop {
         match client.events.recv() {

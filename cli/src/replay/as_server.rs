@@ -56,11 +56,12 @@ pub(crate) fn run(address: &str, once: bool, script: Script) -> Result<Status, F
             }
         })
         .on_close(move |client, _| drop(lock(&stages).remove(&client.id())));
+    // Before anybody knows that it listens.
+    signals::on_interrupt(move || drop(tell.send(Ended::Interrupt)))?;
     let server = server.spawn().map_err(|error| Failure::of(&error, address))?;
     if let Some(address) = server.local_addr() {
         let _ = writeln!(io::stderr(), "listening on ws://{address}/");
     }
-    signals::on_interrupt(move || drop(tell.send(Ended::Interrupt)))?;
     let status = loop {
         match ended.recv() {
             Ok(Ended::Client(_, played)) if once => break played.map(|()| Status::Done),

@@ -76,6 +76,11 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Status, Failure> {
         .on_error(move |client, error| {
             note(verbose, || format!("client {}: {error}", client.id()));
         });
+    // Before anybody knows that it listens: whoever reads that may interrupt it at once.
+    let (interrupt, interrupts) = bounded(1);
+    signals::on_interrupt(move || {
+        let _ = interrupt.try_send(());
+    })?;
     let handle = server.spawn().map_err(|error| Failure::of(&error, &args.address))?;
     // What was asked for is what is said: with port 0 that is not known before.
     match handle.local_addr() {
@@ -85,10 +90,6 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Status, Failure> {
     if console {
         console::read(handle.clone(), args.format());
     }
-    let (interrupt, interrupts) = bounded(1);
-    signals::on_interrupt(move || {
-        let _ = interrupt.try_send(());
-    })?;
     // The other end lives as long as the handler of the signal, which is for good.
     let _ = interrupts.recv();
     let _ = handle.shutdown(1001, "", SHUTDOWN);

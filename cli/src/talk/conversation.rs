@@ -97,11 +97,11 @@ pub(crate) fn hold(args: &TalkArgs) -> Result<Status, Failure> {
     if let Some(reconnect) = reconnect(args) {
         app = app.reconnect(reconnect).queue_while_disconnected(BACKLOG, FOREVER);
     }
-    let app = app.spawn().map_err(|error| Failure::of(&error, &url))?;
     signals::on_interrupt({
         let tell = tell.clone();
         move || drop(tell.send(Happening::Interrupt))
     })?;
+    let app = app.spawn().map_err(|error| Failure::of(&error, &url))?;
     let mut conversation = Conversation {
         args,
         url,
@@ -116,12 +116,17 @@ pub(crate) fn hold(args: &TalkArgs) -> Result<Status, Failure> {
         began,
         opened: false,
         input_over: None,
+        input_failure: None,
         leaving: None,
         ending: None,
     };
     let last = conversation.follow(&happenings);
     conversation.leave_terminal();
-    let Conversation { url, ending, .. } = conversation;
+    let Conversation { url, ending, input_failure, .. } = conversation;
+    let ending = match (ending, input_failure) {
+        (None | Some(Ending::Done), Some(failure)) => Some(Ending::Failed(failure)),
+        (ending, _) => ending,
+    };
     writer.finish(match ending {
         Some(Ending::Interrupt | Ending::TimedOut) => PATIENCE,
         _ => FOREVER,
@@ -174,6 +179,8 @@ struct Conversation<'a> {
     opened: bool,
     /// Since when there is nothing more to send.
     input_over: Option<Instant>,
+    /// Why, where that is not its end.
+    input_failure: Option<Failure>,
     /// Until when the peer may answer the Close frame.
     leaving: Option<Instant>,
     /// Why we end it, where that is not the connection's own end.
@@ -260,8 +267,10 @@ impl Conversation<'_> {
             Happening::InputEnd(InputEnd::Close(code, reason)) => {
                 self.close_with(Ending::Done, code, &reason);
             }
+            // What was sent before it may be answered still.
             Happening::InputEnd(InputEnd::Failed(failure)) => {
-                self.close(Ending::Failed(failure));
+                self.input_failure = Some(failure);
+                self.input_over = Some(Instant::now());
             }
             Happening::InputEnd(InputEnd::Unsent(failure)) => {
                 self.ending.get_or_insert(Ending::Unsent(failure));
@@ -334,7 +343,11 @@ impl Conversation<'_> {
 
     /// Returns until when messages are waited for once the input is over.
     fn quiet_until(&self) -> Option<Instant> {
-        let wait = self.args.wait(self.screen.is_some());
+        let mut wait = self.args.wait(self.screen.is_some());
+        if self.input_failure.is_some() {
+            // Whoever waits for ever is to hear of it.
+            wait = wait.min(PATIENCE);
+        }
         let since = self.input_over?.max(self.progress.last());
         (wait != FOREVER).then(|| since + wait)
     }

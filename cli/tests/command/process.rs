@@ -65,7 +65,7 @@ pub(crate) struct Running {
     child: Child,
     pub(crate) stdin: Option<ChildStdin>,
     stdout: Option<JoinHandle<Vec<u8>>>,
-    stderr: JoinHandle<Vec<u8>>,
+    stderr: Option<JoinHandle<Vec<u8>>>,
     /// What comes to standard error, piece by piece.
     told: Receiver<Vec<u8>>,
     /// Hears when both have ended.
@@ -89,7 +89,7 @@ pub(crate) fn start_command(mut command: Command) -> Running {
     let (write, written) = channel();
     let stdout = child.stdout.take().map(|pipe| drain(pipe, end.clone(), Some(write)));
     let (tell, told) = channel();
-    let stderr = drain(child.stderr.take().unwrap(), end, Some(tell));
+    let stderr = Some(drain(child.stderr.take().unwrap(), end, Some(tell)));
     Running { child, stdin, stdout, stderr, told, ended, written, pending: Vec::new() }
 }
 
@@ -110,6 +110,16 @@ fn drain(
         drop(end);
         all
     })
+}
+
+/// A test that has failed leaves nothing behind.
+impl Drop for Running {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
 }
 
 impl Running {
@@ -175,7 +185,8 @@ impl Running {
         }
         let status = self.child.wait().unwrap().code();
         let stdout = self.stdout.take().map(|thread| thread.join().unwrap()).unwrap_or_default();
-        let stderr = String::from_utf8_lossy(&self.stderr.join().unwrap()).into_owned();
+        let stderr = self.stderr.take().map(|thread| thread.join().unwrap()).unwrap_or_default();
+        let stderr = String::from_utf8_lossy(&stderr).into_owned();
         let ended = Ended { status, stdout, stderr };
         assert!(in_time, "it does not end: {ended:?}");
         ended

@@ -29,6 +29,15 @@ fn next(ws: &mut WebSocket) -> String {
     ws.recv_timeout(PATIENCE).unwrap().expect("a message").into_text().unwrap()
 }
 
+/// Waits until the server closes, and returns its code.
+#[track_caller]
+fn close_code(ws: &mut WebSocket) -> u16 {
+    match ws.recv_timeout(PATIENCE) {
+        Err(websocket_app::Error::Closed(close)) => close.code,
+        other => panic!("{other:?} instead of a Close frame"),
+    }
+}
+
 #[test]
 fn echo_sends_back_and_ctrl_c_closes_with_1001() {
     let (running, url) = server(&["--echo"]);
@@ -36,10 +45,7 @@ fn echo_sends_back_and_ctrl_c_closes_with_1001() {
     ws.send("hello").unwrap();
     assert_eq!(next(&mut ws), "hello");
     running.signal("INT");
-    match ws.recv() {
-        Err(websocket_app::Error::Closed(close)) => assert_eq!(close.code, 1001),
-        other => panic!("{other:?}"),
-    }
+    assert_eq!(close_code(&mut ws), 1001);
     running.wait().with(130);
 }
 
@@ -106,10 +112,7 @@ fn exec_runs_a_command_for_each_client() {
     assert_eq!(next(&mut b), "<two>");
     a.send("end").unwrap();
     assert_eq!(next(&mut a), "<end>");
-    match a.recv() {
-        Err(websocket_app::Error::Closed(close)) => assert_eq!(close.code, 1000),
-        other => panic!("{other:?}"),
-    }
+    assert_eq!(close_code(&mut a), 1000);
     running.signal("INT");
     running.wait().with(130);
 }
@@ -131,10 +134,7 @@ fn exec_ends_commands_of_clients_that_go_and_tells_of_those_that_fail() {
     running.wait().with(130);
 
     let (running, url) = server(&["--exec", "exit 3"]);
-    match connect(&url).recv() {
-        Err(websocket_app::Error::Closed(close)) => assert_eq!(close.code, 1011),
-        other => panic!("{other:?}"),
-    }
+    assert_eq!(close_code(&mut connect(&url)), 1011);
     running.signal("INT");
     running.wait().with(130);
 }
