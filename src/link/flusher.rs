@@ -199,7 +199,9 @@ impl Flusher {
     /// the thread is to end.
     fn wait(&self, streams: &mut Vec<Arc<Shared>>, late: &mut Vec<Arc<Shared>>) -> bool {
         let mut state = self.lock();
+        let mut is_idle = false;
         if streams.is_empty() && state.streams.is_empty() {
+            is_idle = state.next_look.is_none();
             let until_look = |next: Instant| next.saturating_duration_since(now());
             let timeout = state.next_look.map_or(STAY_IDLE, until_look);
             let waited =
@@ -208,7 +210,8 @@ impl Flusher {
         }
         streams.append(&mut state.streams);
         state.look_in_time(&self.looks, late);
-        state.running = !streams.is_empty() || !late.is_empty() || state.next_look.is_some();
+        state.running =
+            !is_idle || !streams.is_empty() || !late.is_empty() || state.next_look.is_some();
         state.running
     }
 }

@@ -1,8 +1,8 @@
 //! [`Gather`]: what callbacks answer to messages that were read together goes out together.
 //!
 //! While a callback is handed one of several messages, what it sends over the same connection is
-//! appended, and written with what is sent for the last of them, or before the next one after some
-//! microseconds. Where a callback takes its time instead, the flusher writes what was appended. All
+//! appended, and written with what is sent for the last of them, or before one of the next four once
+//! it has waited for some microseconds. Where a callback takes its time instead, the flusher writes what was appended. All
 //! this only while messages come together often: who answers one at a time never meets it.
 
 use std::cell::Cell;
@@ -111,9 +111,11 @@ impl Gather {
     /// So many items are going to be handed out.
     pub(crate) fn begin(shared: &Arc<Shared>, items: usize) -> Self {
         // A callback may run another loop, and nobody knows for how long.
+        let outer = GATHERING.with(|at| at.take());
         write_gathered();
         let gathering = (items > 1).then(|| Gather::of(shared)).flatten();
-        Gather { outer: GATHERING.with(|at| at.replace(gathering)) }
+        GATHERING.with(|at| at.set(gathering));
+        Gather { outer }
     }
 
     fn of(shared: &Arc<Shared>) -> Option<Gathering> {

@@ -60,8 +60,6 @@ pub(super) struct Writer {
     deflater: Option<Box<Deflater>>,
     /// From which length on messages are compressed.
     compress_from: usize,
-    /// What compresses is to forget what was sent: the peer has inflated something else since.
-    forgets: bool,
     queue: Queue,
     /// What is next on the socket; away while a thread writes it.
     chunk: Chunk,
@@ -243,7 +241,6 @@ impl Writer {
             wire,
             deflater,
             compress_from,
-            forgets: false,
             queue: Queue::new(Supplies(role)),
             chunk: Chunk::default(),
             in_flight: 0,
@@ -303,17 +300,14 @@ impl Writer {
     /// Lends what compresses, to one thread at a time: messages have to go out in the order in
     /// which they were compressed.
     pub(super) fn lend_deflater(&mut self) -> Option<Box<Deflater>> {
-        let mut deflater = self.deflater.take()?;
-        if mem::take(&mut self.forgets) {
-            deflater.forget();
-        }
-        Some(deflater)
+        self.deflater.take()
     }
 
-    /// A message was queued that was compressed elsewhere.
+    /// A message was queued that was compressed elsewhere: what the peer has inflated is not what
+    /// was compressed here.
     #[cfg(feature = "server")]
     pub(super) fn forget_past(&mut self) {
-        self.forgets = true;
+        self.deflater.iter_mut().for_each(|deflater| deflater.forget());
     }
 
     pub(super) fn take_deflater_back(&mut self, deflater: Box<Deflater>) {

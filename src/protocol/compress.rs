@@ -67,13 +67,15 @@ pub(crate) struct Deflater {
     context: Option<Compress>,
     /// Something was added to the message that is under way, since it was flushed.
     has_added: bool,
+    /// What was compressed before is to be forgotten.
+    forgets: bool,
 }
 
 impl Deflater {
     /// Makes one for what this side sends.
     pub(crate) fn new(agreed: NegotiatedDeflate, role: Role, contexts: Lend) -> Option<Self> {
         let (level, way) = (agreed.level, agreed.of(role));
-        Some(Deflater { level, way, contexts, context: None, has_added: false })
+        Some(Deflater { level, way, contexts, context: None, has_added: false, forgets: false })
     }
 
     /// Compresses a whole message into `out`, which is empty. The results must go out in the order
@@ -111,9 +113,10 @@ impl Deflater {
         self.end(out);
     }
 
-    /// Forgets what was compressed before, where it is taken over from message to message.
+    /// Forgets what was compressed before, where it is taken over from message to message: before
+    /// the next message, since that takes time.
     pub(crate) fn forget(&mut self) {
-        self.context.iter_mut().for_each(Compress::reset);
+        self.forgets = true;
     }
 
     fn run(&mut self, part: &[u8], flush: FlushCompress, out: &mut Vec<u8>) {
@@ -123,6 +126,9 @@ impl Deflater {
             (self.contexts)(&mut |contexts| {
                 self.context = take(&mut contexts.deflating, &(level, bits))
             });
+        }
+        if mem::take(&mut self.forgets) {
+            self.context.iter_mut().for_each(Compress::reset);
         }
         let new = || Compress::new_with_window_bits(Compression::new(level), false, bits);
         let context = self.context.get_or_insert_with(new);

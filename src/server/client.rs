@@ -157,6 +157,11 @@ impl Client {
         self.shared().queue_broadcast(message, self.0.compression)
     }
 
+    /// Returns whether that takes the time to compress it.
+    pub(super) fn has_to_compress(&self, message: &Broadcast) -> bool {
+        message.is_to_be_compressed(self.0.compression)
+    }
+
     /// The same where there was no room for it just now.
     pub(super) fn queue_late(&self, message: &Broadcast) -> Queueing {
         self.shared().queue_broadcast_late(message, self.0.compression)
@@ -199,7 +204,7 @@ impl Client {
     /// most.
     fn send_all_latest(&self) {
         let queue = |message: &_| self.shared().queue_broadcast_anyway(message, self.0.compression);
-        self.0.latest.iter().for_each(|latest| _ = latest.queue(self.limit(), queue));
+        self.0.latest.iter().for_each(|latest| latest.close(queue));
     }
 }
 

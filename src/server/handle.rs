@@ -44,8 +44,9 @@ impl ServerHandle {
     /// Sends a message to all clients. Never waits for a client. Each client's loop writes what is sent
     /// in one turn of it together; the caller's thread writes only where a client's queue is full and
     /// its loop has had no turn to find out that the socket is not, and lets a thread that is just
-    /// finding out get on with it, for up to 10 ms for each such client. One thread's messages arrive in
-    /// its order at every client.
+    /// finding out get on with it, for up to 10 ms for each such client. Where clients have agreed to
+    /// compression it compresses, once for each size of window. One thread's messages arrive in its
+    /// order at every client.
     ///
     /// Each client's queue is bounded ([`max_send_buffer`](super::Server::max_send_buffer)); of one
     /// that is full, [`slow_clients`](super::Server::slow_clients) says what becomes, and for

@@ -43,7 +43,7 @@ pub enum SlowClients {
     /// was before it, such as prices and positions. All that is broadcast counts as one topic. The
     /// topic that has waited longest goes first, with what is the latest by then, so that none waits
     /// for ever for others: messages of different topics may change their order, those of one do not.
-    /// Where the client is closed, by whatever way but [`abort`](Client::abort), it gets them before.
+    /// Where the program closes the client, or shuts the server down, it gets them before.
     /// What is kept so is bounded as the queue is, by
     /// [`max_send_buffer`](super::Server::max_send_buffer), with some 100 bytes for each topic: where
     /// it is more, the client is closed with code 1013, for it is not to miss the latest of any.
@@ -389,6 +389,7 @@ impl Hub {
         let message = &Broadcast::new(message, self.options.compression.is_some());
         let keeps_latest = self.options.slow_clients == SlowClients::KeepLatest;
         let (mut delivered, mut full) = (Delivered::default(), Vec::new());
+        let mut compressing = Vec::new();
         let registry = self.read();
         let to = match topic {
             None => Some(&registry.clients),
@@ -400,14 +401,25 @@ impl Hub {
                 full.push(client.clone());
                 continue;
             }
+            if client.has_to_compress(message) {
+                compressing.push(client.clone());
+                continue;
+            }
             match client.queue(message) {
                 Queueing::Queued => delivered.clients += 1,
                 Queueing::NotOpen => {}
                 Queueing::Full => full.push(client.clone()),
             }
         }
-        // What follows may write, and so log.
+        // What follows takes its time, may write, and so log.
         drop(registry);
+        for client in compressing {
+            match client.queue(message) {
+                Queueing::Queued => delivered.clients += 1,
+                Queueing::NotOpen => {}
+                Queueing::Full => full.push(client),
+            }
+        }
         for client in full {
             self.deliver_to_slow(&client, topic, message, &mut delivered);
         }

@@ -26,6 +26,8 @@ struct Kept {
     next: u64,
     /// What they take.
     size: usize,
+    /// The client is about to be closed, and nothing more is kept.
+    is_closing: bool,
 }
 
 struct KeptMessage {
@@ -78,6 +80,9 @@ impl Latest {
     ) -> Keeping {
         let mut gone = Gone::default();
         let mut kept = self.lock();
+        if kept.is_closing {
+            return Keeping::NotOpen;
+        }
         let (number, replaced) = kept.put(topic, message);
         // Before it is tried to queue it: the loop may be told of room meanwhile.
         self.any.store(true, Ordering::SeqCst);
@@ -86,6 +91,16 @@ impl Latest {
         drop(kept);
         drop((gone, replaced));
         if is_queued { Keeping::Queued } else { keeping }
+    }
+
+    /// Queues all that was kept, and keeps nothing more.
+    pub(super) fn close(&self, queue: impl Fn(&Broadcast) -> Queueing) {
+        let mut gone = Gone::default();
+        let mut kept = self.lock();
+        kept.is_closing = true;
+        self.queue_kept(&mut kept, usize::MAX, queue, &mut gone);
+        drop(kept);
+        drop(gone);
     }
 
     /// Queues what was kept, as long as there is room.

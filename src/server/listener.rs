@@ -62,8 +62,8 @@ enum Polled {
     Unix(mio::net::UnixListener),
 }
 
-/// How many connections the operating system keeps until they are accepted: as many as Linux allows
-/// by default.
+/// How many connections over TCP the operating system keeps until they are accepted: as many as Linux
+/// allows by default. What is listened on by others keeps what they have said.
 const BACKLOG: i32 = 4096;
 
 impl Listener {

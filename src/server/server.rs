@@ -371,7 +371,7 @@ impl Server {
     /// those of this side. What is broadcast or published is compressed by itself, once for each size
     /// of window that clients have agreed to, however many they are, and takes no memory for each;
     /// what is sent to one client alone takes a context of up to 300 KB, which refers to what went
-    /// before, back to the last message that was for all. Defaults to off.
+    /// before, back to the last one that was compressed for all. Defaults to off.
     pub fn compression(mut self, deflate: impl Into<Option<Deflate>>) -> Self {
         self.options.compression = deflate.into();
         self

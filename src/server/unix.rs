@@ -71,7 +71,12 @@ fn take_away(path: &Path, file: &Metadata) -> io::Result<bool> {
     let is_it = is_same(&fs::symlink_metadata(&aside)?, file);
     if !is_it {
         // Its place may have been taken again.
-        let _ = fs::hard_link(&aside, path);
+        let linked = fs::hard_link(&aside, path);
+        if linked.is_err() && fs::symlink_metadata(path).is_err() {
+            // Not every file system has links, nor lets everybody make them.
+            fs::rename(&aside, path)?;
+            return Ok(false);
+        }
     }
     fs::remove_file(&aside)?;
     Ok(is_it)
@@ -87,5 +92,6 @@ fn is_same(one: &Metadata, other: &Metadata) -> bool {
 fn aside(path: &Path) -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    path.with_extension(format!("left-{}-{count}", process::id()))
+    // In containers that share a directory all may have the same number.
+    path.with_extension(format!("left-{}-{count}-{:x}", process::id(), rand::random::<u32>()))
 }

@@ -59,17 +59,29 @@ impl Broadcast {
         self.payload.len()
     }
 
+    /// Returns whether to queue it for a connection that has agreed to this takes the time to
+    /// compress it.
+    pub(crate) fn is_to_be_compressed(&self, agreed: Option<NegotiatedDeflate>) -> bool {
+        let place = agreed.and_then(|agreed| self.place(agreed, Role::Server));
+        place.is_some_and(|place| place.get().is_none())
+    }
+
     /// Returns it compressed for a connection that has agreed to this. It refers to nothing that was
     /// sent before, and so is the same for all that have the same window.
     fn compressed(&self, agreed: NegotiatedDeflate, role: Role) -> Option<&Bytes> {
+        let place = self.place(agreed, role)?;
+        let compressed = place.get_or_init(|| compress(&self.payload, agreed, role));
+        (!compressed.is_empty()).then_some(compressed)
+    }
+
+    /// Returns where it is, or will be, compressed for a connection that has agreed to this.
+    fn place(&self, agreed: NegotiatedDeflate, role: Role) -> Option<&OnceLock<Bytes>> {
         let compressed = self.compressed.as_deref()?;
         if self.payload.len() < agreed.compress_from(role) {
             return None;
         }
         let bits = agreed.of(role).max_window_bits.checked_sub(MIN_COMPRESSING_BITS)?;
-        let place = compressed.0.get(usize::from(bits))?;
-        let compressed = place.get_or_init(|| compress(&self.payload, agreed, role));
-        (!compressed.is_empty()).then_some(compressed)
+        compressed.0.get(usize::from(bits))
     }
 }
 
@@ -81,7 +93,8 @@ fn compress(payload: &[u8], mut agreed: NegotiatedDeflate, role: Role) -> Bytes 
         deflater.compress(payload, &mut compressed);
     }
     match compressed.len() < payload.len() {
-        true => compressed.into(),
+        // Not with the room that it was compressed into: it may wait in queues.
+        true => compressed.into_boxed_slice().into(),
         false => Bytes::new(),
     }
 }

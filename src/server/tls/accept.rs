@@ -186,7 +186,7 @@ fn rustls(tls: &ServerTls) -> Result<Acceptor, Error> {
     use ::rustls::crypto::ring;
     use ::rustls::pki_types::pem::PemObject;
     use ::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    use ::rustls::server::WebPkiClientVerifier;
+    use ::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
     use ::rustls::{ServerConfig, SupportedProtocolVersion, version};
 
     use crate::tls::TlsVersion;
@@ -234,9 +234,16 @@ fn rustls(tls: &ServerTls) -> Result<Acceptor, Error> {
             };
             let config = builder.with_single_cert(certificates, key);
             let mut config = config.map_err(|error| unusable(&error))?;
-            // Clients that come back shake hands without certificates. They keep what is to be
-            // known for that, enciphered: what the library keeps by itself is enough for 256.
-            config.ticketer = ring::Ticketer::new().map_err(|error| unusable(&error))?;
+            if tls.client_roots.is_empty() {
+                // Clients that come back shake hands without certificates. They keep what is to be
+                // known for that, enciphered: what the library keeps by itself is enough for 256.
+                config.ticketer = ring::Ticketer::new().map_err(|error| unusable(&error))?;
+            } else {
+                // A session that is resumed has its client's certificate from the one before, and
+                // nobody looks at that again: not whether it is still valid.
+                config.send_tls13_tickets = 0;
+                config.session_storage = Arc::new(NoServerSessionStorage {});
+            }
             Arc::new(config)
         }
         #[cfg(feature = "native-tls")]

@@ -18,7 +18,8 @@ pub(super) use accept::{Acceptor, Secured, Securing};
 
 /// The certificate of a server and its key, and what it asks of clients. Clients that come back
 /// resume their sessions, however many they are: with tickets, which take the server no memory, and
-/// which a replaced certificate makes worthless.
+/// which a replaced certificate makes worthless. Not where clients are asked for certificates:
+/// these are looked at each time.
 ///
 /// ```no_run
 /// use websocket_app::server::{Server, ServerTls};

@@ -393,13 +393,21 @@ fn a_crowd_that_comes_back_resumes_its_sessions() {
 
 #[cfg(feature = "rustls")]
 fn resuming(certificate: &Certificate) -> Arc<rustls::ClientConfig> {
+    resuming_with(certificate, rustls::DEFAULT_VERSIONS)
+}
+
+#[cfg(feature = "rustls")]
+fn resuming_with(
+    certificate: &Certificate,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> Arc<rustls::ClientConfig> {
     use rustls::pki_types::{CertificateDer, pem::PemObject};
 
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(certificate.pem().as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider);
-    let builder = builder.with_safe_default_protocol_versions().unwrap();
+    let builder = builder.with_protocol_versions(versions).unwrap();
     Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
@@ -415,4 +423,23 @@ fn handshake(addr: SocketAddr, config: &Arc<rustls::ClientConfig>) -> HandshakeK
     // What the session is resumed with comes before the answer.
     stream.read_exact(&mut [0; 12]).unwrap();
     stream.conn.handshake_kind().expect("it is over")
+}
+
+/// What they show is looked at each time: a session that is resumed would have it from before.
+#[cfg(feature = "rustls")]
+#[test]
+fn who_is_asked_for_a_certificate_resumes_nothing() {
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let certificate = Certificate::new();
+        let tls = identity(&certificate, TlsBackend::Rustls);
+        let tls = tls.client_roots(certificate.pem()).client_certificate_optional(true);
+        let server = Server::new("127.0.0.1:0").tls(tls).spawn().unwrap();
+        let client = resuming_with(&certificate, &[version]);
+        for _ in 0..3 {
+            let kind = handshake(server.local_addr().unwrap(), &client);
+            assert_eq!(kind, HandshakeKind::Full, "{version:?}");
+        }
+        server.abort();
+        server.join().unwrap();
+    }
 }
