@@ -115,6 +115,7 @@ impl Deflater {
 
     /// Forgets what was compressed before, where it is taken over from message to message: before
     /// the next message, since that takes time.
+    #[cfg(feature = "server")]
     pub(crate) fn forget(&mut self) {
         self.forgets = true;
     }

@@ -41,6 +41,7 @@ impl Deflater {
         match *self {}
     }
 
+    #[cfg(feature = "server")]
     pub(crate) fn forget(&mut self) {
         match *self {}
     }
