@@ -69,6 +69,11 @@ impl Recorder {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(path)?;
+        // One that was there may have been open to others.
+        #[cfg(unix)]
+        if file.metadata()?.is_file() {
+            file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+        }
         let mut recorder =
             Recorder { file, end: 0, entry: None, has_message: false, buffer: Vec::new() };
         recorder.buffer.extend_from_slice(BEGINNING.as_bytes());

@@ -98,9 +98,11 @@ enum Found {
 }
 
 fn file(path: &Path) -> Answer {
-    let too_long = fs::metadata(path).is_ok_and(|meta| meta.len() > MAX_LENGTH);
+    // Before it is read.
+    if fs::metadata(path).is_ok_and(|meta| meta.len() > MAX_LENGTH) {
+        return Answer::http(403, "text/plain", "the file is too long\n");
+    }
     match fs::read(path) {
-        _ if too_long => Answer::http(403, "text/plain", "the file is too long\n"),
         Ok(bytes) => {
             Answer::http(200, type_of(path), bytes).header("X-Content-Type-Options", "nosniff")
         }
