@@ -6,9 +6,10 @@ use std::sync::{Arc, PoisonError};
 
 use mio::Token;
 
+#[cfg(feature = "server")]
+use super::Shared;
 use crate::sync::{Mutex, MutexGuard, Waker};
 
-#[derive(Debug)]
 pub(crate) struct LoopWaker {
     waker: Waker,
     /// What stands for the loop, where that is one of several that are one in this: of whatever
@@ -21,10 +22,14 @@ pub(crate) struct LoopWaker {
 }
 
 /// What the polling thread finds.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Pending {
     /// For which connections it was woken since it last looked.
     tokens: Vec<Token>,
+    /// What has a message in its queue that is sent to many: it is written, and no more. Looking at
+    /// all else of a thousand connections would take as long as the writing that is ours.
+    #[cfg(feature = "server")]
+    queued: Vec<Arc<Shared>>,
     /// It has been woken, and has not looked yet.
     woken: bool,
     /// Why the latest try to wake it failed.
@@ -63,6 +68,18 @@ impl LoopWaker {
         if pending.tokens.last() != Some(&token) {
             pending.tokens.push(token);
         }
+        self.ring(&mut pending);
+    }
+
+    /// Wakes it to [write](Shared::write_queued) what was queued here.
+    #[cfg(feature = "server")]
+    pub(crate) fn wake_to_write(&self, shared: &Arc<Shared>) {
+        let mut pending = self.lock();
+        pending.queued.push(Arc::clone(shared));
+        self.ring(&mut pending);
+    }
+
+    fn ring(&self, pending: &mut Pending) {
         // One wake-up is enough until the thread has looked. If it fails, the next call tries
         // again.
         if !pending.woken {
@@ -88,8 +105,21 @@ impl LoopWaker {
         }
     }
 
+    /// Takes all that it was woken to write for, in exchange for an empty list. After
+    /// [`drain`](Self::drain): of what comes between the two, it is told again.
+    #[cfg(feature = "server")]
+    pub(crate) fn take_queued(&self, into: &mut Vec<Arc<Shared>>) {
+        std::mem::swap(into, &mut self.lock().queued);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for LoopWaker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoopWaker").field("waker", &self.waker).finish_non_exhaustive()
     }
 }
 

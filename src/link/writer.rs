@@ -22,6 +22,8 @@ use super::pings::AwaitedPongs;
 use super::supplies::{Queue, Supplies};
 use crate::message::{Outgoing, Payload};
 use crate::protocol::Deflater;
+#[cfg(feature = "server")]
+use crate::protocol::common::Common;
 use crate::protocol::frame::{self, Head, Mask};
 use crate::protocol::send::{MAX_COPIED, Piece, Supplies as _};
 use crate::role::Role;
@@ -96,7 +98,7 @@ pub(super) struct Writer {
 #[cfg(feature = "server")]
 #[derive(Default)]
 struct Held {
-    messages: Vec<(Head, Bytes)>,
+    messages: Vec<Common>,
     /// With their headers.
     bytes: usize,
 }
@@ -388,12 +390,19 @@ impl Writer {
         self.accepted += (self.queue.len() - before) as u64;
     }
 
-    /// Keeps a message until the one in fragments is over.
+    /// Queues a message that others get too.
     #[cfg(feature = "server")]
-    pub(super) fn hold(&mut self, head: Head, payload: Bytes, len: usize) {
+    pub(super) fn queue_common(&mut self, message: &Common) {
+        self.queue.push_common(message);
+        self.accepted += message.len() as u64;
+    }
+
+    /// Keeps such a message until the one in fragments is over.
+    #[cfg(feature = "server")]
+    pub(super) fn hold(&mut self, message: &Common) {
         let held = self.held.get_or_insert_default();
-        held.messages.push((head, payload));
-        held.bytes += len;
+        held.messages.push(message.clone());
+        held.bytes += message.len();
     }
 
     /// Counts the bytes that are kept so.
@@ -412,8 +421,8 @@ impl Writer {
     pub(super) fn queue_held(&mut self) -> bool {
         let held = self.held.take();
         let some = held.is_some();
-        for (head, payload) in held.into_iter().flat_map(|held| held.messages) {
-            self.queue_kept(head, payload);
+        for message in held.into_iter().flat_map(|held| held.messages) {
+            self.queue_common(&message);
         }
         some
     }

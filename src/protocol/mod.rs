@@ -16,6 +16,8 @@ mod arena;
 mod assembly;
 mod batch;
 pub(crate) mod close;
+#[cfg(feature = "server")]
+pub(crate) mod common;
 #[cfg_attr(not(feature = "deflate"), path = "compress_none.rs")]
 mod compress;
 pub(crate) mod frame;

@@ -2,14 +2,16 @@
 //! in pieces.
 //!
 //! Small frames are encoded back to back, the latest behind all else in a piece of their own. A
-//! large payload waits as it is, and is masked piece by piece on its way out. Control frames that
-//! must not wait behind data go out at the next frame boundary. Belongs to whoever writes the
-//! connection.
+//! large payload waits as it is, and is masked piece by piece on its way out. What a server sends to
+//! many is [`Common`] to their queues. Control frames that must not wait behind data go out at the
+//! next frame boundary. Belongs to whoever writes the connection.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+#[cfg(feature = "server")]
+use super::common::{Common, Form};
 use super::frame::{self, Head, Mask};
 use crate::role::Role;
 
@@ -94,6 +96,14 @@ impl Piece {
         self.messages += usize::from(head.is_message());
     }
 
+    /// Appends whole frames.
+    #[cfg(feature = "server")]
+    fn append(&mut self, supplies: impl Supplies, frames: &[u8], messages: usize) {
+        supplies.reserve(&mut self.bytes, frames.len());
+        self.bytes.extend_from_slice(frames);
+        self.messages += messages;
+    }
+
     /// Drops messages, the first ones, until so many bytes have gone or none is left. Fragments
     /// stay, as control frames do: what is left of their message would make no sense. Returns how
     /// many messages, and bytes, that were.
@@ -157,6 +167,9 @@ impl<S: Supplies + Default> Default for Queue<S> {
 enum Entry {
     /// Whole frames.
     Frames(Piece),
+    /// Whole frames, a message each, that other queues have too: copied on their way out.
+    #[cfg(feature = "server")]
+    Common(Vec<std::sync::Arc<Vec<u8>>>),
     /// One frame whose payload is copied, and masked, on its way out. `header` is set until it has
     /// gone out.
     Large { header: Option<Head>, payload: Bytes, mask: Mask, offset: usize },
@@ -221,6 +234,31 @@ impl<S: Supplies> Queue<S> {
             self.push(head, &payload)
         } else {
             self.push_large(head, payload)
+        }
+    }
+
+    /// Adds a message that other queues get too.
+    #[cfg(feature = "server")]
+    pub(crate) fn push_common(&mut self, message: &Common) {
+        let frame = match message.form() {
+            Form::Large(payload) => return self.push_large(message.head(), payload.clone()),
+            Form::Frame(frame) => frame,
+        };
+        self.waiting += frame.len();
+        if !self.last.bytes.is_empty() && self.last.bytes.len() < S::PIECE {
+            // It is written with what this one has for itself.
+            return self.last.append(self.supplies, frame, 1);
+        }
+        self.add_last();
+        match self.entries.back_mut() {
+            Some(Entry::Common(frames)) => frames.push(frame.clone()),
+            _ => {
+                if self.entries.is_empty() {
+                    // Mostly it remains the only one.
+                    self.entries.reserve_exact(1);
+                }
+                self.entries.push_back(Entry::Common(vec![frame.clone()]));
+            }
         }
     }
 
@@ -292,6 +330,20 @@ impl<S: Supplies> Queue<S> {
                     self.entries.remove(at);
                     continue;
                 }
+                #[cfg(feature = "server")]
+                Some(Entry::Common(frames)) => {
+                    let mut dropped = 0;
+                    while self.waiting > enough && dropped < frames.len() {
+                        self.waiting -= frames[dropped].len();
+                        dropped += 1;
+                    }
+                    messages += dropped;
+                    frames.drain(..dropped);
+                    if frames.is_empty() {
+                        self.entries.remove(at);
+                    }
+                    continue;
+                }
                 Some(Entry::Frames(piece)) => (piece, false),
                 None => (&mut self.last, true),
             };
@@ -317,6 +369,8 @@ impl<S: Supplies> Queue<S> {
         let entries = self.entries.iter().skip(usize::from(self.mid_frame));
         let within = entries.map(|entry| match entry {
             Entry::Frames(piece) => piece.messages,
+            #[cfg(feature = "server")]
+            Entry::Common(frames) => frames.len(),
             Entry::Large { .. } => 1,
         });
         within.sum::<usize>() + self.last.messages
@@ -363,6 +417,26 @@ impl<S: Supplies> Queue<S> {
                 std::mem::swap(piece, frames);
                 self.supplies.release(&mut frames.bytes);
                 self.entries.pop_front();
+            }
+            #[cfg(feature = "server")]
+            Some(Entry::Common(frames)) => {
+                let mut taken = 0;
+                while taken < frames.len() && (taken == 0 || piece.bytes.len() < S::PIECE) {
+                    piece.append(self.supplies, &frames[taken], 1);
+                    taken += 1;
+                }
+                frames.drain(..taken);
+                if frames.is_empty() {
+                    self.entries.pop_front();
+                }
+                if self.entries.is_empty() && piece.bytes.len() + self.last.bytes.len() <= S::PIECE
+                {
+                    // With what came behind them in one write.
+                    piece.append(self.supplies, &self.last.bytes, self.last.messages);
+                    self.supplies.release(&mut self.last.bytes);
+                    self.last.clear();
+                }
+                self.waiting -= piece.bytes.len();
             }
             Some(Entry::Large { header, payload, mask, offset }) => {
                 let end = payload.len().min(*offset + S::PIECE);
@@ -513,6 +587,71 @@ mod tests {
             );
             assert_eq!(queue.len(), 0);
         }
+    }
+
+    /// A message of a server for this queue and others.
+    #[cfg(feature = "server")]
+    fn common(payload: impl Into<Bytes>) -> Common {
+        Common::new(BINARY, payload.into())
+    }
+
+    #[cfg(feature = "server")]
+    #[test]
+    fn what_many_queues_have_is_there_once_and_goes_out_in_its_place_and_in_one_piece() {
+        let (shared, large) = (common("shared"), common(vec![8; MAX_COPIED + 1]));
+        let mut queues: Vec<_> = (0..3).map(|_| queue(Role::Server)).collect();
+        for queue in &mut queues {
+            (0..2).for_each(|_| queue.push_common(&shared));
+            queue.push(BINARY, b"own");
+            queue.push_common(&shared);
+            assert_eq!((queue.len(), queue.messages()), (3 * 8 + 5, 4));
+        }
+        let Form::Frame(frame) = shared.form() else { panic!("it is small") };
+        assert_eq!(std::sync::Arc::strong_count(frame), 1 + 3 * 2, "the last is behind its own");
+        for queue in &mut queues {
+            let mut piece = Piece::default();
+            assert!(queue.next_masked(&mut piece));
+            assert_eq!((piece.messages, queue.len()), (4, 0));
+            let payloads = ["shared", "shared", "own", "shared"];
+            assert_eq!(parse(&piece.bytes), payloads.map(|text| (2, text.as_bytes().to_vec())));
+            assert!(!queue.next_masked(&mut piece));
+            queue.push_common(&large);
+            queue.push_common(&shared);
+            let large = (2, large.payload().to_vec());
+            assert_eq!(drain(queue), [large, (2, b"shared".to_vec())]);
+        }
+        assert_eq!(std::sync::Arc::strong_count(frame), 1);
+    }
+
+    #[cfg(feature = "server")]
+    #[test]
+    fn much_that_many_have_goes_out_in_pieces() {
+        let (mut queue, mut piece, mut wire) = (queue(Role::Server), Piece::default(), Vec::new());
+        let payloads: Vec<_> = (0..=255).map(|i| vec![i; MAX_COPIED]).collect();
+        payloads.iter().for_each(|payload| queue.push_common(&common(payload.clone())));
+        queue.push(BINARY, b"own");
+        while queue.next_masked(&mut piece) {
+            assert!(piece.bytes.len() < PIECE + MAX_COPIED + 10, "{}", piece.bytes.len());
+            wire.extend_from_slice(&piece.bytes);
+        }
+        let mut sent: Vec<_> = payloads.into_iter().map(|payload| (2, payload)).collect();
+        sent.push((2, b"own".to_vec()));
+        assert!(parse(&wire) == sent);
+    }
+
+    #[cfg(feature = "server")]
+    #[test]
+    fn what_many_have_is_dropped_from_one_queue_as_its_own_is() {
+        let mut queue = queue(Role::Server);
+        ["one", "two", "three"].iter().for_each(|text| queue.push_common(&common(*text)));
+        queue.push(BINARY, b"own");
+        assert_eq!((queue.drop_oldest(6), queue.messages(), queue.len()), (2, 2, 7 + 5));
+        assert_eq!((queue.drop_oldest(8), queue.messages(), queue.len()), (2, 0, 0));
+        queue.push_common(&common("four"));
+        assert!(queue.drop_unsent());
+        assert_eq!((queue.len(), queue.entries.capacity()), (0, 0));
+        queue.push_common(&common("five"));
+        assert_eq!(drain(&mut queue), [(2, b"five".to_vec())]);
     }
 
     #[test]

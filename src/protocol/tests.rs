@@ -64,9 +64,13 @@ fn what_one_side_encodes_the_other_decodes() {
                     }
                     _ => (Head::of(text), payload.clone()),
                 };
-                match rng.random_range(0..3) {
+                match rng.random_range(0..4) {
                     0 => queue.push(head, &bytes),
-                    1 => queue.push_large(head, bytes.into()),
+                    #[cfg(feature = "server")]
+                    1 if role == Role::Server => {
+                        queue.push_common(&super::common::Common::new(head, bytes.into()))
+                    }
+                    2 => queue.push_large(head, bytes.into()),
                     _ => queue.push_owned(head, bytes.into()),
                 }
                 sent.push(Event::Message(text, payload));

@@ -48,6 +48,8 @@ pub(super) struct Core<D: Driver> {
     /// How many at the front have their turn before the next poll.
     turns: usize,
     woken: Vec<Token>,
+    #[cfg(feature = "server")]
+    queued: Vec<Arc<crate::link::Shared>>,
     /// How many calls are on their way.
     calls: usize,
     /// Who has something to call, and waits since there are as many as there may be: first come,
@@ -140,6 +142,8 @@ impl<D: Driver> Core<D> {
             queue: VecDeque::new(),
             turns: 0,
             woken: Vec::new(),
+            #[cfg(feature = "server")]
+            queued: Vec::new(),
             calls: 0,
             held: VecDeque::new(),
             next: 0,
@@ -333,6 +337,11 @@ impl<D: Driver> Core<D> {
             }
         }
         self.woken = woken;
+        #[cfg(feature = "server")]
+        {
+            self.mailbox.waker.take_queued(&mut self.queued);
+            self.queued.drain(..).for_each(|shared| shared.write_queued());
+        }
         opened
     }
 

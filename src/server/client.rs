@@ -154,17 +154,23 @@ impl Client {
 
     /// Queues a message that others get too.
     pub(super) fn queue(&self, message: &Broadcast) -> Queueing {
-        self.shared().queue_broadcast(message, self.0.compression)
+        self.shared().queue_broadcast(message, self.agreed(message))
     }
 
     /// Returns whether that takes the time to compress it.
     pub(super) fn has_to_compress(&self, message: &Broadcast) -> bool {
-        message.is_to_be_compressed(self.0.compression)
+        message.is_to_be_compressed(self.agreed(message))
+    }
+
+    /// Returns what was agreed on with it. Where that makes no difference it is not looked up: of a
+    /// thousand clients each byte looked at takes its time.
+    fn agreed(&self, message: &Broadcast) -> Option<NegotiatedDeflate> {
+        if message.may_be_compressed() { self.0.compression } else { None }
     }
 
     /// The same where there was no room for it just now.
     pub(super) fn queue_late(&self, message: &Broadcast) -> Queueing {
-        self.shared().queue_broadcast_late(message, self.0.compression)
+        self.shared().queue_broadcast_late(message, self.agreed(message))
     }
 
     /// Returns whether anything is kept: then what comes goes behind it, or in its place.
@@ -177,7 +183,7 @@ impl Client {
     pub(super) fn keep_latest(&self, topic: Option<&str>, message: &Broadcast) -> Keeping {
         let Some(latest) = &self.0.latest else { return Keeping::NotOpen };
         // What its callbacks have sent may be waiting for their end.
-        self.shared().on_queued();
+        self.shared().write_queued();
         let queue = |message: &_| self.queue(message);
         let mut keeping = latest.keep(topic, message, self.limit(), queue);
         if keeping == Keeping::TooMuch {
@@ -203,7 +209,8 @@ impl Client {
     /// It is about to be closed: queues what was kept, which is as much again as the queue may have at
     /// most.
     fn send_all_latest(&self) {
-        let queue = |message: &_| self.shared().queue_broadcast_anyway(message, self.0.compression);
+        let queue =
+            |message: &_| self.shared().queue_broadcast_anyway(message, self.agreed(message));
         self.0.latest.iter().for_each(|latest| latest.close(queue));
     }
 }

@@ -84,7 +84,7 @@ impl OpenClient {
     pub(super) fn on_wake(&mut self) {
         let Some((link, client)) = &mut self.open else { return };
         let shared = &self.conversation.shared;
-        shared.on_queued();
+        shared.write_queued();
         match link.on_requests(shared.take_requests(), Instant::now()) {
             Requested::Abort => return self.ended(None),
             Requested::Failed(error) => self.conversation.tell_error(error),

@@ -13,23 +13,24 @@ use crate::link::writer::{Fragmented, Writer, Writing};
 use crate::message::Outgoing;
 use crate::protocol::Deflater;
 use crate::protocol::close::close_answer;
-use crate::protocol::frame::{self, Head};
+use crate::protocol::common::Common;
+use crate::protocol::frame::Head;
 use crate::role::Role;
 use crate::sync::atomic::Ordering;
 
-/// A message for many connections: its payload is there once, and once for each way to compress it.
+/// A message of a server for many connections: it is there once, and once for each way to compress
+/// it.
 #[derive(Clone, Debug)]
 pub(crate) struct Broadcast {
-    head: Head,
-    payload: Bytes,
+    plain: Common,
     /// `None` where it is compressed for nobody.
     compressed: Option<Arc<Compressed>>,
 }
 
-/// A payload compressed by itself, for each size of window; empty where that does not make it
-/// shorter. Not before the first connection needs it.
+/// A message compressed by itself, for each size of window, where that makes it shorter. Not before
+/// the first connection needs it.
 #[derive(Debug, Default)]
-struct Compressed([OnceLock<Bytes>; WINDOWS]);
+struct Compressed([OnceLock<Option<Common>>; WINDOWS]);
 
 /// How many sizes of windows there are to compress with: 2^9 to 2^15.
 const WINDOWS: usize = 16 - MIN_COMPRESSING_BITS as usize;
@@ -47,56 +48,55 @@ impl Broadcast {
     /// Makes one, which is `compressed` with connections that have agreed to that, unless the
     /// message is not to be.
     pub(crate) fn new(message: Outgoing<'_>, compressed: bool) -> Self {
+        let compressed = (compressed && message.compress).then(Arc::default);
         Broadcast {
-            head: Head::of(message.is_text),
-            payload: message.payload.to_owned(),
-            compressed: (compressed && message.compress).then(Arc::default),
+            plain: Common::new(Head::of(message.is_text), message.payload.to_owned()),
+            compressed,
         }
     }
 
     /// Counts the bytes of its payload.
     pub(crate) fn len(&self) -> usize {
-        self.payload.len()
+        self.plain.payload().len()
+    }
+
+    /// Returns whether it is compressed for anybody.
+    pub(crate) fn may_be_compressed(&self) -> bool {
+        self.compressed.is_some()
     }
 
     /// Returns whether to queue it for a connection that has agreed to this takes the time to
     /// compress it.
     pub(crate) fn is_to_be_compressed(&self, agreed: Option<NegotiatedDeflate>) -> bool {
-        let place = agreed.and_then(|agreed| self.place(agreed, Role::Server));
+        let place = agreed.and_then(|agreed| self.place(agreed));
         place.is_some_and(|place| place.get().is_none())
     }
 
     /// Returns it compressed for a connection that has agreed to this. It refers to nothing that was
     /// sent before, and so is the same for all that have the same window.
-    fn compressed(&self, agreed: NegotiatedDeflate, role: Role) -> Option<&Bytes> {
-        let place = self.place(agreed, role)?;
-        let compressed = place.get_or_init(|| compress(&self.payload, agreed, role));
-        (!compressed.is_empty()).then_some(compressed)
+    fn compressed(&self, agreed: NegotiatedDeflate) -> Option<&Common> {
+        self.place(agreed)?.get_or_init(|| compress(&self.plain, agreed)).as_ref()
     }
 
     /// Returns where it is, or will be, compressed for a connection that has agreed to this.
-    fn place(&self, agreed: NegotiatedDeflate, role: Role) -> Option<&OnceLock<Bytes>> {
+    fn place(&self, agreed: NegotiatedDeflate) -> Option<&OnceLock<Option<Common>>> {
         let compressed = self.compressed.as_deref()?;
-        if self.payload.len() < agreed.compress_from(role) {
+        if self.len() < agreed.compress_from(Role::Server) {
             return None;
         }
-        let bits = agreed.of(role).max_window_bits.checked_sub(MIN_COMPRESSING_BITS)?;
+        let bits = agreed.of(Role::Server).max_window_bits.checked_sub(MIN_COMPRESSING_BITS)?;
         compressed.0.get(usize::from(bits))
     }
 }
 
-/// Compresses a payload by itself. Returns nothing where it becomes no shorter.
-fn compress(payload: &[u8], mut agreed: NegotiatedDeflate, role: Role) -> Bytes {
-    agreed.forget_each_message(role);
+/// Compresses a message by itself. Returns nothing where it becomes no shorter.
+fn compress(message: &Common, mut agreed: NegotiatedDeflate) -> Option<Common> {
+    agreed.forget_each_message(Role::Server);
     let mut compressed = Vec::new();
-    if let Some(mut deflater) = Deflater::new(agreed, role, contexts) {
-        deflater.compress(payload, &mut compressed);
-    }
-    match compressed.len() < payload.len() {
-        // Not with the room that it was compressed into: it may wait in queues.
-        true => compressed.into_boxed_slice().into(),
-        false => Bytes::new(),
-    }
+    Deflater::new(agreed, Role::Server, contexts)?.compress(message.payload(), &mut compressed);
+    // Not with the room that it was compressed into: it may wait in queues.
+    (compressed.len() < message.payload().len())
+        .then(|| Common::new(message.head().compressed(), compressed.into_boxed_slice().into()))
 }
 
 impl Shared {
@@ -131,19 +131,15 @@ impl Shared {
         anyway: bool,
     ) -> Queueing {
         // Not under the lock, since it takes its time.
-        let compressed = agreed.and_then(|agreed| message.compressed(agreed, self.role));
+        let compressed = agreed.and_then(|agreed| message.compressed(agreed));
         let mut guard = self.lock();
         if guard.state != State::Open {
             return Queueing::NotOpen;
         }
         // Where a thread is just compressing, that refers to what came before this message.
         let in_step = guard.writer.as_ref().is_some_and(Writer::has_deflater);
-        let (head, payload) = match compressed.filter(|_| in_step) {
-            Some(compressed) => (message.head.compressed(), compressed),
-            None => (message.head, &message.payload),
-        };
-        let len = payload.len();
-        let needed = frame::header_len(len, self.role) + len;
+        let chosen = compressed.filter(|_| in_step).unwrap_or(&message.plain);
+        let needed = chosen.len();
         let held = guard.writer.as_ref().map_or(0, Writer::held);
         let has_room = match held {
             _ if anyway => true,
@@ -157,24 +153,24 @@ impl Shared {
         }
         guard.for_room.went_by(needed);
         guard.stats.messages_sent += 1;
-        guard.stats.bytes_sent += message.payload.len() as u64;
-        guard.stats.wire_bytes_sent += len as u64;
+        guard.stats.bytes_sent += message.len() as u64;
+        guard.stats.wire_bytes_sent += chosen.payload().len() as u64;
         let Some(writer) = &mut guard.writer else { return Queueing::NotOpen };
-        if head.is_compressed() {
+        if chosen.head().is_compressed() {
             writer.forget_past();
         }
         if writer.fragmented != Fragmented::No {
             // None may go between the fragments of another (RFC 6455 §5.4).
-            writer.hold(head, payload.clone(), needed);
+            writer.hold(chosen);
             return Queueing::Queued;
         }
         // Else somebody writes, or will: a thread that is at it, one that was told, a callback that
         // gathers, the loop when the socket has room.
         let nobody_knows = matches!(writer.writing, Writing::Idle) && writer.buffered() == 0;
-        writer.queue_kept(head, payload.clone());
+        writer.queue_common(chosen);
         writer.wire.pending.store(true, Ordering::Release);
-        if nobody_knows {
-            wake(&guard);
+        if let (true, Some(place)) = (nobody_knows, &guard.place) {
+            place.waker.wake_to_write(self);
         }
         Queueing::Queued
     }
@@ -198,7 +194,7 @@ impl Shared {
     pub(crate) fn try_late(self: &Arc<Self>, mut is_done: impl FnMut() -> bool) {
         let mut moment = None;
         loop {
-            self.on_queued();
+            self.write_queued();
             if is_done() {
                 return;
             }
@@ -207,7 +203,7 @@ impl Shared {
                 // It may have come to its end just now.
                 Err(guard) => {
                     drop(guard);
-                    self.on_queued();
+                    self.write_queued();
                     is_done();
                     return;
                 }
@@ -255,13 +251,12 @@ mod tests {
         ];
         let message = Broadcast::new(Outgoing::from(&*"again ".repeat(100)), true);
         let clients = settings.into_iter().cycle().take(1_000);
-        let places: HashSet<_> = clients
-            .map(|agreed| message.compressed(agreed, Role::Server).unwrap().as_ptr())
-            .collect();
+        let places: HashSet<_> =
+            clients.map(|agreed| message.compressed(agreed).unwrap().payload().as_ptr()).collect();
         assert_eq!(places.len(), 3);
         // One that is kept is the same one.
         let kept = message.clone();
-        assert!(places.contains(&kept.compressed(settings[3], Role::Server).unwrap().as_ptr()));
+        assert!(places.contains(&kept.compressed(settings[3]).unwrap().payload().as_ptr()));
     }
 
     #[test]
@@ -269,6 +264,6 @@ mod tests {
         let agreed = Deflate::default().min_size(0);
         let agreed = agreed.agree("permessage-deflate; server_max_window_bits=8").unwrap();
         let message = Broadcast::new(Outgoing::from(&*"again ".repeat(100)), true);
-        assert_eq!(message.compressed(agreed, Role::Server), None);
+        assert!(message.compressed(agreed).is_none());
     }
 }

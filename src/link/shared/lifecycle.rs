@@ -207,7 +207,7 @@ impl Shared {
 
     /// A message for many was queued: writes what waits.
     #[cfg(feature = "server")]
-    pub(crate) fn on_queued(self: &Arc<Self>) {
+    pub(crate) fn write_queued(self: &Arc<Self>) {
         let guard = self.lock();
         if guard.has_idle_bytes() || guard.state == State::Closing {
             drop(self.write(guard, Tail::NONE));
