@@ -5,6 +5,8 @@
 //! whoever else there is. What is lost shows as a deadlock: the peer waits for it. [`App`] is the
 //! one place that knows the sending half.
 
+#[cfg(feature = "server")]
+mod broadcasting;
 mod by_caller;
 mod ending;
 mod fragments;
@@ -319,6 +321,12 @@ impl Loop {
             let mut tokens = Vec::new();
             self.app.waker.drain(&mut tokens);
             self.rung |= !tokens.is_empty();
+            #[cfg(feature = "server")]
+            {
+                let mut queued = Vec::new();
+                self.app.waker.take_queued(&mut queued);
+                queued.iter().for_each(|shared| shared.write_queued());
+            }
         }
         let Some(peer) = self.connection.checked_sub(1).map(|at| &self.app.peers[at]) else {
             return true;

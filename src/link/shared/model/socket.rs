@@ -138,7 +138,8 @@ fn parse(mut bytes: &[u8]) -> Vec<(u8, String)> {
         let (begin, len) = (cursor.position() as usize, len as usize);
         let Some(payload) = bytes.get(begin..begin + len) else { return frames };
         let mut payload = payload.to_vec();
-        frame::mask(&mut payload, header.mask.unwrap(), 0);
+        // What is for many is a server's, and not masked.
+        header.mask.into_iter().for_each(|key| frame::mask(&mut payload, key, 0));
         let (opcode, payload) =
             (u8::from(header.opcode), String::from_utf8_lossy(&payload).into_owned());
         let message = match begun.take() {
