@@ -146,7 +146,7 @@ pub(crate) struct Queue<S> {
     last: Piece,
     /// Answers to pings, whole frames, and the latest ping of the keepalive, not yet on their way.
     pongs: Vec<u8>,
-    ping: Option<Vec<u8>>,
+    ping: Option<Box<[u8]>>,
     /// The Close frame's payload; it goes out when nothing else is left, and nothing after it (RFC
     /// 6455 §5.5.1).
     close: Option<Box<Bytes>>,
@@ -287,7 +287,7 @@ impl<S: Supplies> Queue<S> {
     }
 
     pub(crate) fn set_ping(&mut self, payload: &[u8]) {
-        self.ping = Some(payload.to_vec());
+        self.ping = Some(payload.into());
     }
 
     /// Ends the queue with a Close frame, unless one is there already.

@@ -314,7 +314,7 @@ impl Arrival {
         let Phase::Arriving(opening) = &mut self.phase else { return };
         let (local_addr, peer_addr) = (opening.stream.addresses().0, opening.peer_addr);
         let tls = opening.tls.take();
-        self.is_head = &*head.method == "HEAD";
+        self.is_head = head.method() == "HEAD";
         let request = Request { head, peer_addr, local_addr, tls, subprotocol: None };
         let ask = Ask { hub: Arc::clone(&self.hub), request, its_loop: self.place.its_loop() };
         let judged = match self.hub.is_shutting_down() {

@@ -66,7 +66,7 @@ pub(crate) fn serve<'a>(
         arriving.push(read);
         rest = after;
     };
-    let is_head = &*head.method == "HEAD";
+    let is_head = head.method() == "HEAD";
     let request = Request { head, peer_addr: None, local_addr: None, tls: None, subprotocol: None };
     let hub = Arc::new(hub(doors, compression));
     let ask = Ask { hub, request, its_loop: 0 };
@@ -100,7 +100,7 @@ fn hub(doors: Doors, compression: Option<&Deflate>) -> Hub {
 
 fn opened(answer: String, request: Request, compression: Option<NegotiatedDeflate>) -> Outcome {
     let served = Served::Open {
-        target: request.head.target.into(),
+        target: request.head.target().into(),
         headers: request.head.headers,
         subprotocol: request.subprotocol.map(Into::into),
         answer: answer.into_bytes(),

@@ -154,6 +154,12 @@ pub(super) struct Admission {
     address: Option<IpAddr>,
 }
 
+impl Admission {
+    pub(super) fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+}
+
 impl Drop for Admission {
     fn drop(&mut self) {
         if let Some(address) = self.address {

@@ -18,12 +18,11 @@ use crate::link::{Established, Link, Opened, Place, Reader, Requested, Shared, S
 use crate::role::Role;
 
 pub(super) struct OpenClient {
-    hub: Arc<Hub>,
     /// Until it is over: then it is not found any more.
     open: Option<(Link, Client)>,
     conversation: Conversation<ClientCallee>,
-    /// Its place among those that are allowed: dropped when all has been told.
-    _admission: Admission,
+    /// Its place among those that the hub allows: dropped when all has been told.
+    admission: Admission,
 }
 
 impl OpenClient {
@@ -59,8 +58,7 @@ impl OpenClient {
         conversation.calls.push(Call::Open);
         // Of what came together with the request, no event tells.
         conversation.read_soon();
-        let (hub, open) = (Arc::clone(hub), Some((link, client)));
-        Some(Box::new(OpenClient { hub, open, conversation, _admission: admission }))
+        Some(Box::new(OpenClient { open: Some((link, client)), conversation, admission }))
     }
 
     /// The poll has announced the end of the stream, or an error, before it was open.
@@ -118,7 +116,7 @@ impl OpenClient {
             self.conversation.tell_error(error);
         }
         self.conversation.calls.push(Call::Close(close));
-        self.hub.leave(&client);
+        self.admission.hub().leave(&client);
     }
 
     pub(super) fn on_deadline(&mut self, now: Instant) {
@@ -169,9 +167,9 @@ impl OpenClient {
         if let Some((_, client)) = self.open.take() {
             client.shared().forsake();
             client.send_latest();
-            self.hub.leave(&client);
+            self.admission.hub().leave(&client);
         }
-        self.hub.loop_failed(error);
+        self.admission.hub().loop_failed(error);
         self.finish();
     }
 }

@@ -43,11 +43,7 @@ impl Request {
         let upgrade = [("Upgrade".to_owned(), "websocket".to_owned())];
         let headers = headers.into_iter().map(|(name, value)| (name.into(), value.into()));
         Request {
-            head: RequestHead {
-                method: "GET".into(),
-                target: target.into(),
-                headers: upgrade.into_iter().chain(headers).collect(),
-            },
+            head: RequestHead::new("GET", target, upgrade.into_iter().chain(headers).collect()),
             peer_addr: None,
             local_addr: None,
             tls: None,
@@ -57,20 +53,20 @@ impl Request {
 
     /// Returns the method: `GET` where it asks for a WebSocket.
     pub fn method(&self) -> &str {
-        &self.head.method
+        self.head.method()
     }
 
     /// Returns the path, percent-encoded as it came: `/chat`.
     pub fn path(&self) -> &str {
         // Callbacks ask for it with each message, and most are short.
-        let target = &self.head.target;
+        let target = self.head.target();
         let end = target.bytes().position(|byte| byte == b'?');
         &target[..end.unwrap_or(target.len())]
     }
 
     /// Returns what stands behind the path's question mark, percent-encoded as it came.
     pub fn query(&self) -> Option<&str> {
-        self.head.target.split_once('?').map(|(_, query)| query)
+        self.head.target().split_once('?').map(|(_, query)| query)
     }
 
     /// Returns the first value of this name in the query, decoded.

@@ -121,7 +121,7 @@ impl Shared {
 
     /// Sets what is done before [`close`](Self::close) closes. Once.
     pub(crate) fn before_close(&self, work: impl Fn() + Send + Sync + 'static) {
-        let _ = self.before_close.set(Box::new(work));
+        let _ = self.before_close.set(Box::new(Box::new(work)));
     }
 
     fn queue_broadcast_where(

@@ -8,7 +8,7 @@ use super::backlog::{Backlog, Kept};
 use super::room::{CallbackScope, Wait};
 use super::turns::{Turn, Turns};
 use crate::dial::Cancel;
-use crate::link::sender::{SendPolicy, State, Stats};
+use crate::link::sender::{SendPolicy, State};
 use crate::link::waker::Place;
 use crate::link::writer::{Fragmented, Wire, Writer, Writing};
 use crate::message::Outgoing;
@@ -45,7 +45,7 @@ pub(super) struct Inner {
     pub(super) cancel: Option<Cancel>,
     /// Of the latest connection.
     pub(super) handshake: Option<Arc<Handshake>>,
-    pub(super) stats: Stats,
+    pub(super) stats: SentCounts,
     /// How many threads wait for `progress`.
     pub(super) waiting_threads: usize,
     /// Those of them that wait for room in the queue.
@@ -54,6 +54,19 @@ pub(super) struct Inner {
     pub(super) to_compress: Turns,
     /// Those of them that have a message, and wait until another in fragments is finished.
     pub(super) to_begin: Turns,
+}
+
+/// Of [`Stats`](crate::link::Stats) what does not come with what is received. Every connection of a
+/// server has these.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SentCounts {
+    pub(super) messages_sent: u64,
+    pub(super) messages_dropped: u64,
+    pub(super) bytes_sent: u64,
+    pub(super) wire_bytes_sent: u64,
+    pub(super) pings_sent: u64,
+    pub(super) last_round_trip: Option<Duration>,
+    pub(super) reconnects: u64,
 }
 
 /// What is to be queued.

@@ -51,7 +51,7 @@ pub(crate) use backlog::Kept;
 #[cfg(feature = "server")]
 pub(crate) use broadcast::{Broadcast, Queueing};
 pub(super) use fragments::{FRAGMENT, Part, Way};
-use inner::{Compression, Inner, Wanted};
+use inner::{Compression, Inner, SentCounts, Wanted};
 pub(crate) use lifecycle::Opened;
 use room::NoRoom;
 pub(crate) use room::{CallbackScope, Wait};
@@ -82,8 +82,12 @@ pub(crate) struct Shared {
     received: ReceivedCounts,
     /// Queues what is kept beside the queue, which goes out before our Close frame.
     #[cfg(feature = "server")]
-    before_close: std::sync::OnceLock<Box<dyn Fn() + Send + Sync>>,
+    before_close: std::sync::OnceLock<Box<BeforeClose>>,
 }
+
+/// Boxed twice, since most have none.
+#[cfg(feature = "server")]
+type BeforeClose = Box<dyn Fn() + Send + Sync>;
 
 /// Counted by the thread that reads.
 #[derive(Debug, Default)]
@@ -391,12 +395,27 @@ impl Shared {
     }
 
     pub(crate) fn stats(&self) -> Stats {
+        let SentCounts {
+            messages_sent,
+            messages_dropped,
+            bytes_sent,
+            wire_bytes_sent,
+            pings_sent,
+            last_round_trip,
+            reconnects,
+        } = self.lock().stats;
         Stats {
+            messages_sent,
+            messages_dropped,
             messages_received: self.received.messages.load(Ordering::Relaxed),
+            bytes_sent,
             bytes_received: self.received.bytes.load(Ordering::Relaxed),
-            pongs_received: self.received.pongs.load(Ordering::Relaxed),
+            wire_bytes_sent,
             wire_bytes_received: self.received.wire_bytes.load(Ordering::Relaxed),
-            ..self.lock().stats
+            pings_sent,
+            pongs_received: self.received.pongs.load(Ordering::Relaxed),
+            last_round_trip,
+            reconnects,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The opening request as a server reads it, and what it answers (RFC 6455 §4.2). Pure: who accepts
 //! connections reads and writes the bytes.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use tungstenite::handshake::derive_accept_key;
@@ -109,13 +110,28 @@ fn check_start(bytes: &[u8]) -> Result<(), Refused> {
 /// The request line and headers.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestHead {
-    pub(crate) method: Box<str>,
-    /// The path, and the query behind it.
-    pub(crate) target: Box<str>,
+    /// The method, and the target behind it: every client of a server has these.
+    line: Box<str>,
+    target_at: u32,
     pub(crate) headers: Headers,
 }
 
 impl RequestHead {
+    pub(crate) fn new(method: &str, target: &str, headers: Headers) -> Self {
+        // A line is no longer than 8 KiB.
+        let target_at = method.len() as u32;
+        RequestHead { line: [method, target].concat().into(), target_at, headers }
+    }
+
+    pub(crate) fn method(&self) -> &str {
+        &self.line[..self.target_at as usize]
+    }
+
+    /// Returns the path, and the query behind it.
+    pub(crate) fn target(&self) -> &str {
+        &self.line[self.target_at as usize..]
+    }
+
     fn parse(bytes: &[u8]) -> Result<Self, Refused> {
         let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut request = httparse::Request::new(&mut fields);
@@ -145,11 +161,9 @@ impl RequestHead {
             .iter()
             .map(|field| (field.name, String::from_utf8_lossy(field.value).into_owned()));
         let target = request.path.unwrap_or_default();
-        Ok(RequestHead {
-            method: request.method.unwrap_or_default().into(),
-            target: path_of(target).ok_or_else(|| Refused::new(400, "the target is not a path"))?,
-            headers: fields.collect(),
-        })
+        let target =
+            path_of(target).ok_or_else(|| Refused::new(400, "the target is not a path"))?;
+        Ok(RequestHead::new(request.method.unwrap_or_default(), &target, fields.collect()))
     }
 
     /// Checks what any request must have (RFC 7230 §5.4) and this server does not take.
@@ -173,7 +187,7 @@ impl RequestHead {
 
     /// Checks a request for a WebSocket (RFC 6455 §4.2.1). Returns what answers its key.
     pub(crate) fn check_upgrade(&self) -> Result<String, Refused> {
-        if &*self.method != "GET" {
+        if self.method() != "GET" {
             return Err(Refused::new(405, "a WebSocket is asked for with GET"));
         }
         if !self.is_upgrade() {
@@ -234,7 +248,7 @@ pub(crate) fn trimmed(value: &str) -> &str {
 
 /// Returns the path and query of a request's target, which a proxy may have sent as a whole URL
 /// (RFC 7230 §5.3.2).
-fn path_of(target: &str) -> Option<Box<str>> {
+fn path_of(target: &str) -> Option<Cow<'_, str>> {
     if target.starts_with('/') {
         return Some(target.into());
     }
@@ -347,7 +361,7 @@ mod tests {
             let head = arriving.take_head().unwrap();
             assert_eq!(head.is_some(), i + 1 == REQUEST.len());
             if let Some((head, rest)) = head {
-                assert_eq!((&*head.target, head.headers.len()), ("/chat?room=1", 5));
+                assert_eq!((head.target(), head.headers.len()), ("/chat?room=1", 5));
                 assert_eq!(rest, b"");
             }
         }
