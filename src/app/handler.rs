@@ -13,8 +13,8 @@ use crate::message::{Fragment, Message};
 /// [`WebSocketApp::with_handler`](crate::WebSocketApp::with_handler).
 ///
 /// All methods are called by the thread that runs the app, one at a time and never under a lock, in
-/// the order that the crate's description promises. Each has a default that does nothing, except
-/// that `on_error` logs.
+/// the order that [is promised](crate::manual::_04_promises). Each has a default that does nothing,
+/// except that `on_error` logs.
 ///
 /// ```no_run
 /// use websocket_app::{CallbackError, Handler, Message, Sender, WebSocketApp};

@@ -35,7 +35,7 @@ use crate::role::Role;
 ///
 /// A callback gets the [`Sender`] first and returns nothing or a `Result`, whose error goes to
 /// `on_error`. Callbacks of an app run on the thread that runs the app, one at a time, never under
-/// a lock. The crate's description has the whole contract.
+/// a lock. The manual has [the whole contract](crate::manual::_04_promises).
 ///
 /// ```no_run
 /// use websocket_app::WebSocketApp;

@@ -26,8 +26,8 @@
 //!
 //! # What is promised to callbacks
 //!
-//! To those of each client what the [crate](crate#what-is-promised-to-callbacks) promises to those
-//! of an app, and one thing more: every `on_open` has exactly one `on_close`, at shutdown too. An
+//! To those of each client [what is promised](crate::manual::_04_promises) to those of an app, and
+//! one thing more: every `on_open` has exactly one `on_close`, at shutdown too. An
 //! error or a panic in a callback ends at most that client's connection, never the server.
 //!
 //! Except that one of the server's threads cannot go on: no callback makes it do that, a logger that
@@ -38,46 +38,15 @@
 //! nobody left to call their `on_close`. Callbacks of theirs that are busy are not waited for: they may
 //! still run when the server is over, and what they hold is dropped as they return.
 //!
-//! # Coming from Python
+//! # More
 //!
-//! | `websocket-server` 0.6 | here |
+//! | in the manual | |
 //! |---|---|
-//! | `WebsocketServer(host, port)` | [`Server::new`]`("host:port")` |
-//! | `key=`, `cert=` | [`Server::tls`] with [`ServerTls::from_pem_files`] |
-//! | `set_fn_new_client` | [`Server::on_open`] |
-//! | `set_fn_message_received` | [`Server::on_message`] |
-//! | `set_fn_client_left` | [`Server::on_close`] |
-//! | `run_forever()` | [`Server::run_forever`] |
-//! | `run_forever(threaded=True)` | [`Server::spawn`] |
-//! | `send_message(client, text)` | [`Client::send`] |
-//! | `send_message_to_all(text)` | [`ServerHandle::broadcast`] |
-//! | `deny_new_connections(status, reason)`, `allow_new_connections()` | [`ServerHandle::stop_accepting`], [`ServerHandle::accept_again`]: the refusal is HTTP's status 503 |
-//! | `shutdown_gracefully(status, reason)` | [`ServerHandle::shutdown`] |
-//! | `shutdown_abruptly()` | [`ServerHandle::abort`] |
-//! | `disconnect_clients_gracefully(status, reason)`, `disconnect_clients_abruptly()` | [`Client::close_with`], [`Client::abort`] for each of [`ServerHandle::clients`] |
-//! | `server.clients`, `client["id"]`, `client["address"]` | [`ServerHandle::clients`], [`Client::id`], [`Request::peer_addr`] |
-//! | `client["handler"]` | the [`Client`] itself |
-//! | `server.port` | [`ServerHandle::local_addr`] |
-//!
-//! | `websockets.sync.server` | here |
-//! |---|---|
-//! | `serve(handler, host, port)`, `unix_serve` | [`Server::new`] with callbacks, or [`Server::with_handlers`] |
-//! | `sock=` | [`Server::with_listener`] |
-//! | `ssl=` | [`Server::tls`] |
-//! | `origins=` | [`Server::allow_origins`]; without it the server's own only, not any |
-//! | `subprotocols=`, `select_subprotocol=` | [`Server::subprotocols`], [`Answer::subprotocol`] |
-//! | `compression=` | [`Server::compression`]; off unless asked for |
-//! | `process_request=`, `process_response=`, `basic_auth` | [`Server::on_request`] |
-//! | `open_timeout=`, `close_timeout=` | [`Server::handshake_timeout`], [`Server::close_timeout`] |
-//! | `ping_interval=`, `ping_timeout=` | [`Server::ping_interval`], [`Server::ping_timeout`] |
-//! | `max_size=`, `max_queue=` | [`Server::max_message_size`], [`Server::max_receive_buffer`], in bytes |
-//! | `serve_forever()`, `shutdown()` | [`Server::run_forever`], [`ServerHandle::shutdown`] |
-//! | `for message in connection`, `recv()`, `recv_streaming()` | [`Server::on_message`], [`Server::on_fragment`] |
-//! | `send()`, `close()`, `ping()`, `pong()` | [`Client::send`], [`Client::close_with`], [`Sender::ping`](crate::Sender::ping) and [`Sender::pong`](crate::Sender::pong) of [`Client::sender`] |
-//! | `request`, `subprotocol`, `remote_address`, `local_address` | [`Client::request`], [`Request::subprotocol`], [`Request::peer_addr`], [`Request::local_addr`] |
-//! | `latency` | `last_round_trip` of [`Client::stats`] |
-//! | `close_code`, `close_reason` | the [`Close`](crate::Close) of [`Server::on_close`] |
-//! | `broadcast(connections, message)` | [`ServerHandle::broadcast`], [`ServerHandle::publish`] |
+//! | [A chat, with its page](crate::manual::_03_chat) | a first server, step by step |
+//! | [Questions about servers](crate::manual::_25_questions_of_servers) | to all, to one, from another thread; who it is, why 403, health checks, stopping in order |
+//! | [Security](crate::manual::_13_security) | what is safe by default, and what is the program's to see to |
+//! | [Every default](crate::manual::_17_defaults#server) | limits and times |
+//! | [Coming from Python](crate::manual::_20_from_python_servers) | every name of `websocket-server` and of `websockets.sync.server` |
 
 // `server` has the options and begins a run; `listener` accepts (`unix` opens what it listens on, where
 // that has a path), `arrival` is a connection until it is open, `ask` what the program says to its

@@ -526,3 +526,59 @@ fn cannot_listen(address: &str, error: &std::io::Error) -> String {
     };
     format!("cannot be listened on: {error}{advice}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manual::checks::{compare, number, size, time, time_or_off, unset};
+
+    #[test]
+    fn every_default_is_in_the_manuals_table() {
+        let server = Server::new("127.0.0.1:0");
+        // All of them: who adds an option has to look here.
+        let Options {
+            live,
+            handshake_timeout,
+            max_connections,
+            max_connections_per_address,
+            subprotocols,
+            compression,
+            slow_clients,
+        } = server.options;
+        let Origins { any, allowed, hosts } = server.origins;
+        let per_address = max_connections_per_address;
+        let real = [
+            ("handlers", unset("none", server.make_handler.is_none())),
+            ("threads", server.threads.to_string()),
+            ("tls", unset("none", server.tls.is_none())),
+            ("subprotocols", unset("none", subprotocols.is_empty())),
+            ("allow_origins", unset("none", allowed.is_empty())),
+            ("allow_any_origin", unset("off", !any)),
+            ("allow_hosts", unset("none", hosts.is_empty())),
+            ("compression", unset("off", compression.is_none())),
+            ("max_connections", number(max_connections)),
+            ("max_connections_per_address", unset("off", per_address.is_none())),
+            ("handshake_timeout", time(handshake_timeout)),
+            ("slow_clients", format!("{slow_clients:?}")),
+            ("max_send_buffer", size(live.max_send_buffer)),
+            ("max_receive_buffer", size(live.max_receive_buffer)),
+            ("max_message_size", size(live.max_message_size)),
+            ("max_fragments", number(live.max_fragments)),
+            ("send_timeout", time(live.send_timeout)),
+            ("close_timeout", time(live.close_timeout)),
+            ("ping_interval", time_or_off(live.ping_interval)),
+            ("ping_timeout", time(live.ping_timeout)),
+            ("idle_timeout", time_or_off(live.idle_timeout)),
+        ];
+        compare("`Server`", &real, &["on_request", "on_error"]);
+
+        let tls = format!("{:?}", ServerTls::from_pem("", ""));
+        let real = [
+            ("min_version", crate::TlsVersion::default().to_string()),
+            ("backend", unset("native-tls where it is there", tls.contains("backend: None"))),
+            ("client_roots", unset("none", tls.contains("client_roots: 0"))),
+        ];
+        assert!(tls.contains("min_version: Tls12"), "{tls}");
+        compare("`ServerTls`", &real, &["client_certificate_optional"]);
+    }
+}

@@ -1,0 +1,83 @@
+//! Tutorial, step 2: a bot that survives its server, the network, and a token that expires.
+//!
+//! The program of [step 1](super::_01_echo) ends with its connection. This one runs until it is
+//! told to stop:
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use websocket_app::{Reconnect, WebSocketApp};
+//!
+//! # fn fetch_token() -> Result<String, std::io::Error> { Ok(String::new()) }
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let app = WebSocketApp::new("wss://ticker.example/")
+//!         .reconnect(Reconnect::exponential(Duration::from_secs(1), Duration::from_secs(60)))
+//!         .headers_with(|_attempt| -> Result<_, std::io::Error> {
+//!             Ok(vec![("Authorization".to_owned(), format!("Bearer {}", fetch_token()?))])
+//!         })
+//!         .on_open(|ws| ws.send("subscribe prices"))
+//!         .on_message(|_ws, message| println!("{message}"))
+//!         .on_error(|_ws, error| eprintln!("error: {error}"))
+//!         .on_close(|_ws, close| eprintln!("closed: {close}"))
+//!         .every(Duration::from_secs(20), |ws| ws.send("heartbeat"))
+//!         .idle_timeout(Duration::from_secs(60));
+//!
+//!     let ws = app.sender();
+//!     std::thread::spawn(move || {
+//!         // Until somebody presses Enter.
+//!         let _ = std::io::stdin().read_line(&mut String::new());
+//!         ws.close();
+//!     });
+//!     let close = app.run_forever()?;
+//!     println!("over: {close}");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Line by line
+//!
+//! * **[`reconnect`](crate::WebSocketApp::reconnect).** After a loss the next attempt is up to one
+//!   second away, then up to two, four and so on, up to sixty: a random part of that is waited, so
+//!   that a thousand clients of one server do not come back at the same moment.
+//!   [`fixed`](crate::Reconnect::fixed) waits the same each time. A connection that held for 60 s
+//!   ([`reset_after`](crate::Reconnect::reset_after)) begins the count anew.
+//! * **[`headers_with`](crate::WebSocketApp::headers_with)** is asked before each attempt, on a
+//!   thread of its own, so it may block. Its [`Attempt`] tells the number, and what went wrong
+//!   before: after a 401, [`rejection`](crate::Attempt::rejection) has it. A 401 is not tried again
+//!   by itself; [`retry_if`](crate::Reconnect::retry_if) decides otherwise.
+//! * **[`on_open`](crate::WebSocketApp::on_open)** is called for each connection, so the bot
+//!   subscribes again. Where a later connection needs something else,
+//!   [`on_reconnect`](crate::WebSocketApp::on_reconnect) is called for those instead.
+//! * **[`every`](crate::WebSocketApp::every)** is a heartbeat of the application's own, only while
+//!   connected. Servers that read pings need none: one goes out every 30 s anyway.
+//! * **[`idle_timeout`](crate::WebSocketApp::idle_timeout)** leaves a server that answers pings and
+//!   says nothing else for a minute.
+//! * **[`close`](crate::Sender::close)** from another thread ends all of it, whatever it is at:
+//!   connecting, waiting for the next attempt, or open. It never leads to another connection.
+//!
+//! # What it sees
+//!
+//! While the server is away, each failed attempt gives one `on_error` that says when the next is
+//! ([`Error::Attempt`]), and no `on_close`. A connection that was lost gives `on_error` with the
+//! reason and then `on_close`, whose [`reconnect_in`](crate::Close::reconnect_in) is the time to
+//! the next attempt. The last callback of the run is an `on_close` with `reconnect_in: None`.
+//!
+//! Some errors end the run at once, since they do not get better by waiting: a URL that is wrong, a
+//! certificate that is not trusted, a 404. [Reconnecting](super::_08_reconnecting) has the list.
+//!
+//! # What may be lost
+//!
+//! Messages that the server sent while there was no connection are gone, unless it can be asked for
+//! them: subscribe with the number of the last one that came. Messages that the bot sends meanwhile
+//! are [`SendError::NotConnected`], or are kept for the next connection:
+//! [`queue_while_disconnected`](crate::WebSocketApp::queue_while_disconnected).
+//!
+//! The example `reconnecting_bot` is this program with a ticker that breaks down.
+//!
+//! ---
+//!
+//! Next: [A chat, with its page](super::_03_chat). All pages: [the manual](super).
+//!
+//! [`Attempt`]: crate::Attempt
+//! [`Error::Attempt`]: crate::Error::Attempt
+//! [`SendError::NotConnected`]: crate::SendError::NotConnected

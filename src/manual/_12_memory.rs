@@ -1,0 +1,48 @@
+//! What takes memory, what bounds each of it, and what is given back when.
+//!
+//! Nothing that a peer does makes memory grow without a bound. Nothing is allocated for a message
+//! that is received or sent once a connection has found its pace: `tests/memory.rs` counts.
+//!
+//! | what | how much at most | option |
+//! |---|---|---|
+//! | an idle connection on a shared [`EventLoop`] | less than 4 KiB of heap, which a test holds; the operating system's socket comes on top | |
+//! | an app of its own loop, a [`WebSocket`] | a thread, a poll, and one buffer of 256 KiB to read into | |
+//! | what messages are read into | one buffer of 256 KiB for a thread that reads, whatever the number of connections; a server's reads take up to 64 KiB at a time | |
+//! | a message that comes in fragments, or is large | its length | [`max_message_size`](crate::WebSocketApp::max_message_size), 64 MiB; a server's 1 MiB |
+//! | messages that wait while a callback is busy | bytes of messages | [`max_receive_buffer`](crate::WebSocketApp::max_receive_buffer), 16 MiB; a server's 1 MiB for each client |
+//! | messages that wait to be sent | bytes with their headers; one longer message alone | [`max_send_buffer`](crate::WebSocketApp::max_send_buffer), 16 MiB; a server's 1 MiB for each client |
+//! | messages that wait for a connection | bytes, with some 60 for each | [`queue_while_disconnected`](crate::WebSocketApp::queue_while_disconnected), off |
+//! | compression | 370 KiB to send with the default window, 245 with the smallest; 47 KiB to receive; none of it before the first compressed message | [`Deflate`]; none with `no_context_takeover`, where up to four of the process serve all |
+//! | a server's topics | some 200 bytes for each that a client subscribes to, without a limit | the program's |
+//! | the head of a response | 64 KiB; of a request to a server 16 KiB, 8 KiB a line, 100 headers | |
+//! | cookies that are kept | 200 of up to 4 KiB | [`keep_cookies`](crate::WebSocketApp::keep_cookies), off |
+//! | an error's copy of a server's refusal | 64 KiB of its body | |
+//!
+//! # Large messages without the memory
+//!
+//! [`on_fragment`](crate::WebSocketApp::on_fragment) gives pieces as they arrive and puts nothing
+//! together, [`recv_reader`](crate::WebSocket::recv_reader) is an `io::Read` of a message of any
+//! length, and [`message_writer`](crate::Sender::message_writer) an `io::Write`. For these
+//! `max_message_size` does not count.
+//!
+//! # What is given back
+//!
+//! What a large message made a buffer grow to is given back once it was not needed for a second.
+//! Buffers to send from are taken when there is something to send and given back behind it, so that
+//! a connection that is quiet has none; a thread keeps one of up to 144 KiB for its next send, and
+//! the process a few more. A message of a `String`, `Vec<u8>` or `Bytes` that is given away and is
+//! large is not copied.
+//!
+//! # Many connections
+//!
+//! On one [`EventLoop`] they share thread, poll and buffers. The example `many_connections` opens
+//! 10,000 and tells what they cost on the machine at hand. Each takes a file descriptor: raise the
+//! limit (`ulimit -n`).
+//!
+//! ---
+//!
+//! Next: [Security](super::_13_security). All pages: [the manual](super).
+//!
+//! [`Deflate`]: crate::Deflate
+//! [`EventLoop`]: crate::EventLoop
+//! [`WebSocket`]: crate::WebSocket

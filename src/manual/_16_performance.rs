@@ -1,0 +1,96 @@
+//! How fast it is beside others, what the figures do not show, how to repeat them, and what to do
+//! for more.
+//!
+//! The middle of three rounds in which all libraries took turns on the same work, each with a
+//! client written as its users would, against one server that is none of them: 21 November 2026,
+//! two virtual processors of an AMD EPYC, Linux 6.18, Rust 1.95, over loopback. "Bare socket"
+//! writes prepared frames and does not look at what it reads: a floor, except where it pays for a
+//! system call or a sleep per message that a library can save. "Best other" is the best of
+//! tungstenite 0.30, tokio-tungstenite, tokio-websockets, fastwebsockets, sockudo-ws,
+//! rust-websocket, ws-rs and ewebsock in that row. More is better, but for the round trips; the
+//! best library of a row is in bold.
+//!
+//! | work | bare socket | websocket-app | tungstenite | best other |
+//! |---|---|---|---|---|
+//! | receive 64 B, a second | 70.7 M | **69.1 M** | 16.2 M | 17.6 M (ws-rs) |
+//! | receive 1 KiB | 4.36 M | **6.96 M** | 6.85 M | 6.95 M (fastwebsockets) |
+//! | receive 16 KiB | 226 k | **345 k** | 280 k | 280 k (tungstenite) |
+//! | receive 1 MiB | 2,670 | **4,600** | 2,740 | 3,010 (rust-websocket) |
+//! | send 64 B one by one, a second | 0.14 M | **16.3 M** | 0.12 M | 1.71 M (ws-rs) |
+//! | send 1 KiB | 0.12 M | **2.87 M** | 0.11 M | 0.41 M (ws-rs) |
+//! | send 16 KiB | 88 k | **345 k** | 84 k | 97 k (fastwebsockets) |
+//! | send 1 MiB | 2,960 | **4,790** | 2,940 | 3,030 (sockudo-ws) |
+//! | send 64 B, batched by hand where the library can | 67.7 M | **14.6 M** (as above: by itself) | 12.5 M | 12.5 M (tungstenite) |
+//! | send 1 KiB, the same | 5.93 M | **3.97 M** | 3.79 M | 3.79 M (tungstenite) |
+//! | round trip 125 B, reply sent in the callback | 15.1 µs | 16.2 µs | 15.7 µs | **15.6 µs** (rust-websocket, which like tungstenite has none) |
+//! | round trip 16 KiB, the same | 16.6 µs | 18.3 µs | **17.5 µs** | **17.5 µs** (tungstenite) |
+//! | round trip 125 B, blocking `send` and `recv` | 15.1 µs | 16.2 µs | 15.9 µs | **15.5 µs** (rust-websocket) |
+//! | round trip 125 B, sent by another thread | | 18.5 µs | impossible | **18.0 µs** (rust-websocket) |
+//!
+//! websocket-app's peak memory was 5.6 to 6.9 MiB for the whole process, most of it the code of
+//! libraries that processes share, and up to 21 where messages came faster than the server took
+//! them, and waited (`max_send_buffer`). The bare socket's was 4.8 to 6.7.
+//!
+//! # What they do not show
+//!
+//! * From one run to the next a round trip differs by 2 or 3 percent, all else by 20 and more, for
+//!   all of them: what is closer than that is no lead.
+//! * Over loopback there is no network. Over one, most of these rows measure the network.
+//! * Nothing sleeps there. Where processors sleep, it is the wake-ups that count most: on the same
+//!   machine, with the benchmarks below, receiving messages of those four sizes is about 3.4, 0.7
+//!   to 1.2, 2.0 and 1.8 times as fast as with tungstenite, a blocking round trip 0.94.
+//! * One connection, plain, uncompressed. TLS, compression and servers are in the benchmarks.
+//!
+//! # To repeat our column
+//!
+//! Start a server that does what the head of `examples/load_client.rs` says, on processor 1
+//! (`taskset -c 1`), or for round trips on 0; a loop that does nothing on each processor, so that
+//! none sleeps (`taskset -c 0 chrt -i 0 sh -c 'while :; do :; done'`); and then `taskset -c 0
+//! target/release/examples/load_client ours WORKLOAD N SIZE PORT`. N was a million, 300,000, 30,000
+//! and 400 for receiving messages of the four sizes, 400,000, 200,000, 20,000 and 400 for sending
+//! them, a million and 300,000 in the batched rows, and 10,000 for round trips (5,000 with 16 KiB).
+//!
+//! # The benchmarks
+//!
+//! They need no such server, but the repository:
+//!
+//! ```sh
+//! cargo bench                               # all of it, a minute or two
+//! cargo bench --bench connection -- send    # what has this in its name
+//! cargo bench --features server,rustls --bench server    # two minutes more
+//! ```
+//!
+//! `parts` compares decode, encode and mask with tungstenite's, and UTF-8 with what tungstenite
+//! uses, the standard library's, without a socket; `connection` compares round trips from 64 B to
+//! 64 MiB, receiving, and sending from one to eight threads, over loopback, and shows 1 to 1,000
+//! connections on one loop, beside what the system calls alone cost, and `busy_poll`. They take
+//! turns, round after round, and print medians: only the ratios of one run mean anything, and on a
+//! busy machine not even those.
+//!
+//! `server` has a process for each server, whose processor time and memory it tells: echo,
+//! connecting and idle connections beside a thread for each connection, plain and over TLS;
+//! broadcasts to 1,000, compressed or beside clients that do not read; 10,000 that connect, rest,
+//! and are told that the server goes.
+//!
+//! `cargo run --release --manifest-path benches/compression/Cargo.toml` compares compression.
+//!
+//! # For more
+//!
+//! * Build with `--release`. `lto = "thin"` and `codegen-units = 1` are what the figures have.
+//! * Send small messages one after the other from one thread: they are [batched by
+//!   themselves](super::_06_sending#batching).
+//! * Give large messages away (`Vec<u8>`, `Bytes`): then they need not be copied where they have to
+//!   wait.
+//! * Put many connections on one [`EventLoop`]; where that is one processor's work, on several.
+//! * [`busy_poll`](crate::WebSocketApp::busy_poll) saves the wake-up, some microseconds, and takes
+//!   a whole processor for it.
+//! * [`compression`](crate::WebSocketApp::compression) pays where the network is what is slow, and
+//!   nowhere else.
+//! * A server's [`threads`](super::_25_questions_of_servers#how-many-threads) are for when one is
+//!   busy all of the time.
+//!
+//! ---
+//!
+//! Next: [Every default](super::_17_defaults). All pages: [the manual](super).
+//!
+//! [`EventLoop`]: crate::EventLoop

@@ -1,0 +1,96 @@
+//! What to write for every name of PyPI's `websocket-server` 0.6 and of `websockets.sync.server`.
+//!
+//! What differs in behaviour: pages of other sites are refused unless
+//! [`allow_origins`](crate::server::Server::allow_origins) lists them; a client that does not read
+//! is closed, and holds nobody up; there is a keepalive, and a limit on connections, handshakes and
+//! messages, without asking ([Defaults](super::_17_defaults#server)); a message is text or binary
+//! by its type.
+//!
+//! # `websocket-server`
+//!
+//! | `websocket-server` 0.6 | here |
+//! |---|---|
+//! | `WebsocketServer(host, port)` | [`Server::new`]`("host:port")` |
+//! | `key=`, `cert=` | [`Server::tls`] with [`ServerTls::from_pem_files`] |
+//! | `set_fn_new_client` | [`Server::on_open`] |
+//! | `set_fn_message_received` | [`Server::on_message`] |
+//! | `set_fn_client_left` | [`Server::on_close`] |
+//! | `run_forever()` | [`Server::run_forever`] |
+//! | `run_forever(threaded=True)` | [`Server::spawn`] |
+//! | `send_message(client, text)` | [`Client::send`] |
+//! | `send_message_to_all(text)` | [`ServerHandle::broadcast`] |
+//! | `deny_new_connections(status, reason)`, `allow_new_connections()` | [`ServerHandle::stop_accepting`], [`ServerHandle::accept_again`]: the refusal is HTTP's status 503 |
+//! | `shutdown_gracefully(status, reason)` | [`ServerHandle::shutdown`] |
+//! | `shutdown_abruptly()` | [`ServerHandle::abort`] |
+//! | `disconnect_clients_gracefully(status, reason)`, `disconnect_clients_abruptly()` | [`Client::close_with`], [`Client::abort`] for each of [`ServerHandle::clients`] |
+//! | `server.clients`, `client["id"]`, `client["address"]` | [`ServerHandle::clients`], [`Client::id`], [`Request::peer_addr`] |
+//! | `client["handler"]` | the [`Client`] itself |
+//! | `server.port` | [`ServerHandle::local_addr`] |
+//!
+//! # `websockets.sync.server`
+//!
+//! | `websockets.sync.server` | here |
+//! |---|---|
+//! | `serve(handler, host, port)`, `unix_serve` | [`Server::new`] with callbacks, or [`Server::with_handlers`] |
+//! | `sock=` | [`Server::with_listener`] |
+//! | `ssl=` | [`Server::tls`] |
+//! | `origins=` | [`Server::allow_origins`]; without it the server's own only, not any |
+//! | `subprotocols=`, `select_subprotocol=` | [`Server::subprotocols`], [`Answer::subprotocol`] |
+//! | `compression=` | [`Server::compression`]; off unless asked for |
+//! | `process_request=`, `process_response=`, `basic_auth` | [`Server::on_request`] |
+//! | `open_timeout=`, `close_timeout=` | [`Server::handshake_timeout`], [`Server::close_timeout`] |
+//! | `ping_interval=`, `ping_timeout=` | [`Server::ping_interval`], [`Server::ping_timeout`] |
+//! | `max_size=`, `max_queue=` | [`Server::max_message_size`], [`Server::max_receive_buffer`], in bytes |
+//! | `serve_forever()`, `shutdown()` | [`Server::run_forever`], [`ServerHandle::shutdown`] |
+//! | `for message in connection`, `recv()`, `recv_streaming()` | [`Server::on_message`], [`Server::on_fragment`] |
+//! | `send()`, `close()`, `ping()`, `pong()` | [`Client::send`], [`Client::close_with`], [`Sender::ping`](crate::Sender::ping) and [`Sender::pong`](crate::Sender::pong) of [`Client::sender`] |
+//! | `request`, `subprotocol`, `remote_address`, `local_address` | [`Client::request`], [`Request::subprotocol`], [`Request::peer_addr`], [`Request::local_addr`] |
+//! | `latency` | `last_round_trip` of [`Client::stats`] |
+//! | `close_code`, `close_reason` | the [`Close`](crate::Close) of [`Server::on_close`] |
+//! | `broadcast(connections, message)` | [`ServerHandle::broadcast`], [`ServerHandle::publish`] |
+//!
+//! ---
+//!
+//! Next: [Coming from tungstenite](super::_21_from_tungstenite). All pages: [the manual](super).
+//!
+//! [`Answer::subprotocol`]: crate::server::Answer::subprotocol
+//! [`Client`]: crate::server::Client
+//! [`Client::abort`]: crate::server::Client::abort
+//! [`Client::close_with`]: crate::server::Client::close_with
+//! [`Client::id`]: crate::server::Client::id
+//! [`Client::request`]: crate::server::Client::request
+//! [`Client::send`]: crate::server::Client::send
+//! [`Client::sender`]: crate::server::Client::sender
+//! [`Client::stats`]: crate::server::Client::stats
+//! [`Request::local_addr`]: crate::server::Request::local_addr
+//! [`Request::peer_addr`]: crate::server::Request::peer_addr
+//! [`Request::subprotocol`]: crate::server::Request::subprotocol
+//! [`Server::allow_origins`]: crate::server::Server::allow_origins
+//! [`Server::close_timeout`]: crate::server::Server::close_timeout
+//! [`Server::compression`]: crate::server::Server::compression
+//! [`Server::handshake_timeout`]: crate::server::Server::handshake_timeout
+//! [`Server::max_message_size`]: crate::server::Server::max_message_size
+//! [`Server::max_receive_buffer`]: crate::server::Server::max_receive_buffer
+//! [`Server::new`]: crate::server::Server::new
+//! [`Server::on_close`]: crate::server::Server::on_close
+//! [`Server::on_fragment`]: crate::server::Server::on_fragment
+//! [`Server::on_message`]: crate::server::Server::on_message
+//! [`Server::on_open`]: crate::server::Server::on_open
+//! [`Server::on_request`]: crate::server::Server::on_request
+//! [`Server::ping_interval`]: crate::server::Server::ping_interval
+//! [`Server::ping_timeout`]: crate::server::Server::ping_timeout
+//! [`Server::run_forever`]: crate::server::Server::run_forever
+//! [`Server::spawn`]: crate::server::Server::spawn
+//! [`Server::subprotocols`]: crate::server::Server::subprotocols
+//! [`Server::tls`]: crate::server::Server::tls
+//! [`Server::with_handlers`]: crate::server::Server::with_handlers
+//! [`Server::with_listener`]: crate::server::Server::with_listener
+//! [`ServerHandle::abort`]: crate::server::ServerHandle::abort
+//! [`ServerHandle::accept_again`]: crate::server::ServerHandle::accept_again
+//! [`ServerHandle::broadcast`]: crate::server::ServerHandle::broadcast
+//! [`ServerHandle::clients`]: crate::server::ServerHandle::clients
+//! [`ServerHandle::local_addr`]: crate::server::ServerHandle::local_addr
+//! [`ServerHandle::publish`]: crate::server::ServerHandle::publish
+//! [`ServerHandle::shutdown`]: crate::server::ServerHandle::shutdown
+//! [`ServerHandle::stop_accepting`]: crate::server::ServerHandle::stop_accepting
+//! [`ServerTls::from_pem_files`]: crate::server::ServerTls::from_pem_files

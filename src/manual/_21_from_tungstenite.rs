@@ -1,0 +1,106 @@
+//! What to write for each name of tungstenite 0.30, and why a program may want to.
+//!
+//! tungstenite is a protocol over any stream: it reads and writes when it is asked to, and leaves
+//! connecting, threads, timers and deadlines to the program. This crate, whose frame headers and
+//! handshake parts are tungstenite's, has those. Stay with tungstenite where you need the protocol
+//! alone, for instance over a stream that is no socket and cannot be waited for.
+//!
+//! What differs in behaviour:
+//!
+//! * One thread reads while others send: tungstenite's `WebSocket` has one owner, for both.
+//! * A close in order is no error: `Error::ConnectionClosed` and `AlreadyClosed` have no
+//!   counterpart in callbacks, and `recv` gives [`Error::Closed`] with the code.
+//! * Pings are answered at once, not with the next read or write; pings of our own go out by
+//!   themselves.
+//! * Connecting, sending and closing have deadlines, and all addresses are tried at the same time,
+//!   not one after the other.
+//! * Redirects are not followed unless asked for; `connect` there follows three.
+//! * A `wss://` URL works without choosing a feature.
+//! * Compression is there, if asked for.
+//!
+//! # Clients
+//!
+//! | tungstenite | here |
+//! |---|---|
+//! | `connect(url)` | [`WebSocket::connect`]`(url)?`, or [`WebSocketApp`] with callbacks |
+//! | the `Response` beside it | [`WebSocket::handshake`] |
+//! | `connect_with_config(request, config, redirects)` | [`WebSocket::builder`]`(url)…`, [`max_redirects`](crate::WebSocketApp::max_redirects) |
+//! | `ClientRequestBuilder::with_header`, `with_sub_protocol` | [`header`](crate::WebSocketApp::header), [`subprotocols`](crate::WebSocketApp::subprotocols) |
+//! | `client(request, stream)`, `client_tls` | [`socket`](crate::WebSocketApp::socket), [`connector`](crate::WebSocketApp::connector), [`Socket::from_stream`] |
+//! | `Connector::NativeTls`, `Connector::Rustls` | `TlsConfig::native_tls`, `TlsConfig::rustls` |
+//! | `read()` | [`recv`](crate::WebSocket::recv), or `on_message` |
+//! | `set_read_timeout` of the stream | [`recv_timeout`](crate::WebSocket::recv_timeout) |
+//! | `set_nonblocking` of the stream | no need: [`Sender`] for other threads, [`events`](crate::WebSocketApp::events) for `select!` |
+//! | `send(message)` | [`send`](crate::WebSocket::send), [`Sender::send`] |
+//! | `write(message)`, then `flush()` | `send`: small messages are [batched by themselves](super::_06_sending#batching); [`Sender::flush`] |
+//! | `Message::Text(Utf8Bytes)`, `Message::Binary(Bytes)` | [`Message`] borrowed, [`OwnedMessage`] kept; to send, any text or bytes |
+//! | `Message::Ping`, `Message::Pong` | `on_ping`, `on_pong`; [`Sender::ping`], [`Sender::pong`] |
+//! | `Message::Close(frame)` | `on_close`; [`Error::Closed`] of `recv` |
+//! | `Message::Frame` | no: messages only |
+//! | `close(Some(CloseFrame { code, reason }))`, then reading on | [`close_with`](crate::WebSocket::close_with)`(code, reason)?`, which waits for the answer |
+//! | `can_read()`, `can_write()` | [`Sender::state`] |
+//! | `get_ref()`, `get_mut()`, `into_inner()` | no: the socket is the connection's; [`socket_options`](crate::WebSocketApp::socket_options) |
+//! | `from_raw_socket`, `from_partially_read` | no: an opening handshake is made |
+//!
+//! # `WebSocketConfig`
+//!
+//! | tungstenite | here |
+//! |---|---|
+//! | `max_message_size` | [`max_message_size`](crate::WebSocketApp::max_message_size), 64 MiB too |
+//! | `max_frame_size` | no: a frame is limited by its message |
+//! | `max_write_buffer_size` | [`max_send_buffer`](crate::WebSocketApp::max_send_buffer), 16 MiB instead of no limit |
+//! | `write_buffer_size`, `read_buffer_size` | no: sizes are found |
+//! | `accept_unmasked_frames` | no (RFC 6455 §5.1) |
+//!
+//! # Errors
+//!
+//! | tungstenite | here |
+//! |---|---|
+//! | `Error::Io` | [`Error::Network`], with its [`Phase`] |
+//! | `Error::Tls` | [`Error::Tls`] |
+//! | `Error::Capacity` | [`Error::Limit`] |
+//! | `Error::Protocol`, `Error::Utf8` | [`Error::Protocol`] |
+//! | `Error::WriteBufferFull(message)` | [`SendError::QueueFull`], which hands the message back |
+//! | `Error::Url` | [`Error::Invalid`] |
+//! | `Error::Http(response)` | [`Error::Rejected`] |
+//! | `Error::ConnectionClosed`, `Error::AlreadyClosed` | [`Error::Closed`], [`SendError::NotConnected`] |
+//!
+//! # Servers
+//!
+//! | tungstenite | here, feature `server` |
+//! |---|---|
+//! | `TcpListener`, a thread for each, `accept(stream)` | `Server::new(address)`: no thread for each |
+//! | `accept_hdr(stream, callback)` | `Server::on_request` |
+//! | a loop of `read` and `send` | `Server::on_message`, `Client::send` |
+//! | a list of clients behind a `Mutex` | `ServerHandle::clients`, `broadcast`, `publish` |
+//!
+//! tokio-tungstenite's `StreamExt::split` has no counterpart, since nothing need be split; its
+//! futures have none, since there are none: [Non-goals](super::_28_non_goals).
+//!
+//! ---
+//!
+//! Next: [Coming from OkHttp](super::_22_from_okhttp). All pages: [the manual](super).
+//!
+//! [`Error::Closed`]: crate::Error::Closed
+//! [`Error::Invalid`]: crate::Error::Invalid
+//! [`Error::Limit`]: crate::Error::Limit
+//! [`Error::Network`]: crate::Error::Network
+//! [`Error::Protocol`]: crate::Error::Protocol
+//! [`Error::Rejected`]: crate::Error::Rejected
+//! [`Error::Tls`]: crate::Error::Tls
+//! [`Message`]: crate::Message
+//! [`OwnedMessage`]: crate::OwnedMessage
+//! [`Phase`]: crate::Phase
+//! [`SendError::NotConnected`]: crate::SendError::NotConnected
+//! [`SendError::QueueFull`]: crate::SendError::QueueFull
+//! [`Sender`]: crate::Sender
+//! [`Sender::flush`]: crate::Sender::flush
+//! [`Sender::ping`]: crate::Sender::ping
+//! [`Sender::pong`]: crate::Sender::pong
+//! [`Sender::send`]: crate::Sender::send
+//! [`Sender::state`]: crate::Sender::state
+//! [`Socket::from_stream`]: crate::Socket::from_stream
+//! [`WebSocket::builder`]: crate::WebSocket::builder
+//! [`WebSocket::connect`]: crate::WebSocket::connect
+//! [`WebSocket::handshake`]: crate::WebSocket::handshake
+//! [`WebSocketApp`]: crate::WebSocketApp

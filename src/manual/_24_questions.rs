@@ -1,0 +1,131 @@
+//! Questions about clients, with answers: what users of such libraries ask most.
+//!
+//! # How do I send from another thread?
+//!
+//! Clone a [`Sender`]: `app.sender()` before the run, or the `ws` of any callback. Any number of
+//! threads may send, while the app reads: [Threads](super::_05_threads#senders).
+//!
+//! # How do I send before it is open?
+//!
+//! Send in `on_open`, or wait: [`wait_open`](crate::Sender::wait_open). A send before that is
+//! [`SendError::NotConnected`], unless
+//! [`queue_while_disconnected`](crate::WebSocketApp::queue_while_disconnected) keeps it.
+//!
+//! # How do I wait for the answer to a question?
+//!
+//! The protocol has no questions and answers; the application's messages need a number by which
+//! they are told apart. With one question at a time, [`WebSocket`] is enough: `send`, then `recv`.
+//! With many, `on_message` looks up who waits for that number, in a map of channels: the example
+//! `json_rpc`.
+//!
+//! # How do I run it beside my own loop?
+//!
+//! [`spawn`](crate::WebSocketApp::spawn) with callbacks that write into your channel; or
+//! [`events`](crate::WebSocketApp::events), which is such a channel, for `select!`, with
+//! [`wake_with`](crate::EventOptions::wake_with) for a GUI's repaint.
+//!
+//! # Why does it close after a minute?
+//!
+//! With code 1006 after 60 s without messages, it is most often a reverse proxy: nginx gives up by
+//! `proxy_read_timeout`, 60 s unless set, load balancers likewise. The pings that this library
+//! sends every 30 s keep such a connection, so look whether `ping_interval` was turned off, and
+//! which side closes: `on_close` and `RUST_LOG=websocket_app=debug` tell. Some servers close
+//! clients whose *application* is silent: then [`every`](crate::WebSocketApp::every) sends what
+//! they want to hear. And some close each connection after a day:
+//! [`reconnect`](crate::WebSocketApp::reconnect).
+//!
+//! # Why is it 403, or 400, or 200 instead of 101?
+//!
+//! [`Error::Rejected`] has the status, the headers and the body, in which servers often say why. A
+//! 403 often wants an [`origin`](crate::WebSocketApp::origin), which browsers send and programs do
+//! not; a 401 a [`header`](crate::WebSocketApp::header); a 400 or 426 a subprotocol, or another
+//! path; a 200 or 404 is a page: the path is wrong, or a proxy in between does not pass the upgrade
+//! on. A redirect is followed only with [`max_redirects`](crate::WebSocketApp::max_redirects).
+//!
+//! # Why does `wss://` fail with a certificate?
+//!
+//! The error has the TLS library's words. A company's proxy that looks into TLS, or a server with a
+//! certificate of its own, needs its root:
+//! [`root_certificate_file`](crate::TlsConfig::root_certificate_file). A container without roots
+//! needs the package `ca-certificates`, or [`bundled_roots`](crate::TlsConfig::bundled_roots).
+//!
+//! # Why is `close` not clean?
+//!
+//! The server dropped the connection instead of answering the Close frame. Many do. It is no error;
+//! the code is 1006 then.
+//!
+//! # How do I notice that the network is gone?
+//!
+//! You do not have to: without a byte for 10 s after a ping the connection is lost, so within 40 s.
+//! Shorter with [`ping_interval`](crate::WebSocketApp::ping_interval) and
+//! [`ping_timeout`](crate::WebSocketApp::ping_timeout); now, with
+//! [`ping_wait`](crate::Sender::ping_wait). A program that knows better, by the operating system,
+//! calls [`reconnect`](crate::Sender::reconnect) at once.
+//!
+//! # How do I subscribe again after a reconnect?
+//!
+//! In `on_open`, which is called for each connection unless `on_reconnect` is set. Ask for what was
+//! missed: [What may be lost](super::_08_reconnecting#what-may-be-lost).
+//!
+//! # How do I renew a token?
+//!
+//! [`headers_with`](crate::WebSocketApp::headers_with) or
+//! [`url_with`](crate::WebSocketApp::url_with) are asked before each attempt; for a 401 also
+//! [`retry_if`](crate::Reconnect::retry_if). On an open connection,
+//! [`every`](crate::WebSocketApp::every).
+//!
+//! # My callback is slow. Do I lose the connection?
+//!
+//! No: [Slow callbacks](super::_05_threads#slow-callbacks). Messages wait, in order.
+//!
+//! # How do I stop on Ctrl-C?
+//!
+//! With the crate `ctrlc`: `ctrlc::set_handler(move || ws.close())`, where `ws` is a `Sender`.
+//! `run_forever` then returns when the server has answered, at the latest after
+//! [`close_timeout`](crate::WebSocketApp::close_timeout). Many apps: [`EventLoop::close_all`].
+//!
+//! # How do I see what is sent?
+//!
+//! `RUST_LOG=websocket_app::wire=trace` with `env_logger`: [The wire](super::_15_logging#the-wire).
+//! For `wss://` in Wireshark, [`key_log_file`](crate::TlsConfig::key_log_file).
+//!
+//! # How do I send JSON?
+//!
+//! As text: `ws.send(serde_json::to_string(&value)?)`. To read it,
+//! `serde_json::from_str(message.as_text().ok_or("binary")?)`.
+//!
+//! # How do I keep a message?
+//!
+//! [`Message::into_owned`]. It is borrowed from what was read, so that most messages are never
+//! copied.
+//!
+//! # How do I test my callbacks?
+//!
+//! Call them. A [`Sender`] comes with any app, which need not run; [`Message`],
+//! [`Close`](crate::Close::new), [`Attempt`](crate::Attempt::new) and the rest can be made:
+//! [`Handler`] has an example. With a server on port 0 a test has all of it.
+//!
+//! # Does it work with Socket.IO, STOMP, MQTT, GraphQL?
+//!
+//! These are protocols above WebSocket. Their frames are messages here, their names go into
+//! [`subprotocols`](crate::WebSocketApp::subprotocols); what the messages say is the program's.
+//!
+//! # Can I use it in async code?
+//!
+//! Its threads do not mind: `spawn`, with a callback that sends into your runtime's channel. Do not
+//! block a runtime's thread in `recv` or `join`. A program that is async throughout is better off
+//! with tokio-tungstenite.
+//!
+//! ---
+//!
+//! Next: [Questions about servers](super::_25_questions_of_servers). All pages: [the
+//! manual](super).
+//!
+//! [`Error::Rejected`]: crate::Error::Rejected
+//! [`EventLoop::close_all`]: crate::EventLoop::close_all
+//! [`Handler`]: crate::Handler
+//! [`Message`]: crate::Message
+//! [`Message::into_owned`]: crate::Message::into_owned
+//! [`SendError::NotConnected`]: crate::SendError::NotConnected
+//! [`Sender`]: crate::Sender
+//! [`WebSocket`]: crate::WebSocket

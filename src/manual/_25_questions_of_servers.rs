@@ -1,0 +1,160 @@
+//! Questions about servers, with answers.
+//!
+//! # How do I send to all, to some, to one?
+//!
+//! ```no_run
+//! use websocket_app::server::Server;
+//!
+//! # fn main() -> Result<(), websocket_app::Error> {
+//! let server = Server::new("127.0.0.1:9001")
+//!     .on_open(|client| client.subscribe("news"))
+//!     .on_message(|client, message| client.send(message))
+//!     .spawn()?;
+//! // From any thread, at any time:
+//! let delivered = server.broadcast("to all");
+//! server.publish("news", "to those who have subscribed");
+//! if let Some(client) = server.client(7) {
+//!     client.send("to one").ok();
+//! }
+//! println!("{} clients got it", delivered.clients);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! To all but the sender: `for other in client.server().clients()` with another
+//! [`id`](crate::server::Client::id), and [`try_send`](crate::server::Client::try_send); or a topic
+//! for each room.
+//!
+//! # How do I send from another thread?
+//!
+//! A [`ServerHandle`] from [`spawn`](crate::server::Server::spawn), or from [`Client::server`], and
+//! a [`Client`] are cheap to clone and for any thread. A client that is kept and gone gives
+//! [`SendError::NotConnected`].
+//!
+//! # How do I know who it is: path, query, headers, cookies, address?
+//!
+//! They are in [`Client::request`]: [`path`](crate::server::Request::path),
+//! [`query_value`](crate::server::Request::query_value),
+//! [`headers`](crate::server::Request::headers), [`cookie`](crate::server::Request::cookie),
+//! [`peer_addr`](crate::server::Request::peer_addr),
+//! [`peer_certificate`](crate::server::Request::peer_certificate). Behind a reverse proxy the
+//! address is the proxy's: take the header that it sets, where only the proxy can reach the server.
+//!
+//! # How do I refuse somebody?
+//!
+//! In [`on_request`](crate::server::Server::on_request), before the connection is open:
+//! [`Answer::refuse`] with a status, headers and a body. Later:
+//! [`close_with`](crate::server::Client::close_with)`(4001, "…")`.
+//!
+//! # Why is a client refused with 403?
+//!
+//! A browser sent an `Origin` that is not the `Host`: the page is from another site, or a reverse
+//! proxy changes the `Host`. The body of the answer and the log, `websocket_app::server` at level
+//! debug, say what was compared. Either list the site,
+//! [`allow_origins`](crate::server::Server::allow_origins), or have the proxy pass `Host` on. On a
+//! loopback address it may be the `Host` itself, if it is no name of this machine:
+//! [`allow_hosts`](crate::server::Server::allow_hosts), such as behind a proxy that asks for a name
+//! of its own.
+//!
+//! # Why does a browser fail a connection that other clients have?
+//!
+//! It offers a subprotocol that the server does not choose: the log warns.
+//! [`subprotocols`](crate::server::Server::subprotocols) lists those that are spoken.
+//!
+//! # How do I answer a health check, or serve a page?
+//!
+//! [`on_request`](crate::server::Server::on_request) with [`Answer::http`], on the same port:
+//!
+//! ```no_run
+//! use websocket_app::server::{Answer, Server};
+//!
+//! # fn main() -> Result<(), websocket_app::Error> {
+//! Server::new("0.0.0.0:9001")
+//!     .on_request(|request| match (request.is_upgrade(), request.path()) {
+//!         (true, "/chat") => Answer::accept(),
+//!         (false, "/health") => Answer::http(200, "text/plain", "ok\n"),
+//!         _ => Answer::refuse(404),
+//!     })
+//!     .run_forever()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It is no web server: one answer, then the connection ends. Files belong to one.
+//!
+//! # How do I put it behind nginx?
+//!
+//! As any WebSocket server: HTTP/1.1, with `Upgrade`, `Connection` and `Host` passed on. The
+//! server's pings every 30 s keep the connection within nginx's 60.
+//!
+//! # How do I stop it in order?
+//!
+//! [`shutdown`](crate::server::ServerHandle::shutdown)`(1001, "…", time)` and then
+//! [`join`](crate::server::ServerHandle::join): it listens no more, what waits goes out, each
+//! client is closed and has its `on_close`; what is left after the time is dropped. For a rolling
+//! restart, [`stop_accepting`](crate::server::ServerHandle::stop_accepting) first: new clients
+//! get 503.
+//!
+//! # What about a client that does not read?
+//!
+//! It costs its queue of 1 MiB and nobody's time.
+//! [`slow_clients`](crate::server::Server::slow_clients) says what becomes of it when a broadcast
+//! finds that full: closed with 1013, left out, or given the latest of each topic once there is
+//! room. A thread of yours that sends to one client waits for it, up to
+//! [`send_timeout`](crate::server::Server::send_timeout); a callback never does.
+//!
+//! # What about a client that is gone without a word?
+//!
+//! It is given up 10 s after a ping that brought no byte, so within 40 s, and has its `on_close`.
+//!
+//! # How do I close a client that says nothing?
+//!
+//! [`idle_timeout`](crate::server::Server::idle_timeout).
+//!
+//! # How many threads?
+//!
+//! One serves tens of thousands that are mostly idle. Where `top` shows it busy all of the time,
+//! [`threads`](crate::server::Server::threads)`(n)` gives each its share of the clients. Slow
+//! callbacks need none: another thread stands in.
+//!
+//! # How do I keep state for each client?
+//!
+//! [`Server::with_handlers`] makes a value of yours for each, whose methods take `&mut self`. Or a
+//! map by [`id`](crate::server::Client::id), which never comes twice.
+//!
+//! # How do I limit clients?
+//!
+//! [`max_connections`](crate::server::Server::max_connections),
+//! [`max_connections_per_address`](crate::server::Server::max_connections_per_address),
+//! [`max_message_size`](crate::server::Server::max_message_size); how often one may send is the
+//! program's to count.
+//!
+//! # How do I renew the certificate?
+//!
+//! [`replace_tls`](crate::server::ServerHandle::replace_tls) reads the files again; open
+//! connections stay.
+//!
+//! # May server and client be in one program?
+//!
+//! Yes, on different threads or the same: a callback of the one may send over the other, and waits
+//! for room where it has to. The example `bridge` does so with two clients.
+//!
+//! # Can it take a listener that somebody else has opened?
+//!
+//! Yes, with [`Server::with_listener`]: socket activation, a listener with options of your own, a
+//! Unix socket. Port 0 takes a free port, and
+//! [`local_addr`](crate::server::ServerHandle::local_addr) tells which.
+//!
+//! ---
+//!
+//! Next: [How it works](super::_26_how_it_works). All pages: [the manual](super).
+//!
+//! [`Answer::http`]: crate::server::Answer::http
+//! [`Answer::refuse`]: crate::server::Answer::refuse
+//! [`Client`]: crate::server::Client
+//! [`Client::request`]: crate::server::Client::request
+//! [`Client::server`]: crate::server::Client::server
+//! [`SendError::NotConnected`]: crate::SendError::NotConnected
+//! [`Server::with_handlers`]: crate::server::Server::with_handlers
+//! [`Server::with_listener`]: crate::server::Server::with_listener
+//! [`ServerHandle`]: crate::server::ServerHandle

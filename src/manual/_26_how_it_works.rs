@@ -1,0 +1,87 @@
+//! How it works: the modules, what lives how long, and which way a message takes.
+//!
+//! # The modules
+//!
+//! Two questions made the tree: what does it live as long as, and which way do bytes go? Imports
+//! point down only; a step of `.ci/run` checks it.
+//!
+//! ```text
+//!  app        client       server      one app; the blocking style; one server and its clients
+//!     calls                            what callbacks are to be told, one at a time
+//!     reactor                          one thread, many connections: poll, timers, hand-over to a stand-in
+//!     link                             one open connection: who reads, who writes
+//!     dial                             one attempt to connect: look up, TCP, proxy, TLS, upgrade
+//!     transport    protocol            a live byte stream: socket, TLS    RFC 6455, without I/O and clock
+//!     error  close  message  headers   what users name
+//! ```
+//!
+//! | lives as long as | what |
+//! |---|---|
+//! | the process | the watchdog, the flusher, the turns for connecting, a few buffers |
+//! | an event loop | its poll, its thread, one reader with one buffer |
+//! | an app, or a server's client | its callbacks, its options, what every [`Sender`] holds |
+//! | a connection | the writer, the receiver, the keepalive, the closing handshake, contexts of compression |
+//! | an attempt | its thread, its deadline, its addresses |
+//!
+//! A connection's end is a drop: what belongs to it is made with it and goes with it, and nothing
+//! is put back by hand.
+//!
+//! # The way of a message
+//!
+//! ```text
+//!                           received
+//!   socket ─► TLS ─► buffer of the loop ─► frames ─► batch ─► callback
+//!                    256 KiB, shared       UTF-8,     │       on the loop's thread,
+//!                                          limits     │       borrowed from the buffer
+//!                                                     └─► waits, where a callback is busy
+//!
+//!                           sent
+//!   Sender ─► frame and mask ─► queue ─► TLS ─► socket
+//!   any thread                    │              ▲  by the thread that sends, where nothing waits before it,
+//!                                 │              │  by the loop's, where the socket had no room,
+//!                                 └──────────────┘  by the flusher, where many come one after the other
+//! ```
+//!
+//! As pictures these and an app's life are `docs/figures/message-path.svg` and
+//! `docs/figures/app-life.svg` in the repository.
+//!
+//! **Receiving.** The loop's thread waits in the operating system's poll for all its sockets and
+//! for the nearest deadline. What a socket has is read into the loop's one buffer and decoded where
+//! it lies: a message that is whole in it is handed to the callback as a slice of it, and never
+//! copied. Pings and a Close frame are answered before any callback runs. A message that comes in
+//! pieces, or compressed, has memory of its own while it lasts.
+//!
+//! **Calling back.** Before a callback runs, the loop's state is laid down where another thread can
+//! take it; after it, it is taken back. A callback that returns at once costs two moves of a
+//! pointer. One that is still there after 20 to 40 ms has a thread stand in
+//! ([Threads](super::_05_threads#slow-callbacks)).
+//!
+//! **Sending.** [`Sender`]s of an app share one lock, held to append a frame, not to write. Who
+//! finds nobody writing writes, and goes on while others append. What the socket does not take
+//! waits in the queue, and the loop's thread goes on when there is room. In a stream of small
+//! messages senders only append, and each system call takes what has come since the one before.
+//!
+//! **TLS** is a layer over the byte stream with two locks: the session's, which is for both
+//! directions, and that of what is encrypted. Records are written without the session's, so that a
+//! reader does not wait for a writer's system call.
+//!
+//! **Connecting** is straight-line blocking code with one deadline, on a short-lived thread, which
+//! hands a finished, non-blocking stream to the loop. It is woken to be cancelled.
+//!
+//! **The protocol** does no I/O and reads no clock: bytes and times go in, messages, frames and
+//! deadlines come out. So it is tested by any split of the bytes, under a clock that tests move,
+//! and by fuzzing.
+//!
+//! # How it is tested
+//!
+//! Every promise to callbacks is a module of tests against a scripted peer that drops, resets,
+//! stalls and lies; the Autobahn test suite runs against client and server, plain and over TLS;
+//! what threads share is run in every order of a bounded number of preemptions (loom); parsers and
+//! the receiving path are fuzzed; allocations are counted; a soak sends numbered messages through
+//! every fault at once. `.ci/run` does all of it.
+//!
+//! ---
+//!
+//! Next: [Decisions and their reasons](super::_27_decisions). All pages: [the manual](super).
+//!
+//! [`Sender`]: crate::Sender
