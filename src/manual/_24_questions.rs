@@ -11,6 +11,21 @@
 //! [`SendError::NotConnected`], unless
 //! [`queue_while_disconnected`](crate::WebSocketApp::queue_while_disconnected) keeps it.
 //!
+//! # Why does what stands behind `run_forever` not run?
+//!
+//! It runs when the app is over: `run_forever` is the loop. [`spawn`](crate::WebSocketApp::spawn)
+//! returns at once, with the app on a thread of its own; then
+//! [`wait_open`](crate::Sender::wait_open) and send.
+//!
+//! # How do I send something every ten seconds?
+//!
+//! [`every`](crate::WebSocketApp::every), which is called while connected and does not drift.
+//!
+//! # Can an app be run again?
+//!
+//! A run takes the app with it. Make another, in a function that returns one, or let it
+//! [`reconnect`](crate::WebSocketApp::reconnect).
+//!
 //! # How do I wait for the answer to a question?
 //!
 //! The protocol has no questions and answers; the application's messages need a number by which

@@ -401,3 +401,16 @@ fn each_page_leads_to_the_next() {
         assert!(foot.contains(&next), "{page} does not lead to {next}");
     }
 }
+
+#[test]
+fn the_readme_is_short_and_leads_to_pages_that_exist() {
+    let readme = include_str!("../../README.md");
+    let words = readme.split_whitespace().count();
+    assert!(words <= 900, "{words} words: the rest is for the manual");
+    let links = readme.split("/manual/").skip(1);
+    let pages: Vec<&str> = links.filter_map(|link| link.split('/').next()).collect();
+    assert!(!pages.is_empty());
+    for page in pages {
+        assert!(INDEX.contains(&format!("pub mod {page};")), "there is no page {page}");
+    }
+}

@@ -61,6 +61,29 @@
 //! | [Decisions and their reasons](_27_decisions) | Why it is as it is: the decisions that somebody may want to undo, each with its reason. |
 //! | [Non-goals](_28_non_goals) | What it is not for, and what to use instead. |
 //!
+//! # Examples
+//!
+//! In the repository `cargo run --example NAME` talks to a server that the example starts itself,
+//! `cargo run --example NAME -- URL` to that URL. Those marked with * are servers too, or have one,
+//! and need `--features server`. The last ones are tools for testing this crate and need their
+//! arguments.
+//!
+//! | example | shows |
+//! |---|---|
+//! | `echo` | the first program |
+//! | `callbacks` | every callback, and when it comes |
+//! | `send_from_threads` | several threads, one connection |
+//! | `blocking` | connect, send and receive without callbacks |
+//! | `file_transfer` | a file of any size there and back: `file_transfer FILE URL` |
+//! | `select` | messages, a clock and a stop signal in one `select!` |
+//! | `reconnecting_bot` * | a bot that survives its server: reconnects, subscribes anew, leaves one that does not answer its heartbeat, ends on Ctrl-C |
+//! | `json_rpc` * | calls from several threads over one connection, each with its reply, and a server that answers them |
+//! | `bridge` | two servers, each of which gets what the other sends, and its closing code |
+//! | `chat_server` * | a room to talk in, with a page for browsers on the same port |
+//! | `many_connections` | 10,000 connections on one thread, and what they cost |
+//! | `autobahn_client`, `autobahn_server` * | what the Autobahn test suite tests |
+//! | `load_client`, `bench_server` * | what throughput, latency and processor time are measured with |
+//!
 //! ---
 //!
 //! Next: [A first client](_01_echo).
