@@ -28,10 +28,10 @@
 //!
 //! It needs a server that says everything back. From this crate's repository `cargo run -p wsapp --
 //! serve --echo 127.0.0.1:9001` is one; [step 3](super::_03_chat) writes one. Without any, `cargo
-//! run` shows what an error looks like:
+//! run` shows what an error looks like, and `main` ends with it:
 //!
 //! ```text
-//! error: connecting to 127.0.0.1:9001: Connection refused (os error 111)…
+//! error: connecting to 127.0.0.1:9001: Connection refused (os error 111): is it running, and is its port the right one?
 //! closed: 1006, connection lost
 //! ```
 //!

@@ -1,5 +1,4 @@
-//! What callbacks may rely on: nine promises, each of which is a module of tests
-//! (`tests/integration/contract`).
+//! What callbacks may rely on: nine promises, each of which is tested from outside the library.
 //!
 //! | | promise |
 //! |---|---|

@@ -6,7 +6,7 @@
 //! | what | how much at most | option |
 //! |---|---|---|
 //! | an idle connection on a shared [`EventLoop`] | less than 4 KiB of heap, which a test holds; the operating system's socket comes on top | |
-//! | an app of its own loop, a [`WebSocket`] | a thread, a poll, and one buffer of 256 KiB to read into | |
+//! | an app of its own loop | a thread, a poll, and one buffer of 256 KiB to read into; a [`WebSocket`] the same without the thread | |
 //! | what messages are read into | one buffer of 256 KiB for a thread that reads, whatever the number of connections; a server's reads take up to 64 KiB at a time | |
 //! | a message that comes in fragments, or is large | its length | [`max_message_size`](crate::WebSocketApp::max_message_size), 64 MiB; a server's 1 MiB |
 //! | messages that wait while a callback is busy | bytes of messages | [`max_receive_buffer`](crate::WebSocketApp::max_receive_buffer), 16 MiB; a server's 1 MiB for each client |

@@ -17,7 +17,7 @@
 //! | `websocket_app::event_loop` | warn | the operating system did not do what it should: no thread to stand in for a slow callback, a loop that could not be woken at once |
 //! | `websocket_app::event_loop` | debug | a slow callback, for which another thread stands in |
 //! | `websocket_app::server` | error | what `on_request` or a handler did that cannot be answered for |
-//! | `websocket_app::server` | warn | accepting pauses, a client has no place in the event loop, or a client and the server have no subprotocol in common |
+//! | `websocket_app::server` | warn | accepting pauses, TLS with a client cannot be begun, a client has no place in the event loop, or a client and the server have no subprotocol in common |
 //! | `websocket_app::server` | debug | who comes, who is refused and why; errors of clients for which no `on_error` is set; shutdown |
 //! | `websocket_app::wire` | trace | the opening handshake, and that with an HTTP proxy, line by line: of headers all names, and the values of those that hold no credentials; every frame: opcode, FIN and RSV bits, length, the first 64 bytes of its payload, compressed as it may be |
 //!

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | async, futures | blocking is what it is for; both at once would be two libraries | tokio-tungstenite, fastwebsockets |
 //! | WebAssembly in browsers | they have a WebSocket of their own, and no threads that block | `web_sys::WebSocket`, ewebsock |
-//! | HTTP/2 and HTTP/3 (RFC 8441, RFC 9220) | they pay where many streams share a connection, which is an HTTP library's | hyper, quinn |
+//! | HTTP/2 and HTTP/3 (RFC 8441, RFC 9220) | they pay where many streams share a connection, which is an HTTP library's | an HTTP library that has them |
 //! | an HTTP client or web server | `Answer::http` is for a page and a health check | ureq; any web server in front |
 //! | Socket.IO, STOMP, MQTT, WAMP, GraphQL, RPC | protocols above messages | libraries of these names, over a `Sender` |
 //! | serialisation | messages are text or bytes | serde and its formats |

@@ -15,7 +15,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | [What callbacks may rely on](_04_promises) | What callbacks may rely on: nine promises, each of which is a module of tests (`tests/integration/contract`). |
+//! | [What callbacks may rely on](_04_promises) | What callbacks may rely on: nine promises, each of which is tested from outside the library. |
 //! | [Threads and slow callbacks](_05_threads) | Which thread does what, and what a callback that takes long costs: its own app's next message, and nothing else. |
 //! | [Sending, back-pressure and batching](_06_sending) | What `send` does, when it waits, what it drops, and why small messages need no batching by hand. |
 //! | [Connecting](_07_connecting) | How a URL becomes a connection, with one deadline over all of it, and what of it a program may do itself. |
