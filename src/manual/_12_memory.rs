@@ -30,8 +30,8 @@
 //! What a large message made a buffer grow to is given back once it was not needed for a second.
 //! Buffers to send from are taken when there is something to send and given back behind it, so that
 //! a connection that is quiet has none; a thread keeps one of up to 144 KiB for its next send, and
-//! the process a few more. A message of a `String`, `Vec<u8>` or `Bytes` that is given away and is
-//! large is not copied.
+//! the process a few more. A large message that is given away (`String`, `Vec<u8>`, `Bytes`) is not
+//! copied where it has to wait; a borrowed one is.
 //!
 //! # Many connections
 //!
