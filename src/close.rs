@@ -37,7 +37,7 @@ pub mod close_code {
 }
 
 /// How a connection, or a run that never had one, ended. `on_close` gets it, and `run_forever`
-/// returns it.
+/// returns it. What the codes mean is [in the manual](crate::manual::_09_closing).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Close {

@@ -18,7 +18,8 @@ use crate::redact::{excerpt, shown_url};
 /// The variants say whose fault it is, so that a program can decide whether to try again:
 /// [`Invalid`](Self::Invalid) never gets better by itself, [`Network`](Self::Network) and
 /// [`Timeout`](Self::Timeout) often do. The text names the URL or option, the phase, and what to
-/// do. [`source`](StdError::source) is set where there is an underlying error.
+/// do. [`source`](StdError::source) is set where there is an underlying error. Which come where is
+/// [in the manual](crate::manual::_14_errors).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Error {

@@ -16,7 +16,8 @@ use crate::error::{Error, Rejection, is_temporary};
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// When a lost connection is made again, and when not: for
-/// [`WebSocketApp::reconnect`](crate::WebSocketApp::reconnect).
+/// [`WebSocketApp::reconnect`](crate::WebSocketApp::reconnect). The manual says more:
+/// [Reconnecting, and what may be lost](crate::manual::_08_reconnecting).
 ///
 /// A connection is made again after it was lost, after the peer closed it, and after an attempt
 /// failed; never after `close()` or a panic in a callback. What cannot get better by itself is not

@@ -20,8 +20,8 @@ use crate::reactor::Running;
 ///
 /// Apps are added and closed while it runs. Those with much to read take turns with the others. A
 /// callback that takes long holds up its own app only: another thread stands in for the others
-/// meanwhile. A panic in a callback ends its app only. Dropping the `EventLoop` lets the apps that
-/// were added run on; the thread ends with the last.
+/// meanwhile ([Threads](crate::manual::_05_threads)). A panic in a callback ends its app only.
+/// Dropping the `EventLoop` lets the apps that were added run on; the thread ends with the last.
 ///
 /// ```no_run
 /// use websocket_app::{EventLoop, WebSocketApp};

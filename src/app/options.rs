@@ -172,7 +172,7 @@ impl<H: Handler> WebSocketApp<H> {
     /// `REQUEST_METHOD` is set: to a CGI program it comes from the request). None for hosts in
     /// `no_proxy`: names, which stand for all names below them too, addresses and networks
     /// (`10.0.0.0/8`), with `:port` if for one port only, separated by commas; `*` for all. See
-    /// [`no_proxy`](Self::no_proxy).
+    /// [`no_proxy`](Self::no_proxy), and [the manual](crate::manual::_11_proxies).
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
         self.config.proxy = crate::config::ProxyChoice::Url(url.into());
         self

@@ -304,7 +304,8 @@ impl<H: Handler> WebSocketApp<H> {
     /// A message is written when the operating system has taken its last byte, over TLS the last
     /// byte of the record that this is in. So what the server has read whole is not sent again; of
     /// one that is, it may have read the beginning. A message that was handed to the operating
-    /// system may still be lost with the connection: only the server's answer tells.
+    /// system may still be lost with the connection: only the server's answer tells. The manual has
+    /// [what may be lost](crate::manual::_08_reconnecting#what-may-be-lost).
     pub fn queue_while_disconnected(self, bytes: usize, max_age: Duration) -> Self {
         self.sender.shared().keep(bytes, max_age);
         self

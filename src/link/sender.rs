@@ -13,7 +13,8 @@ use crate::message::{MessageKind, Outgoing};
 use crate::protocol::frame::Head;
 use crate::protocol::handshake::Handshake;
 
-/// Sends messages and closes the connection, from any thread and in any callback.
+/// Sends messages and closes the connection, from any thread and in any callback. The manual says
+/// when a send waits and what it may lose: [Sending](crate::manual::_06_sending).
 ///
 /// Clones are cheap and all mean the same app; they stay valid when the connection is gone, and
 /// then every send is [`SendError::NotConnected`]. Messages of one thread go out in its order. A

@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use crate::error::Error;
 
-/// What to trust and who to be in TLS.
+/// What to trust and who to be in TLS: [in the manual](crate::manual::_10_tls), what each option is
+/// for.
 ///
 /// Nothing is read or parsed before the run begins: a file that is missing or a certificate that is
 /// none is the error of the run, before any socket is opened. Every option means the same with

@@ -77,7 +77,21 @@ fn traced(test: &str, work: impl FnOnce()) {
         log::set_logger(&LOGGER).expect("there is no other logger");
         log::set_max_level(LevelFilter::Trace);
         work();
+        all_are_in_the_manual(&LOGGER.lines());
     });
+}
+
+/// Fails where something was logged by a target, or at a level, that the manual does not list.
+fn all_are_in_the_manual(lines: &[Line]) {
+    let page = include_str!("../../src/manual/_15_logging.rs");
+    for Line { target, level, text } in lines.iter().filter(|line| is_ours(&line.target)) {
+        let row = format!("| `{target}` | {} |", level.as_str().to_lowercase());
+        assert!(page.contains(&row), "the manual does not list {target} {level}: {text}");
+    }
+}
+
+fn is_ours(target: &str) -> bool {
+    target.starts_with("websocket_app")
 }
 
 /// The frames among the lines: what comes behind the heads.
@@ -410,6 +424,7 @@ fn no_credential_is_in_any_line() {
                     assert!(lines.iter().any(|it| it.text == line), "no {line}");
                 }
             }
+            all_are_in_the_manual(&lines);
             lines.clear();
         }
     });
