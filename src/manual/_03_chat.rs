@@ -53,10 +53,10 @@
 //!   `on_open`, at shutdown too. Callbacks of one client never run at the same time. They are `Fn`
 //!   and `Sync`, for with more [`threads`](crate::server::Server::threads) those of different
 //!   clients do.
-//! * [`broadcast`](crate::server::ServerHandle::broadcast) writes to no socket and waits for no
-//!   client. Each has a queue of up to 1 MiB; one that reads so slowly that it is full is closed
-//!   with code 1013, or treated as [`slow_clients`](crate::server::Server::slow_clients) says. What
-//!   it returns says how many got it.
+//! * [`broadcast`](crate::server::ServerHandle::broadcast) waits for no client. Each has a queue of
+//!   up to 1 MiB, which its loop writes; one that reads so slowly that it is full is closed with
+//!   code 1013, or treated as [`slow_clients`](crate::server::Server::slow_clients) says. What it
+//!   returns says how many got it.
 //! * [`shutdown`](crate::server::ServerHandle::shutdown) listens no more and closes every client
 //!   with 1001; what waits for them goes out first.
 //!

@@ -8,7 +8,7 @@
 //! | [`events`](crate::WebSocketApp::events) | there are none: events come through a channel | a thread of its own, `websocket-app` |
 //! | [`EventLoop::add`] | on the loop's thread, `websocket-loop`, which may have many apps | the same |
 //! | [`WebSocket`] | there are none | whoever is in [`recv`](crate::WebSocket::recv), and only then |
-//! | `server::Server` | on its threads, `websocket-server`, as many as `threads` says | the same |
+//! | `server::Server` | on as many threads as `threads` says: the caller's with `run_forever`, `websocket-server` with `spawn`, then `websocket-serve2` and so on | the same |
 //!
 //! Connecting (looking up, TCP, proxy, TLS, upgrade) is done on a short-lived thread beside it, so
 //! that `close()` ends that too. A process makes 64 attempts at a time; the others wait for their

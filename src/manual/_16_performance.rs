@@ -31,6 +31,8 @@
 //! libraries that processes share, and up to 21 where messages came faster than the server took
 //! them, and waited (`max_send_buffer`). The bare socket's was 4.8 to 6.7.
 //!
+//! The README has a chart of it.
+//!
 //! # What they do not show
 //!
 //! * From one run to the next a round trip differs by 2 or 3 percent, all else by 20 and more, for

@@ -119,7 +119,7 @@
 //! | `allow_any_origin` | off | |
 //! | `allow_hosts` | none | on a loopback address, beside the names of this machine |
 //! | `compression` | off | |
-//! | `max_connections` | 10,000 | handshakes included; more are answered with 503 |
+//! | `max_connections` | 10,000 | handshakes included; more are answered with 503, over TLS dropped |
 //! | `max_connections_per_address` | off | behind a proxy all come from one |
 //! | `handshake_timeout` | 10 s | from accepting to the answer, TLS included |
 //! | `slow_clients` | Close | what a client has is never a feed with a hole in it |

@@ -92,8 +92,8 @@
 //! [`shutdown`](crate::server::ServerHandle::shutdown)`(1001, "…", time)` and then
 //! [`join`](crate::server::ServerHandle::join): it listens no more, what waits goes out, each
 //! client is closed and has its `on_close`; what is left after the time is dropped. For a rolling
-//! restart, [`stop_accepting`](crate::server::ServerHandle::stop_accepting) first: new clients
-//! get 503.
+//! restart, [`stop_accepting`](crate::server::ServerHandle::stop_accepting) first: new clients get
+//! 503, over TLS an end without a word.
 //!
 //! # What about a client that does not read?
 //!

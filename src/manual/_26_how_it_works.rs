@@ -52,8 +52,8 @@
 //! pieces, or compressed, has memory of its own while it lasts.
 //!
 //! **Calling back.** Before a callback runs, the loop's state is laid down where another thread can
-//! take it; after it, it is taken back. A callback that returns at once costs two moves of a
-//! pointer. One that is still there after 20 to 40 ms has a thread stand in
+//! take it; after it, it is taken back. Nothing more is done for a callback that returns at once.
+//! For one that is still there after 20 to 40 ms a thread stands in
 //! ([Threads](super::_05_threads#slow-callbacks)).
 //!
 //! **Sending.** [`Sender`]s of an app share one lock, held to append a frame, not to write. Who
