@@ -10,6 +10,17 @@ use crate::usage::Usage;
 /// What this program is started with to be a server.
 pub(crate) const ARGUMENT: &str = "--serve";
 
+/// Names the program of `benches/peers`, which is the servers of others.
+const PEERS: &str = "WEBSOCKET_PEERS";
+
+/// The option of a server that is one of those.
+pub(crate) const PEER: &str = "peer";
+
+/// Returns whether there is that program.
+pub(crate) fn has_peers() -> bool {
+    env::var_os(PEERS).is_some()
+}
+
 /// It ends when this is dropped, or when this process ends in whatever way.
 pub(crate) struct Served {
     process: Child,
@@ -21,8 +32,15 @@ pub(crate) struct Served {
 impl Served {
     /// Starts one. `serve` knows the options.
     pub(crate) fn start(options: &[&str]) -> Self {
-        let mut command = Command::new(env::current_exe().unwrap());
-        command.arg(ARGUMENT).args(options).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut command = match options.contains(&PEER) {
+            true => Command::new(env::var_os(PEERS).unwrap()),
+            false => {
+                let mut command = Command::new(env::current_exe().unwrap());
+                command.arg(ARGUMENT);
+                command
+            }
+        };
+        command.args(options).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let mut output = BufReader::new(process.stdout.take().unwrap());
         let input = process.stdin.take();

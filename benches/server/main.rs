@@ -30,7 +30,13 @@
 //! * `tls`: echo, connect and idle over TLS, with the feature `rustls`, and with the other library
 //!   where that one is there too. The load's TLS is rustls, so the version is the best that the
 //!   server has: 1.3, or 1.2 with native-tls on OpenSSL. `connect again` comes with the session of
-//!   an earlier connection; `resumed` says who takes it.
+//!   an earlier connection; `resumed` says who takes it. With servers of tokio-tungstenite's where
+//!   `WEBSOCKET_PEERS` names them:
+//!
+//!   ```text
+//!   cargo build --release --manifest-path benches/peers/Cargo.toml
+//!   WEBSOCKET_PEERS=benches/peers/target/release/peers cargo bench --features server,rustls --bench server -- tls
+//!   ```
 //!
 //! It does not show networks: no packet is lost, none takes long, and the system's part is small.
 

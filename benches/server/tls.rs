@@ -9,7 +9,7 @@ use crate::bed::Bed;
 use crate::compare::Bench;
 use crate::load::{Clients, Exchange};
 use crate::processors::Apart;
-use crate::{connect, idle};
+use crate::{child, connect, idle};
 
 const CONNECTIONS: usize = 100;
 const IDLE: usize = 1_000;
@@ -28,6 +28,10 @@ pub(crate) fn run(bench: &Bench, apart: &Apart) {
     ];
     if cfg!(feature = "native-tls") {
         servers.push(("websocket-app, native-tls", options("ours", "tls=native-tls")));
+    }
+    if child::has_peers() {
+        servers.push(("tokio-tungstenite, rustls", options(child::PEER, "tls=rustls")));
+        servers.push(("tokio-tungstenite, native-tls", options(child::PEER, "tls=native-tls")));
     }
     let servers: Vec<(&str, Vec<&str>)> = servers
         .iter()
@@ -72,7 +76,7 @@ fn echo(bench: &Bench, apart: &Apart, bytes: usize, servers: &[(&str, Vec<&str>)
 fn resumed(bench: &Bench, apart: &Apart, servers: &[(&str, Vec<&str>)]) {
     bench.row("tls resumed", || {
         for (way, options) in servers {
-            let served = crate::child::Served::start(options);
+            let served = child::Served::start(options);
             apart.put(served.id());
             let options: Vec<&str> = options.iter().copied().chain(["resume"]).collect();
             let mut clients = Clients::new(served.address(), &options);
