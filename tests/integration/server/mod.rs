@@ -6,11 +6,13 @@
 mod clock;
 /// A server that runs with the callbacks of each client recorded.
 mod serving;
+/// A client that does not read, beside one that does.
+mod stalling;
 /// The scripted client's end of a connection.
 mod visitor;
 
 // The tests.
-/// Messages for all, topics, and clients that do not read as fast.
+/// Messages for all, and topics.
 mod broadcast;
 /// What a callback does to its own connection: closes it, fails, panics, waits for the server.
 mod callbacks;
@@ -38,6 +40,8 @@ mod hostile;
 mod in_fragments;
 /// Wrong addresses and options: refused before anybody is accepted.
 mod input;
+/// Clients that do not read as fast, and get the latest.
+mod latest;
 /// What is listened on, and by how many threads; ceasing to accept.
 mod listening;
 /// What `on_request` sees and answers.
@@ -54,6 +58,8 @@ mod requests;
 mod shutdown;
 /// A slow callback costs neither its own connection nor anybody else's time.
 mod slow;
+/// Clients that do not read as fast as is broadcast.
+mod slow_clients;
 /// The same over TLS.
 #[cfg(feature = "__tls")]
 mod tls;
