@@ -19,7 +19,7 @@ use crate::dial::{Cancel, Failure, Target, connect};
 use crate::error::{Error, LimitError, SendError};
 use crate::link::{
     CallbackScope, Established, Link, LoopWaker, MessageWriter, Opened, Place, Reader, Remains,
-    Requested, Sender, Shared, Shrink, State, Step,
+    Requested, Sender, Shared, Shrink, State, Step, Woken,
 };
 use crate::message::{MessageKind, Outgoing, OwnedMessage};
 use crate::protocol::handshake::Handshake;
@@ -434,7 +434,7 @@ impl WebSocket {
             }
         }
         if rang {
-            self.waker.drain(&mut Vec::new());
+            self.waker.drain(&mut Woken::default());
             match self.link.on_requests(self.sender.shared().take_requests(), Instant::now()) {
                 Requested::Abort => self.over(None),
                 // There is no other connection to be made here.

@@ -41,4 +41,4 @@ pub(crate) use shared::{CallbackScope, Kept, Opened, Shared};
 pub(crate) use shrink::Shrink;
 #[cfg(any(fuzzing, all(test, feature = "deflate")))]
 pub(crate) use supplies::Supplies;
-pub(crate) use waker::{LoopWaker, Place};
+pub(crate) use waker::{LoopWaker, Place, Woken};

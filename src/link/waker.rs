@@ -1,5 +1,5 @@
-//! [`LoopWaker`]: wakes the thread that waits in a poll, and tells it for which connection. Any
-//! thread.
+//! [`LoopWaker`]: wakes the thread that waits in a poll, and tells it for which connection, or what
+//! it is to write. Any thread.
 
 use std::io;
 use std::sync::{Arc, PoisonError};
@@ -24,16 +24,30 @@ pub(crate) struct LoopWaker {
 /// What the polling thread finds.
 #[derive(Default)]
 struct Pending {
-    /// For which connections it was woken since it last looked.
-    tokens: Vec<Token>,
+    woken: Woken,
+    /// It has been woken, and has not looked yet.
+    rung: bool,
+    /// Why the latest try to wake it failed.
+    failed: Option<io::Error>,
+}
+
+/// For what it was woken since it last looked.
+#[derive(Default)]
+pub(crate) struct Woken {
+    /// For which connections.
+    pub(crate) tokens: Vec<Token>,
     /// What has a message in its queue that is sent to many: it is written, and no more. Looking at
     /// all else of a thousand connections would take as long as the writing that is ours.
     #[cfg(feature = "server")]
-    queued: Vec<Arc<Shared>>,
-    /// It has been woken, and has not looked yet.
-    woken: bool,
-    /// Why the latest try to wake it failed.
-    failed: Option<io::Error>,
+    pub(crate) queued: Vec<Arc<Shared>>,
+}
+
+impl Woken {
+    fn clear(&mut self) {
+        self.tokens.clear();
+        #[cfg(feature = "server")]
+        self.queued.clear();
+    }
 }
 
 impl LoopWaker {
@@ -65,8 +79,8 @@ impl LoopWaker {
     pub(crate) fn wake(&self, token: Token) {
         let mut pending = self.lock();
         // A thread that wakes it again and again makes the list no longer.
-        if pending.tokens.last() != Some(&token) {
-            pending.tokens.push(token);
+        if pending.woken.tokens.last() != Some(&token) {
+            pending.woken.tokens.push(token);
         }
         self.ring(&mut pending);
     }
@@ -75,16 +89,16 @@ impl LoopWaker {
     #[cfg(feature = "server")]
     pub(crate) fn wake_to_write(&self, shared: &Arc<Shared>) {
         let mut pending = self.lock();
-        pending.queued.push(Arc::clone(shared));
+        pending.woken.queued.push(Arc::clone(shared));
         self.ring(&mut pending);
     }
 
     fn ring(&self, pending: &mut Pending) {
         // One wake-up is enough until the thread has looked. If it fails, the next call tries
         // again.
-        if !pending.woken {
+        if !pending.rung {
             match self.waker.wake() {
-                Ok(()) => pending.woken = true,
+                Ok(()) => pending.rung = true,
                 // Logged by the thread that looks: whoever wakes it holds locks, which the logger
                 // may want too.
                 Err(error) => pending.failed = Some(error),
@@ -92,24 +106,17 @@ impl LoopWaker {
         }
     }
 
-    /// Takes the tokens of all connections that it was woken for, in exchange for an empty list.
-    pub(crate) fn drain(&self, into: &mut Vec<Token>) {
+    /// Takes all that it was woken for, in exchange for nothing.
+    pub(crate) fn drain(&self, into: &mut Woken) {
         into.clear();
         let mut pending = self.lock();
-        pending.woken = false;
-        std::mem::swap(into, &mut pending.tokens);
+        pending.rung = false;
+        std::mem::swap(into, &mut pending.woken);
         let failed = pending.failed.take();
         drop(pending);
         if let Some(error) = failed {
             log::warn!(target: "websocket_app::event_loop", "the event loop could not be woken at once: {error}");
         }
-    }
-
-    /// Takes all that it was woken to write for, in exchange for an empty list. After
-    /// [`drain`](Self::drain): of what comes between the two, it is told again.
-    #[cfg(feature = "server")]
-    pub(crate) fn take_queued(&self, into: &mut Vec<Arc<Shared>>) {
-        std::mem::swap(into, &mut self.lock().queued);
     }
 
     fn lock(&self) -> MutexGuard<'_, Pending> {

@@ -38,7 +38,7 @@
 //!                           sent
 //!   Sender ─► frame and mask ─► queue ─► TLS ─► socket
 //!   any thread                    │              ▲  by the thread that sends, where nothing waits before it,
-//!                                 │              │  by the loop's, where the socket had no room,
+//!                                 │              │  by the loop's, where the socket had no room, or it is for many,
 //!                                 └──────────────┘  by the flusher, where many come one after the other
 //! ```
 //!
@@ -60,6 +60,8 @@
 //! finds nobody writing writes, and goes on while others append. What the socket does not take
 //! waits in the queue, and the loop's thread goes on when there is room. In a stream of small
 //! messages senders only append, and each system call takes what has come since the one before.
+//! What a server sends to many is made a frame once, of which each client's queue has a reference;
+//! the loop writes what several messages have queued for a client at once.
 //!
 //! **TLS** is a layer over the byte stream with two locks: the session's, which is for both
 //! directions, and that of what is encrypted. Records are written without the session's, so that a
@@ -78,7 +80,8 @@
 //! stalls and lies; the Autobahn test suite runs against client and server, plain and over TLS;
 //! what threads share is run in every order of a bounded number of preemptions (loom); parsers and
 //! the receiving path are fuzzed; allocations are counted; a soak sends numbered messages through
-//! every fault at once. `.ci/run` does all of it.
+//! every fault at once. `.ci/run` does all of it, but for most of Autobahn's cases of compression
+//! over TLS.
 //!
 //! ---
 //!

@@ -135,6 +135,12 @@ impl Piece {
     }
 }
 
+/// How many frames a queue has in common with others, one after the other: what comes behind them is
+/// copied. A list of many small ones would take more memory than the frames do, which is what is
+/// bounded, and more time where a lock may be held.
+#[cfg(feature = "server")]
+const MAX_IN_COMMON: usize = 128;
+
 /// How many bytes of answers to pings wait at most, but for one.
 const MAX_PONGS: usize = 4 << 10;
 
@@ -245,21 +251,26 @@ impl<S: Supplies> Queue<S> {
             Form::Frame(frame) => frame,
         };
         self.waiting += frame.len();
-        if !self.last.bytes.is_empty() && self.last.bytes.len() < S::PIECE {
-            // It is written with what this one has for itself.
-            return self.last.append(self.supplies, frame, 1);
+        if self.last.bytes.len() >= S::PIECE {
+            self.add_last();
         }
-        self.add_last();
-        match self.entries.back_mut() {
-            Some(Entry::Common(frames)) => frames.push(frame.clone()),
-            _ => {
-                if self.entries.is_empty() {
-                    // Mostly it remains the only one.
-                    self.entries.reserve_exact(1);
+        if self.last.bytes.is_empty() {
+            match self.entries.back_mut() {
+                Some(Entry::Common(frames)) if frames.len() < MAX_IN_COMMON => {
+                    return frames.push(frame.clone());
                 }
-                self.entries.push_back(Entry::Common(vec![frame.clone()]));
+                Some(Entry::Common(_)) => {}
+                _ => {
+                    if self.entries.is_empty() {
+                        // Mostly it remains the only one.
+                        self.entries.reserve_exact(1);
+                    }
+                    return self.entries.push_back(Entry::Common(vec![frame.clone()]));
+                }
             }
         }
+        // It is written with what is there already.
+        self.last.append(self.supplies, frame, 1);
     }
 
     /// Puts the rest of a frame, whose beginning has gone out, before everything else.
@@ -429,9 +440,8 @@ impl<S: Supplies> Queue<S> {
                 if frames.is_empty() {
                     self.entries.pop_front();
                 }
-                if self.entries.is_empty() && piece.bytes.len() + self.last.bytes.len() <= S::PIECE
-                {
-                    // With what came behind them in one write.
+                if self.entries.is_empty() && self.last.bytes.len() <= MAX_COPIED {
+                    // What came behind them goes with them. If it is much, that pays for a write.
                     piece.append(self.supplies, &self.last.bytes, self.last.messages);
                     self.supplies.release(&mut self.last.bytes);
                     self.last.clear();
@@ -625,13 +635,27 @@ mod tests {
 
     #[cfg(feature = "server")]
     #[test]
+    fn of_many_small_ones_most_are_copied() {
+        let (mut queue, shared) = (queue(Role::Server), common("1"));
+        (0..100_000).for_each(|_| queue.push_common(&shared));
+        queue.push_common(&common("2"));
+        let Form::Frame(frame) = shared.form() else { panic!("it is small") };
+        assert_eq!(std::sync::Arc::strong_count(frame), 1 + MAX_IN_COMMON);
+        assert_eq!((queue.entries.len(), queue.len()), (1, 100_001 * 3));
+        let mut sent = vec![(2, b"1".to_vec()); 100_000];
+        sent.push((2, b"2".to_vec()));
+        assert!(drain(&mut queue) == sent);
+    }
+
+    #[cfg(feature = "server")]
+    #[test]
     fn much_that_many_have_goes_out_in_pieces() {
         let (mut queue, mut piece, mut wire) = (queue(Role::Server), Piece::default(), Vec::new());
         let payloads: Vec<_> = (0..=255).map(|i| vec![i; MAX_COPIED]).collect();
         payloads.iter().for_each(|payload| queue.push_common(&common(payload.clone())));
         queue.push(BINARY, b"own");
         while queue.next_masked(&mut piece) {
-            assert!(piece.bytes.len() < PIECE + MAX_COPIED + 10, "{}", piece.bytes.len());
+            assert!(piece.bytes.len() < PIECE + 2 * MAX_COPIED + 10, "{}", piece.bytes.len());
             wire.extend_from_slice(&piece.bytes);
         }
         let mut sent: Vec<_> = payloads.into_iter().map(|payload| (2, payload)).collect();

@@ -7,6 +7,8 @@
 //!     └─────────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
+//! What a server sends to many is written right after the poll, before anybody's turn.
+//!
 //! [`Core::step`] stops at every call to the program, so that the loop can be handed on while it
 //! runs: see `handoff`. The queue is in here and not on a stack, so whoever gets the core goes on
 //! where it was.
@@ -23,7 +25,7 @@ use super::mailbox::{MAILBOX, Mailbox};
 use super::timers::Timers;
 use crate::busy_poll::Waiting;
 use crate::error::Error;
-use crate::link::{LoopWaker, Place, Reader, Shrink};
+use crate::link::{LoopWaker, Place, Reader, Shrink, Woken};
 use crate::panics;
 use crate::sync::{Poll, Waker, now};
 
@@ -47,9 +49,7 @@ pub(super) struct Core<D: Driver> {
     queue: VecDeque<Token>,
     /// How many at the front have their turn before the next poll.
     turns: usize,
-    woken: Vec<Token>,
-    #[cfg(feature = "server")]
-    queued: Vec<Arc<crate::link::Shared>>,
+    woken: Woken,
     /// How many calls are on their way.
     calls: usize,
     /// Who has something to call, and waits since there are as many as there may be: first come,
@@ -141,9 +141,7 @@ impl<D: Driver> Core<D> {
             timers: Timers::default(),
             queue: VecDeque::new(),
             turns: 0,
-            woken: Vec::new(),
-            #[cfg(feature = "server")]
-            queued: Vec::new(),
+            woken: Woken::default(),
             calls: 0,
             held: VecDeque::new(),
             next: 0,
@@ -328,7 +326,7 @@ impl<D: Driver> Core<D> {
         let mut woken = std::mem::take(&mut self.woken);
         self.mailbox.waker.drain(&mut woken);
         let mut opened = Ok(());
-        for token in woken.drain(..) {
+        for token in woken.tokens.drain(..) {
             if token == MAILBOX {
                 opened = opened.and(self.open_mailbox());
             } else if let Some(Some(slot)) = self.slots.get_mut(token.0) {
@@ -336,12 +334,9 @@ impl<D: Driver> Core<D> {
                 slot.queue(&mut self.queue, token);
             }
         }
-        self.woken = woken;
         #[cfg(feature = "server")]
-        {
-            self.mailbox.waker.take_queued(&mut self.queued);
-            self.queued.drain(..).for_each(|shared| shared.write_queued());
-        }
+        woken.queued.drain(..).for_each(|shared| shared.write_queued());
+        self.woken = woken;
         opened
     }
 

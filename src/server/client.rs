@@ -182,6 +182,8 @@ impl Client {
     /// there is some by now.
     pub(super) fn keep_latest(&self, topic: Option<&str>, message: &Broadcast) -> Keeping {
         let Some(latest) = &self.0.latest else { return Keeping::NotOpen };
+        // Not under its lock.
+        message.compress_for(self.agreed(message));
         // What its callbacks have sent may be waiting for their end.
         self.shared().write_queued();
         let queue = |message: &_| self.queue(message);

@@ -72,6 +72,11 @@ impl Broadcast {
         place.is_some_and(|place| place.get().is_none())
     }
 
+    /// Compresses it for a connection that has agreed to this, where that has yet to be done.
+    pub(crate) fn compress_for(&self, agreed: Option<NegotiatedDeflate>) {
+        let _ = agreed.and_then(|agreed| self.compressed(agreed));
+    }
+
     /// Returns it compressed for a connection that has agreed to this. It refers to nothing that was
     /// sent before, and so is the same for all that have the same window.
     fn compressed(&self, agreed: NegotiatedDeflate) -> Option<&Common> {

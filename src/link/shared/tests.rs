@@ -12,7 +12,7 @@ use mio::Token;
 use super::inner::Flushed;
 use super::*;
 use crate::link::writer::{Chunk, Tail, Wire, Writer, Writing};
-use crate::link::{Gather, LoopWaker, Place};
+use crate::link::{Gather, LoopWaker, Place, Woken};
 use crate::sync::{Poll, Waker};
 use crate::transport::{Socket, Stream, Transport};
 
@@ -82,9 +82,9 @@ impl Connection {
     }
 
     fn who_rang(&self) -> Vec<Token> {
-        let mut tokens = Vec::new();
-        self.waker.drain(&mut tokens);
-        tokens
+        let mut woken = Woken::default();
+        self.waker.drain(&mut woken);
+        woken.tokens
     }
 
     fn is_read(&mut self, bytes: usize) {

@@ -27,7 +27,7 @@ use mio::{Events, Token};
 use super::{CallbackScope, Opened, Part, Shared, Wait};
 use crate::error::SendError;
 use crate::link::writer::Wire;
-use crate::link::{Gather, LoopWaker, Place, State};
+use crate::link::{Gather, LoopWaker, Place, State, Woken};
 use crate::message::Outgoing;
 use crate::protocol::frame::Head;
 use crate::protocol::handshake::Handshake;
@@ -318,15 +318,11 @@ impl Loop {
     fn turn(&mut self, events: &mut Events) -> bool {
         self.poll.poll(events, None).unwrap();
         if events.iter().any(|event| event.token() == WAKER) {
-            let mut tokens = Vec::new();
-            self.app.waker.drain(&mut tokens);
-            self.rung |= !tokens.is_empty();
+            let mut woken = Woken::default();
+            self.app.waker.drain(&mut woken);
+            self.rung |= !woken.tokens.is_empty();
             #[cfg(feature = "server")]
-            {
-                let mut queued = Vec::new();
-                self.app.waker.take_queued(&mut queued);
-                queued.iter().for_each(|shared| shared.write_queued());
-            }
+            woken.queued.iter().for_each(|shared| shared.write_queued());
         }
         let Some(peer) = self.connection.checked_sub(1).map(|at| &self.app.peers[at]) else {
             return true;
