@@ -55,6 +55,11 @@ impl Arena {
         self.bytes.len() > MAX_KEPT
     }
 
+    /// Counts the bytes that it has made room for.
+    pub(crate) fn allocated(&self) -> usize {
+        self.bytes.len()
+    }
+
     pub(crate) fn is_allocated(&self) -> bool {
         !self.bytes.is_empty()
     }

@@ -68,13 +68,19 @@ impl From<ProtocolError> for End {
     }
 }
 
+/// How many empty arenas are kept, and how many bytes in all but for one that is larger by itself. They
+/// are given back with what else a large message needed.
+const MAX_SPARES: usize = 8;
+const MAX_SPARE_BYTES: usize = 16 << 20;
+
 /// The items of one read, and the arena that some of them lie in.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) items: Vec<Item>,
     pub(crate) arena: Arena,
-    /// Another one, empty, for the next message that needs one.
-    spare: Arena,
+    /// Others, empty, for the next messages that need one: of several connections that get large
+    /// messages at a time, each has one.
+    spares: Vec<Arena>,
     pub(crate) end: Option<End>,
     /// No more is to be added, though there is room for items.
     full: bool,
@@ -95,7 +101,6 @@ impl Batch {
     pub(crate) fn clear(&mut self) {
         self.items.clear();
         self.arena.clear();
-        self.spare.clear();
         self.end = None;
         self.assembled.clear();
         self.message_lens.clear();
@@ -115,26 +120,30 @@ impl Batch {
 
     /// Returns an empty arena, one that has been allocated if there is one.
     pub(super) fn take_spare(&mut self) -> Arena {
-        if self.spare.is_allocated() || self.arena.len() > 0 {
-            return std::mem::take(&mut self.spare);
-        }
-        std::mem::take(&mut self.arena)
+        self.spares.pop().unwrap_or_else(|| match self.arena.len() {
+            0 => std::mem::take(&mut self.arena),
+            _ => Arena::default(),
+        })
     }
 
-    pub(super) fn give_spare(&mut self, arena: Arena) {
-        if arena.is_allocated() {
-            self.spare = arena;
+    pub(super) fn give_spare(&mut self, mut arena: Arena) {
+        let others: usize = self.spares.iter().map(Arena::allocated).sum();
+        let is_enough = self.spares.len() == MAX_SPARES
+            || others > 0 && others + arena.allocated() > MAX_SPARE_BYTES;
+        if arena.is_allocated() && !is_enough {
+            arena.clear();
+            self.spares.push(arena);
         }
     }
 
     /// Returns whether an arena has grown beyond what may be kept for good.
     pub(crate) fn is_large(&self) -> bool {
-        self.arena.is_large() || self.spare.is_large()
+        self.arena.is_large() || self.spares.iter().any(Arena::is_large)
     }
 
     /// Keeps no more memory than what is in it needs.
     pub(crate) fn shrink(&mut self) {
-        self.spare = Arena::default();
+        self.spares = Vec::new();
         self.arena.shrink();
         self.items.shrink_to_fit();
         self.assembled.shrink_to_fit();
@@ -245,5 +254,33 @@ mod tests {
             batch.clear();
             assert!(batch.few == few && !batch.is_full());
         }
+    }
+    #[test]
+    fn arenas_come_back_but_not_too_many_nor_too_much() {
+        let arena = |bytes| {
+            let mut arena = Arena::default();
+            arena.extend(&vec![7; bytes]);
+            arena
+        };
+        let taken = |batch: &mut Batch| {
+            let arenas = std::iter::from_fn(|| Some(batch.take_spare()));
+            let lens = arenas.take_while(Arena::is_allocated).map(|arena| {
+                assert_eq!(arena.len(), 0);
+                arena.allocated()
+            });
+            lens.collect::<Vec<_>>()
+        };
+        let mut batch = Batch::default();
+        (1..=10).for_each(|bytes| batch.give_spare(arena(bytes)));
+        assert_eq!(taken(&mut batch), [8, 7, 6, 5, 4, 3, 2, 1]);
+        let too_much = MAX_SPARE_BYTES + 1;
+        [too_much, 1].into_iter().for_each(|bytes| batch.give_spare(arena(bytes)));
+        assert_eq!(taken(&mut batch), [too_much]);
+        [1, too_much].into_iter().for_each(|bytes| batch.give_spare(arena(bytes)));
+        assert!(!batch.is_large());
+        batch.give_spare(arena(MAX_SPARE_BYTES - 1));
+        assert!(batch.is_large());
+        batch.shrink();
+        assert_eq!(taken(&mut batch), []);
     }
 }
