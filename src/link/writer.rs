@@ -155,7 +155,7 @@ impl Chunk {
 
     /// Masks what is next, of the tail where there is one. Not under the lock, since it takes time.
     pub(super) fn mask(&mut self, tail: &mut Tail<'_>) {
-        if !tail.is_done() && self.piece.bytes.len() < PIECE {
+        if !tail.is_done() && !tail.goes_directly && self.piece.bytes.len() < PIECE {
             tail.stage(&mut self.piece);
         }
         self.piece.finish();
@@ -178,13 +178,28 @@ pub(super) struct Tail<'a> {
     payload: &'a [u8],
     mask: Mask,
     offset: usize,
+    /// It need not be masked, nor does TLS want it in one piece with what is before it: it is
+    /// written behind the chunk from where it lies, and not copied.
+    goes_directly: bool,
 }
 
 impl Tail<'_> {
-    pub(super) const NONE: Tail<'static> = Tail { payload: &[], mask: None, offset: 0 };
+    pub(super) const NONE: Tail<'static> =
+        Tail { payload: &[], mask: None, offset: 0, goes_directly: false };
 
     pub(super) fn is_done(&self) -> bool {
         self.offset == self.payload.len()
+    }
+
+    /// Returns what is written behind the chunk.
+    pub(super) fn direct(&self) -> &[u8] {
+        if self.goes_directly { &self.payload[self.offset..] } else { &[] }
+    }
+
+    /// So much of that was written. Returns how many messages end in it.
+    fn wrote(&mut self, bytes: usize) -> usize {
+        self.offset += bytes;
+        usize::from(bytes > 0 && self.is_done())
     }
 
     fn stage(&mut self, piece: &mut Piece) {
@@ -350,12 +365,14 @@ impl Writer {
         match payload {
             Payload::Owned(bytes) if !small => self.queue.push_large(head, bytes.clone()),
             Payload::Borrowed(bytes) if !small && idle => {
-                tail = Tail { payload: bytes, mask: self.queue.supplies().mask(), offset: 0 };
+                let mask = self.queue.supplies().mask();
+                let goes_directly = mask.is_none() && !self.wire.stream.is_tls();
+                tail = Tail { payload: bytes, mask, offset: 0, goes_directly };
+                let copied = if goes_directly { 0 } else { bytes.len().min(PIECE) };
                 let piece = self.chunk.begin();
                 buffers::reserve(
                     &mut piece.bytes,
-                    frame::header_len(bytes.len(), self.queue.supplies().role())
-                        + bytes.len().min(PIECE),
+                    frame::header_len(bytes.len(), self.queue.supplies().role()) + copied,
                 );
                 frame::encode_header(&mut piece.bytes, head, bytes.len(), tail.mask);
                 self.in_flight = piece.bytes.len() + bytes.len();
@@ -527,10 +544,13 @@ impl Writer {
             return Some(WriteEnd::Ended);
         };
         let again = mem::take(again);
+        let mut of_tail = 0;
         match written {
             Ok(0) => {}
             Ok(written) => {
-                chunk.written += written;
+                let of_chunk = written.min(chunk.left().len());
+                chunk.written += of_chunk;
+                of_tail = tail.wrote(written - of_chunk);
                 self.in_flight -= written;
                 if mem::take(was_full) {
                     self.wire.progressed.store(true, Ordering::Relaxed);
@@ -551,6 +571,7 @@ impl Writer {
                 }
             }
         }
+        *messages += of_tail;
         if self.ended {
             return Some(WriteEnd::Ended);
         }
@@ -558,7 +579,7 @@ impl Writer {
             return None;
         }
         *messages += chunk.piece.messages;
-        let had_messages = chunk.piece.messages > 0;
+        let had_messages = chunk.piece.messages + of_tail > 0;
         let piece = chunk.begin();
         if !tail.is_done() {
             return None;

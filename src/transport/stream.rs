@@ -102,6 +102,15 @@ impl Stream {
         }
     }
 
+    /// Writes this, and what comes behind it, where there is room: without TLS as one.
+    #[inline(always)]
+    pub(crate) fn write_both(&self, first: &[u8], then: &[u8]) -> io::Result<usize> {
+        match &self.0 {
+            StreamKind::Plain(socket) if !then.is_empty() => socket.write_both(first, then),
+            _ => self.write(first),
+        }
+    }
+
     /// Returns how many bytes, of those that were offered last, have been written since: within TLS
     /// what was encrypted goes out with a read that has something to say, and with the
     /// [`shutdown`](Self::shutdown). A write tells of it too, so this is for who writes nothing

@@ -123,7 +123,7 @@ impl Shared {
                 None => {
                     drop(guard);
                     chunk.mask(&mut tail);
-                    written = write_guarded(&wire, &chunk);
+                    written = write_guarded(&wire, &chunk, &tail);
                     guard = self.lock();
                 }
                 Some(stopped) => {
@@ -226,7 +226,7 @@ impl Shared {
 
 /// A panic of a TLS library's own is an error of this connection, as that of a program's transport
 /// is.
-fn write_guarded(wire: &Wire, chunk: &Chunk) -> io::Result<usize> {
-    catch_unwind(AssertUnwindSafe(|| wire.stream.write(chunk.left())))
+fn write_guarded(wire: &Wire, chunk: &Chunk, tail: &Tail<'_>) -> io::Result<usize> {
+    catch_unwind(AssertUnwindSafe(|| wire.stream.write_both(chunk.left(), tail.direct())))
         .unwrap_or_else(|_| Err(io::Error::other("a panic while writing")))
 }

@@ -9,6 +9,8 @@ mod read_write;
 mod system;
 
 use std::fmt;
+#[cfg(unix)]
+use std::io::IoSlice;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 
@@ -149,6 +151,17 @@ impl Socket {
         }
     }
 
+    /// Writes one behind the other, which is not empty, as one where the system has a way for that.
+    pub(crate) fn write_both(&self, first: &[u8], then: &[u8]) -> io::Result<usize> {
+        match &self.0 {
+            #[cfg(unix)]
+            SocketKind::Tcp(tcp) => tcp.try_io(|| send_both(tcp, first, then)),
+            #[cfg(unix)]
+            SocketKind::Unix(unix) => unix.try_io(|| send_both(unix, first, then)),
+            _ => self.write(if first.is_empty() { then } else { first }),
+        }
+    }
+
     /// Ends one direction or both.
     pub(crate) fn shutdown(&self, how: Shutdown) {
         // An error means that the other side was quicker.
@@ -188,6 +201,19 @@ impl Socket {
             SocketKind::Custom(custom) => custom,
         }
     }
+}
+
+/// Unlike std's writing of several buffers at once, this ends no program that has the system's way of
+/// handling `SIGPIPE` when the peer is gone.
+#[cfg(unix)]
+fn send_both(socket: &impl AsFd, first: &[u8], then: &[u8]) -> io::Result<usize> {
+    // On Apple's systems it is an option of the socket, which std sets.
+    #[cfg(target_vendor = "apple")]
+    const FLAGS: libc::c_int = 0;
+    #[cfg(not(target_vendor = "apple"))]
+    const FLAGS: libc::c_int = libc::MSG_NOSIGNAL;
+    let both = [IoSlice::new(first), IoSlice::new(then)];
+    SockRef::from(socket).send_vectored_with_flags(&both, FLAGS)
 }
 
 impl fmt::Debug for Socket {
