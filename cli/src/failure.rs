@@ -13,12 +13,13 @@ use crate::status::Status;
 pub(crate) struct Failure {
     pub(crate) status: Status,
     what: String,
-    advice: Option<String>,
+    /// Each stands on a line of its own.
+    advice: Vec<String>,
 }
 
 impl Failure {
     pub(crate) fn new(status: Status, what: impl Into<String>) -> Self {
-        Failure { status, what: what.into(), advice: None }
+        Failure { status, what: what.into(), advice: Vec::new() }
     }
 
     /// Something wrong with an option or an argument.
@@ -31,8 +32,9 @@ impl Failure {
         Failure::new(Status::Other, format!("{what}: {error}"))
     }
 
+    /// Adds a line to what it says.
     pub(crate) fn advice(mut self, advice: impl Into<String>) -> Self {
-        self.advice = Some(advice.into());
+        self.advice.push(advice.into());
         self
     }
 
@@ -71,10 +73,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&escape::lines(&self.what))?;
-        match &self.advice {
-            Some(advice) => write!(f, "\n  {}", escape::lines(advice)),
-            None => Ok(()),
-        }
+        self.advice.iter().try_for_each(|advice| write!(f, "\n  {}", escape::lines(advice)))
     }
 }
 

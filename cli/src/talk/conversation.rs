@@ -13,7 +13,7 @@ use super::TalkArgs;
 use super::feed::{Feed, InputEnd};
 use super::files::{Incoming, Outgoing};
 use super::format::Format;
-use super::listener::{Expected, Listener, To};
+use super::listener::{Expected, Listener, To, Unsent};
 use super::output::{self, Writer};
 use super::progress::Progress;
 use super::tape::Tape;
@@ -36,21 +36,34 @@ pub(crate) enum Happening {
     /// A ping or a pong.
     Control(String, Vec<u8>),
     Error(Error),
-    /// With whether what was expected has come.
-    Close(Close, Option<bool>),
+    Close(Close, Came),
     InputEnd(InputEnd),
     OutputFailed(io::Error),
     Interrupt,
 }
 
+/// What has come, and gone, by the end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Came {
+    /// Whether what was expected has come, where anything was.
+    pub(crate) met: Option<bool>,
+    pub(crate) unsent: Unsent,
+}
+
 /// How long the peer has to answer the Close frame once the user wants to leave.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long what was sent may be answered, one message after the other, where the input has failed.
+const ANSWERING: Duration = Duration::from_secs(5);
 
 /// How long the input has to notice that the peer is gone.
 const NOTICING: Duration = Duration::from_millis(100);
 
-/// How much is kept for the next connection, and how long.
+/// How much is kept for the next connection.
 const BACKLOG: usize = 16 << 20;
+
+/// How much may be queued for a peer that reads slowly: enough for full packets all the time.
+const QUEUE: usize = 4 << 20;
 
 /// The longest time between two attempts to connect.
 const MAX_DELAY: Duration = Duration::from_secs(30);
@@ -92,10 +105,17 @@ pub(crate) fn hold(args: &TalkArgs) -> Result<Status, Failure> {
         expected: Expected::new(args.count, patterns(&args.expect)?),
         show_ping_pong: args.show_ping_pong,
         timings: args.timings.then_some(began),
+        unsent: Unsent::default(),
     };
     let mut app = args.connection.apply(WebSocketApp::with_handler(&url, listener))?;
+    app = app.max_send_buffer(QUEUE);
     if let Some(reconnect) = reconnect(args) {
-        app = app.reconnect(reconnect).queue_while_disconnected(BACKLOG, FOREVER);
+        app = app.reconnect(reconnect);
+    }
+    if args.send_file.is_none() {
+        // Also where no connection follows: what is left at the end is then told of. A file belongs to
+        // its connection, and the end of that is what a flush without this tells.
+        app = app.queue_while_disconnected(BACKLOG, FOREVER);
     }
     signals::on_interrupt({
         let tell = tell.clone();
@@ -119,10 +139,13 @@ pub(crate) fn hold(args: &TalkArgs) -> Result<Status, Failure> {
         input_failure: None,
         leaving: None,
         ending: None,
+        error: None,
+        ended: false,
+        broken: None,
     };
     let last = conversation.follow(&happenings);
     conversation.leave_terminal();
-    let Conversation { url, ending, input_failure, .. } = conversation;
+    let Conversation { url, ending, input_failure, broken, .. } = conversation;
     let ending = match (ending, input_failure) {
         (None | Some(Ending::Done), Some(failure)) => Some(Ending::Failed(failure)),
         (ending, _) => ending,
@@ -136,7 +159,7 @@ pub(crate) fn hold(args: &TalkArgs) -> Result<Status, Failure> {
         Happening::OutputFailed(error) => Some(Ending::OutputFailed(error)),
         _ => None,
     });
-    let status = judge(args, &url, ending.or(failed_late), last, app.join())?;
+    let status = judge(args, &url, (ending.or(failed_late), broken), last, app.join())?;
     match tape.failure() {
         Some(failure) => Err(failure),
         None => Ok(status),
@@ -185,33 +208,41 @@ struct Conversation<'a> {
     leaving: Option<Instant>,
     /// Why we end it, where that is not the connection's own end.
     ending: Option<Ending>,
+    /// What was wrong last with a connection.
+    error: Option<Error>,
+    /// Whether a connection has ended after which there is to be another.
+    ended: bool,
+    /// What was wrong with its end, if anything was.
+    broken: Option<Failure>,
 }
 
 /// Why a conversation ends before the connection does.
 #[derive(Debug)]
 enum Ending {
-    /// There was enough, or nothing more to wait for.
+    /// There is nothing more to wait for.
     Done,
+    /// There was as much as was asked for.
+    Enough,
     Interrupt,
     TimedOut,
     OutputFailed(io::Error),
     Failed(Failure),
-    /// The peer closed before all was sent.
-    Unsent(Failure),
+    /// The connection ended before all was sent: with what.
+    Unsent(String),
 }
 
 impl Conversation<'_> {
-    /// Waits until the run is over. Returns how, and whether what was expected has come.
-    fn follow(&mut self, happenings: &Receiver<Happening>) -> Option<(Close, Option<bool>)> {
+    /// Waits until the run is over. Returns what has come by then.
+    fn follow(&mut self, happenings: &Receiver<Happening>) -> Option<Came> {
         loop {
             let happening = match self.deadline() {
                 Some(deadline) => happenings.recv_deadline(deadline),
                 None => happenings.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match happening {
-                Ok(Happening::Close(close, met)) if close.reconnect_in.is_none() => {
+                Ok(Happening::Close(close, came)) if close.reconnect_in.is_none() => {
                     self.look_for_the_unsent(happenings);
-                    return Some((close, met));
+                    return Some(came);
                 }
                 Ok(happening) => self.take(happening),
                 Err(RecvTimeoutError::Timeout) => self.time_is_over(),
@@ -250,7 +281,7 @@ impl Conversation<'_> {
                 self.opened = true;
                 self.notice(&format!("connected again to {}", shown_url(&self.url)));
             }
-            Happening::Enough => self.close(Ending::Done),
+            Happening::Enough => self.close(Ending::Enough),
             Happening::Failed(failure) => self.close(Ending::Failed(failure)),
             Happening::Control(kind, payload) => {
                 let mut line = format!("{kind} ");
@@ -258,11 +289,23 @@ impl Conversation<'_> {
                 self.notice(line.trim_end());
             }
             // The last is what the run ends with.
-            Happening::Error(error) => match error {
-                Error::Attempt { retry_in: Some(_), .. } => self.notice(&error.to_string()),
-                _ => self.verbose(|| error.to_string()),
-            },
-            Happening::Close(close, _) => self.notice(&format!("closed: {close}")),
+            Happening::Error(error) => {
+                match error {
+                    Error::Attempt { retry_in: Some(_), .. } => self.notice(&error.to_string()),
+                    _ => self.verbose(|| error.to_string()),
+                }
+                self.error = Some(error);
+            }
+            Happening::Close(close, _) => {
+                self.notice(&format!("closed: {close}"));
+                let error = self.error.take().filter(|_| close.by == ClosedBy::Lost);
+                self.broken = match error {
+                    Some(error) => Some(Failure::of(&error, &self.url)),
+                    None => wrong_code(&close, &self.url),
+                };
+                self.ended = true;
+                self.give_up_the_unsent();
+            }
             Happening::InputEnd(InputEnd::Sent) => self.input_over = Some(Instant::now()),
             Happening::InputEnd(InputEnd::Close(code, reason)) => {
                 self.close_with(Ending::Done, code, &reason);
@@ -272,8 +315,9 @@ impl Conversation<'_> {
                 self.input_failure = Some(failure);
                 self.input_over = Some(Instant::now());
             }
-            Happening::InputEnd(InputEnd::Unsent(failure)) => {
-                self.ending.get_or_insert(Ending::Unsent(failure));
+            Happening::InputEnd(InputEnd::Unsent(what)) => {
+                self.ending.get_or_insert(Ending::Unsent(what));
+                self.give_up_the_unsent();
             }
             Happening::OutputFailed(error) => {
                 self.close(Ending::OutputFailed(error));
@@ -283,6 +327,13 @@ impl Conversation<'_> {
                 self.close(Ending::Interrupt);
                 self.leaving = Some(Instant::now() + PATIENCE);
             }
+        }
+    }
+
+    /// What belonged to a connection that has ended cannot be sent on another.
+    fn give_up_the_unsent(&self) {
+        if self.ended && matches!(self.ending, Some(Ending::Unsent(_))) {
+            self.app.close();
         }
     }
 
@@ -337,19 +388,20 @@ impl Conversation<'_> {
     fn deadline(&self) -> Option<Instant> {
         let timeout = self.args.timeout.map(|timeout| self.began + timeout);
         let quiet = self.quiet_until().filter(|_| self.ending.is_none());
-        let timeout = timeout.filter(|_| self.ending.is_none());
+        let timeout = timeout.filter(|_| self.leaving.is_none());
         [timeout, quiet, self.leaving].into_iter().flatten().min()
     }
 
     /// Returns until when messages are waited for once the input is over.
     fn quiet_until(&self) -> Option<Instant> {
-        let mut wait = self.args.wait(self.screen.is_some());
-        if self.input_failure.is_some() {
-            // Whoever waits for ever is to hear of it.
-            wait = wait.min(PATIENCE);
+        let wait = self.args.wait(self.screen.is_some());
+        let over = self.input_over?;
+        let since = over.max(self.progress.last());
+        match self.input_failure {
+            // Whoever waits for ever is to hear of it, and where messages come all the time too.
+            Some(_) => Some((since + wait.min(PATIENCE)).min(over + ANSWERING)),
+            None => (wait != FOREVER).then(|| since + wait),
         }
-        let since = self.input_over?.max(self.progress.last());
-        (wait != FOREVER).then(|| since + wait)
     }
 
     fn time_is_over(&mut self) {
@@ -358,8 +410,11 @@ impl Conversation<'_> {
             // A callback may be waiting for who reads standard output.
             self.writer.give_up();
             self.app.sender().abort();
-            self.leaving = None;
-        } else if self.args.timeout.is_some_and(|timeout| self.began + timeout <= now) {
+            // It has no deadline any more, and needs none.
+            self.leaving = Some(now + FOREVER);
+        } else if self.leaving.is_none()
+            && self.args.timeout.is_some_and(|timeout| self.began + timeout <= now)
+        {
             self.close(Ending::TimedOut);
             self.leaving = Some(now + PATIENCE);
         } else if self.quiet_until().is_some_and(|until| until <= now) {
@@ -402,11 +457,11 @@ impl Conversation<'_> {
 fn judge(
     args: &TalkArgs,
     url: &str,
-    ending: Option<Ending>,
-    last: Option<(Close, Option<bool>)>,
+    (ending, broken): (Option<Ending>, Option<Failure>),
+    last: Option<Came>,
     run: Result<Close, Error>,
 ) -> Result<Status, Failure> {
-    let unmet = last.is_some_and(|(_, met)| met == Some(false));
+    let unmet = last.is_some_and(|came| came.met == Some(false));
     match &ending {
         Some(Ending::Interrupt) => return Ok(Status::Interrupted),
         // Nobody reads it any more, as `head` does when it has seen enough.
@@ -423,9 +478,15 @@ fn judge(
         }
         _ => {}
     }
+    let queued = last.map(|came| came.unsent).unwrap_or_default();
+    let unsent = what_was_not_sent(ending.as_ref(), queued);
+    let lost = |failure: Failure| match &unsent {
+        Some(what) => failure.advice(what),
+        None => failure,
+    };
     let close = match run {
         Ok(close) => close,
-        Err(error) => return Err(Failure::of(&error, url)),
+        Err(error) => return Err(lost(Failure::of(&error, url))),
     };
     if let (true, Some(file)) = (unmet, &args.receive_file) {
         return Err(Incoming::missing(file).advice(format!("closed: {close}")));
@@ -435,14 +496,44 @@ fn judge(
             format!("{}: no message for --expect {}", shown_url(url), args.expect.join(", "));
         return Err(Failure::new(Status::NotAsExpected, format!("{what}; closed: {close}")));
     }
-    match (close.by, close.code) {
-        (ClosedBy::Us, _) | (_, close_code::NORMAL | close_code::NO_STATUS) => {}
-        _ => return Err(Failure::closed(&close, url)),
+    if let Some(failure) = wrong_code(&close, url) {
+        return Err(lost(failure));
     }
-    match ending {
-        Some(Ending::Unsent(failure)) => {
+    if let (Some(Ending::Unsent(_)), Some(failure)) = (&ending, broken) {
+        return Err(lost(failure));
+    }
+    match unsent {
+        Some(what) => {
+            let failure = Failure::new(Status::Other, what);
             Err(failure.advice(format!("{} has closed the connection: {close}", shown_url(url))))
         }
-        _ => Ok(Status::Done),
+        None => Ok(Status::Done),
+    }
+}
+
+/// Returns what is wrong with the end of a connection that the peer has closed, if anything is.
+fn wrong_code(close: &Close, url: &str) -> Option<Failure> {
+    match (close.by, close.code) {
+        (ClosedBy::Us, _) | (_, close_code::NORMAL | close_code::NO_STATUS) => None,
+        _ => Some(Failure::closed(close, url)),
+    }
+}
+
+/// Says what has not been sent, where anything has not.
+fn what_was_not_sent(ending: Option<&Ending>, queued: Unsent) -> Option<String> {
+    let Unsent { messages, bytes } = queued;
+    let queued = match messages {
+        0 => None,
+        1 => Some(format!("a message of {bytes} bytes was queued and not sent")),
+        _ => Some(format!("{messages} messages of {bytes} bytes were queued and not sent")),
+    };
+    match (ending, queued) {
+        // It was not waited for.
+        (Some(Ending::Enough), _) => None,
+        (Some(Ending::Unsent(what)), None) => Some(format!("{what} was not sent")),
+        (Some(Ending::Unsent(what)), Some(queued)) => {
+            Some(format!("{what} was not sent; before it {queued}"))
+        }
+        (_, queued) => queued,
     }
 }

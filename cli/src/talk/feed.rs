@@ -2,9 +2,10 @@
 
 use std::io::Read;
 use std::thread;
+use std::time::Duration;
 
 use crossbeam_channel::Sender as Channel;
-use websocket_app::{Outgoing, SendError, Sender};
+use websocket_app::{Outgoing, SendError, Sender, State};
 
 use super::conversation::Happening;
 use super::format::{Format, Said};
@@ -13,6 +14,9 @@ use crate::failure::Failure;
 use crate::seconds::FOREVER;
 use crate::status::Status;
 use crate::talk::tape::Tape;
+
+/// How long to wait where what is kept for a connection is on its way to it.
+const RETRY: Duration = Duration::from_millis(1);
 
 pub(crate) struct Feed {
     pub(crate) sender: Sender,
@@ -32,8 +36,8 @@ pub(crate) enum InputEnd {
     Close(u16, String),
     /// It could not be read, or what it says is no message.
     Failed(Failure),
-    /// There is a message that the peer did not wait for.
-    Unsent(Failure),
+    /// There is a message that the peer did not wait for: what it is.
+    Unsent(String),
 }
 
 impl Feed {
@@ -83,10 +87,7 @@ impl Feed {
             if let Err(error) = sent {
                 let what = format!("message {} of standard input", pieces.count);
                 return match error {
-                    SendError::NotConnected { .. } => InputEnd::Unsent(Failure::new(
-                        Status::Other,
-                        format!("{what} was not sent"),
-                    )),
+                    SendError::NotConnected { .. } => InputEnd::Unsent(what),
                     error => InputEnd::Failed(Failure::unsent(&what, &error)),
                 };
             }
@@ -99,18 +100,22 @@ impl Feed {
     fn send<'a>(&self, message: impl Fn() -> Outgoing<'a>) -> Result<(), SendError> {
         loop {
             match self.sender.send(message()) {
-                Err(SendError::NotConnected { .. } | SendError::BacklogFull { .. })
-                    if self.reconnects =>
-                {
+                // The first callback of a connection has not returned, or there is none: what waits
+                // for that goes first.
+                Err(SendError::NotConnected { .. }) if self.reconnects => {
                     self.sender.wait_open(FOREVER)?;
                 }
+                Err(SendError::BacklogFull { .. }) if self.sender.state() == State::Open => {
+                    thread::sleep(RETRY);
+                }
+                Err(SendError::BacklogFull { .. }) => self.sender.wait_open(FOREVER)?,
                 Err(SendError::Timeout { .. }) => {}
                 sent => return sent,
             }
         }
     }
 
-    /// Waits until everything is on its way, or cannot be.
+    /// Waits until everything is on its way, or cannot be: what that is the listener hears.
     fn flush(&self) {
         while let Err(SendError::Unwritten { .. }) = self.sender.flush(FOREVER) {}
     }

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender as Channel;
-use websocket_app::{Fragment, MessageKind, Sender};
+use websocket_app::{Fragment, MessageKind, SendError, Sender};
 
 use super::conversation::Happening;
 use super::feed::InputEnd;
@@ -53,18 +53,19 @@ impl Outgoing {
     pub(crate) fn start(mut self, sender: Sender, binary: bool, happenings: Channel<Happening>) {
         thread::spawn(move || {
             let kind = if binary { MessageKind::Binary } else { MessageKind::Text };
-            let end = match self.send(&sender, kind) {
-                Ok(()) => InputEnd::Sent,
-                Err(failure) => InputEnd::Unsent(failure),
-            };
+            let end = self.send(&sender, kind).map_or_else(|end| end, |()| InputEnd::Sent);
             // Once the main thread is gone nobody wants to know.
             let _ = happenings.send(Happening::InputEnd(end));
         });
     }
 
-    fn send(&mut self, sender: &Sender, kind: MessageKind) -> Result<(), Failure> {
-        let unsent = |error| Failure::unsent(&self.name, &error);
-        let mut message = sender.message_writer(kind).map_err(unsent)?;
+    fn send(&mut self, sender: &Sender, kind: MessageKind) -> Result<(), InputEnd> {
+        let name = self.name.clone();
+        let unsent = |error: SendError| match error {
+            SendError::NotConnected { .. } => InputEnd::Unsent(name.clone()),
+            error => InputEnd::Failed(Failure::unsent(&name, &error)),
+        };
+        let mut message = sender.message_writer(kind).map_err(&unsent)?;
         let mut bar = Bar::new(format!("sent {}", self.name), self.length);
         let mut chunk = vec![0; CHUNK];
         loop {
@@ -72,16 +73,25 @@ impl Outgoing {
                 Ok(0) => break,
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(Failure::io(&self.name, &error)),
+                Err(error) => return Err(InputEnd::Failed(Failure::io(&self.name, &error))),
             };
             if let Err(error) = message.write_all(&chunk[..read]) {
-                return Err(Failure::io(&format!("{} was not sent", self.name), &error));
+                return Err(match error.kind() {
+                    io::ErrorKind::NotConnected => InputEnd::Unsent(name),
+                    _ => InputEnd::Failed(Failure::io(&format!("{name} was not sent"), &error)),
+                });
             }
             bar.add(read);
         }
-        message.finish().map_err(unsent)?;
+        message.finish().map_err(&unsent)?;
         // That the system has it all is what the end of the bar says.
-        while let Err(websocket_app::SendError::Unwritten { .. }) = sender.flush(FOREVER) {}
+        loop {
+            match sender.flush(FOREVER) {
+                Ok(()) => break,
+                Err(SendError::Unwritten { .. }) => {}
+                Err(error) => return Err(unsent(error)),
+            }
+        }
         bar.end();
         Ok(())
     }

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender as Channel;
 use regex_lite::Regex;
-use websocket_app::{CallbackError, Close, Error, Fragment, Handler, Message, Sender};
+use websocket_app::{CallbackError, Close, Error, Fragment, Handler, Message, SendError, Sender};
 
-use super::conversation::Happening;
+use super::conversation::{Came, Happening};
 use super::files::Incoming;
 use super::format::Format;
 use super::json_line;
@@ -32,6 +32,14 @@ pub(crate) struct Listener {
     pub(crate) show_ping_pong: bool,
     /// From when times count, where they are shown.
     pub(crate) timings: Option<Instant>,
+    pub(crate) unsent: Unsent,
+}
+
+/// What was queued, and is not in the hands of the operating system at the end of the run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Unsent {
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
 }
 
 /// Where messages go.
@@ -181,6 +189,12 @@ impl Handler for Listener {
     }
 
     fn on_error(&mut self, _ws: &Sender, error: &Error) -> Result<(), CallbackError> {
+        // Each of them comes back, before the last `on_close`.
+        if let Error::Send(SendError::NotConnected { message: Some(message) }) = error {
+            self.unsent.messages += 1;
+            self.unsent.bytes += message.len() as u64;
+            return Ok(());
+        }
         self.tell(Happening::Error(error.clone()));
         Ok(())
     }
@@ -190,7 +204,7 @@ impl Handler for Listener {
             Some(_) => Some(self.has_file),
             None => self.expected.is_met(),
         };
-        self.tell(Happening::Close(close.clone(), met));
+        self.tell(Happening::Close(close.clone(), Came { met, unsent: self.unsent }));
         Ok(())
     }
 }

@@ -146,6 +146,39 @@ fn a_file_that_does_not_come_whole_is_told_and_has_not_its_name() {
 }
 
 #[test]
+fn a_file_that_is_no_text_is_told_of_with_the_connection_still_there() {
+    let file = temporary("no-text");
+    fs::write(&file, b"fine\xff").unwrap();
+    let peer = echo();
+    for more in [&[][..], &["--reconnect=0.05"], &["--wait", "forever"]] {
+        let url = peer.url();
+        let args = [&[&*url, "--send-file", &file, "--text"], more].concat();
+        start(&args).wait().with(1).said(&["no-text was not sent", "UTF-8"]);
+    }
+}
+
+#[test]
+fn a_file_whose_connection_is_lost_or_closed_ends_it_with_the_reason() {
+    let file = temporary("unsent");
+    fs::write(&file, pattern(LARGE)).unwrap();
+    for (code, status) in [(None, 3), (Some(1000), 1), (Some(4000), 8)] {
+        for more in [&[][..], &["--reconnect=0.05"]] {
+            let peer = serve(|server| {
+                server.on_fragment(move |client, _| match code {
+                    None => client.abort(),
+                    Some(code) => client.close_with(code, "enough").unwrap(),
+                })
+            });
+            let url = peer.url();
+            let args = [&[&*url, "--send-file", &file], more].concat();
+            let ended = start(&args).wait().with(status).said(&["unsent was not sent"]);
+            assert_eq!(ended.stderr.contains("enough"), code.is_some(), "{ended:?}");
+        }
+    }
+    fs::remove_file(file).unwrap();
+}
+
+#[test]
 fn files_that_are_not_there_cost_no_connection() {
     let peer = echo();
     run(&[&peer.url(), "--send-file", "/nowhere"], "").with(1).said(&["--send-file /nowhere"]);

@@ -1,13 +1,15 @@
 //! What happens at the end of standard input, where the peers' users were hurt: replies that come
 //! later are lost (websocat #245, #299), or the connection is not waited for (wscat #4).
 
+use std::io::{Read, Write};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use websocket_app::OwnedMessage;
 
-use crate::peers::{echo, patience, recording, serve};
+use crate::peers::{echo, near, patience, recording, serve};
 use crate::process::{run, start};
 
 #[test]
@@ -56,7 +58,7 @@ fn with_wait_forever_it_is_the_server_who_ends_it() {
             // After as long as it would take by default.
             let client = client.clone();
             thread::spawn(move || {
-                thread::sleep(std::time::Duration::from_millis(1500));
+                thread::sleep(Duration::from_millis(1500));
                 client.send("last").unwrap();
                 client.close_with(1000, "").unwrap();
             });
@@ -134,12 +136,58 @@ fn lines_that_are_left_when_the_server_ends_it_are_told_of() {
             },
         );
         let lines: String = (0..3_000_000).map(|i| format!("line {i}\n")).collect();
-        let ended = run(&[&peer.url()], &lines).with(status).said(&["enough"]);
-        assert_eq!(
-            ended.stderr.contains("of standard input was not sent"),
-            status == 1,
-            "{ended:?}"
-        );
+        run(&[&peer.url()], &lines)
+            .with(status)
+            .said(&["enough", "of standard input was not sent"]);
+    }
+}
+
+/// What is read and in no other hands than ours when the connection ends: each message is either on the
+/// way or told of.
+#[test]
+#[cfg(unix)]
+fn lines_that_are_queued_when_the_server_ends_it_are_told_of() {
+    const LINES: usize = 3000;
+    const LENGTH: usize = 1000;
+    // Closed in order, with a code, and lost.
+    for (number, (end, status)) in
+        [(&b"\x88\x02\x03\xe8"[..], 1), (b"\x88\x02\x0f\xa0", 8), (b"", 3)].into_iter().enumerate()
+    {
+        let (read, all_read) = channel::<()>();
+        let (end_of_process, ended) = channel::<()>();
+        let (count, counted) = channel();
+        let (url, peer) = near(&format!("queued-{number}"), move |mut stream| {
+            all_read.recv_timeout(patience()).unwrap();
+            // What it has read last is queued by now, or what follows does not matter.
+            thread::sleep(Duration::from_millis(200));
+            if end.is_empty() {
+                // It is gone with what it has not read.
+                return count.send(None).unwrap();
+            }
+            stream.write_all(end).unwrap();
+            ended.recv_timeout(patience()).unwrap();
+            let mut received = Vec::new();
+            let _ = stream.read_to_end(&mut received);
+            // Each frame has a head of four bytes, and a mask.
+            count.send(Some(received.len() / (LENGTH + 8))).unwrap();
+        });
+        let mut running = start(&[&url, "--close-timeout", "0.2"]);
+        let line = "x".repeat(LENGTH) + "\n";
+        running.write(line.repeat(LINES));
+        running.stdin = None;
+        read.send(()).unwrap();
+        let ended = running.wait().with(status);
+        end_of_process.send(()).unwrap_or_default();
+        let told = ended.stderr.split(" messages of ").next().unwrap();
+        let told: usize = told.rsplit(' ').next().unwrap().parse().expect(&ended.stderr);
+        let _ = ended.said(&[&format!(
+            "{told} messages of {} bytes were queued and not sent",
+            told * LENGTH
+        )]);
+        if let Some(received) = counted.recv_timeout(patience()).unwrap() {
+            assert_eq!(received + told, LINES);
+        }
+        peer.join().unwrap();
     }
 }
 

@@ -104,20 +104,51 @@ pub(crate) fn socket(act: impl FnOnce(TcpStream) + Send + 'static) -> SocketAddr
 /// Shakes hands as a server does, by way of one, and then writes these bytes and reads to the end.
 pub(crate) fn says(bytes: &'static [u8]) -> SocketAddr {
     socket(move |mut stream| {
-        let server = serve(|server| server);
-        let mut inner = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
-        inner.set_read_timeout(Some(PATIENCE)).unwrap();
-        let request = head(&mut stream);
-        inner.write_all(&request).unwrap();
-        let answer = head(&mut inner);
-        stream.write_all(&answer).unwrap();
+        shake_hands(&mut stream);
         stream.write_all(bytes).unwrap();
         let _ = stream.read_to_end(&mut Vec::new());
     })
 }
 
+/// Shakes hands as a server does, by way of one.
+pub(crate) fn shake_hands(stream: &mut (impl Read + Write)) {
+    let server = serve(|server| server);
+    let mut inner = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+    inner.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = String::from_utf8(head(stream)).unwrap();
+    // It looks at the name by which it is asked for.
+    let lines = request.split_inclusive('\n').map(|line| match line.starts_with("Host:") {
+        true => "Host: localhost\r\n",
+        false => line,
+    });
+    inner.write_all(lines.collect::<String>().as_bytes()).unwrap();
+    let answer = head(&mut inner);
+    stream.write_all(&answer).unwrap();
+}
+
+/// Accepts one connection on a Unix socket, whose buffers are small, shakes hands, and does with it what
+/// a closure says. Returns the URL.
+#[cfg(unix)]
+pub(crate) fn near(
+    name: &str,
+    act: impl FnOnce(std::os::unix::net::UnixStream) + Send + 'static,
+) -> (String, thread::JoinHandle<()>) {
+    let path = format!("/tmp/wsapp-test-{}-{name}.sock", std::process::id());
+    let _ = std::fs::remove_file(&path);
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let url = format!("ws+unix:{path}:/");
+    let thread = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = std::fs::remove_file(&path);
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        shake_hands(&mut stream);
+        act(stream);
+    });
+    (url, thread)
+}
+
 /// Reads the head of a request or an answer.
-pub(crate) fn head(stream: &mut TcpStream) -> Vec<u8> {
+pub(crate) fn head(stream: &mut impl Read) -> Vec<u8> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
