@@ -3,6 +3,7 @@
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender as Channel, unbounded};
@@ -56,6 +57,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How long what was sent may be answered, one message after the other, where the input has failed.
 const ANSWERING: Duration = Duration::from_secs(5);
 
+/// How long the line editor paints.
+const PAINTING: Duration = Duration::from_millis(20);
+
 /// How long the input has to notice that the peer is gone.
 const NOTICING: Duration = Duration::from_millis(100);
 
@@ -78,9 +82,9 @@ pub(crate) fn hold(args: &TalkArgs) -> Result<Status, Failure> {
         let tell = tell.clone();
         move |error| drop(tell.send(Happening::OutputFailed(error)))
     });
-    let screen = args.is_interactive().then(|| Arc::new(Screen::new(args.colours())));
+    let screen = args.is_interactive().then(|| Screen::new(args.colours()));
     let to = match (&screen, args.format()) {
-        (Some(screen), _) => To::Screen(Arc::clone(screen)),
+        (Some(screen), _) => To::Screen(screen.clone()),
         (None, Format::Separated { by: b'\n', .. }) if io::stdout().is_terminal() => {
             To::Shown(output)
         }
@@ -145,15 +149,13 @@ pub(crate) fn hold(args: &TalkArgs) -> Result<Status, Failure> {
     };
     let last = conversation.follow(&happenings);
     conversation.leave_terminal();
+    let patience = conversation.patience();
     let Conversation { url, ending, input_failure, broken, .. } = conversation;
     let ending = match (ending, input_failure) {
         (None | Some(Ending::Done), Some(failure)) => Some(Ending::Failed(failure)),
         (ending, _) => ending,
     };
-    writer.finish(match ending {
-        Some(Ending::Interrupt | Ending::TimedOut) => PATIENCE,
-        _ => FOREVER,
-    });
+    writer.finish(patience);
     // A writer that failed at the very end has said so by now.
     let failed_late = happenings.try_iter().find_map(|happening| match happening {
         Happening::OutputFailed(error) => Some(Ending::OutputFailed(error)),
@@ -194,7 +196,7 @@ struct Conversation<'a> {
     /// A file to be sent once it is open.
     outgoing: Option<Outgoing>,
     /// Where somebody types and reads.
-    screen: Option<Arc<Screen>>,
+    screen: Option<Screen>,
     modes: Modes,
     tape: Tape,
     progress: Arc<Progress>,
@@ -325,6 +327,8 @@ impl Conversation<'_> {
             }
             Happening::Interrupt => {
                 self.close(Ending::Interrupt);
+                // Also of what was ending anyway.
+                self.ending = Some(Ending::Interrupt);
                 self.leaving = Some(Instant::now() + PATIENCE);
             }
         }
@@ -346,7 +350,7 @@ impl Conversation<'_> {
             let editor = Editor {
                 sender: self.app.sender(),
                 happenings: self.tell.clone(),
-                screen: Arc::clone(screen),
+                screen: screen.clone(),
                 format: self.args.format(),
                 tape: self.tape.clone(),
                 colours: self.args.colours(),
@@ -371,16 +375,26 @@ impl Conversation<'_> {
         Ok(())
     }
 
-    /// Puts the terminal back as it was, where a line is still being typed.
+    /// Shows what has come, and puts the terminal back as it was, where a line is still being typed.
     fn leave_terminal(&self) {
         if let Some(screen) = &self.screen {
+            screen.finish(self.patience());
             if screen.is_typing() {
+                // It may be just painting its prompt again; one that comes later is only ugly.
+                thread::sleep(PAINTING);
                 self.modes.restore();
                 // No bracketed paste any more; and what follows does not stand behind that line.
-                print!("\u{1b}[?2004l\r\n");
-                let _ = io::stdout().flush();
+                let _ =
+                    io::stdout().write_all(b"\x1b[?2004l\r\n").and_then(|()| io::stdout().flush());
             }
-            screen.print_plainly();
+        }
+    }
+
+    /// Returns how long whoever reads the messages may take to read those that have come.
+    fn patience(&self) -> Duration {
+        match self.ending {
+            Some(Ending::Interrupt | Ending::TimedOut) => PATIENCE,
+            _ => FOREVER,
         }
     }
 
@@ -400,6 +414,8 @@ impl Conversation<'_> {
         match self.input_failure {
             // Whoever waits for ever is to hear of it, and where messages come all the time too.
             Some(_) => Some((since + wait.min(PATIENCE)).min(over + ANSWERING)),
+            // At once, also where a message is just being written out, as one always is in a stream.
+            None if wait.is_zero() => Some(over),
             None => (wait != FOREVER).then(|| since + wait),
         }
     }
@@ -409,6 +425,7 @@ impl Conversation<'_> {
         if self.leaving.is_some_and(|leaving| leaving <= now) {
             // A callback may be waiting for who reads standard output.
             self.writer.give_up();
+            self.screen.iter().for_each(Screen::give_up);
             self.app.sender().abort();
             // It has no deadline any more, and needs none.
             self.leaving = Some(now + FOREVER);

@@ -49,7 +49,7 @@ pub(crate) enum To {
     /// To standard output, which is a terminal: nothing in them may change that.
     Shown(Output),
     /// Above the line that is being typed.
-    Screen(Arc<Screen>),
+    Screen(Screen),
 }
 
 impl To {

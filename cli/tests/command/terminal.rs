@@ -128,6 +128,54 @@ fn ctrl_c_leaves_at_once() {
     assert_eq!(peer.message(), "x");
 }
 
+/// Sends to each client that comes all the time.
+fn flood() -> Peer {
+    serve(|server| {
+        server.on_open(|client| {
+            let client = client.clone();
+            std::thread::spawn(move || while client.send("again and again").is_ok() {});
+        })
+    })
+}
+
+#[test]
+fn a_stream_of_messages_holds_up_no_key() {
+    let Some(screen) = Screen::open() else { return };
+    let peer = flood();
+    for (keys, status) in [("C-c", 130), ("C-d", 0)] {
+        screen.run(&format!("{} --wait 0", peer.url()));
+        screen.wait_for("< again and again");
+        for i in 0..20 {
+            screen.enter(&format!("/help {i}"));
+            screen.enter(&format!("line {i}"));
+        }
+        screen.press(&[keys]);
+        screen.wait_for(&format!("exit status {status}"));
+    }
+}
+
+#[test]
+fn what_a_server_says_last_is_shown() {
+    let Some(screen) = Screen::open() else { return };
+    let peer = recording(
+        |server| server,
+        |client, _| {
+            for i in 0..20 {
+                client.send(format!("last words {i}")).unwrap();
+            }
+            client.close_with(1000, "").unwrap();
+        },
+    );
+    for _ in 0..5 {
+        screen.run(&peer.url());
+        screen.wait_for_last(">");
+        screen.enter("bye");
+        screen.wait_for("exit status 0");
+        let shown = screen.shown();
+        assert!(shown.contains("< last words 0") && shown.contains("< last words 19"), "{shown}");
+    }
+}
+
 #[test]
 fn colours_are_for_those_who_want_them() {
     let Some(screen) = Screen::open() else { return };

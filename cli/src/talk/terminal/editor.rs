@@ -1,13 +1,13 @@
-//! [`Editor`]: reads what is typed, on a thread of its own, and does it.
+//! [`Editor`]: reads what is typed, on a thread of its own, and does it on another: what is done may wait
+//! for the peer, and the line editor is to be there for what comes, and for Ctrl-C, meanwhile.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::Sender as Channel;
+use crossbeam_channel::{Receiver, Sender as Channel, unbounded};
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{ColorMode, Config};
@@ -26,7 +26,7 @@ use crate::talk::tape::Tape;
 pub(crate) struct Editor {
     pub(crate) sender: Sender,
     pub(crate) happenings: Channel<Happening>,
-    pub(crate) screen: Arc<Screen>,
+    pub(crate) screen: Screen,
     pub(crate) format: Format,
     pub(crate) tape: Tape,
     pub(crate) colours: bool,
@@ -38,6 +38,9 @@ pub(crate) struct Editor {
 const PING_PATIENCE: Duration = Duration::from_secs(10);
 
 type Lines = rustyline::Editor<Completion, FileHistory>;
+
+/// A line, or why there are no more.
+type Typing = Result<String, Failure>;
 
 impl Editor {
     pub(crate) fn start(self) -> Result<(), Failure> {
@@ -61,42 +64,35 @@ impl Editor {
             self.screen.print_above(printer);
             prompt = "> ";
         }
+        let (typed, to_do) = unbounded();
+        let (screen, happenings) = (self.screen.clone(), self.happenings.clone());
         thread::spawn(move || {
-            let happening = self.run(&mut lines, prompt, history.as_deref());
-            self.screen.print_plainly();
+            let end = self.act_on_all(&to_do);
             // Once the main thread is gone nobody wants to know.
-            let _ = self.happenings.send(happening);
+            let _ = self.happenings.send(Happening::InputEnd(end));
+        });
+        thread::spawn(move || {
+            let interrupted = read(&mut lines, prompt, &screen, history.as_deref(), &typed);
+            // From here on what comes goes to the terminal itself.
+            drop(lines);
+            if interrupted {
+                let _ = happenings.send(Happening::Interrupt);
+            }
         });
         Ok(())
     }
 
-    /// Returns how it ended.
-    fn run(&self, lines: &mut Lines, prompt: &str, history: Option<&Path>) -> Happening {
-        loop {
-            let line = match lines.readline(prompt) {
-                Ok(line) => line,
-                Err(ReadlineError::Interrupted) => return Happening::Interrupt,
-                Err(ReadlineError::Eof) => return Happening::InputEnd(InputEnd::Sent),
-                Err(error) => {
-                    let what = format!("the terminal cannot be read: {error}");
-                    return Happening::InputEnd(InputEnd::Failed(Failure::new(
-                        Status::Other,
-                        what,
-                    )));
-                }
-            };
-            if lines.add_history_entry(&line).unwrap_or(false)
-                && let Some(file) = history
-            {
-                // Without it the line is kept as long as the process lives.
-                let _ = lines.append_history(file);
-            }
-            match self.act(&line) {
-                Ok(None) => {}
-                Ok(Some(end)) => return Happening::InputEnd(end),
-                Err(problem) => self.screen.notice(&problem),
+    /// Does what is typed, one line after the other. Returns how it ended.
+    fn act_on_all(&self, to_do: &Receiver<Typing>) -> InputEnd {
+        for typing in to_do {
+            match typing.map(|line| self.act(&line)) {
+                Ok(Ok(None)) => {}
+                Ok(Ok(Some(end))) => return end,
+                Ok(Err(problem)) => self.screen.notice(&problem),
+                Err(failure) => return InputEnd::Failed(failure),
             }
         }
+        InputEnd::Sent
     }
 
     /// Does what a line says. Returns an end where it asks for one, and in words what is wrong.
@@ -151,7 +147,7 @@ impl Editor {
         if !payload.is_empty() {
             return self.sender.ping(payload).map_err(|error| self.why(&error));
         }
-        let (sender, screen) = (self.sender.clone(), Arc::clone(&self.screen));
+        let (sender, screen) = (self.sender.clone(), self.screen.clone());
         thread::spawn(move || match sender.ping_wait(PING_PATIENCE) {
             Ok(time) => screen.notice(&format!("pong after {:.3} ms", time.as_secs_f64() * 1e3)),
             Err(error) => screen.notice(&format!("no pong: {error}")),
@@ -194,4 +190,40 @@ impl Editor {
             state => format!("not sent: {error} ({state})"),
         }
     }
+}
+
+/// Reads lines until their end, or until one asks to close. Returns whether that was Ctrl-C.
+fn read(
+    lines: &mut Lines,
+    prompt: &str,
+    screen: &Screen,
+    history: Option<&Path>,
+    typed: &Channel<Typing>,
+) -> bool {
+    while screen.begin_line() {
+        let read = lines.readline(prompt);
+        screen.end_line();
+        let line = match read {
+            Ok(line) => line,
+            Err(ReadlineError::Interrupted) => return true,
+            Err(ReadlineError::Eof) => return false,
+            Err(error) => {
+                let what = format!("the terminal cannot be read: {error}");
+                let _ = typed.send(Err(Failure::new(Status::Other, what)));
+                return false;
+            }
+        };
+        if lines.add_history_entry(&line).unwrap_or(false)
+            && let Some(file) = history
+        {
+            // Without it the line is kept as long as the process lives.
+            let _ = lines.append_history(file);
+        }
+        let closes = matches!(commands::read(&line), Ok(Typed::Close(..)));
+        // Nobody acts on it any more: it is over.
+        if typed.send(Ok(line)).is_err() || closes {
+            return false;
+        }
+    }
+    false
 }

@@ -7,6 +7,20 @@ pub(crate) struct Modes {
     termios: Option<nix::sys::termios::Termios>,
 }
 
+/// Returns whether the terminal is in the mode in which a line is edited, as far as is known.
+#[cfg(unix)]
+pub(crate) fn is_raw() -> bool {
+    use nix::sys::termios::{LocalFlags, tcgetattr};
+
+    tcgetattr(std::io::stdin())
+        .map_or(true, |termios| !termios.local_flags.contains(LocalFlags::ICANON))
+}
+
+#[cfg(not(unix))]
+pub(crate) fn is_raw() -> bool {
+    true
+}
+
 impl Modes {
     #[cfg(unix)]
     pub(crate) fn remember() -> Self {

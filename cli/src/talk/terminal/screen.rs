@@ -1,70 +1,208 @@
 //! [`Screen`]: what comes, above the line that is being typed, and such that nothing in it changes
 //! the terminal.
+//!
+//! ```text
+//!   the app's thread ─► message ─┐ waits for room
+//!   all others ───────► notice ──┴─► lines ─► a thread of its own ─► the line editor, or the terminal
+//! ```
+//!
+//! The line editor takes a line when it is ready to, which is while it waits for keys. Only that thread
+//! waits for it, and holds no lock then.
 
 use std::io::{self, Write};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustyline::ExternalPrinter;
 use websocket_app::Message;
 
+use super::modes;
 use crate::escape;
 
+/// Clones mean the same.
+#[derive(Clone)]
 pub(crate) struct Screen {
-    printer: Mutex<Option<Box<dyn ExternalPrinter + Send>>>,
+    shared: Arc<Shared>,
     colours: bool,
 }
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// What is to be shown.
+    waiting: String,
+    /// What prints above the line that is being typed, until the thread that prints has it.
+    printer: Option<Box<dyn ExternalPrinter + Send>>,
+    /// Whether there is, or was, such a thing.
+    above: bool,
+    /// Whether a line is being typed, or about to be.
+    typing: bool,
+    /// Nobody waits for room any more.
+    unbounded: bool,
+    /// Nothing more comes.
+    over: bool,
+    /// Everything is shown.
+    shown: bool,
+}
+
+/// How many bytes may wait to be shown; then receiving waits too.
+const ROOM: usize = 64 << 10;
+
+/// How long that takes, about.
+const RETRY: Duration = Duration::from_millis(1);
 
 const MESSAGE: &str = "\u{1b}[32m";
 const NOTICE: &str = "\u{1b}[2m";
 const PLAIN: &str = "\u{1b}[0m";
 
+/// A line up and down again. The line editor has room for one thing to print: when it has taken the
+/// second of these, all before them is shown.
+const NOTHING: &str = "\u{1b}[A\n";
+
 impl Screen {
     pub(crate) fn new(colours: bool) -> Self {
-        Screen { printer: Mutex::new(None), colours }
+        let shared = Arc::new(Shared::default());
+        let its = Arc::clone(&shared);
+        thread::spawn(move || its.print());
+        Screen { shared, colours }
     }
 
-    /// From now on a line is being typed; what prints above it is this.
+    /// Where a line is being typed, this prints above it.
     pub(crate) fn print_above(&self, printer: impl ExternalPrinter + Send + 'static) {
-        *self.printer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(printer));
+        let mut state = self.shared.lock();
+        state.printer = Some(Box::new(printer));
+        state.above = true;
     }
 
-    /// Returns whether there is such a line, as far as is known.
+    /// A line is about to be typed. Returns whether it may be: not at the end.
+    pub(crate) fn begin_line(&self) -> bool {
+        let mut state = self.shared.lock();
+        state.typing = !state.over;
+        state.typing
+    }
+
+    /// The line editor has put the terminal back.
+    pub(crate) fn end_line(&self) {
+        self.shared.lock().typing = false;
+    }
+
+    /// Returns whether a line is being typed on a terminal that can do more than write.
     pub(crate) fn is_typing(&self) -> bool {
-        self.printer.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        let state = self.shared.lock();
+        state.typing && state.above
     }
 
-    /// There is no such line any more.
-    pub(crate) fn print_plainly(&self) {
-        *self.printer.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    /// Shows a message. What looks like its end is none: its further lines are indented.
+    /// Shows a message. What looks like its end is none: its further lines are indented. Waits where
+    /// there is no room.
     pub(crate) fn message(&self, message: Message<'_>, at: Option<Duration>) {
         let mut shown = String::from("< ");
         if let Some(at) = at {
             shown += &format!("{:.6} ", at.as_secs_f64());
         }
         shown += &text_of(message);
-        self.print(MESSAGE, &shown);
+        let mut state = self.shared.lock();
+        while state.waiting.len() >= ROOM && !state.over && !state.unbounded {
+            state = self.shared.wait(state);
+        }
+        self.push(state, MESSAGE, &shown);
     }
 
-    /// Shows a word of ours.
+    /// Shows a word of ours. Waits for nobody.
     pub(crate) fn notice(&self, text: &str) {
-        self.print(NOTICE, &format!("* {}", escape::lines(text).replace('\n', "\n  ")));
+        let shown = format!("* {}", escape::lines(text).replace('\n', "\n  "));
+        self.push(self.shared.lock(), NOTICE, &shown);
     }
 
-    fn print(&self, colour: &str, text: &str) {
-        let line = match self.colours {
+    fn push(&self, mut state: MutexGuard<'_, State>, colour: &str, text: &str) {
+        state.waiting += &match self.colours {
             true => format!("{colour}{text}{PLAIN}\n"),
             false => format!("{text}\n"),
         };
-        let mut printer = self.printer.lock().unwrap_or_else(PoisonError::into_inner);
-        // A terminal that is gone shows nothing.
-        match printer.as_mut() {
-            Some(printer) => drop(printer.print(line)),
-            None => drop(io::stdout().write_all(line.as_bytes())),
+        self.shared.changed.notify_all();
+    }
+
+    /// Nothing more comes, and nobody is waited for any more: waits until everything is shown, for this
+    /// long at most.
+    pub(crate) fn finish(&self, patience: Duration) {
+        let until = Instant::now() + patience;
+        let mut state = self.shared.lock();
+        state.over = true;
+        self.shared.changed.notify_all();
+        while !state.shown {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.shared.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// Lets go of whoever waits for room.
+    pub(crate) fn give_up(&self) {
+        self.shared.lock().unbounded = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows what waits until nothing more comes.
+    fn print(&self) {
+        let mut printer = None;
+        loop {
+            let mut state = self.lock();
+            while state.waiting.is_empty() && !state.over {
+                state = self.wait(state);
+            }
+            let lines = mem::take(&mut state.waiting);
+            printer = state.printer.take().or(printer);
+            drop(state);
+            self.changed.notify_all();
+            match lines.is_empty() {
+                true => break,
+                false => show(&mut printer, lines),
+            }
+        }
+        // Only now, where it has just begun to, does the line editor put the terminal into its mode.
+        while printer.is_some() && self.lock().typing && !modes::is_raw() {
+            thread::sleep(RETRY);
+        }
+        if printer.is_some() && self.lock().typing {
+            show(&mut printer, NOTHING.into());
+            show(&mut printer, NOTHING.into());
+        }
+        self.lock().shown = true;
+        self.changed.notify_all();
+    }
+}
+
+/// Shows lines above the one that is being typed, where there is one still.
+fn show(printer: &mut Option<Box<dyn ExternalPrinter + Send>>, lines: String) {
+    if let Some(above) = printer {
+        if above.print(lines.clone()).is_ok() {
+            return;
+        }
+        // The line editor has gone meanwhile.
+        *printer = None;
+    }
+    if lines != NOTHING {
+        // A terminal that is gone shows nothing.
+        let _ = io::stdout().write_all(lines.as_bytes());
     }
 }
 
