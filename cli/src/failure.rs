@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
 
-use websocket_app::{Close, Error, LimitError, Phase, SendError};
+use websocket_app::{Close, ClosedBy, Error, LimitError, Phase, SendError, close_code};
 
 use crate::escape;
 use crate::status::Status;
@@ -57,8 +57,16 @@ impl Failure {
         Failure::new(Status::Other, format!("{what} was not sent: {error}"))
     }
 
-    /// A connection that the peer closed with a code that says that something is wrong.
-    pub(crate) fn closed(close: &Close, url: &str) -> Self {
+    /// What is wrong with the end of a connection, if anything is: the peer may have closed it with a
+    /// code that says so.
+    pub(crate) fn of_close(close: &Close, url: &str) -> Option<Self> {
+        match (close.by, close.code) {
+            (ClosedBy::Us, _) | (_, close_code::NORMAL | close_code::NO_STATUS) => None,
+            _ => Some(Failure::closed(close, url)),
+        }
+    }
+
+    fn closed(close: &Close, url: &str) -> Self {
         Failure::new(Status::ClosedWithCode, format!("{}: {close}", shown_url(url)))
     }
 

@@ -1,14 +1,13 @@
 //! `wsapp completions` and `wsapp man`: made of the options themselves, by the argument parser's own
 //! generators.
 
-use std::io::{self, Write};
-
 use clap::{Args, Command, CommandFactory};
 use clap_complete::Shell;
 
 use crate::args::Cli;
 use crate::failure::Failure;
 use crate::status::Status;
+use crate::stdout;
 
 #[derive(Args, Debug)]
 pub(crate) struct CompletionsArgs {
@@ -25,7 +24,7 @@ pub(crate) struct ManArgs {
 pub(crate) fn completions(args: &CompletionsArgs) -> Result<Status, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "wsapp", &mut script);
-    write(&script)
+    stdout::write(script).map(|_| Status::Done)
 }
 
 pub(crate) fn man(args: &ManArgs) -> Result<Status, Failure> {
@@ -43,14 +42,5 @@ pub(crate) fn man(args: &ManArgs) -> Result<Status, Failure> {
     clap_mangen::Man::new(page)
         .render(&mut text)
         .map_err(|error| Failure::io("the page cannot be made", &error))?;
-    write(&text)
-}
-
-fn write(text: &[u8]) -> Result<Status, Failure> {
-    match io::stdout().write_all(text) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::io("standard output cannot be written", &error))
-        }
-        _ => Ok(Status::Done),
-    }
+    stdout::write(text).map(|_| Status::Done)
 }

@@ -21,6 +21,7 @@ mod seconds;
 mod serve;
 mod signals;
 mod status;
+mod stdout;
 mod talk;
 
 use std::process::ExitCode;

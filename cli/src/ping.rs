@@ -1,6 +1,5 @@
 //! `wsapp ping`: whether a server is there, and how far away.
 
-use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -13,6 +12,7 @@ use crate::log_lines;
 use crate::seconds::{FOREVER, seconds};
 use crate::signals;
 use crate::status::Status;
+use crate::stdout;
 
 #[derive(Args, Debug)]
 pub(crate) struct PingArgs {
@@ -53,26 +53,29 @@ pub(crate) fn run(args: &PingArgs) -> Result<Status, Failure> {
     let app = app.spawn().map_err(|error| failed(&error))?;
     if ws.wait_open(FOREVER).is_err() {
         return match app.join() {
+            _ if !interrupts.is_empty() => Ok(Status::Interrupted),
             Err(error) => Err(failed(&error)),
-            Ok(_) => Ok(Status::Interrupted),
+            Ok(close) => Failure::of_close(&close, &args.url).map_or(Ok(Status::Done), Err),
         };
     }
     let peer = ws.handshake().and_then(|handshake| handshake.peer_addr());
     let peer = peer.map_or_else(|| shown_url(&args.url), |address| address.to_string());
-    say(&format!("connected to {peer} in {:.3} ms", millis(began.elapsed())));
+    let connected = format!("connected to {peer} in {:.3} ms", millis(began.elapsed()));
+    let mut is_read = say(&connected)?;
     let mut times = Vec::new();
     let mut sent = 0;
     let mut interrupted = false;
-    while !interrupted && (args.count == 0 || sent < args.count) {
+    while is_read && !interrupted && (args.count == 0 || sent < args.count) {
         let next = Instant::now() + args.interval;
         sent += 1;
         match ws.ping_wait(args.timeout) {
             Ok(time) => {
-                say(&format!("pong from {peer}: number {sent}, {:.3} ms", millis(time)));
+                is_read = say(&format!("pong from {peer}: number {sent}, {:.3} ms", millis(time)))?;
                 times.push(time);
             }
             Err(SendError::NotInTime { .. } | SendError::Timeout { .. }) => {
-                say(&format!("no pong from {peer}: number {sent}, within {:?}", args.timeout));
+                is_read =
+                    say(&format!("no pong from {peer}: number {sent}, within {:?}", args.timeout))?;
             }
             Err(_) => {
                 sent -= 1;
@@ -80,27 +83,31 @@ pub(crate) fn run(args: &PingArgs) -> Result<Status, Failure> {
                 break;
             }
         }
-        if sent != args.count {
+        if is_read && sent != args.count {
             interrupted = interrupts.recv_deadline(next) != Err(RecvTimeoutError::Timeout);
         }
     }
-    say(&summary(sent, &times));
+    is_read = is_read && say(&summary(sent, &times))?;
     app.close();
     match app.join() {
         _ if interrupted => Ok(Status::Interrupted),
+        // Nobody reads it any more, as `head` does when it has seen enough.
+        _ if !is_read => Ok(Status::Done),
         Err(error) => Err(failed(&error)),
-        Ok(close) if sent < args.count => Err(Failure::closed(&close, &args.url)),
-        Ok(_) if (times.len() as u64) < sent => Err(Failure::new(
-            Status::TimedOut,
-            format!("{}: {} pings without a pong", shown_url(&args.url), sent - times.len() as u64),
-        )),
-        Ok(_) => Ok(Status::Done),
+        Ok(close) => match (Failure::of_close(&close, &args.url), sent - times.len() as u64) {
+            (Some(failure), _) => Err(failure),
+            (None, 0) => Ok(Status::Done),
+            (None, missing) => Err(Failure::new(
+                Status::TimedOut,
+                format!("{}: {missing} pings without a pong", shown_url(&args.url)),
+            )),
+        },
     }
 }
 
-fn say(line: &str) {
-    // Whoever reads it may have gone.
-    let _ = writeln!(io::stdout(), "{line}");
+/// Returns whether anybody reads it.
+fn say(line: &str) -> Result<bool, Failure> {
+    stdout::write(format!("{line}\n"))
 }
 
 fn millis(time: Duration) -> f64 {

@@ -34,7 +34,9 @@ pub(crate) struct Outcome {
 /// How long messages that are under way at the end may take.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// How long servers have to answer Close frames, and how long after Ctrl-C.
 const CLOSE: Duration = Duration::from_secs(5);
+const CLOSE_AT_ONCE: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(args: &BenchArgs) -> Result<Outcome, Failure> {
     let (interrupt, interrupts) = bounded(1);
@@ -73,12 +75,15 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Outcome, Failure> {
         interrupted = interrupts.recv_timeout(TICK) != Err(RecvTimeoutError::Timeout);
     }
     let failure = |apps: Vec<AppHandle>| -> Option<Failure> {
-        let mut errors = apps.into_iter().filter_map(|app| app.join().err());
-        errors.next().map(|error| Failure::of(&error, &args.url))
+        let mut ends = apps.into_iter().map(AppHandle::join);
+        ends.find_map(|end| match end {
+            Ok(close) => Failure::of_close(&close, &args.url),
+            Err(error) => Some(Failure::of(&error, &args.url)),
+        })
     };
     if sum(|m| m.opened.load(Ordering::Relaxed)) == 0 {
-        close(loops);
-        let unopened = failure(apps);
+        close(loops, interrupted);
+        let unopened = failure(apps).filter(|_| !interrupted);
         return Err(unopened.unwrap_or_else(|| Failure::new(Status::Interrupted, "interrupted")));
     }
 
@@ -107,18 +112,18 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Outcome, Failure> {
     for lane in &probers {
         lane.stop();
     }
-    drop(pace.map(std::thread::JoinHandle::join));
+    pace.into_iter().for_each(pace::Pace::stop);
     let elapsed = began.elapsed();
     let received = sum(|m| m.received.load(Ordering::Relaxed));
     // What is still under way belongs to the latencies, not to the rate.
     let drained = Instant::now() + DRAIN;
-    while Instant::now() < drained && probers.iter().any(|lane| lane.is_waiting()) {
+    while !interrupted && Instant::now() < drained && probers.iter().any(|lane| lane.is_waiting()) {
         progress.show(|| "waiting for the last replies".into());
-        interrupted |= interrupts.recv_timeout(DRAIN_TICK).is_ok();
+        interrupted = interrupts.recv_timeout(DRAIN_TICK).is_ok();
     }
     progress.clear();
     let lost = sum(|m| m.lost.load(Ordering::Relaxed));
-    close(loops);
+    close(loops, interrupted);
     let failure = failure(apps);
     let (latency, connect) = merged(&all);
     Ok(Outcome {
@@ -140,10 +145,11 @@ const TICK: Duration = Duration::from_millis(200);
 /// How often it is asked whether the last replies are there.
 const DRAIN_TICK: Duration = Duration::from_millis(10);
 
-fn close(loops: Vec<(EventLoop, Arc<Measures>)>) {
+fn close(loops: Vec<(EventLoop, Arc<Measures>)>, interrupted: bool) {
+    let patience = if interrupted { CLOSE_AT_ONCE } else { CLOSE };
     for (event_loop, _) in loops {
         // What does not close in time is cut off.
-        let _ = event_loop.close_all(CLOSE);
+        let _ = event_loop.close_all(patience);
     }
 }
 

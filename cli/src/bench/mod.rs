@@ -12,10 +12,11 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::connection::ConnectionArgs;
-use crate::failure::Failure;
+use crate::failure::{Failure, shown_url};
 use crate::log_lines;
 use crate::seconds::seconds;
 use crate::status::Status;
+use crate::stdout;
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct BenchArgs {
@@ -32,7 +33,7 @@ pub(crate) struct BenchArgs {
 
     /// How many messages a second, all connections together, at even distances: a latency then counts
     /// from when its message was due. Without this each is sent when another has come back
-    #[arg(short, long, value_name = "NUMBER")]
+    #[arg(short, long, value_name = "NUMBER", value_parser = rate)]
     rate: Option<f64>,
 
     /// The length of a message in bytes
@@ -67,16 +68,26 @@ pub(crate) struct BenchArgs {
     connection: ConnectionArgs,
 }
 
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
+    rate.ok_or_else(|| format!("`{text}` is no number of messages: 0.5 and 1000 are"))
+}
+
 pub(crate) fn run(args: &BenchArgs) -> Result<Status, Failure> {
     log_lines::show(args.verbose, false);
     let outcome = load::run(args)?;
-    match args.json {
-        true => println!("{}", report::json(args, &outcome)),
-        false => print!("{}", report::text(args, &outcome)),
-    }
+    stdout::write(match args.json {
+        true => format!("{}\n", report::json(args, &outcome)),
+        false => report::text(args, &outcome),
+    })?;
     match outcome.failure {
+        // What the user did comes first.
+        _ if outcome.interrupted => Ok(Status::Interrupted),
         Some(failure) => Err(failure),
-        None if outcome.interrupted => Ok(Status::Interrupted),
+        None if outcome.sent > 0 && outcome.latency.is_empty() => Err(Failure::new(
+            Status::TimedOut,
+            format!("{}: no message came back", shown_url(&args.url)),
+        )),
         None => Ok(Status::Done),
     }
 }

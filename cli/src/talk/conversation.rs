@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender as Channel, unbounded};
 use regex_lite::Regex;
-use websocket_app::{AppHandle, Close, ClosedBy, Error, Reconnect, WebSocketApp, close_code};
+use websocket_app::{AppHandle, Close, ClosedBy, Error, Reconnect, WebSocketApp};
 
 use super::TalkArgs;
 use super::feed::{Feed, InputEnd};
@@ -303,7 +303,7 @@ impl Conversation<'_> {
                 let error = self.error.take().filter(|_| close.by == ClosedBy::Lost);
                 self.broken = match error {
                     Some(error) => Some(Failure::of(&error, &self.url)),
-                    None => wrong_code(&close, &self.url),
+                    None => Failure::of_close(&close, &self.url),
                 };
                 self.ended = true;
                 self.give_up_the_unsent();
@@ -489,7 +489,8 @@ fn judge(
             return Err(Failure::io("standard output cannot be written", error));
         }
         Some(Ending::Failed(failure)) => return Err(failure.clone()),
-        Some(Ending::TimedOut) if !unmet => {
+        // It is what is expected that is not there in time.
+        Some(Ending::TimedOut) if !unmet || args.receive_file.is_some() => {
             let what = format!("{}: not over within --timeout", shown_url(url));
             return Err(Failure::new(Status::TimedOut, what));
         }
@@ -513,7 +514,7 @@ fn judge(
             format!("{}: no message for --expect {}", shown_url(url), args.expect.join(", "));
         return Err(Failure::new(Status::NotAsExpected, format!("{what}; closed: {close}")));
     }
-    if let Some(failure) = wrong_code(&close, url) {
+    if let Some(failure) = Failure::of_close(&close, url) {
         return Err(lost(failure));
     }
     if let (Some(Ending::Unsent(_)), Some(failure)) = (&ending, broken) {
@@ -525,14 +526,6 @@ fn judge(
             Err(failure.advice(format!("{} has closed the connection: {close}", shown_url(url))))
         }
         None => Ok(Status::Done),
-    }
-}
-
-/// Returns what is wrong with the end of a connection that the peer has closed, if anything is.
-fn wrong_code(close: &Close, url: &str) -> Option<Failure> {
-    match (close.by, close.code) {
-        (ClosedBy::Us, _) | (_, close_code::NORMAL | close_code::NO_STATUS) => None,
-        _ => Some(Failure::closed(close, url)),
     }
 }
 

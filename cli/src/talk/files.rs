@@ -115,7 +115,7 @@ impl Incoming {
         Ok(incoming)
     }
 
-    fn is_stdout(&self) -> bool {
+    pub(crate) fn is_stdout(&self) -> bool {
         self.path == Path::new("-")
     }
 

@@ -164,7 +164,8 @@ impl Handler for Listener {
 
     fn on_fragment(&mut self, _ws: &Sender, fragment: Fragment<'_>) -> Result<(), CallbackError> {
         let Some(file) = self.file.as_mut().filter(|_| !self.has_file) else { return Ok(()) };
-        match self.progress.message(|| file.take(&fragment)) {
+        let taken = self.progress.message(|| file.take(&fragment));
+        match taken {
             Ok(false) => {}
             Ok(true) => {
                 self.has_file = true;
@@ -172,7 +173,11 @@ impl Handler for Listener {
             }
             Err(error) => {
                 self.has_file = true;
-                self.tell(Happening::Failed(Failure::io("--receive-file", &error)));
+                let is_stdout = file.is_stdout();
+                self.tell(match is_stdout {
+                    true => Happening::OutputFailed(error),
+                    false => Happening::Failed(Failure::io("--receive-file", &error)),
+                });
             }
         }
         Ok(())

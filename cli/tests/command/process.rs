@@ -50,9 +50,17 @@ impl Ended {
         self
     }
 
+    /// Wrote nothing to standard error.
+    #[track_caller]
+    pub(crate) fn silently(self) -> Self {
+        assert_eq!(self.stderr, "", "{self:?}");
+        self
+    }
+
     /// Wrote these to standard error, among other things.
     #[track_caller]
     pub(crate) fn said(self, words: &[&str]) -> Self {
+        assert!(!words.is_empty(), "that says nothing: silently() does");
         for words in words {
             assert!(self.stderr.contains(words), "{words:?} is not in {}", self.stderr);
         }
@@ -204,6 +212,16 @@ pub(crate) fn run(args: &[&str], input: impl AsRef<[u8]> + Debug) -> Ended {
     let ended = running.wait();
     writing.join().unwrap();
     ended
+}
+
+/// Runs it to its end with nobody who reads what it writes.
+#[track_caller]
+pub(crate) fn run_without_reader(args: &[&str]) -> Ended {
+    let mut command = command(args);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    command.stdout(writer);
+    start_command(command).wait()
 }
 
 fn signal(process: u32, name: &str) {
