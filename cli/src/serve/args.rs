@@ -8,7 +8,7 @@ use websocket_app::Deflate;
 use websocket_app::server::{Server, ServerTls, SlowClients};
 
 use crate::failure::Failure;
-use crate::seconds::{FOREVER, seconds_or_forever};
+use crate::seconds::{FOREVER, seconds, seconds_or_forever};
 use crate::talk::Format;
 
 #[derive(Args, Debug)]
@@ -29,6 +29,11 @@ pub(crate) struct ServeArgs {
     /// its standard output are messages
     #[arg(long = "exec", value_name = "CMD")]
     pub(crate) execute: Option<String>,
+
+    /// How long a command may go on when its client has gone and its standard input is over; then it
+    /// gets SIGTERM, and after as long again SIGKILL
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds, requires = "execute")]
+    pub(crate) grace: Duration,
 
     /// Answer browsers that want no WebSocket with the files of a directory
     #[arg(long = "dir", value_name = "DIR")]

@@ -1,38 +1,38 @@
 //! A server that somebody sits at: what clients say is on standard output, and lines of standard
 //! input go to all of them.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::thread;
 
 use websocket_app::Message;
 use websocket_app::server::ServerHandle;
 
 use super::tell;
+use crate::talk::output::{self, Output, Writer};
 use crate::talk::{Format, Pieces, Said, text_of};
 
 /// Where messages are written.
-#[derive(Clone, Copy)]
 pub(crate) struct Shown {
+    output: Output,
     format: Format,
     on_terminal: bool,
 }
 
-pub(crate) fn output(format: Format) -> Shown {
-    Shown { format, on_terminal: io::stdout().is_terminal() }
+/// Returns that, and the thread that writes: whoever reads slowly has clients wait.
+pub(crate) fn output(format: Format) -> (Shown, Writer) {
+    // Nobody reads it: the clients need not know.
+    let (output, writer) = output::start(io::stdout(), drop);
+    (Shown { output, format, on_terminal: io::stdout().is_terminal() }, writer)
 }
 
 impl Shown {
-    pub(crate) fn show(self, client: u64, message: Message<'_>) {
-        let mut bytes = Vec::new();
-        match self.on_terminal {
+    pub(crate) fn show(&self, client: u64, message: Message<'_>) {
+        self.output.put(|bytes| match self.on_terminal {
             true => {
-                bytes.extend_from_slice(format!("{client} < {}\n", text_of(message)).as_bytes())
+                bytes.extend_from_slice(format!("{client} < {}\n", text_of(message)).as_bytes());
             }
-            false => self.format.write(message, None, &mut bytes),
-        }
-        let mut stdout = io::stdout().lock();
-        // Nobody reads it: the clients need not know.
-        let _ = stdout.write_all(&bytes).and_then(|()| stdout.flush());
+            false => self.format.write(message, None, bytes),
+        });
     }
 }
 

@@ -9,6 +9,7 @@ mod execute;
 
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
@@ -24,7 +25,10 @@ use crate::status::Status;
 pub(crate) use args::ServeArgs;
 
 /// How long clients have to answer the Close frame when the server ends.
-const SHUTDOWN: Duration = Duration::from_secs(2);
+const SHUTDOWN: Duration = Duration::from_secs(1);
+
+/// How long whoever reads standard output has for the last messages.
+const LAST_LINES: Duration = Duration::from_millis(200);
 
 pub(crate) fn run(args: &ServeArgs) -> Result<Status, Failure> {
     log_lines::show(args.verbose, args.trace);
@@ -36,8 +40,9 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Status, Failure> {
     let verbose = args.verbose;
     let console =
         !(args.echo || args.broadcast || args.execute.is_some() || args.directory.is_some());
-    let sessions = Arc::new(execute::Sessions::new(args.execute.clone(), args.format()));
-    let output = console.then(|| console::output(args.format()));
+    let sessions =
+        Arc::new(execute::Sessions::new(args.execute.clone(), args.format(), args.grace));
+    let (output, shown) = console.then(|| console::output(args.format())).unzip();
     let server = server
         .on_open({
             let sessions = Arc::clone(&sessions);
@@ -92,9 +97,19 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Status, Failure> {
     }
     // The other end lives as long as the handler of the signal, which is for good.
     let _ = interrupts.recv();
+    // No callback waits for anybody any more.
+    sessions.interrupt();
+    shown.iter().for_each(|writer| writer.give_up());
+    let ending = thread::spawn({
+        let sessions = Arc::clone(&sessions);
+        move || sessions.end()
+    });
     let _ = handle.shutdown(1001, "", SHUTDOWN);
-    handle.join().map_err(|error| Failure::of(&error, &args.address))?;
-    sessions.end();
+    let ended = handle.join();
+    // It does not panic.
+    let _ = ending.join();
+    shown.iter().for_each(|writer| writer.finish(LAST_LINES));
+    ended.map_err(|error| Failure::of(&error, &args.address))?;
     Ok(Status::Interrupted)
 }
 

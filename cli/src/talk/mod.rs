@@ -17,7 +17,7 @@ mod format;
 mod input;
 mod json_line;
 mod listener;
-mod output;
+pub(crate) mod output;
 mod progress;
 mod tape;
 mod terminal;

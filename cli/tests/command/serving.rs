@@ -139,6 +139,101 @@ fn exec_ends_commands_of_clients_that_go_and_tells_of_those_that_fail() {
     running.wait().with(130);
 }
 
+/// Waits until there is no such process.
+#[cfg(unix)]
+#[track_caller]
+fn wait_for_end_of(process: &str) {
+    let until = std::time::Instant::now() + PATIENCE;
+    let is_there = || std::process::Command::new("kill").args(["-0", process]).output().unwrap();
+    while is_there().status.success() {
+        assert!(std::time::Instant::now() < until, "process {process} does not end");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
+/// A command that says the number of a process that it starts, and its own, and ends neither with its
+/// input nor when it is asked to.
+#[cfg(unix)]
+const STUBBORN: &str = "trap '' TERM; sleep 1000 & echo $!; echo $$; while :; do sleep 1000; done";
+
+#[test]
+#[cfg(unix)]
+fn exec_leaves_nothing_behind_of_clients_that_go() {
+    let (running, url) = server(&["--exec", STUBBORN, "--grace", "0.2"]);
+    let mut ws = connect(&url);
+    let processes = [next(&mut ws), next(&mut ws)];
+    drop(ws);
+    for process in processes {
+        wait_for_end_of(&process);
+    }
+    // One that is asked, and does.
+    let (asked, url) = server(&["--exec", "echo $$; exec sleep 1000", "--grace", "0.2"]);
+    let mut ws = connect(&url);
+    let process = next(&mut ws);
+    drop(ws);
+    wait_for_end_of(&process);
+    for running in [running, asked] {
+        running.signal("INT");
+        running.wait().with(130);
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn exec_leaves_nothing_behind_at_ctrl_c() {
+    let (running, url) = server(&["--exec", STUBBORN]);
+    let mut clients = [connect(&url), connect(&url)];
+    let processes: Vec<String> = clients.iter_mut().flat_map(|ws| [next(ws), next(ws)]).collect();
+    running.signal("INT");
+    for ws in &mut clients {
+        assert_eq!(close_code(ws), 1001);
+    }
+    running.wait().with(130);
+    for process in processes {
+        wait_for_end_of(&process);
+    }
+}
+
+/// More than there are callbacks at a time.
+#[cfg(unix)]
+const MANY: usize = 80;
+
+#[test]
+#[cfg(unix)]
+fn exec_of_commands_that_do_not_read_holds_up_nobody_else() {
+    let command = "case $WSAPP_PATH in /deaf) exec sleep 1000;; *) exec cat;; esac";
+    let (running, url) = server(&["--exec", command]);
+    // More than a pipe and a queue hold.
+    let message = vec![b'x'; 3 << 20];
+    let deaf = |_| {
+        let app = WebSocketApp::new(format!("{url}deaf")).no_proxy().max_send_buffer(1 << 30);
+        let events = app.events(8);
+        assert!(matches!(events.recv_timeout(PATIENCE), Some(Event::Open)));
+        for _ in 0..2 {
+            events.sender().send(&message).unwrap();
+        }
+        events
+    };
+    let stuck: Vec<_> = (0..MANY).map(deaf).collect();
+    let mut ws = connect(&url);
+    ws.send("still there?").unwrap();
+    assert_eq!(next(&mut ws), "still there?");
+    for events in &stuck {
+        loop {
+            match events.recv_timeout(PATIENCE) {
+                Some(Event::Close(close)) => break assert_eq!(close.code, 1013),
+                Some(_) => {}
+                None => panic!("no end"),
+            }
+        }
+    }
+    // And Ctrl-C while some wait.
+    let stuck: Vec<_> = (0..MANY).map(deaf).collect();
+    running.signal("INT");
+    running.wait().with(130);
+    drop(stuck);
+}
+
 /// Asks for a path as it is, and returns the whole answer.
 fn get(url: &str, path: &str) -> String {
     let address = url.trim_start_matches("ws://").trim_end_matches('/');

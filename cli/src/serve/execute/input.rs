@@ -1,0 +1,122 @@
+//! [`Input`]: what a client says and its command has not read yet.
+
+use std::collections::VecDeque;
+use std::io::Write;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How many bytes may wait for a command, besides those in its pipe.
+const ROOM: usize = 1 << 20;
+
+/// How long a callback waits for a command that reads nothing: callbacks that wait are what others need.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[derive(Default)]
+pub(crate) struct Input {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Vec<u8>>,
+    bytes: usize,
+    /// Counts what the command has taken.
+    taken: u64,
+    /// Nothing more comes.
+    over: bool,
+    /// Nobody takes anything any more.
+    closed: bool,
+}
+
+/// What has become of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It is in the command's hands, or will be.
+    Yes,
+    /// The command does not want it: it has closed its standard input, or ended.
+    Unwanted,
+    /// There is no room for it, and the command does not make any.
+    Never,
+}
+
+impl Input {
+    /// Puts a message behind those that wait; waits for room while there is hope.
+    pub(crate) fn put(&self, message: Vec<u8>) -> Taken {
+        let mut state = self.lock();
+        let (mut taken, mut until) = (state.taken, Instant::now() + PATIENCE);
+        while state.bytes >= ROOM && !state.over && !state.closed {
+            if state.taken != taken {
+                (taken, until) = (state.taken, Instant::now() + PATIENCE);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                state.over = true;
+                return Taken::Never;
+            }
+            let waited = self.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if state.over || state.closed {
+            return Taken::Unwanted;
+        }
+        state.bytes += message.len();
+        state.waiting.push_back(message);
+        self.changed.notify_all();
+        Taken::Yes
+    }
+
+    /// Nothing more comes; what waits is still written.
+    pub(crate) fn end(&self) {
+        self.lock().over = true;
+        self.changed.notify_all();
+    }
+
+    /// Nothing more comes, and what waits is of no use.
+    pub(crate) fn abandon(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.waiting.clear();
+        state.bytes = 0;
+        self.changed.notify_all();
+    }
+
+    /// Writes what comes until the end, or until nobody reads it.
+    pub(crate) fn write_to(&self, mut stdin: impl Write) {
+        while let Some(message) = self.next() {
+            // In pieces, so that it shows that a long one is being read.
+            for piece in message.chunks(PIECE) {
+                if stdin.write_all(piece).is_err() {
+                    return self.abandon();
+                }
+                self.lock().taken += 1;
+                self.changed.notify_all();
+            }
+            self.lock().bytes -= message.len();
+            self.changed.notify_all();
+        }
+    }
+
+    fn next(&self) -> Option<Vec<u8>> {
+        let mut state = self.lock();
+        loop {
+            if state.closed {
+                return None;
+            }
+            if let Some(message) = state.waiting.pop_front() {
+                return Some(message);
+            }
+            if state.over {
+                return None;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// As much as a pipe takes at a time.
+const PIECE: usize = 64 << 10;

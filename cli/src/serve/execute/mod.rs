@@ -1,0 +1,186 @@
+//! A command for each client: its standard input and output are the client's messages.
+//!
+//! ```text
+//!   on_message ─► input (bounded) ─► a thread ─► standard input
+//!   client.send ◄─────────────────── a thread ◄─ standard output
+//!   on_close ─► the input ends, then, after a while each, SIGTERM and SIGKILL
+//! ```
+
+mod input;
+mod process;
+
+use std::collections::HashMap;
+use std::io;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread;
+use std::time::Duration;
+
+use websocket_app::Message;
+use websocket_app::server::Client;
+
+use self::input::{Input, Taken};
+use self::process::Process;
+use super::tell;
+use crate::talk::{Format, Pieces, Said};
+
+/// The commands that run.
+pub(crate) struct Sessions {
+    command: Option<String>,
+    format: Format,
+    /// How long a command may go on without its client, before SIGTERM and again before SIGKILL.
+    grace: Duration,
+    running: Arc<Mutex<HashMap<u64, Session>>>,
+    /// The server ends, and says so itself. Read while a command is being started: once this is set, none
+    /// is.
+    ending: Arc<RwLock<bool>>,
+}
+
+#[derive(Clone)]
+struct Session {
+    input: Arc<Input>,
+    process: Arc<Process>,
+}
+
+/// How long commands may take after SIGTERM where the server itself ends.
+const LAST_GRACE: Duration = Duration::from_millis(500);
+
+impl Sessions {
+    /// Without a command there are none.
+    pub(crate) fn new(command: Option<String>, format: Format, grace: Duration) -> Self {
+        Sessions { command, format, grace, running: Arc::default(), ending: Arc::default() }
+    }
+
+    /// Starts the command for a client.
+    pub(crate) fn open(&self, client: &Client) {
+        let Some(command) = &self.command else { return };
+        let ending = self.ending.read().unwrap_or_else(PoisonError::into_inner);
+        if *ending {
+            return;
+        }
+        match self.start(command, client) {
+            Ok(session) => drop(lock(&self.running).insert(client.id(), session)),
+            Err(error) => {
+                tell(&format!("--exec {command}: {error}"));
+                // The reason is short enough.
+                let _ = client.close_with(1011, "the command cannot be run");
+            }
+        }
+    }
+
+    fn start(&self, command: &str, client: &Client) -> io::Result<Session> {
+        let request = client.request();
+        let mut shell = shell(command);
+        shell
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .env("WSAPP_CLIENT", client.id().to_string())
+            .env("WSAPP_ADDRESS", request.peer_addr().map(|a| a.to_string()).unwrap_or_default())
+            .env("WSAPP_PATH", request.path())
+            .env("WSAPP_QUERY", request.query().unwrap_or_default());
+        let (process, stdin, stdout) = Process::start(&mut shell)?;
+        let session = Session { input: Arc::new(Input::default()), process: Arc::new(process) };
+        let input = Arc::clone(&session.input);
+        // Who closes its input may still have something to say.
+        thread::spawn(move || input.write_to(stdin));
+        let (client, format, process) = (client.clone(), self.format, Arc::clone(&session.process));
+        let ending = Arc::clone(&self.ending);
+        thread::spawn(move || {
+            speak(&client, format, stdout);
+            // It has closed its output: it ends, or has ended; or its client has gone.
+            let _ = match process.wait() {
+                _ if *ending.read().unwrap_or_else(PoisonError::into_inner) => Ok(()),
+                true => client.close_with(1000, ""),
+                false => client.close_with(1011, "the command failed"),
+            };
+        });
+        Ok(session)
+    }
+
+    /// Gives a client's message to its command. Waits while that reads slowly, as long as it reads at
+    /// all.
+    pub(crate) fn say(&self, client: &Client, message: Message<'_>) {
+        let Some(session) = lock(&self.running).get(&client.id()).cloned() else { return };
+        let mut bytes = Vec::new();
+        self.format.write(message, None, &mut bytes);
+        if session.input.put(bytes) == Taken::Never {
+            // The reason is short enough.
+            let _ = client.close_with(1013, "the command does not read");
+        }
+    }
+
+    /// Ends the command of a client that has gone: its input ends. Many do then; who only writes
+    /// notices with its next line, which nobody takes; the others are made to.
+    pub(crate) fn close(&self, client: &Client) {
+        let id = client.id();
+        let Some(session) = lock(&self.running).get(&id).cloned() else { return };
+        session.input.end();
+        let (running, grace) = (Arc::clone(&self.running), self.grace);
+        thread::spawn(move || {
+            session.process.end(grace, grace);
+            lock(&running).remove(&id);
+        });
+    }
+
+    /// Starts no more, and lets go of all callbacks that wait for a command.
+    pub(crate) fn interrupt(&self) {
+        *self.ending.write().unwrap_or_else(PoisonError::into_inner) = true;
+        lock(&self.running).values().for_each(|session| session.input.abandon());
+    }
+
+    /// Ends all that are left, and waits for that.
+    pub(crate) fn end(&self) {
+        let running: Vec<Session> =
+            lock(&self.running).drain().map(|(_, session)| session).collect();
+        let ending = running.into_iter().map(|session| {
+            thread::spawn(move || {
+                session.input.abandon();
+                session.process.end(Duration::ZERO, LAST_GRACE);
+            })
+        });
+        for thread in ending.collect::<Vec<_>>() {
+            // It does not panic.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Sends what a command writes, until its end, or until the client is gone: then it gets a broken
+/// pipe.
+fn speak(client: &Client, format: Format, stdout: impl io::Read) {
+    let mut pieces = Pieces::of(stdout, format);
+    while let Ok(Some(piece)) = pieces.next() {
+        let sent = match format.read(piece) {
+            Ok(Said::Text(text)) => client.send(&*text),
+            Ok(Said::Binary(data)) => client.send(&*data),
+            Ok(Said::Ping(payload)) => client.sender().ping(payload),
+            Ok(Said::Pong(payload)) => client.sender().pong(payload),
+            Ok(Said::Close(code, reason)) => client.close_with(code, &reason),
+            Err(problem) => {
+                tell(&format!("client {}: its command: {problem}", client.id()));
+                Ok(())
+            }
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(unix)]
+fn shell(command: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command]);
+    shell
+}
+
+#[cfg(not(unix))]
+fn shell(command: &str) -> Command {
+    let mut shell = Command::new("cmd");
+    shell.args(["/C", command]);
+    shell
+}
