@@ -43,6 +43,31 @@ pub(crate) fn push_bytes(shown: &mut String, bytes: &[u8]) {
     }
 }
 
+/// The same, as lines: `\n` stays.
+pub(crate) fn push_lines(shown: &mut String, bytes: &[u8]) {
+    for (number, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+        if number > 0 {
+            shown.push('\n');
+        }
+        push_bytes(shown, line);
+    }
+}
+
+/// Appends JSON as the same JSON: within it only strings have what is escaped.
+pub(crate) fn push_json(shown: &mut String, json: &str) {
+    for c in json.chars() {
+        match c != '\n' && is_unsafe(c) {
+            true => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    // Writing to a string cannot fail.
+                    let _ = write!(shown, "\\u{unit:04x}");
+                }
+            }
+            false => shown.push(c),
+        }
+    }
+}
+
 fn push(shown: &mut String, text: &str, is_escaped: impl Fn(char) -> bool) {
     for c in text.chars() {
         match is_escaped(c) {
@@ -65,5 +90,11 @@ mod tests {
         push_line(&mut shown, "two\nlines, naïve ☃");
         push_bytes(&mut shown, b" \xff\x00ok");
         assert_eq!(shown, "two\\nlines, naïve ☃ \\xff\\u{0}ok");
+        shown.clear();
+        push_lines(&mut shown, b"a\x1b\n\xc2\x9b\n");
+        assert_eq!(shown, "a\\u{1b}\n\\u{9b}\n");
+        shown.clear();
+        push_json(&mut shown, "\"\u{7f}\u{9b}\u{202e}\u{e0001}☃\"\n");
+        assert_eq!(shown, "\"\\u007f\\u009b\\u202e\\udb40\\udc01☃\"\n");
     }
 }

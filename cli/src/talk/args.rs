@@ -102,7 +102,7 @@ pub(crate) struct TalkArgs {
 
     /// Send a file as one message, binary unless --text, of any size; - is standard input, which
     /// otherwise is not read
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["stdin", "record", "stream", "json_lines", "null"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["stdin", "stream", "json_lines", "null"])]
     pub(crate) send_file: Option<PathBuf>,
 
     /// The file is text
@@ -111,7 +111,7 @@ pub(crate) struct TalkArgs {
 
     /// Write the first message to a file, of any size, and close; - is standard output. Until it is
     /// whole the file has .part behind its name
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["count", "expect", "record"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["count", "expect"])]
     pub(crate) receive_file: Option<PathBuf>,
 
     /// Record the conversation as a HAR file, which browsers' tools open and `wsapp replay` plays;
@@ -186,7 +186,7 @@ impl TalkArgs {
             && io::stdout().is_terminal()
     }
 
-    fn receives_or_sends_file(&self) -> bool {
+    pub(crate) fn receives_or_sends_file(&self) -> bool {
         self.send_file.is_some() || self.receive_file.is_some()
     }
 

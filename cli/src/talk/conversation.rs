@@ -13,7 +13,6 @@ use websocket_app::{AppHandle, Close, ClosedBy, Error, Reconnect, WebSocketApp};
 use super::TalkArgs;
 use super::feed::{Feed, InputEnd};
 use super::files::{Incoming, Outgoing};
-use super::format::Format;
 use super::listener::{Expected, Listener, To, Unsent};
 use super::output::{self, Writer};
 use super::progress::Progress;
@@ -85,9 +84,7 @@ pub(crate) fn hold(args: &TalkArgs) -> Result<Status, Failure> {
     let screen = args.is_interactive().then(|| Screen::new(args.colours()));
     let to = match (&screen, args.format()) {
         (Some(screen), _) => To::Screen(screen.clone()),
-        (None, Format::Separated { by: b'\n', .. }) if io::stdout().is_terminal() => {
-            To::Shown(output)
-        }
+        (None, format) if io::stdout().is_terminal() => To::Shown(output, format),
         (None, format) => To::Bytes(output, format),
     };
     let tape = match &args.record {

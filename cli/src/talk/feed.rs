@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::Sender as Channel;
-use websocket_app::{Outgoing, SendError, Sender, State};
+use websocket_app::{Message, SendError, Sender, State};
 
 use super::conversation::Happening;
 use super::format::{Format, Said};
@@ -65,14 +65,8 @@ impl Feed {
                 continue;
             }
             let sent = match self.format.read(piece) {
-                Ok(Said::Text(text)) => {
-                    self.tape.sent_text(&text);
-                    self.send(|| (&*text).into())
-                }
-                Ok(Said::Binary(data)) => {
-                    self.tape.sent_binary(&data);
-                    self.send(|| (&*data).into())
-                }
+                Ok(Said::Text(text)) => self.send(Message::Text(&text)),
+                Ok(Said::Binary(data)) => self.send(Message::Binary(&data)),
                 Ok(Said::Ping(payload)) => self.sender.ping(payload),
                 Ok(Said::Pong(payload)) => self.sender.pong(payload),
                 Ok(Said::Close(code, reason)) => {
@@ -97,9 +91,9 @@ impl Feed {
     }
 
     /// Sends, waiting for the peer to read, and for the next connection where there will be one.
-    fn send<'a>(&self, message: impl Fn() -> Outgoing<'a>) -> Result<(), SendError> {
+    fn send(&self, message: Message<'_>) -> Result<(), SendError> {
         loop {
-            match self.sender.send(message()) {
+            match self.tape.send(&self.sender, message) {
                 // The first callback of a connection has not returned, or there is none: what waits
                 // for that goes first.
                 Err(SendError::NotConnected { .. }) if self.reconnects => {

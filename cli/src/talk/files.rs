@@ -13,6 +13,7 @@ use websocket_app::{Fragment, MessageKind, SendError, Sender};
 
 use super::conversation::Happening;
 use super::feed::InputEnd;
+use crate::escape;
 use crate::failure::Failure;
 use crate::seconds::FOREVER;
 use crate::status::Status;
@@ -131,11 +132,15 @@ impl Incoming {
             Some(part) if !fragment.first => part,
             _ => {
                 let to: Box<dyn Write + Send> = match self.is_stdout() {
+                    true if io::stdout().is_terminal() => Box::new(Shown(io::stdout())),
                     true => Box::new(io::stdout()),
                     false => Box::new(File::create(self.part_path())?),
                 };
-                let name = format!("received {}", self.path.display());
-                self.part.insert((to, Bar::new(name, fragment.message_len)))
+                let mut bar =
+                    Bar::new(format!("received {}", self.path.display()), fragment.message_len);
+                // It would stand within what is received.
+                bar.shows &= !(self.is_stdout() && io::stdout().is_terminal());
+                self.part.insert((to, bar))
             }
         };
         let data = fragment.data.as_bytes();
@@ -157,6 +162,22 @@ impl Incoming {
     pub(crate) fn missing(path: &Path) -> Failure {
         let what = format!("--receive-file {}: the message did not come whole", path.display());
         Failure::new(Status::Other, what)
+    }
+}
+
+/// A terminal, which nothing that is written may change.
+struct Shown<W>(W);
+
+impl<W: Write> Write for Shown<W> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let mut shown = String::new();
+        escape::push_lines(&mut shown, data);
+        self.0.write_all(shown.as_bytes())?;
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 use websocket_app::Message;
 
 use super::json_line;
+use super::terminal::text_of;
+use crate::escape;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -44,6 +46,26 @@ impl Format {
                 )),
             },
         }
+    }
+
+    /// Appends a message as a terminal may show it.
+    pub(crate) fn show(self, message: Message<'_>, at: Option<Duration>, to: &mut Vec<u8>) {
+        let time = at.map(|at| format!("{:.6} ", at.as_secs_f64())).unwrap_or_default();
+        let mut shown = String::new();
+        match self {
+            Format::JsonLines => {
+                let mut line = Vec::new();
+                json_line::write(message, at, &mut line);
+                // It is still the same JSON.
+                escape::push_json(&mut shown, &String::from_utf8_lossy(&line));
+            }
+            Format::Stream => {
+                shown += &time;
+                escape::push_lines(&mut shown, message.as_bytes());
+            }
+            Format::Separated { .. } => shown = format!("{time}{}\n", text_of(message)),
+        }
+        to.extend_from_slice(shown.as_bytes());
     }
 
     /// Appends a message as it is written. With a time, that stands before it.

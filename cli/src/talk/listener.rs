@@ -15,7 +15,7 @@ use super::json_line;
 use super::output::Output;
 use super::progress::Progress;
 use super::tape::Tape;
-use super::terminal::{Screen, text_of};
+use super::terminal::Screen;
 use crate::failure::Failure;
 
 pub(crate) struct Listener {
@@ -47,7 +47,7 @@ pub(crate) enum To {
     /// To standard output, as bytes.
     Bytes(Output, Format),
     /// To standard output, which is a terminal: nothing in them may change that.
-    Shown(Output),
+    Shown(Output, Format),
     /// Above the line that is being typed.
     Screen(Screen),
 }
@@ -57,10 +57,7 @@ impl To {
         match self {
             To::Bytes(output, format) => output.put(|to| format.write(message, at, to)),
             To::Screen(screen) => screen.message(message, at),
-            To::Shown(output) => output.put(|to| {
-                let at = at.map(|at| format!("{:.6} ", at.as_secs_f64())).unwrap_or_default();
-                to.extend_from_slice(format!("{at}{}\n", text_of(message)).as_bytes());
-            }),
+            To::Shown(output, format) => output.put(|to| format.show(message, at, to)),
         }
     }
 }
@@ -108,8 +105,7 @@ impl Listener {
     /// Sends what `-x` says.
     fn execute(&self, ws: &Sender) {
         for text in &self.execute {
-            self.tape.sent_text(text);
-            if let Err(error) = ws.send_text(text) {
+            if let Err(error) = self.tape.send(ws, Message::Text(text)) {
                 return self.tell(Happening::Failed(Failure::unsent("what -x says", &error)));
             }
         }
@@ -119,7 +115,7 @@ impl Listener {
         if self.show_ping_pong {
             let at = self.timings.map(|began| began.elapsed());
             match &self.to {
-                To::Bytes(output, Format::JsonLines) => {
+                To::Bytes(output, Format::JsonLines) | To::Shown(output, Format::JsonLines) => {
                     output.put(|to| json_line::write_control(kind, payload, at, to));
                 }
                 _ => self.tell(Happening::Control(kind.into(), payload.into())),

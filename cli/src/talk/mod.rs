@@ -33,5 +33,11 @@ use crate::status::Status;
 
 pub(crate) fn run(args: TalkArgs) -> Result<Status, Failure> {
     log_lines::show(args.verbose, args.trace);
+    if args.record.is_some() && args.receives_or_sends_file() {
+        // Also of `wsapp record`, which is an option's other name.
+        return Err(Failure::usage("a recording has messages that fit into memory").advice(
+            "--send-file and --receive-file take any: without a recording, or as lines of standard input and output",
+        ));
+    }
     conversation::hold(&args)
 }

@@ -1,13 +1,21 @@
 //! [`Tape`]: what is recorded of a conversation, by all of its threads, where anything is.
 
 use std::io;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
-use websocket_app::{Message, Sender};
+use websocket_app::{Message, SendError, Sender};
 
 use crate::failure::Failure;
 use crate::har::{Opened, Recorder};
+
+/// How long to wait for room at a time.
+const ROOM: Duration = Duration::from_secs(1);
+
+/// How long to wait where another message is being written.
+const BUSY: Duration = Duration::from_millis(1);
 
 /// Clones mean the same recording.
 #[derive(Clone)]
@@ -17,6 +25,7 @@ pub(crate) struct Tape {
 
 struct Recording {
     recorder: Mutex<Recorder>,
+    path: PathBuf,
     url: String,
     headers: Vec<(String, String)>,
     credentials: bool,
@@ -40,6 +49,7 @@ impl Tape {
             .map_err(|error| Failure::io(&format!("--record {}", path.display()), &error))?;
         let recording = Recording {
             recorder: Mutex::new(recorder),
+            path: path.to_owned(),
             url: url.into(),
             headers,
             credentials,
@@ -64,14 +74,32 @@ impl Tape {
         });
     }
 
-    /// Recorded before it is sent: its answer may come before a send returns.
-    pub(crate) fn sent_text(&self, text: &str) {
-        self.write(|recorder, _| recorder.sent(Message::Text(text)));
-    }
-
-    /// As [`sent_text`](Self::sent_text).
-    pub(crate) fn sent_binary(&self, data: &[u8]) {
-        self.write(|recorder, _| recorder.sent(Message::Binary(data)));
+    /// Sends a message, waiting for room unless this is a callback, and records it where that could be
+    /// done. Its answer, which may come at once, is recorded behind it: while it is handed over, which
+    /// waits for nobody, nothing else is recorded.
+    pub(crate) fn send(&self, ws: &Sender, message: Message<'_>) -> Result<(), SendError> {
+        let Some(recording) = &self.recording else { return ws.send(message) };
+        loop {
+            let mut recorder = recording.lock();
+            match ws.try_send(message) {
+                Ok(()) => {
+                    recording.note(recorder.sent(message));
+                    return Ok(());
+                }
+                Err(error @ (SendError::QueueFull { .. } | SendError::Busy { .. })) => {
+                    drop(recorder);
+                    match ws.flush(ROOM) {
+                        // In a callback it is not to wait.
+                        Err(SendError::Unwritten { after }) if after.is_zero() => {
+                            return Err(error);
+                        }
+                        Ok(()) if matches!(error, SendError::Busy { .. }) => thread::sleep(BUSY),
+                        _ => {}
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     pub(crate) fn received(&self, message: Message<'_>) {
@@ -80,15 +108,27 @@ impl Tape {
 
     /// Returns why the recording is not whole.
     pub(crate) fn failure(&self) -> Option<Failure> {
-        let failed = self.recording.as_ref()?.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        failed.as_ref().map(|error| Failure::io("the recording cannot be written", error))
+        let recording = self.recording.as_ref()?;
+        let failed = recording.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let what = format!("the recording {} cannot be written", recording.path.display());
+        failed.as_ref().map(|error| Failure::io(&what, error))
     }
 
     fn write(&self, write: impl FnOnce(&mut Recorder, &Recording) -> io::Result<()>) {
         let Some(recording) = &self.recording else { return };
-        let mut recorder = recording.recorder.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = write(&mut recorder, recording) {
-            recording.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        let mut recorder = recording.lock();
+        recording.note(write(&mut recorder, recording));
+    }
+}
+
+impl Recording {
+    fn lock(&self) -> MutexGuard<'_, Recorder> {
+        self.recorder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, written: io::Result<()>) {
+        if let Err(error) = written {
+            self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         }
     }
 }

@@ -56,11 +56,18 @@ fn lines_keep_what_stands_before_their_end() {
 fn control_characters_go_through_a_pipe_as_they_are() {
     let peer = serve(|server| {
         server.on_open(|client| {
-            client.send("\u{1b}[31m\u{7}").unwrap();
+            client.send("\u{1b}[31m\u{7f}\u{9b}\u{202e}").unwrap();
             client.close_with(1000, "").unwrap();
         })
     });
-    run(&[&peer.url()], "").with(0).wrote("\u{1b}[31m\u{7}\n");
+    let url = peer.url();
+    run(&[&url], "").with(0).wrote("\u{1b}[31m\u{7f}\u{9b}\u{202e}\n");
+    run(&[&url, "--null"], "").with(0).wrote("\u{1b}[31m\u{7f}\u{9b}\u{202e}\0");
+    run(&[&url, "--stream"], "").with(0).wrote("\u{1b}[31m\u{7f}\u{9b}\u{202e}");
+    run(&[&url, "--receive-file", "-"], "").with(0).wrote("\u{1b}[31m\u{7f}\u{9b}\u{202e}");
+    run(&[&url, "--json-lines"], "")
+        .with(0)
+        .wrote("{\"type\":\"text\",\"data\":\"\\u001b[31m\u{7f}\u{9b}\u{202e}\"}\n");
 }
 
 #[test]

@@ -211,6 +211,29 @@ fn a_pipe_that_ends_on_a_terminal_is_escaped() {
 }
 
 #[test]
+fn whatever_the_format_a_terminal_is_not_changed() {
+    let Some(screen) = Screen::open() else { return };
+    let peer = serve(|server| {
+        server.on_open(|client| {
+            client.send("\u{1b}[2Jred\u{7f}\u{9b}31m\u{202e}")?;
+            client.close_with(1000, "")
+        })
+    });
+    let (wsapp, url) = (env!("CARGO_BIN_EXE_wsapp"), peer.url());
+    let escaped = r"\u{1b}[2Jred\u{7f}\u{9b}31m\u{202e}";
+    for (option, shown) in [
+        ("--null", escaped),
+        ("--stream", escaped),
+        ("--receive-file -", escaped),
+        ("--json-lines", r#"{"type":"text","data":"\u001b[2Jred\u007f\u009b31m\u202e"}"#),
+    ] {
+        screen.run_shell(&format!("{wsapp} {url} {option} < /dev/null"));
+        screen.wait_until(|now| now.contains(shown), option);
+        screen.wait_until(|now| now.contains("exit status 0"), option);
+    }
+}
+
+#[test]
 fn a_server_that_goes_and_comes() {
     let Some(screen) = Screen::open() else { return };
     let peer = serve(|server| {

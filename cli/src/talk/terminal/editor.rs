@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, Sender as Channel, unbounded};
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{ColorMode, Config};
-use websocket_app::{MessageKind, SendError, Sender, State};
+use websocket_app::{Message, MessageKind, SendError, Sender, State};
 
 use super::commands::{self, COMMANDS, Typed};
 use super::completion::Completion;
@@ -108,8 +108,7 @@ impl Editor {
                 }));
             }
             Typed::Binary(bytes) => {
-                self.tape.sent_binary(&bytes);
-                self.sender.send(&bytes).map_err(|e| self.why(&e))?;
+                self.send(Message::Binary(&bytes))?;
             }
             Typed::File(path) => self.send_file(&path)?,
             Typed::Stats => self.screen.notice(&self.stats()),
@@ -126,20 +125,18 @@ impl Editor {
 
     fn say(&self, text: &str) -> Result<Option<InputEnd>, String> {
         let sent = match self.format.read(text.as_bytes())? {
-            Said::Text(text) => {
-                self.tape.sent_text(&text);
-                self.sender.send_text(&*text)
-            }
-            Said::Binary(data) => {
-                self.tape.sent_binary(&data);
-                self.sender.send(&*data)
-            }
+            Said::Text(text) => self.tape.send(&self.sender, Message::Text(&text)),
+            Said::Binary(data) => self.tape.send(&self.sender, Message::Binary(&data)),
             Said::Ping(payload) => self.sender.ping(payload),
             Said::Pong(payload) => self.sender.pong(payload),
             Said::Close(code, reason) => return Ok(Some(InputEnd::Close(code, reason))),
         };
         sent.map_err(|error| self.why(&error))?;
         Ok(None)
+    }
+
+    fn send(&self, message: Message<'_>) -> Result<(), String> {
+        self.tape.send(&self.sender, message).map_err(|error| self.why(&error))
     }
 
     /// Asks, and shows the answer when it comes, while more is typed.
@@ -159,8 +156,7 @@ impl Editor {
         let unread = |error: io::Error| format!("{}: {error}", path.display());
         if self.tape.is_on() {
             let data = fs::read(path).map_err(unread)?;
-            self.tape.sent_binary(&data);
-            return self.sender.send(&data).map_err(|error| self.why(&error));
+            return self.send(Message::Binary(&data));
         }
         let mut file = File::open(path).map_err(unread)?;
         let mut message =
