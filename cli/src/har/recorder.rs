@@ -23,6 +23,10 @@ pub(crate) struct Recorder {
     /// Whether a message stands in it.
     has_message: bool,
     buffer: Vec<u8>,
+    /// What closed the brackets last.
+    closing: Vec<u8>,
+    /// It cannot be written any more.
+    failed: bool,
 }
 
 /// What is known of a connection that is open.
@@ -74,8 +78,15 @@ impl Recorder {
         if file.metadata()?.is_file() {
             file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
         }
-        let mut recorder =
-            Recorder { file, end: 0, entry: None, has_message: false, buffer: Vec::new() };
+        let mut recorder = Recorder {
+            file,
+            end: 0,
+            entry: None,
+            has_message: false,
+            buffer: Vec::new(),
+            closing: Vec::new(),
+            failed: false,
+        };
         recorder.buffer.extend_from_slice(BEGINNING.as_bytes());
         recorder.write()?;
         Ok(recorder)
@@ -118,18 +129,42 @@ impl Recorder {
         self.write()
     }
 
-    /// Writes the buffer, and behind it what makes a whole file of it.
+    /// Writes the buffer, and behind it what makes a whole file of it. Where that cannot be done, a
+    /// disk being full, the file is what it was before, and stays so.
     fn write(&mut self) -> io::Result<()> {
-        let length = self.buffer.len();
-        if let Some(since) = self.entry {
-            self.buffer.extend_from_slice(end_of_entry(since).as_bytes());
+        if self.failed {
+            self.buffer.clear();
+            return Ok(());
         }
-        self.buffer.extend_from_slice(END.as_bytes());
-        self.file.seek(SeekFrom::Start(self.end))?;
-        self.file.write_all(&self.buffer)?;
-        self.end += length as u64;
+        let length = self.buffer.len();
+        let closing = match self.entry {
+            Some(since) => end_of_entry(since) + END,
+            None => END.to_owned(),
+        };
+        self.buffer.extend_from_slice(closing.as_bytes());
+        let written = self.write_at_end(&self.buffer);
         self.buffer.clear();
+        if let Err(error) = written {
+            self.failed = true;
+            let repaired =
+                self.file.set_len(self.end).and_then(|()| self.write_at_end(&self.closing));
+            return Err(match repaired {
+                Ok(()) => io::Error::new(
+                    error.kind(),
+                    format!("{error}; it is whole, and ends before that"),
+                ),
+                Err(_) => io::Error::new(error.kind(), format!("{error}; it is no HAR file now")),
+            });
+        }
+        self.end += length as u64;
+        self.closing = closing.into_bytes();
         Ok(())
+    }
+
+    fn write_at_end(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(self.end))?;
+        file.write_all(bytes)
     }
 }
 

@@ -259,6 +259,91 @@ fn nobody_else_may_read_a_recording() {
 }
 
 #[test]
+#[cfg(unix)]
+fn a_recording_that_does_not_fit_is_whole_up_to_there_and_told_of() {
+    let file = temporary("full.har");
+    let peer = echo();
+    // The shell's units are 512 or 1024 bytes; the signal would end it without a word.
+    let mut shell = std::process::Command::new("sh");
+    let line = format!(
+        "trap '' XFSZ; ulimit -f 20; exec {} {} --record {file} --wait 0.3",
+        env!("CARGO_BIN_EXE_wsapp"),
+        peer.url()
+    );
+    shell.args(["-c", &line]).stdin(std::process::Stdio::piped());
+    shell.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut running = start_command(shell);
+    let lines: String = (0..50).map(|i| format!("{i} {}\n", "x".repeat(1000))).collect();
+    running.write(&lines);
+    running.stdin = None;
+    let ended = running.wait().with(1).wrote(&lines);
+    let _ = ended.said(&[&file, "File too large", "it is whole, and ends before that"]);
+    let recorded = messages(&file);
+    assert!((5..50).contains(&recorded.len()), "{} messages", recorded.len());
+    assert_eq!(recorded[0].2.len(), 1002);
+
+    run(&[&peer.url(), "--record", "/dev/full", "-x", "x"], "").with(1).said(&["/dev/full"]);
+    assert!(!std::fs::metadata("/dev/full").unwrap().is_file());
+}
+
+#[test]
+fn what_could_not_be_sent_is_in_no_recording() {
+    let file = temporary("unsent.har");
+    let peer = recording(
+        |server| server,
+        |client, message| {
+            if *message == "last" {
+                client.close_with(1000, "").unwrap();
+            }
+        },
+    );
+    let mut running = start(&[&peer.url(), "--record", &file]);
+    running.write("last\n");
+    assert_eq!(peer.message(), "last");
+    let until = std::time::Instant::now() + crate::process::PATIENCE;
+    while !peer.handle().clients().is_empty() {
+        assert!(std::time::Instant::now() < until);
+        std::thread::yield_now();
+    }
+    // It may have ended by now.
+    let _ = std::io::Write::write_all(running.stdin.as_mut().unwrap(), b"too late\n");
+    let ended = running.wait();
+    assert!(matches!(ended.status, Some(0 | 1)), "{ended:?}");
+    assert_eq!(messages(&file), [("send".into(), 1, "last".into())]);
+    // Nor what one message after the other has too little room for.
+    let flood: String = (0..200_000).map(|i| format!("{i}\n")).collect();
+    let echo = echo();
+    let ended = run(&[&echo.url(), "--record", &file, "--wait", "1"], &flood).with(0);
+    let recorded = messages(&file);
+    assert_eq!(ended.stdout, flood.as_bytes());
+    for direction in ["send", "receive"] {
+        let said = recorded.iter().filter(|message| message.0 == direction);
+        assert!(said.map(|message| &*message.2).eq(flood.lines()), "{direction}");
+    }
+    // No answer stands before its question.
+    let mut questions = 0;
+    for (direction, _, data) in &recorded {
+        match &**direction {
+            "send" => questions += 1,
+            _ => assert!(data.parse::<usize>().unwrap() < questions),
+        }
+    }
+}
+
+#[test]
+fn files_of_any_size_are_not_recorded() {
+    for args in
+        [["--record", "x.har", "--send-file", "x"], ["--record", "x.har", "--receive-file", "x"]]
+    {
+        let args = [&["ws://localhost:1/"], &args[..]].concat();
+        run(&args, "").with(2).said(&["--send-file", "--receive-file"]);
+    }
+    run(&["record", "x.har", "ws://localhost:1/", "--send-file", "x"], "")
+        .with(2)
+        .said(&["recording"]);
+}
+
+#[test]
 fn a_recording_has_what_chromiums_tools_insist_on() {
     let file = temporary("fields.har");
     run(&[&echo().url(), "--record", &file, "-x", "x", "-n", "1"], "").with(0);
