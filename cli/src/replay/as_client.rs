@@ -1,77 +1,124 @@
 //! Says what the client of a recording said.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
-use websocket_app::{Event, Events, OwnedMessage, WebSocketApp};
+use crossbeam_channel::{Sender as Channel, unbounded};
+use websocket_app::{CallbackError, Close, Error, Handler, Message, Sender, State, WebSocketApp};
 
-use super::script::{Script, Stage};
+use super::said::Said;
+use super::script::{self, Script, Stage};
 use crate::connection::ConnectionArgs;
 use crate::failure::Failure;
 use crate::signals;
 use crate::status::Status;
 
-/// How many messages may wait: what comes before its turn.
-const AHEAD: usize = 1024;
-
 pub(crate) fn run(
     url: &str,
     connection: &ConnectionArgs,
-    script: &Script,
+    script: Script,
 ) -> Result<Status, Failure> {
-    let app = connection.apply(WebSocketApp::new(url))?;
+    let said = Arc::new(script.said_by(false));
+    let (tell, happenings) = unbounded();
+    let listener = Listener { said: Arc::clone(&said), tell: tell.clone() };
+    let app = connection.apply(WebSocketApp::with_handler(url, listener))?;
     let sender = app.sender();
-    signals::on_interrupt(move || sender.close())?;
-    let events = app.events(AHEAD);
-    let mut client = Client { events, closed: false };
+    signals::on_interrupt({
+        let tell = tell.clone();
+        move || drop(tell.send(Happening::Interrupt))
+    })?;
+    let app = app.spawn().map_err(|error| Failure::of(&error, url))?;
+    let mut script = Some(script);
+    let mut played = Ok(());
     loop {
-        match client.events.recv() {
-            Some(Event::Open) => break,
-            Some(_) => {}
-            None => return client.outcome(url, Ok(())),
+        match happenings.recv() {
+            Ok(Happening::Open) => {
+                let Some(script) = script.take() else { continue };
+                let (tell, sender, said) = (tell.clone(), sender.clone(), Arc::clone(&said));
+                // It may wait for its time, or for room.
+                thread::spawn(move || {
+                    let mut stage = Client { sender, said };
+                    let _ = tell.send(Happening::Played(script.play(true, &mut stage)));
+                });
+            }
+            Ok(Happening::Played(outcome)) => {
+                played = outcome;
+                break;
+            }
+            // Before it was open.
+            Ok(Happening::Over) if script.is_some() => break,
+            // Who plays notices.
+            Ok(Happening::Over) => {}
+            Ok(Happening::Interrupt) | Err(_) => {
+                app.close();
+                return Ok(Status::Interrupted);
+            }
         }
     }
-    let played = script.play(true, &mut client);
-    client.events.close();
-    client.outcome(url, played)
+    app.close();
+    while sender.state() != State::Closed {
+        if let Ok(Happening::Interrupt) = happenings.recv_timeout(TICK) {
+            return Ok(Status::Interrupted);
+        }
+    }
+    match (played, app.join()) {
+        // What is wrong with the connection is why.
+        (_, Err(error)) => Err(Failure::of(&error, url)),
+        (Err(failure), Ok(_)) => Err(failure),
+        (Ok(()), Ok(_)) => Ok(Status::Done),
+    }
+}
+
+/// How often it is looked whether the connection has ended.
+const TICK: Duration = Duration::from_millis(10);
+
+enum Happening {
+    Open,
+    Played(Result<(), Failure>),
+    Over,
+    Interrupt,
+}
+
+struct Listener {
+    said: Arc<Said>,
+    tell: Channel<Happening>,
+}
+
+impl Handler for Listener {
+    fn on_open(&mut self, _ws: &Sender) -> Result<(), CallbackError> {
+        let _ = self.tell.send(Happening::Open);
+        Ok(())
+    }
+
+    fn on_message(&mut self, _ws: &Sender, message: Message<'_>) -> Result<(), CallbackError> {
+        self.said.push(message);
+        Ok(())
+    }
+
+    fn on_error(&mut self, _ws: &Sender, _error: &Error) -> Result<(), CallbackError> {
+        Ok(())
+    }
+
+    fn on_close(&mut self, _ws: &Sender, close: &Close) -> Result<(), CallbackError> {
+        self.said.end(format!("the end of the connection ({close})"));
+        let _ = self.tell.send(Happening::Over);
+        Ok(())
+    }
 }
 
 struct Client {
-    events: Events,
-    closed: bool,
-}
-
-impl Client {
-    fn outcome(self, url: &str, played: Result<(), Failure>) -> Result<Status, Failure> {
-        let ended = self.events.join();
-        match (played, ended) {
-            // What is wrong with the connection is why.
-            (Err(_), Err(error)) => Err(Failure::of(&error, url)),
-            (Err(failure), Ok(_)) => Err(failure),
-            (Ok(()), Err(error)) => Err(Failure::of(&error, url)),
-            (Ok(()), Ok(_)) => Ok(Status::Done),
-        }
-    }
+    sender: Sender,
+    said: Arc<Said>,
 }
 
 impl Stage for Client {
-    fn send(&mut self, message: &OwnedMessage) -> Result<(), Failure> {
-        let sent = self.events.sender().send(message);
-        sent.map_err(|error| Failure::unsent("a message of the recording", &error))
+    fn send(&mut self, message: Message<'_>, patience: Duration) -> Result<(), Failure> {
+        let sent = self.sender.send_timeout(message, patience);
+        sent.map_err(|error| script::unsent(message, &error))
     }
 
-    fn receive(&mut self, until: Instant) -> Result<OwnedMessage, String> {
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            match self.events.recv_timeout(left) {
-                Some(Event::Message(message)) => return Ok(message),
-                Some(Event::Close(close)) => {
-                    self.closed = true;
-                    return Err(format!("the end of the connection ({close})"));
-                }
-                Some(_) => {}
-                None if self.closed => return Err("the end of the connection".into()),
-                None => return Err("nothing in time".into()),
-            }
-        }
+    fn said(&self) -> &Said {
+        &self.said
     }
 }

@@ -4,29 +4,26 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender as Channel, bounded, unbounded};
-use websocket_app::OwnedMessage;
+use crossbeam_channel::unbounded;
+use websocket_app::Message;
 use websocket_app::server::{Client, Server};
 
-use super::script::{Script, Stage};
+use super::said::Said;
+use super::script::{self, Script, Stage};
 use crate::failure::Failure;
-use crate::seconds::FOREVER;
 use crate::signals;
 use crate::status::Status;
 
 /// How long clients have to answer the Close frame.
-const SHUTDOWN: Duration = Duration::from_secs(2);
-
-/// How many messages of a client may wait for their turn; then it is not read.
-const AHEAD: usize = 1024;
+const SHUTDOWN: Duration = Duration::from_secs(1);
 
 /// As much as a recording holds.
 const MAX_MESSAGE: usize = 1 << 30;
 
 /// Where each client's messages go, by its number.
-type Stages = Arc<Mutex<HashMap<u64, Channel<OwnedMessage>>>>;
+type Stages = Arc<Mutex<HashMap<u64, Arc<Said>>>>;
 
 pub(crate) fn run(address: &str, once: bool, script: Script) -> Result<Status, Failure> {
     let script = Arc::new(script);
@@ -34,12 +31,11 @@ pub(crate) fn run(address: &str, once: bool, script: Script) -> Result<Status, F
     let (tell, ended) = unbounded();
     let server = Server::new(address)
         .max_message_size(MAX_MESSAGE)
-        .send_timeout(FOREVER)
         .on_open({
             let (stages, script, tell) = (Arc::clone(&stages), Arc::clone(&script), tell.clone());
             move |client| {
-                let (say, said) = bounded(AHEAD);
-                lock(&stages).insert(client.id(), say);
+                let said = Arc::new(script.said_by(true));
+                lock(&stages).insert(client.id(), Arc::clone(&said));
                 let (client, script, tell) = (client.clone(), Arc::clone(&script), tell.clone());
                 thread::spawn(move || {
                     let played = perform(&client, &script, said);
@@ -50,12 +46,14 @@ pub(crate) fn run(address: &str, once: bool, script: Script) -> Result<Status, F
         .on_message({
             let stages = Arc::clone(&stages);
             move |client, message| {
-                let stage = lock(&stages).get(&client.id()).cloned();
-                // What it says once all has been said is of no matter.
-                let _ = stage.map(|stage| stage.send(message.into_owned()));
+                let said = lock(&stages).get(&client.id()).cloned();
+                said.into_iter().for_each(|said| said.push(message));
             }
         })
-        .on_close(move |client, _| drop(lock(&stages).remove(&client.id())));
+        .on_close(move |client, _| {
+            let said = lock(&stages).remove(&client.id());
+            said.into_iter().for_each(|said| said.end("the end of the connection"));
+        });
     // Before anybody knows that it listens.
     signals::on_interrupt(move || drop(tell.send(Ended::Interrupt)))?;
     let server = server.spawn().map_err(|error| Failure::of(&error, address))?;
@@ -91,7 +89,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Plays the script for a client, and closes.
-fn perform(client: &Client, script: &Script, said: Receiver<OwnedMessage>) -> Result<(), Failure> {
+fn perform(client: &Client, script: &Script, said: Arc<Said>) -> Result<(), Failure> {
     let mut stage = Visitor { client, said };
     let played = script.play(false, &mut stage);
     let _ = match &played {
@@ -103,19 +101,16 @@ fn perform(client: &Client, script: &Script, said: Receiver<OwnedMessage>) -> Re
 
 struct Visitor<'a> {
     client: &'a Client,
-    said: Receiver<OwnedMessage>,
+    said: Arc<Said>,
 }
 
 impl Stage for Visitor<'_> {
-    fn send(&mut self, message: &OwnedMessage) -> Result<(), Failure> {
-        let sent = self.client.send(message);
-        sent.map_err(|error| Failure::unsent("a message of the recording", &error))
+    fn send(&mut self, message: Message<'_>, patience: Duration) -> Result<(), Failure> {
+        let sent = self.client.sender().send_timeout(message, patience);
+        sent.map_err(|error| script::unsent(message, &error))
     }
 
-    fn receive(&mut self, until: Instant) -> Result<OwnedMessage, String> {
-        self.said.recv_deadline(until).map_err(|error| match error.is_timeout() {
-            true => "nothing in time".into(),
-            false => "the end of the connection".into(),
-        })
+    fn said(&self) -> &Said {
+        &self.said
     }
 }

@@ -2,6 +2,7 @@
 
 mod as_client;
 mod as_server;
+mod said;
 mod script;
 
 use std::path::PathBuf;
@@ -70,9 +71,7 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<Status, Failure> {
     };
     match (&args.as_server, &args.url) {
         (Some(address), _) => as_server::run(address, args.once, script),
-        (None, url) => {
-            as_client::run(url.as_deref().unwrap_or_default(), &args.connection, &script)
-        }
+        (None, url) => as_client::run(url.as_deref().unwrap_or_default(), &args.connection, script),
     }
 }
 

@@ -3,8 +3,9 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use websocket_app::OwnedMessage;
+use websocket_app::{Message, OwnedMessage, SendError};
 
+use super::said::Said;
 use crate::failure::Failure;
 use crate::har::Recorded;
 use crate::status::Status;
@@ -22,13 +23,34 @@ pub(crate) struct Script {
 
 /// A connection, for who plays a script on it.
 pub(crate) trait Stage {
-    fn send(&mut self, message: &OwnedMessage) -> Result<(), Failure>;
+    /// Waits for room for so long at most.
+    fn send(&mut self, message: Message<'_>, patience: Duration) -> Result<(), Failure>;
 
-    /// Waits for a message until then; `None` where none comes, with the reason.
-    fn receive(&mut self, until: Instant) -> Result<OwnedMessage, String>;
+    /// Returns what the other side has said.
+    fn said(&self) -> &Said;
+}
+
+/// What is told where a message is not taken.
+pub(crate) fn unsent(message: Message<'_>, error: &SendError) -> Failure {
+    let what = format!("{} of the recording", short(message));
+    match error {
+        SendError::Timeout { .. } => {
+            Failure::new(Status::NotAsExpected, format!("{what} was not read in time"))
+                .advice("--wait SECONDS waits longer")
+        }
+        _ => Failure::unsent(&what, error),
+    }
 }
 
 impl Script {
+    /// Returns where to put what one side says.
+    pub(crate) fn said_by(&self, client: bool) -> Said {
+        let theirs = self.messages.iter().filter(|recorded| recorded.by_client == client);
+        let (count, bytes) = theirs
+            .fold((0, 0), |(count, bytes), recorded| (count + 1, bytes + recorded.message.len()));
+        Said::new(count, bytes)
+    }
+
     /// Says what one side says, and hears the other's messages in between.
     pub(crate) fn play(&self, as_client: bool, stage: &mut impl Stage) -> Result<(), Failure> {
         let began = Instant::now();
@@ -36,9 +58,9 @@ impl Script {
         for (index, recorded) in self.messages.iter().enumerate() {
             if recorded.by_client == as_client {
                 self.wait_for_its_time(recorded.time - first, began);
-                stage.send(&recorded.message)?;
+                stage.send(recorded.message.as_message(), self.wait)?;
             } else {
-                let came = stage.receive(Instant::now() + self.wait);
+                let came = stage.said().next(Instant::now() + self.wait);
                 self.compare(index, &recorded.message, came)?;
             }
         }
@@ -66,25 +88,25 @@ impl Script {
                     "message {} of {}: {came} instead of {}",
                     index + 1,
                     self.messages.len(),
-                    short(recorded)
+                    short(recorded.as_message())
                 ),
             )
             .advice("--any-answer only counts them, --wait SECONDS waits longer")
         };
         match came {
             Ok(came) if !self.compares || came == *recorded => Ok(()),
-            Ok(came) => Err(differs(&short(&came))),
+            Ok(came) => Err(differs(&short(came.as_message()))),
             Err(reason) => Err(differs(&reason)),
         }
     }
 }
 
 /// Returns the beginning of a message, for a line.
-fn short(message: &OwnedMessage) -> String {
+fn short(message: Message<'_>) -> String {
     const SHOWN: usize = 100;
-    let text = text_of(message.as_message());
+    let text = text_of(message);
     match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("`{}…` ({} bytes)", &text[..end], message.len()),
+        Some((end, _)) => format!("`{}…` ({} bytes)", &text[..end], message.as_bytes().len()),
         None => format!("`{text}`"),
     }
 }

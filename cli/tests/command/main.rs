@@ -8,6 +8,7 @@ mod peers;
 mod process;
 mod screen;
 
+mod ctrl_c;
 mod exit_status;
 mod files;
 mod generated;

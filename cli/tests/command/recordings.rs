@@ -101,6 +101,61 @@ fn a_recording_is_played_back_exactly_by_either_side() {
     server.wait().with(0);
 }
 
+/// A recording with so many messages of this length by the server before each of the client's.
+fn write_recording(name: &str, rounds: usize, answers: usize, length: usize) -> String {
+    let file = temporary(name);
+    let message = |by: &str| {
+        let length = if by == "send" { length } else { 10 };
+        serde_json::json!({"type": by, "time": 1.7e9, "opcode": 1, "data": "x".repeat(length)})
+    };
+    let round = || {
+        let answers = (0..answers).map(|_| message("receive"));
+        std::iter::once(message("send")).chain(answers).collect::<Vec<_>>()
+    };
+    let messages: Vec<_> = (0..rounds).flat_map(|_| round()).collect();
+    let har = serde_json::json!({"log": {"entries": [{"_webSocketMessages": messages}]}});
+    fs::write(&file, har.to_string()).unwrap();
+    file
+}
+
+#[test]
+fn a_server_that_is_quicker_than_recorded_is_heard_meanwhile() {
+    // It says all that it has to say before it reads the rest of what the client says.
+    let (rounds, answers) = (20, 5000);
+    let file = write_recording("quick.har", rounds, answers, 2 << 20);
+    let peer = serve(|server| {
+        let first = std::sync::atomic::AtomicBool::new(true);
+        server.max_message_size(4 << 20).on_message(move |client, _| {
+            if first.swap(false, std::sync::atomic::Ordering::Relaxed) {
+                // In another thread a send waits for room, and this one for that.
+                std::thread::scope(|scope| {
+                    scope.spawn(|| {
+                        for _ in 0..rounds * answers {
+                            client.send("x".repeat(10)).unwrap();
+                        }
+                    });
+                });
+            }
+        })
+    });
+    run(&["replay", &file, &peer.url()], "").with(0);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_side_that_does_not_read_is_told_of() {
+    let file = write_recording("deaf.har", 20, 0, 2 << 20);
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let (url, peer) = crate::peers::near("deaf", move |_stream| {
+        let _ = ended.recv();
+    });
+    run(&["replay", &file, &url, "--wait", "0.3", "--close-timeout", "0.2"], "")
+        .with(9)
+        .said(&["was not read in time"]);
+    drop(end);
+    peer.join().unwrap();
+}
+
 #[test]
 fn what_differs_from_a_recording_is_told() {
     let file = temporary("differs.har");

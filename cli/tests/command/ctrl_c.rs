@@ -1,0 +1,222 @@
+//! Ctrl-C in each mode, and while each waits for something: it ends within a second or two.
+
+use std::fs;
+use std::io::Read;
+use std::net::TcpListener;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use crate::exit_status::temporary;
+use crate::peers::{Peer, patience, recording, says, serve};
+use crate::process::{PATIENCE, Running, command, start, start_unread};
+
+/// Longer than it takes on a machine that does other things too, and shorter than anything that it may
+/// have waited for instead.
+const SOON: Duration = Duration::from_secs(20);
+
+/// Interrupts it, and waits for its end.
+#[track_caller]
+fn interrupt(running: Running) {
+    let began = Instant::now();
+    running.signal("INT");
+    running.wait().with(130);
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+}
+
+/// One that says when it has received something, and is silent.
+fn silent() -> Peer {
+    recording(|server| server, |_, _| {})
+}
+
+/// One that sends all the time.
+fn flood() -> Peer {
+    serve(|server| {
+        server.on_open(|client| {
+            let client = client.clone();
+            std::thread::spawn(move || while client.send("again and again").is_ok() {});
+        })
+    })
+}
+
+/// Waits until nobody takes what a peer sends.
+#[track_caller]
+fn wait_until_stuck(peer: &Peer) {
+    let until = Instant::now() + PATIENCE;
+    while peer.handle().clients().first().is_none_or(|client| client.buffered_amount() < 1 << 18) {
+        assert!(Instant::now() < until, "somebody reads");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn in_a_conversation() {
+    let peer = silent();
+    let (url, har) = (peer.url(), temporary("interrupted.har"));
+    for args in [
+        &[&*url, "-x", "x", "--wait", "forever"][..],
+        &[&url, "-x", "x", "--stdin", "--json-lines"],
+        &[&url, "-x", "x", "--expect", "never", "--wait", "forever"],
+        &["record", &har, &url, "-x", "x", "--stdin"],
+    ] {
+        let running = start(args);
+        assert_eq!(peer.message(), "x");
+        interrupt(running);
+    }
+}
+
+#[test]
+fn while_it_waits_to_connect_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let running = start(&[&url, "--reconnect=100"]);
+    // It is refused, and waits.
+    drop(listener.accept().unwrap());
+    interrupt(running);
+}
+
+#[test]
+fn while_a_file_goes_out_or_comes_in() {
+    let (tell, told) = channel();
+    let peer = serve(|server| {
+        server.on_fragment(move |_, fragment| {
+            if fragment.first {
+                tell.send(()).unwrap();
+            }
+            // It reads no further.
+            std::thread::sleep(Duration::from_secs(3));
+        })
+    });
+    let file = temporary("interrupted");
+    fs::write(&file, vec![7; 32 << 20]).unwrap();
+    let running = start(&[&peer.url(), "--send-file", &file]);
+    told.recv_timeout(patience()).unwrap();
+    interrupt(running);
+    fs::remove_file(&file).unwrap();
+
+    let peer = silent();
+    let running = start(&[&peer.url(), "-x", "x", "--receive-file", &file]);
+    assert_eq!(peer.message(), "x");
+    interrupt(running);
+}
+
+#[test]
+fn while_a_file_goes_to_standard_output_that_nobody_reads() {
+    let peer = serve(|server| {
+        server.on_open(|client| {
+            let client = client.clone();
+            std::thread::spawn(move || {
+                let kind = websocket_app::MessageKind::Binary;
+                let mut message = client.sender().message_writer(kind).unwrap();
+                while std::io::Write::write_all(&mut message, &[7; 4096]).is_ok() {}
+            });
+        })
+    });
+    let mut running = start_unread(command(&[&peer.url(), "--receive-file", "-"]));
+    running.stdout().read_exact(&mut [0]).unwrap();
+    wait_until_stuck(&peer);
+    let began = Instant::now();
+    running.signal("INT");
+    assert_eq!(running.wait(), Some(130));
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+}
+
+#[test]
+fn in_bench_at_a_rate_and_without_a_reply() {
+    let peer = silent();
+    let url = peer.url();
+    for more in [&[][..], &["-r", "0.01"], &["-r", "1000000", "-f", "1000"]] {
+        let running = start(&[&["bench", &url, "-d", "1000"], more].concat());
+        let _ = peer.message();
+        interrupt(running);
+        while peer.received.try_recv().is_ok() {}
+    }
+}
+
+#[test]
+fn in_bench_and_ping_of_one_that_does_not_shake_hands_or_answer() {
+    for command in ["bench", "ping"] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        let running = start(&[command, &url, "--connect-timeout", "1000"]);
+        let stream = listener.accept().unwrap();
+        interrupt(running);
+        drop(stream);
+    }
+    let mut running = start(&["ping", &format!("ws://{}/", says(b"")), "-W", "1000"]);
+    assert!(running.line().starts_with("connected"));
+    interrupt(running);
+}
+
+#[test]
+fn in_replay_as_either_side() {
+    let file = temporary("slow.har");
+    let message = |time: f64, by: &str| serde_json::json!({"type": by, "time": time, "opcode": 1, "data": "x"});
+    let messages = [message(0.0, "send"), message(1000.0, "send"), message(1000.0, "receive")];
+    let har = serde_json::json!({"log": {"entries": [{"_webSocketMessages": messages}]}});
+    fs::write(&file, har.to_string()).unwrap();
+    let peer = silent();
+    let url = peer.url();
+    // It waits for the time of a message, or for one of the other side.
+    for more in [&["--speed"][..], &["--wait", "1000"]] {
+        let running = start(&[&["replay", &file, &url], more].concat());
+        assert_eq!(peer.message(), "x");
+        interrupt(running);
+        while peer.received.try_recv().is_ok() {}
+    }
+    let running = start(&["replay", &file, "--as-server", "127.0.0.1:0", "--wait", "1000"]);
+    let client = start(&[&running.address(), "-x", "x", "--wait", "forever"]);
+    interrupt(running);
+    let _ = client.wait();
+}
+
+#[test]
+fn in_serve_with_clients_in_each_of_its_ways() {
+    let directory = temporary("directory");
+    fs::create_dir_all(&directory).unwrap();
+    for args in [&["--echo"][..], &["--broadcast"], &["--exec", "cat"], &["--dir", &directory], &[]]
+    {
+        let running = start(&[&["serve", "127.0.0.1:0"], args].concat());
+        let url = running.address();
+        let mut client = start(&[&url, "-x", "x", "--stdin"]);
+        if !matches!(args, [] | ["--dir", _]) {
+            assert_eq!(client.line(), "x");
+        }
+        interrupt(running);
+        let _ = client.wait();
+    }
+}
+
+#[test]
+fn in_serve_while_nobody_reads_what_clients_say() {
+    let mut command = command(&["serve", "127.0.0.1:0"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    command.stdout(writer);
+    let running = crate::process::start_command(command);
+    let url = running.address();
+    let client =
+        websocket_app::WebSocketApp::new(&url).no_proxy().send_timeout(PATIENCE).spawn().unwrap();
+    let ws = client.sender();
+    ws.wait_open(PATIENCE).unwrap();
+    // Until the pipe, its buffer and ours are full.
+    while ws.send_timeout(vec![b'x'; 1 << 20], Duration::from_millis(300)).is_ok() {}
+    interrupt(running);
+    drop(reader);
+    let _ = client.join();
+}
+
+#[test]
+fn in_a_stream_that_nobody_reads() {
+    let peer = flood();
+    for format in ["--null", "--stream", "--json-lines"] {
+        let mut running = start_unread(command(&[&peer.url(), "--no-stdin", format]));
+        running.stdout().read_exact(&mut [0]).unwrap();
+        wait_until_stuck(&peer);
+        running.signal("INT");
+        assert_eq!(running.wait(), Some(130));
+        let until = Instant::now() + PATIENCE;
+        while !peer.handle().clients().is_empty() {
+            assert!(Instant::now() < until);
+            std::thread::yield_now();
+        }
+    }
+}
