@@ -101,18 +101,17 @@ fn a_recording_is_played_back_exactly_by_either_side() {
     server.wait().with(0);
 }
 
-/// A recording with so many messages of this length by the server before each of the client's.
-fn write_recording(name: &str, rounds: usize, answers: usize, length: usize) -> String {
+/// How long what the client and the server of a recording say is.
+const QUESTION: usize = 2 << 20;
+const ANSWER: usize = 1000;
+
+/// A recording with so many messages by the client, and then so many by the server.
+fn write_recording(name: &str, questions: usize, answers: usize) -> String {
     let file = temporary(name);
-    let message = |by: &str| {
-        let length = if by == "send" { length } else { 10 };
-        serde_json::json!({"type": by, "time": 1.7e9, "opcode": 1, "data": "x".repeat(length)})
-    };
-    let round = || {
-        let answers = (0..answers).map(|_| message("receive"));
-        std::iter::once(message("send")).chain(answers).collect::<Vec<_>>()
-    };
-    let messages: Vec<_> = (0..rounds).flat_map(|_| round()).collect();
+    let message = |by: &str, length: usize| serde_json::json!({"type": by, "time": 1.7e9, "opcode": 1, "data": "x".repeat(length)});
+    let messages = std::iter::repeat_n(message("send", QUESTION), questions)
+        .chain(std::iter::repeat_n(message("receive", ANSWER), answers));
+    let messages: Vec<_> = messages.collect();
     let har = serde_json::json!({"log": {"entries": [{"_webSocketMessages": messages}]}});
     fs::write(&file, har.to_string()).unwrap();
     file
@@ -121,8 +120,8 @@ fn write_recording(name: &str, rounds: usize, answers: usize, length: usize) -> 
 #[test]
 fn a_server_that_is_quicker_than_recorded_is_heard_meanwhile() {
     // It says all that it has to say before it reads the rest of what the client says.
-    let (rounds, answers) = (20, 5000);
-    let file = write_recording("quick.har", rounds, answers, 2 << 20);
+    const ANSWERS: usize = 20_000;
+    let file = write_recording("quick.har", 20, ANSWERS);
     let peer = serve(|server| {
         let first = std::sync::atomic::AtomicBool::new(true);
         server.max_message_size(4 << 20).on_message(move |client, _| {
@@ -130,8 +129,8 @@ fn a_server_that_is_quicker_than_recorded_is_heard_meanwhile() {
                 // In another thread a send waits for room, and this one for that.
                 std::thread::scope(|scope| {
                     scope.spawn(|| {
-                        for _ in 0..rounds * answers {
-                            client.send("x".repeat(10)).unwrap();
+                        for _ in 0..ANSWERS {
+                            client.send("x".repeat(ANSWER)).unwrap();
                         }
                     });
                 });
@@ -144,7 +143,7 @@ fn a_server_that_is_quicker_than_recorded_is_heard_meanwhile() {
 #[test]
 #[cfg(unix)]
 fn a_side_that_does_not_read_is_told_of() {
-    let file = write_recording("deaf.har", 20, 0, 2 << 20);
+    let file = write_recording("deaf.har", 20, 0);
     let (end, ended) = std::sync::mpsc::channel::<()>();
     let (url, peer) = crate::peers::near("deaf", move |_stream| {
         let _ = ended.recv();
