@@ -88,6 +88,21 @@ fn status_4_a_certificate_that_nobody_knows() {
 }
 
 #[test]
+fn status_of_a_key_that_is_encrypted_or_none() {
+    let (peer, pem) = echo_tls();
+    let (cert, key) = (temporary("client.pem"), temporary("client-key.pem"));
+    fs::write(&cert, &pem).unwrap();
+    let armour = |kind: &str| format!("-----BEGIN {kind}-----\nMAA=\n-----END {kind}-----\n");
+    for library in ["native", "rustls"] {
+        fs::write(&key, armour("ENCRYPTED PRIVATE KEY")).unwrap();
+        let args = [&*peer.url(), "-k", "--cert", &cert, "--key", &key, "--tls", library]
+            .map(str::to_owned);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        run(&args, "").with(2).said(&["encrypted"]);
+    }
+}
+
+#[test]
 fn status_4_no_tls_at_all() {
     // Its first bytes are no TLS record.
     let address = socket(|mut stream| stream.write_all(b"220 mail.example ESMTP\r\n").unwrap());

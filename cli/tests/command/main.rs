@@ -15,6 +15,7 @@ mod generated;
 mod input_end;
 mod measuring;
 mod pipes;
+mod proxies;
 mod recordings;
 mod serving;
 mod terminal;
