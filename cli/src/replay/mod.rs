@@ -28,7 +28,7 @@ pub(crate) struct ReplayArgs {
     #[arg(required_unless_present = "as_server")]
     url: Option<String>,
 
-    /// Be the server, at HOST:PORT, for one client after the other
+    /// Be the server, at HOST:PORT, for each client that comes
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:9001", conflicts_with = "url")]
     as_server: Option<String>,
 
