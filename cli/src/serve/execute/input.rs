@@ -2,17 +2,25 @@
 
 use std::collections::VecDeque;
 use std::io::Write;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How many bytes may wait for a command, besides those in its pipe.
 const ROOM: usize = 1 << 20;
 
-/// How long a callback waits for a command that reads nothing: callbacks that wait are what others need.
+/// How long a callback waits for a command that reads nothing.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-#[derive(Default)]
+/// How many may wait so long. There are only so many callbacks at a time, and others need them.
+const PATIENT: usize = 16;
+
+/// How long each other waits.
+const LITTLE_PATIENCE: Duration = Duration::from_millis(500);
+
 pub(crate) struct Input {
+    /// How many callbacks wait, for whichever command.
+    waiting: Arc<AtomicUsize>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -29,6 +37,13 @@ struct State {
     closed: bool,
 }
 
+impl State {
+    /// Returns whether nobody has to wait: there is room, or nothing more is taken.
+    fn has_room(&self) -> bool {
+        self.bytes < ROOM || self.over || self.closed
+    }
+}
+
 /// What has become of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
@@ -41,21 +56,24 @@ pub(crate) enum Taken {
 }
 
 impl Input {
+    pub(crate) fn new(waiting: Arc<AtomicUsize>) -> Self {
+        Input { waiting, state: Mutex::default(), changed: Condvar::new() }
+    }
+
     /// Puts a message behind those that wait; waits for room while there is hope.
     pub(crate) fn put(&self, message: Vec<u8>) -> Taken {
         let mut state = self.lock();
-        let (mut taken, mut until) = (state.taken, Instant::now() + PATIENCE);
-        while state.bytes >= ROOM && !state.over && !state.closed {
-            if state.taken != taken {
-                (taken, until) = (state.taken, Instant::now() + PATIENCE);
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+        if !state.has_room() {
+            let patience = match self.waiting.fetch_add(1, Ordering::Relaxed) {
+                ..PATIENT => PATIENCE,
+                _ => LITTLE_PATIENCE,
+            };
+            state = self.wait_for_room(state, patience);
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            if !state.has_room() {
                 state.over = true;
                 return Taken::Never;
             }
-            let waited = self.changed.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         if state.over || state.closed {
             return Taken::Unwanted;
@@ -64,6 +82,27 @@ impl Input {
         state.waiting.push_back(message);
         self.changed.notify_all();
         Taken::Yes
+    }
+
+    /// Waits until there is room, or the command has taken nothing for so long.
+    fn wait_for_room<'a>(
+        &self,
+        mut state: MutexGuard<'a, State>,
+        patience: Duration,
+    ) -> MutexGuard<'a, State> {
+        let (mut taken, mut until) = (state.taken, Instant::now() + patience);
+        while !state.has_room() {
+            if state.taken != taken {
+                (taken, until) = (state.taken, Instant::now() + patience);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let waited = self.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state
     }
 
     /// Nothing more comes; what waits is still written.

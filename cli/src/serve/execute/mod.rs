@@ -12,6 +12,7 @@ mod process;
 use std::collections::HashMap;
 use std::io;
 use std::process::{Command, Stdio};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
@@ -31,6 +32,8 @@ pub(crate) struct Sessions {
     /// How long a command may go on without its client, before SIGTERM and again before SIGKILL.
     grace: Duration,
     running: Arc<Mutex<HashMap<u64, Session>>>,
+    /// How many callbacks wait for a command to read.
+    waiting: Arc<AtomicUsize>,
     /// The server ends, and says so itself. Read while a command is being started: once this is set, none
     /// is.
     ending: Arc<RwLock<bool>>,
@@ -48,7 +51,14 @@ const LAST_GRACE: Duration = Duration::from_millis(500);
 impl Sessions {
     /// Without a command there are none.
     pub(crate) fn new(command: Option<String>, format: Format, grace: Duration) -> Self {
-        Sessions { command, format, grace, running: Arc::default(), ending: Arc::default() }
+        Sessions {
+            command,
+            format,
+            grace,
+            running: Arc::default(),
+            waiting: Arc::default(),
+            ending: Arc::default(),
+        }
     }
 
     /// Starts the command for a client.
@@ -79,7 +89,8 @@ impl Sessions {
             .env("WSAPP_PATH", request.path())
             .env("WSAPP_QUERY", request.query().unwrap_or_default());
         let (process, stdin, stdout) = Process::start(&mut shell)?;
-        let session = Session { input: Arc::new(Input::default()), process: Arc::new(process) };
+        let input = Arc::new(Input::new(Arc::clone(&self.waiting)));
+        let session = Session { input, process: Arc::new(process) };
         let input = Arc::clone(&session.input);
         // Who closes its input may still have something to say.
         thread::spawn(move || input.write_to(stdin));
