@@ -31,7 +31,11 @@
 //! libraries that processes share, and up to 21 where messages came faster than the server took
 //! them, and waited (`max_send_buffer`). The bare socket's was 4.8 to 6.7.
 //!
-//! The README has a chart of it.
+//! The README has a chart of it. It is drawn by `docs/figures/draw.py` in the repository, from the
+//! JSON beside it, which has what the program that compared the libraries wrote: a list of
+//! `{"work": "recv", "size": 64, "lib": "ours", "value": 69100000}` and so on. To draw it anew,
+//! put new figures into `docs/figures/clients.json` (`clients-tls.json` for TLS, `servers.json`
+//! for servers), where and when they were taken into the `.txt` beside it, and call the script.
 //!
 //! # What they do not show
 //!
