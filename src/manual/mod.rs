@@ -77,6 +77,7 @@
 //! | `file_transfer` | a file of any size there and back: `file_transfer FILE URL` |
 //! | `select` | messages, a clock and a stop signal in one `select!` |
 //! | `reconnecting_bot` * | a bot that survives its server: reconnects, subscribes anew, leaves one that does not answer its heartbeat, ends on Ctrl-C |
+//! | `market_feed` * | numbered prices: subscribes to snapshots, anew where a number is missing, leaves a feed whose heartbeats stop |
 //! | `json_rpc` * | calls from several threads over one connection, each with its reply, and a server that answers them |
 //! | `bridge` | two servers, each of which gets what the other sends, and its closing code |
 //! | `chat_server` * | a room to talk in, with a page for browsers on the same port |

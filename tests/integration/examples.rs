@@ -12,6 +12,8 @@ use crate::watchdog::{Gate, within};
 #[path = "../../examples/bridge.rs"]
 mod bridge;
 #[cfg(feature = "server")]
+mod market_feed;
+#[cfg(feature = "server")]
 mod with_server;
 
 /// What the first says before the second is there waits for it.
