@@ -65,7 +65,8 @@
 //!
 //! In the repository `cargo run --example NAME` talks to a server that the example starts itself,
 //! `cargo run --example NAME -- URL` to that URL. Those marked with * are servers too, or have one,
-//! and need `--features server`. The last ones are tools for testing this crate and need their
+//! and need `--features server`. Those marked with † are clients of servers that they do not bring
+//! along, of which the head of each file names one. The last ones are tools for testing this crate and need their
 //! arguments.
 //!
 //! | example | shows |
@@ -79,6 +80,8 @@
 //! | `reconnecting_bot` * | a bot that survives its server: reconnects, subscribes anew, leaves one that does not answer its heartbeat, ends on Ctrl-C |
 //! | `market_feed` * | numbered prices: subscribes to snapshots, anew where a number is missing, leaves a feed whose heartbeats stop |
 //! | `json_rpc` * | calls from several threads over one connection, each with its reply, and a server that answers them |
+//! | `graphql_ws` † | GraphQL by `graphql-transport-ws`: queries, mutations and subscriptions over one connection |
+//! | `socket_io` † | Socket.IO: events, acknowledgements, its pings |
 //! | `bridge` | two servers, each of which gets what the other sends, and its closing code |
 //! | `chat_server` * | a room to talk in, with a page for browsers on the same port |
 //! | `many_connections` | 10,000 connections on one thread, and what they cost |

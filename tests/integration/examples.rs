@@ -11,8 +11,12 @@ use crate::watchdog::{Gate, within};
 #[allow(dead_code)]
 #[path = "../../examples/bridge.rs"]
 mod bridge;
+mod graphql_ws;
 #[cfg(feature = "server")]
 mod market_feed;
+/// What other people's servers are started by.
+mod served;
+mod socket_io;
 #[cfg(feature = "server")]
 mod with_server;
 

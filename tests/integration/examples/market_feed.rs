@@ -173,7 +173,8 @@ fn what_is_no_price_is_an_error_and_no_more() {
     }
 }
 
-/// The example's own feed loses every eighth message, falls silent, is restarted: it ends, and numbers never go back.
+/// The example's own feed loses every eighth message, falls silent and is restarted: numbers never
+/// go back, and it ends.
 #[test]
 fn its_own_feed_talks() {
     use self::market_feed::local_feed::{LocalFeed, SYMBOLS};
