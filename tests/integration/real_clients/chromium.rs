@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::{fs, thread};
 
+use serde_json::{Value, json};
 use websocket_app::{Phase, WebSocketApp};
 
 use super::browser::{Browser, Page, Remote, Shared, in_pages_over_http_and_https, member, quoted};
@@ -14,7 +15,11 @@ use super::served::Served;
 use crate::failure::{Failure, lost};
 use crate::program::system;
 use crate::running::run;
-use crate::watchdog::{PATIENCE, Watchdog, wait_until};
+use crate::watchdog::{PATIENCE, Task, Watchdog, wait_until};
+
+#[allow(dead_code)]
+#[path = "../../../examples/chromium.rs"]
+mod debugging;
 
 #[test]
 fn messages_of_every_kind_come_back() {
@@ -133,6 +138,35 @@ fn the_page_of_the_chat_example_talks() {
     app.expect_failure(Failure::Network(Phase::Open));
     app.expect_close(lost());
     app.end_given_up();
+}
+
+/// Of each thread's the last is answered first.
+#[test]
+fn the_example_that_debugs_it_calls_from_several_threads() {
+    let Some(chromium) = Chromium::shared() else { return };
+    let _watchdog = Watchdog::new();
+    let (address, path) = chromium.address().expect("it listens");
+    let (browser, app) = debugging::Browser::connect(&format!("ws://{address}{path}")).unwrap();
+    let calling = [1, 2, 3, 4].map(|number| {
+        let browser = browser.clone();
+        let expression = format!(
+            "new Promise((resolve) => setTimeout(() => resolve({{ n: {number} }}), {}))",
+            400 - 100 * number
+        );
+        Task::start("an evaluation", move || {
+            browser.evaluate(&expression).map_err(|e| e.to_string())
+        })
+    });
+    for (call, number) in calling.into_iter().zip(1..) {
+        assert_eq!(call.join().unwrap()["n"], number);
+    }
+    let thrown = browser.evaluate("nobody.knows").unwrap_err().to_string();
+    assert!(thrown.contains("nobody is not defined"), "{thrown}");
+    let unknown = browser.call(&Value::Null, "No.such", json!({})).unwrap_err().to_string();
+    assert!(unknown.contains("No.such"), "{unknown}");
+    app.close();
+    assert!(app.join().is_ok());
+    assert!(browser.evaluate("1").unwrap_err().to_string().contains("not sent"));
 }
 
 /// Waits until the page of the chat example shows these lines.
