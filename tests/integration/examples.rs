@@ -17,6 +17,7 @@ mod market_feed;
 /// What other people's servers are started by.
 mod served;
 mod socket_io;
+mod stomp;
 #[cfg(feature = "server")]
 mod with_server;
 
