@@ -15,6 +15,7 @@ mod frame_loop;
 mod graphql_ws;
 #[cfg(feature = "server")]
 mod market_feed;
+mod phoenix;
 /// What other people's servers are started by.
 mod served;
 mod socket_io;

@@ -101,7 +101,8 @@ fn what_is_typed_is_sent_and_its_end_closes() {
         client.answer_close();
     });
     let (typist, screen) = run(&peer);
-    ["early", "words"].map(|line| typist.types(line));
+    typist.types("early");
+    typist.types("words");
     tell.send(()).unwrap();
     screen.until(|view| view.last == "well");
     typist.types("more");
