@@ -1,5 +1,5 @@
-//! Sends a file as one message, gets it back, and compares. A file of any size: neither side of it
-//! is ever in memory whole.
+//! Sends a file as one message, gets it back, and compares, with a progress bar for either way. A
+//! file of any size: neither side of it is ever in memory whole. To read: `transfer`.
 //!
 //! ```text
 //! cargo run --example file_transfer                               # a file that it makes, a server that it starts
@@ -7,12 +7,13 @@
 //! cargo run --example file_transfer -- FILE wss://echo.example/
 //! ```
 
-mod local_echo;
+pub(crate) mod local_echo;
+pub(crate) mod progress;
 
 use std::env;
 use std::error::Error;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode};
 use std::thread;
@@ -20,11 +21,10 @@ use std::time::Instant;
 
 use websocket_app::{MessageKind, MessageReader, Sender, WebSocket};
 
+use self::progress::{Progress, RECEIVED, SENT};
+
 /// How much is read and compared at once.
 const PIECE: usize = 64 << 10;
-
-/// After so many bytes each side says how far it is.
-const STEP: u64 = 64 << 20;
 
 type AnyError = Box<dyn Error + Send + Sync>;
 
@@ -40,13 +40,21 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), AnyError> {
     let mut args = env::args().skip(1);
-    if let Some(path) = args.next() {
-        return transfer(Path::new(&path), args.next());
-    }
-    let path = make_file()?;
-    let result = transfer(&path, None);
-    fs::remove_file(path)?;
-    result
+    let made = if args.len() == 0 { Some(make_file()?) } else { None };
+    let path = made.clone().or(args.next().map(PathBuf::from)).unwrap_or_default();
+    let url = local_echo::url(args.next())?;
+    let start = Instant::now();
+    let result = transfer(&path, url, |bars| {
+        // Over the same line of a terminal; a log gets none of it.
+        if io::stderr().is_terminal() {
+            eprint!("\r{bars}");
+        }
+    });
+    eprintln!();
+    made.map_or(Ok(()), fs::remove_file)?;
+    let (path, bytes, took) = (path.display(), result?, start.elapsed());
+    println!("{path}: {bytes} bytes sent, received and equal, in {took:.2?}");
+    Ok(())
 }
 
 /// Makes a file in which no two pieces are the same.
@@ -58,29 +66,30 @@ fn make_file() -> io::Result<PathBuf> {
     Ok(path)
 }
 
-fn transfer(path: &Path, url: Option<String>) -> Result<(), AnyError> {
+/// Returns the number of bytes. Both bars are shown as one line, whenever that changes.
+pub(crate) fn transfer(
+    path: &Path,
+    url: String,
+    show: impl Fn(&str) + Send + Sync,
+) -> Result<u64, AnyError> {
     let (sent_from, mut compared_with) = (open(path)?, open(path)?);
+    let progress = Progress::new(sent_from.metadata()?.len(), show);
     // A large file is many fragments.
-    let mut ws = WebSocket::builder(local_echo::url(url)?).max_fragments(usize::MAX).connect()?;
-    let start = Instant::now();
+    let mut ws = WebSocket::builder(url).max_fragments(usize::MAX).connect()?;
 
     // One thread sends while this one receives, so the server is never kept from sending back.
     // Whichever fails closes the connection, which ends the other too.
     let sender = ws.sender();
-    let sending = thread::spawn(move || send(sent_from, &sender).inspect_err(|_| sender.close()));
-    let compared = ws.recv_reader().map_err(AnyError::from);
-    let compared = compared.and_then(|message| compare(message, &mut compared_with));
-    let closed = ws.close();
-    sending.join().map_err(|_| "the sending thread panicked")??;
-
-    let bytes = compared?;
-    println!(
-        "{}: {bytes} bytes sent, received and equal, in {:.2?}",
-        path.display(),
-        start.elapsed()
-    );
-    println!("closed: {}", closed?);
-    Ok(())
+    thread::scope(|scope| {
+        let sending = || send(sent_from, &sender, &progress).inspect_err(|_| sender.close());
+        let sending = scope.spawn(sending);
+        let compared = ws.recv_reader().map_err(AnyError::from);
+        let compared = compared.and_then(|message| compare(message, &mut compared_with, &progress));
+        let closed = ws.close();
+        sending.join().map_err(|_| "the sending thread panicked")??;
+        closed?;
+        compared
+    })
 }
 
 fn open(path: &Path) -> Result<File, AnyError> {
@@ -89,23 +98,25 @@ fn open(path: &Path) -> Result<File, AnyError> {
 
 /// Sends the file as one message. A write waits while too much is on its way, so a fast disk does
 /// not fill the memory.
-fn send(mut file: File, ws: &Sender) -> Result<(), AnyError> {
-    let size = file.metadata()?.len();
+fn send(mut file: File, ws: &Sender, progress: &Progress<impl Fn(&str)>) -> Result<(), AnyError> {
     let mut message = ws.message_writer(MessageKind::Binary)?;
-    let (mut piece, mut total) = (vec![0; PIECE], 0);
+    let mut piece = vec![0; PIECE];
     loop {
         let length = file.read(&mut piece)?;
         if length == 0 {
             return Ok(message.finish()?);
         }
         message.write_all(&piece[..length])?;
-        tell("sent", &mut total, length, Some(size));
+        progress.add(SENT, length);
     }
 }
 
 /// Receives to the end and compares with the file. Returns the number of bytes.
-fn compare(mut message: MessageReader<'_>, file: &mut File) -> Result<u64, AnyError> {
-    let size = message.message_len();
+fn compare(
+    mut message: MessageReader<'_>,
+    file: &mut File,
+    progress: &Progress<impl Fn(&str)>,
+) -> Result<u64, AnyError> {
     let (mut piece, mut expected, mut total) = (vec![0; PIECE], vec![0; PIECE], 0);
     loop {
         let length = message.read(&mut piece)?;
@@ -113,20 +124,11 @@ fn compare(mut message: MessageReader<'_>, file: &mut File) -> Result<u64, AnyEr
             let is_all = file.read(&mut expected)? == 0;
             return if is_all { Ok(total) } else { Err("less came back".into()) };
         }
-        file.read_exact(&mut expected[..length])?;
+        file.read_exact(&mut expected[..length]).map_err(|_| "more came back")?;
         if piece[..length] != expected[..length] {
             return Err(format!("the {length} bytes from byte {total} on came back changed").into());
         }
-        tell("received", &mut total, length, size);
-    }
-}
-
-/// Counts so many bytes more, and says now and then how far that is.
-fn tell(what: &str, total: &mut u64, bytes: usize, size: Option<u64>) {
-    let before = *total;
-    *total += bytes as u64;
-    if *total / STEP > before / STEP {
-        let percent = size.map(|size| format!(", {} %", *total * 100 / size.max(1)));
-        println!("{what}: {} MiB{}", *total >> 20, percent.unwrap_or_default());
+        progress.add(RECEIVED, length);
+        total += length as u64;
     }
 }

@@ -75,7 +75,7 @@
 //! | `callbacks` | every callback, and when it comes |
 //! | `send_from_threads` | several threads, one connection |
 //! | `blocking` | connect, send and receive without callbacks |
-//! | `file_transfer` | a file of any size there and back: `file_transfer FILE URL` |
+//! | `file_transfer` | a file of any size there and back, with a progress bar for either way: `file_transfer FILE URL` |
 //! | `select` | messages, a clock and a stop signal in one `select!` |
 //! | `frame_loop` | a GUI's loop: woken up, it takes what has come and draws; never waits |
 //! | `reconnecting_bot` * | a bot that survives its server: reconnects, subscribes anew, leaves one that does not answer its heartbeat, ends on Ctrl-C |
@@ -84,6 +84,7 @@
 //! | `chromium` † | the same with a browser, over its debugging port |
 //! | `graphql_ws` † | GraphQL by `graphql-transport-ws`: queries, mutations and subscriptions over one connection |
 //! | `socket_io` † | Socket.IO: events, acknowledgements, its pings |
+//! | `phoenix` † | Phoenix channels: joins, pushes with replies, heartbeats |
 //! | `stomp` † | STOMP 1.2, which message brokers speak: subscriptions, receipts, heart-beats |
 //! | `bridge` | two servers, each of which gets what the other sends, and its closing code |
 //! | `chat_server` * | a room to talk in, with a page for browsers on the same port |

@@ -11,6 +11,7 @@ use crate::watchdog::{Gate, within};
 #[allow(dead_code)]
 #[path = "../../examples/bridge.rs"]
 mod bridge;
+mod file_transfer;
 mod frame_loop;
 mod graphql_ws;
 #[cfg(feature = "server")]
