@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crossbeam_channel::unbounded;
 
-use self::file_transfer::{local_echo, transfer};
+use self::example::{local_echo, transfer};
 use crate::frame::Frame;
 use crate::peer::Peer;
 use crate::watchdog::within;
 
-#[allow(dead_code)]
+#[allow(dead_code, clippy::duplicate_mod)] // Others have the echo server too.
 #[path = "../../../examples/file_transfer.rs"]
-mod file_transfer;
+mod example;
 
 /// A file that is gone with the test.
 struct Temporary(PathBuf);

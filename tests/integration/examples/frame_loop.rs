@@ -3,15 +3,15 @@
 use crossbeam_channel::{Receiver, Sender as Channel, bounded, unbounded};
 use websocket_app::{Close, ClosedBy, Error};
 
-use self::frame_loop::View;
+use self::example::View;
 use crate::failure::{clean, ending};
 use crate::frame::Frame;
 use crate::peer::Peer;
 use crate::watchdog::{PATIENCE, Task};
 
-#[allow(dead_code)]
+#[allow(dead_code, clippy::duplicate_mod)] // Others have the echo server too.
 #[path = "../../../examples/frame_loop.rs"]
-mod frame_loop;
+mod example;
 
 /// What is typed, and what asks for a frame because of it.
 struct Typist {
@@ -55,7 +55,7 @@ fn run(peer: &Peer) -> (Typist, Screen) {
     let ((lines, typed), (draw, drawn), (give, given)) = (unbounded(), unbounded(), bounded(1));
     let drawing = Task::start("the frames", move || {
         let begin = move |repaint| give.send(repaint).unwrap();
-        frame_loop::frames(app, &typed, begin, |view| draw.send(view.clone()).unwrap())
+        example::frames(app, &typed, begin, |view| draw.send(view.clone()).unwrap())
     });
     let repaint = given.recv_timeout(PATIENCE).unwrap();
     (Typist { lines, repaint }, Screen { drawing, drawn })

@@ -4,14 +4,14 @@ use crossbeam_channel::{Receiver, unbounded};
 use serde_json::{Value, json};
 use websocket_app::{Close, Error};
 
-use self::graphql_ws::GraphQl;
+use self::example::GraphQl;
 use super::served::by_node;
 use crate::program::Program;
 use crate::watchdog::within;
 
 #[allow(dead_code)]
 #[path = "../../../examples/graphql_ws.rs"]
-mod graphql_ws;
+mod example;
 
 /// How a run ended: its result, what was not complete, what it told.
 type Outcome = (Result<Close, Error>, Vec<String>, Vec<(String, Value)>);

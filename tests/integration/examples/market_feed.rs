@@ -6,7 +6,7 @@ use crossbeam_channel::{Receiver, unbounded};
 use serde_json::{Value, json};
 use websocket_app::{AppHandle, Handler, WebSocketApp};
 
-use self::market_feed::Feed;
+use self::example::Feed;
 use crate::connection::Connection;
 use crate::frame::Frame;
 use crate::peer::Peer;
@@ -14,7 +14,7 @@ use crate::watchdog::{PATIENCE, within};
 
 #[allow(dead_code)]
 #[path = "../../../examples/market_feed.rs"]
-mod market_feed;
+mod example;
 
 /// Longer than any test: nothing is left for its silence.
 const NEVER: Duration = Duration::from_secs(3600);
@@ -177,7 +177,7 @@ fn what_is_no_price_is_an_error_and_no_more() {
 /// go back, and it ends.
 #[test]
 fn its_own_feed_talks() {
-    use self::market_feed::local_feed::{LocalFeed, SYMBOLS};
+    use self::example::local_feed::{LocalFeed, SYMBOLS};
 
     within("the feed", || {
         let local = LocalFeed::start().unwrap();

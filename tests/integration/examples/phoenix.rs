@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, unbounded};
 use serde_json::{Value, json};
 use websocket_app::{AppHandle, Sender};
 
-use self::phoenix::{Heard, Phoenix};
+use self::example::{Heard, Phoenix};
 use crate::connection::Connection;
 use crate::frame::Frame;
 use crate::peer::Peer;
@@ -15,7 +15,7 @@ use crate::watchdog::{PATIENCE, within};
 
 #[allow(dead_code)]
 #[path = "../../../examples/phoenix/main.rs"]
-mod phoenix;
+mod example;
 
 /// Longer than any test.
 const NEVER: Duration = Duration::from_secs(3600);

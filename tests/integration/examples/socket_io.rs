@@ -5,7 +5,7 @@ use crossbeam_channel::{Receiver, unbounded};
 use serde_json::{Value, json};
 use websocket_app::{AppHandle, Sender};
 
-use self::socket_io::{Heard, SocketIo, emit};
+use self::example::{Heard, SocketIo, emit};
 use super::served::by_python;
 use crate::frame::Frame;
 use crate::peer::Peer;
@@ -13,7 +13,7 @@ use crate::watchdog::{PATIENCE, within};
 
 #[allow(dead_code)]
 #[path = "../../../examples/socket_io.rs"]
-mod socket_io;
+mod example;
 
 /// An app of the example's, which acknowledges each event with `["seen"]`.
 struct Running {

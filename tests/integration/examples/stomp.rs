@@ -6,8 +6,8 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, unbounded};
 use websocket_app::{AppHandle, Sender};
 
-use self::stomp::Stomp;
-use self::stomp::frame::Frame as Stanza;
+use self::example::Stomp;
+use self::example::frame::Frame as Stanza;
 use super::served::by_node;
 use crate::frame::Frame;
 use crate::peer::Peer;
@@ -15,7 +15,7 @@ use crate::watchdog::{PATIENCE, within};
 
 #[allow(dead_code)]
 #[path = "../../../examples/stomp/main.rs"]
-mod stomp;
+mod example;
 
 /// Longer than any test.
 const NEVER: Duration = Duration::from_secs(3600);
