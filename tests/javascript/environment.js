@@ -37,13 +37,13 @@ function make(folder) {
 function main(folder) {
   if (!isMade(folder)) {
     const own = `${folder}-${process.pid}`;
-    make(own);
     try {
+      make(own);
       fs.rmSync(folder, { recursive: true, force: true });
       fs.renameSync(own, folder);
     } catch (problem) {
-      // Another process was first.
       fs.rmSync(own, { recursive: true, force: true });
+      // Where another process was first.
       if (!isMade(folder)) throw problem;
     }
   }
