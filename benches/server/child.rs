@@ -17,6 +17,7 @@ const PEERS: &str = "WEBSOCKET_PEERS";
 pub(crate) const PEER: &str = "peer";
 
 /// Returns whether there is that program.
+#[cfg(feature = "rustls")]
 pub(crate) fn has_peers() -> bool {
     env::var_os(PEERS).is_some()
 }
