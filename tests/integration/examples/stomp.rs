@@ -132,7 +132,7 @@ fn its_frames_are_those_of_stomp_1_2() {
         client.send(Frame::binary("MESSAGE\nx\\cy:1\\n2\\r\\\\n\nx:later\n\na\n\nb\0\n\n"));
         client.send(Frame::text("MESSAGE\n\nno end"));
         client.send(Frame::text("ERROR\nmessage:enough\n\nof it\0"));
-        client.close(1002, "");
+        client.answer_close();
     });
     let url = peer.url();
     within("the client", move || {
@@ -142,7 +142,7 @@ fn its_frames_are_those_of_stomp_1_2() {
         assert_eq!((message.header("x:y"), &*message.body), ("1\n2\r\\n", "a\n\nb"));
         assert_eq!(running.next("ERROR").body, "of it");
         running.ws.close();
-        let _closed_while_it_connects = running.app.join();
+        assert!(running.app.join().unwrap().clean);
     });
 }
 
