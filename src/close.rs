@@ -120,12 +120,13 @@ impl fmt::Display for Close {
         }
         f.write_str(match (self.by, self.clean) {
             (ClosedBy::Us, true) => ", closed by us",
-            (ClosedBy::Us, false) => ", closed by us, the peer did not answer",
+            (ClosedBy::Us, false) => ", closed by us, without an answer",
             (ClosedBy::Peer, true) => ", closed by the peer",
             (ClosedBy::Peer, false) => ", closed by the peer, our answer was not sent",
             (ClosedBy::Lost, _) => ", connection lost",
         })?;
         match self.reconnect_in {
+            Some(Duration::ZERO) => write!(f, ", attempt {} now", self.attempt),
             Some(delay) => write!(f, ", attempt {} in {delay:.1?}", self.attempt),
             None => Ok(()),
         }

@@ -84,7 +84,11 @@ impl ConnectionOptions {
             ("idle_timeout", self.idle_timeout),
         ] {
             if duration.is_some_and(|d| d.is_zero()) {
-                return Err(Error::invalid(format!("{name}(0s)"), "must be longer than zero"));
+                let problem = match name {
+                    "close_timeout" | "ping_timeout" => "must be longer than zero",
+                    _ => "must be longer than zero; `None` is for never",
+                };
+                return Err(Error::invalid(format!("{name}(0s)"), problem));
             }
         }
         for (name, limit) in [

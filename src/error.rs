@@ -81,7 +81,8 @@ pub enum Error {
         /// Why it failed.
         source: Arc<Error>,
     },
-    /// A callback returned this error. The connection goes on.
+    /// A callback returned this error. The connection goes on, unless it was `on_error` or
+    /// `on_close`, whose error ends the run.
     Callback(Arc<dyn StdError + Send + Sync>),
     /// A callback panicked with this message, or what else of the program's is called on the event
     /// loop, such as its logger. The run is over.

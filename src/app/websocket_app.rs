@@ -134,7 +134,7 @@ impl WebSocketApp {
     }
 
     /// Sets what is called when something goes wrong: a callback's error, a failed connection. A
-    /// Close from the peer is no error. Defaults to a line in the log.
+    /// Close from the peer is no error. Its own error ends the run. Defaults to a line in the log.
     pub fn on_error<R: CallbackResult>(
         mut self,
         mut callback: impl FnMut(&Sender, &Error) -> R + Send + 'static,
@@ -144,6 +144,9 @@ impl WebSocketApp {
     }
 
     /// Sets what is called when a connection is closed, and at the end of a run that never had one.
+    /// With [`reconnect`](Self::reconnect) that is once for each connection; the last has no
+    /// [`reconnect_in`](crate::Close::reconnect_in). Its error ends the run: there is nothing to send
+    /// over any more.
     pub fn on_close<R: CallbackResult>(
         mut self,
         mut callback: impl FnMut(&Sender, &Close) -> R + Send + 'static,

@@ -28,7 +28,8 @@
 //!
 //! It needs a server that says everything back. From this crate's repository `cargo run -p wsapp --
 //! serve --echo 127.0.0.1:9001` is one; [step 3](super::_03_chat) writes one. Without any, `cargo
-//! run` shows what an error looks like, and `main` ends with it:
+//! run` shows what an error looks like; `main` then ends with it, and Rust prints it once more, as
+//! `Debug` does:
 //!
 //! ```text
 //! error: connecting to 127.0.0.1:9001: Connection refused (os error 111): is it running, and is its port the right one?
@@ -53,7 +54,8 @@
 //! # What a callback returns
 //!
 //! Nothing, or a `Result`. `ws.send(…)` returns one, which is why `on_open` above can consist of it
-//! alone. An `Err` goes to `on_error`, and the connection goes on. Where a closure uses `?` it has
+//! alone. An `Err` goes to `on_error`, and the connection goes on; only that of `on_error` or
+//! `on_close` ends the run. Where a closure uses `?` it has
 //! to be told the error's type:
 //!
 //! ```no_run

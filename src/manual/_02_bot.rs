@@ -23,11 +23,8 @@
 //!         .idle_timeout(Duration::from_secs(60));
 //!
 //!     let ws = app.sender();
-//!     std::thread::spawn(move || {
-//!         // Until somebody presses Enter.
-//!         let _ = std::io::stdin().read_line(&mut String::new());
-//!         ws.close();
-//!     });
+//!     // Ctrl-C: cargo add ctrlc
+//!     ctrlc::set_handler(move || ws.close())?;
 //!     let close = app.run_forever()?;
 //!     println!("over: {close}");
 //!     Ok(())

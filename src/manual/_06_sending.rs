@@ -80,7 +80,22 @@
 //!
 //! # Without a connection
 //!
-//! A send is [`SendError::NotConnected`]. The error hands a message back that was given away
+//! A send is [`SendError::NotConnected`]:
+//!
+//! ```no_run
+//! # fn send(ws: &websocket_app::Sender) {
+//! use websocket_app::{SendError, State};
+//!
+//! match ws.send("price?") {
+//!     Err(SendError::NotConnected { .. }) if ws.state() == State::Closed => println!("it is over"),
+//!     Err(SendError::NotConnected { .. }) => println!("not now"),
+//!     Err(error) => println!("{error}"),
+//!     Ok(()) => {}
+//! }
+//! # }
+//! ```
+//!
+//! The error hands a message back that was given away
 //! ([`into_message`](crate::SendError::into_message)), and within a callback `?` passes it to
 //! `on_error`. With [`queue_while_disconnected`](crate::WebSocketApp::queue_while_disconnected) it
 //! waits for the next connection instead: [Reconnecting](super::_08_reconnecting).

@@ -8,7 +8,7 @@
 //! | the network's | [`Network`](crate::Error::Network), [`Timeout`](crate::Error::Timeout), each with its [`Phase`] | often |
 //! | the proxy's | [`Proxy`](crate::Error::Proxy), with its status | unless it wants a password or forbids the server |
 //! | the server's | [`Tls`](crate::Error::Tls), [`Rejected`](crate::Error::Rejected), [`Upgrade`](crate::Error::Upgrade), [`Protocol`](crate::Error::Protocol) | seldom; a [`Rejection`] has status and headers |
-//! | any of these, while reconnecting | [`Attempt`](crate::Error::Attempt), with the number and the delay | it is being tried |
+//! | any of these, while reconnecting | [`Attempt`](crate::Error::Attempt), with the number and the delay | it is being tried, unless its `retry_in` is `None`: then it is what the run ends with, and `source` is why |
 //! | our limits' | [`Limit`](crate::Error::Limit) | no: raise the limit |
 //! | your callbacks' | [`Callback`](crate::Error::Callback), [`Panicked`](crate::Error::Panicked) | that is yours to say |
 //! | the machine's | [`System`](crate::Error::System) | when it has threads and files to spare |
@@ -40,20 +40,31 @@
 //! | a wrong URL or option | the `Err` of the call that would run it, without a callback |
 //! | what ends a connection | `on_error`, once, then `on_close` |
 //! | an attempt that failed while reconnecting | `on_error` |
-//! | an `Err` of a callback | `on_error`, right after it; the connection goes on |
+//! | an `Err` of a callback | `on_error`, right after it; the connection goes on. That of `on_error` or `on_close` ends the run |
 //! | what the app gives up on | also the `Err` of `run_forever` and `join` |
 //! | without an `on_error` | a line in the log, level error; for a server's clients debug |
 //!
 //! ```no_run
-//! use websocket_app::{Error, Phase, WebSocketApp};
+//! use std::time::Duration;
+//!
+//! use websocket_app::{Error, Phase, Reconnect, WebSocketApp};
 //!
 //! # fn main() {
-//! let result = WebSocketApp::new("wss://api.example/").run_forever();
-//! match result {
-//!     Ok(close) => println!("closed: {close}"),
-//!     Err(Error::Rejected(rejection)) if rejection.status == 401 => println!("log in first"),
-//!     Err(Error::Network { phase: Phase::Resolve, .. }) => println!("is the network up?"),
-//!     Err(error) => println!("{error}"),
+//! let policy = Reconnect::fixed(Duration::from_secs(5));
+//! let result = WebSocketApp::new("wss://api.example/").reconnect(policy).run_forever();
+//! let error = match result {
+//!     Ok(close) => return println!("closed: {close}"),
+//!     Err(error) => error,
+//! };
+//! // With `reconnect`, why an attempt has failed is within.
+//! let cause = match &error {
+//!     Error::Attempt { source, .. } => source,
+//!     other => other,
+//! };
+//! match cause {
+//!     Error::Rejected(rejection) if rejection.status == 401 => println!("log in first"),
+//!     Error::Network { phase: Phase::Resolve, .. } => println!("is the network up?"),
+//!     _ => println!("{error}"),
 //! }
 //! # }
 //! ```

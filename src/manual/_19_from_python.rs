@@ -3,7 +3,16 @@
 //! What differs in behaviour: a Close frame from the peer is not an error; there are timeouts and a
 //! keepalive without asking ([Defaults](super::_17_defaults)); no `Origin` header is sent unless
 //! you set one; `user:password@` in the URL becomes Basic authentication; a message is text or
-//! binary by its type, not by an opcode.
+//! binary by its type, not by an opcode. And with `reconnect`:
+//!
+//! * Python tries again whatever went wrong. Here what cannot get better by itself ends the run: a
+//!   401, 403 or 404, a certificate that is not trusted ([Whether](super::_08_reconnecting#whether)
+//!   has the list). As in Python: `Reconnect::fixed(…).retry_if(|_| true)`.
+//! * Python calls `on_close` once, when the run ends, and says nothing of connections that were lost
+//!   before. Here it is called for each connection, and `on_error` for each loss and each failed
+//!   attempt. The last `on_close` is the one whose `close.reconnect_in` is `None`.
+//! * An `Err` of `on_error` or `on_close` ends the run. That of any other callback goes to
+//!   `on_error`, as in Python.
 //!
 //! # `WebSocketApp(...)`
 //!
@@ -25,6 +34,7 @@
 //! | `cookie` | `.cookie("name=value")`; those that a server sets, which Python keeps for every connection of the process, go back to it with `.keep_cookies(true)`, feature `cookies` |
 //! | `subprotocols` | `.subprotocols(["first", "second"])`; `ws.handshake()` tells which was picked |
 //! | `socket` | `.socket(stream)`: a `TcpStream`, a `UnixStream`, any other with `Socket::from_stream`, or a `Transport` of your own; `.connector(\|host, port, attempt\| …)` for each connection anew |
+//! | globals, and attributes set on `ws` | the fields of a `Handler`; with closures an `Arc`, cloned for each |
 //! | an object with methods as callbacks | `WebSocketApp::with_handler(url, handler)` with the trait `Handler`: one `&mut self` for all |
 //!
 //! # `run_forever(...)`
@@ -50,7 +60,7 @@
 //! | – `ssl_version` | `.min_version(TlsVersion::Tls13)` |
 //! | – `context`, `ciphers`, `cert_chain`, `ecdh_curve` | `.native_tls(connector)` or `.rustls(config)`, made with the crates of these names |
 //! | – `do_handshake_on_connect`, `suppress_ragged_eofs` | no: always so |
-//! | `ping_interval`, `ping_timeout` | `.ping_interval(d)`, `.ping_timeout(d)`; on by default, any byte counts as life |
+//! | `ping_interval`, `ping_timeout` | `.ping_interval(d)`, `.ping_timeout(d)`; on by default, any byte counts as life; for 0, which is off, `.ping_interval(None)` |
 //! | `ping_payload` | no: the app's own pings are its own; `ws.ping(payload)` sends yours |
 //! | `http_proxy_host`, `http_proxy_port`, `proxy_type` | `.proxy("http://host:port")`: `http`, `https`, `socks4`, `socks4a`, `socks5`, `socks5h`; without it `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy` of the environment, as curl reads them |
 //! | `http_proxy_auth` | `.proxy("http://user:password@host:port")` |
@@ -63,7 +73,9 @@
 //! | `suppress_origin` | none is sent unless you set one |
 //! | `suppress_host` | no: HTTP demands it (RFC 6455 §4.1) |
 //! | `dispatcher` (rel, asyncio …) | no: the app has its own thread; `EventLoop` has one for many apps; `.events(capacity)` feeds a loop of your own |
-//! | `reconnect=5` | `.reconnect(Reconnect::fixed(Duration::from_secs(5)))`, or `Reconnect::exponential(first, max)` |
+//! | `reconnect=5` | `.reconnect(Reconnect::fixed(Duration::from_secs(5)))`, or `Reconnect::exponential(first, max)`; for 0 leave it out; what differs is said above |
+//! | a thread that sends something every few seconds | `.every(period, \|ws\| …)`; or a thread with `app.sender()`, which is at its end when `ws.state()` is `State::Closed` |
+//! | `KeyboardInterrupt`, `rel.signal(2, rel.abort)` | the crate `ctrlc`: `let ws = app.sender(); ctrlc::set_handler(move \|\| ws.close())`; `on_error` does not hear of it |
 //!
 //! # Methods and attributes of `WebSocketApp`
 //!

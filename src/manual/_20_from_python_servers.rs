@@ -1,10 +1,13 @@
-//! What to write for every name of PyPI's `websocket-server` 0.6 and of `websockets.sync.server`.
+//! What to write for every documented name of PyPI's `websocket-server` 0.6 and of
+//! `websockets.sync.server`.
 //!
 //! What differs in behaviour: pages of other sites are refused unless
 //! [`allow_origins`](crate::server::Server::allow_origins) lists them; a client that does not read
 //! is closed, and holds nobody up; there is a keepalive, and a limit on connections, handshakes and
 //! messages, without asking ([Defaults](super::_17_defaults#server)); a message is text or binary
-//! by its type.
+//! by its type. `websocket-server` drops a client that sends binary; here `on_message` gets it:
+//! `message.as_text().ok_or("only text")?`, or `client.close_with(1003, "only text")` to do
+//! likewise. In `on_close` the client is no longer among [`ServerHandle::clients`].
 //!
 //! # `websocket-server`
 //!
@@ -12,9 +15,11 @@
 //! |---|---|
 //! | `WebsocketServer(host, port)` | [`Server::new`]`("host:port")` |
 //! | `key=`, `cert=` | [`Server::tls`] with [`ServerTls::from_pem_files`] |
-//! | `set_fn_new_client` | [`Server::on_open`] |
-//! | `set_fn_message_received` | [`Server::on_message`] |
-//! | `set_fn_client_left` | [`Server::on_close`] |
+//! | `set_fn_new_client` | [`Server::on_open`]`(\|client\| …)` |
+//! | `set_fn_message_received` | [`Server::on_message`]`(\|client, message\| …)` |
+//! | `set_fn_client_left` | [`Server::on_close`]`(\|client, close\| …)` |
+//! | `server`, the second argument of these | [`Client::server`] |
+//! | a global dict of what is known of each client | a [`Handler`] for each, by [`Server::with_handlers`]; or an `Arc<Mutex<…>>`, cloned for each closure |
 //! | `run_forever()` | [`Server::run_forever`] |
 //! | `run_forever(threaded=True)` | [`Server::spawn`] |
 //! | `send_message(client, text)` | [`Client::send`] |
@@ -23,9 +28,11 @@
 //! | `shutdown_gracefully(status, reason)` | [`ServerHandle::shutdown`] |
 //! | `shutdown_abruptly()` | [`ServerHandle::abort`] |
 //! | `disconnect_clients_gracefully(status, reason)`, `disconnect_clients_abruptly()` | [`Client::close_with`], [`Client::abort`] for each of [`ServerHandle::clients`] |
+//! | the one of `server.clients` with an id | [`ServerHandle::client`], an `Option` |
 //! | `server.clients`, `client["id"]`, `client["address"]` | [`ServerHandle::clients`], [`Client::id`], [`Request::peer_addr`] |
 //! | `client["handler"]` | the [`Client`] itself |
-//! | `server.port` | [`ServerHandle::local_addr`] |
+//! | `server.port`, `server.host` | [`ServerHandle::local_addr`] |
+//! | `loglevel=` | the level of the target `websocket_app::server` in the program's logger; without a logger nothing is shown |
 //!
 //! # `websockets.sync.server`
 //!
@@ -59,6 +66,8 @@
 //! [`Client::close_with`]: crate::server::Client::close_with
 //! [`Client::id`]: crate::server::Client::id
 //! [`Client::request`]: crate::server::Client::request
+//! [`Client::server`]: crate::server::Client::server
+//! [`Handler`]: crate::server::Handler
 //! [`Client::send`]: crate::server::Client::send
 //! [`Client::sender`]: crate::server::Client::sender
 //! [`Client::stats`]: crate::server::Client::stats
@@ -88,6 +97,7 @@
 //! [`ServerHandle::abort`]: crate::server::ServerHandle::abort
 //! [`ServerHandle::accept_again`]: crate::server::ServerHandle::accept_again
 //! [`ServerHandle::broadcast`]: crate::server::ServerHandle::broadcast
+//! [`ServerHandle::client`]: crate::server::ServerHandle::client
 //! [`ServerHandle::clients`]: crate::server::ServerHandle::clients
 //! [`ServerHandle::local_addr`]: crate::server::ServerHandle::local_addr
 //! [`ServerHandle::publish`]: crate::server::ServerHandle::publish

@@ -93,7 +93,21 @@
 //! [`join`](crate::server::ServerHandle::join): it listens no more, what waits goes out, each
 //! client is closed and has its `on_close`; what is left after the time is dropped. For a rolling
 //! restart, [`stop_accepting`](crate::server::ServerHandle::stop_accepting) first: new clients get
-//! 503, over TLS an end without a word.
+//! 503, over TLS an end without a word. On Ctrl-C, with the crate `ctrlc`:
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! # use websocket_app::server::ServerHandle;
+//! # fn stop(server: ServerHandle) -> Result<(), Box<dyn std::error::Error>> {
+//! let handle = server.clone();
+//! ctrlc::set_handler(move || {
+//!     let _ = handle.shutdown(1001, "", Duration::from_secs(5));
+//! })?;
+//! server.join()?;
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # What about a client that does not read?
 //!

@@ -41,7 +41,7 @@
 //! | | |
 //! |---|---|
 //! | [Coming from Python: websocket-client](_19_from_python) | Every name of PyPI's `websocket-client` 1.9, and what to write here; "no" comes with the reason. |
-//! | [Coming from Python: servers](_20_from_python_servers) | What to write for every name of PyPI's `websocket-server` 0.6 and of `websockets.sync.server`. |
+//! | [Coming from Python: servers](_20_from_python_servers) | What to write for every documented name of PyPI's `websocket-server` 0.6 and of `websockets.sync.server`. |
 //! | [Coming from tungstenite](_21_from_tungstenite) | What to write for each name of tungstenite 0.30, and why a program may want to. |
 //! | [Coming from OkHttp](_22_from_okhttp) | What to write for each name of OkHttp's WebSocket (`okhttp3.WebSocket`, `WebSocketListener`). |
 //! | [Coming from IXWebSocket](_23_from_ixwebsocket) | What to write for each name of IXWebSocket (`ix::WebSocket`, `ix::WebSocketServer`). |
