@@ -178,7 +178,9 @@ impl WebSocket {
     }
 
     /// Sends a message: see [`Sender::send`]. Waits until the operating system has taken it, up to
-    /// `send_timeout`.
+    /// `send_timeout`. After [`SendError::NotConnected`], [`recv`](Self::recv) says why. Who sends
+    /// much before reading may stand still with a server that waits likewise: let another thread
+    /// send.
     ///
     /// # Errors
     ///

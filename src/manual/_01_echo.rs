@@ -27,7 +27,8 @@
 //! ```
 //!
 //! It needs a server that says everything back. From this crate's repository `cargo run -p wsapp --
-//! serve --echo 127.0.0.1:9001` is one; [step 3](super::_03_chat) writes one. Without any, `cargo
+//! serve --echo 127.0.0.1:9001` is one, and `Server::new("127.0.0.1:9001").on_message(|client,
+//! message| client.send(message))` another ([step 3](super::_03_chat)). Without any, `cargo
 //! run` shows what an error looks like; `main` then ends with it, and Rust prints it once more, as
 //! `Debug` does:
 //!

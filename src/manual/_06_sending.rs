@@ -6,8 +6,9 @@
 //! [`flush`](crate::Sender::flush) waits until the operating system has all of it. Only an answer
 //! of the server's says that it has read it.
 //!
-//! A lone message is written by the thread that sends it, at once, in one system call. A large one
-//! goes in pieces of 1 MiB; what the socket has no room for is written by the thread that reads.
+//! A lone message is written by the thread that sends it, at once, in one system call. Each is one
+//! frame, however long; a large one is masked and written 1 MiB at a time. What the socket has no
+//! room for is written by the thread that reads.
 //!
 //! # Back-pressure
 //!

@@ -17,6 +17,54 @@
 //! * Redirects are not followed unless asked for; `connect` there follows three.
 //! * A `wss://` URL works without choosing a feature.
 //! * Compression is there, if asked for.
+//! * A message is one frame, however long, unless a [`MessageWriter`](crate::MessageWriter) wrote it.
+//!   tungstenite's peers take frames of up to 16 MiB unless told otherwise:
+//!   [`message_writer`](crate::Sender::message_writer) for longer ones.
+//! * A callback of a server never waits for its client, as a loop of `read` and `send` does: [How do I
+//!   answer without losing anything?](super::_25_questions_of_servers)
+//!
+//! # A client's loop
+//!
+//! ```no_run
+//! use websocket_app::{Error, WebSocket};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut ws = WebSocket::connect("ws://127.0.0.1:9001/")?;
+//! ws.send("Hello WebSocket")?;
+//! loop {
+//!     match ws.recv() {
+//!         Ok(message) => println!("{message}"),
+//!         // Error::ConnectionClosed, with the code and the reason.
+//!         Err(Error::Closed(close)) => break println!("closed: {close}"),
+//!         Err(error) => return Err(error.into()),
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # One thread reads, another sends
+//!
+//! No read timeout, no channel, no mutex:
+//!
+//! ```no_run
+//! use websocket_app::WebSocket;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut ws = WebSocket::connect("ws://127.0.0.1:9001/")?;
+//! let sender = ws.sender().clone();
+//! std::thread::spawn(move || {
+//!     (0..5).try_for_each(|i| sender.send(format!("line {i}")))?;
+//!     sender.close();
+//!     Ok::<(), websocket_app::SendError>(())
+//! });
+//! // Until the connection is closed.
+//! for message in &mut ws {
+//!     println!("{}", message?);
+//! }
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Clients
 //!
@@ -34,10 +82,13 @@
 //! | `send(message)` | [`send`](crate::WebSocket::send), [`Sender::send`] |
 //! | `write(message)`, then `flush()` | `send`: small messages are [batched by themselves](super::_06_sending#batching); [`Sender::flush`] |
 //! | `Message::Text(Utf8Bytes)`, `Message::Binary(Bytes)` | [`Message`] borrowed, [`OwnedMessage`] kept; to send, any text or bytes |
-//! | `Message::Ping`, `Message::Pong` | `on_ping`, `on_pong`; [`Sender::ping`], [`Sender::pong`] |
+//! | `is_text()`, `to_text()`, `into_data()` | [`as_text`](crate::Message::as_text), [`as_bytes`](crate::Message::as_bytes), [`OwnedMessage`]'s own |
+//! | `Message::Ping`, `Message::Pong` | `on_ping`, `on_pong` of [`WebSocketApp`] and of servers, `recv` gives neither; [`Sender::ping`], [`Sender::pong`], [`ping_wait`](crate::Sender::ping_wait) |
 //! | `Message::Close(frame)` | `on_close`; [`Error::Closed`] of `recv` |
+//! | `CloseCode` | a `u16`, with names in [`close_code`](crate::close_code) |
 //! | `Message::Frame` | no: messages only |
-//! | `close(Some(CloseFrame { code, reason }))`, then reading on | [`close_with`](crate::WebSocket::close_with)`(code, reason)?`, which waits for the answer |
+//! | `close(Some(CloseFrame { code, reason }))`, then reading on | [`close_with`](crate::WebSocket::close_with)`(code, reason)?`, which waits for the answer; from another thread [`Sender::close_with`], after which `recv` gives [`Error::Closed`] |
+//! | `close(None)`, which sends no code | [`close`](crate::WebSocket::close), which sends 1000 |
 //! | `can_read()`, `can_write()` | [`Sender::state`] |
 //! | `get_ref()`, `get_mut()`, `into_inner()` | no: the socket is the connection's; [`socket_options`](crate::WebSocketApp::socket_options) |
 //! | `from_raw_socket`, `from_partially_read` | no: an opening handshake is made |
@@ -46,9 +97,9 @@
 //!
 //! | tungstenite | here |
 //! |---|---|
-//! | `max_message_size` | [`max_message_size`](crate::WebSocketApp::max_message_size), 64 MiB too |
+//! | `max_message_size` | [`max_message_size`](crate::WebSocketApp::max_message_size), 64 MiB too; of a server 1 MiB |
 //! | `max_frame_size` | no: a frame is limited by its message |
-//! | `max_write_buffer_size` | [`max_send_buffer`](crate::WebSocketApp::max_send_buffer), 16 MiB instead of no limit |
+//! | `max_write_buffer_size` | [`max_send_buffer`](crate::WebSocketApp::max_send_buffer), 16 MiB instead of no limit; of a server 1 MiB for each client |
 //! | `write_buffer_size`, `read_buffer_size` | no: sizes are found |
 //! | `accept_unmasked_frames` | no (RFC 6455 §5.1) |
 //!
@@ -69,9 +120,9 @@
 //!
 //! | tungstenite | here, feature `server` |
 //! |---|---|
-//! | `TcpListener`, a thread for each, `accept(stream)` | `Server::new(address)`: no thread for each |
+//! | `TcpListener`, a thread for each, `accept(stream)` | `Server::new(address)`, `Server::with_listener(listener)`: no thread for each, nor a handshake of one stream |
 //! | `accept_hdr(stream, callback)` | `Server::on_request` |
-//! | a loop of `read` and `send` | `Server::on_message`, `Client::send` |
+//! | a loop of `read` and `send` | `Server::on_message`, `Client::send`, which never waits there: see above |
 //! | a list of clients behind a `Mutex` | `ServerHandle::clients`, `broadcast`, `publish` |
 //!
 //! tokio-tungstenite's `StreamExt::split` has no counterpart, since nothing need be split; its
@@ -94,6 +145,7 @@
 //! [`SendError::NotConnected`]: crate::SendError::NotConnected
 //! [`SendError::QueueFull`]: crate::SendError::QueueFull
 //! [`Sender`]: crate::Sender
+//! [`Sender::close_with`]: crate::Sender::close_with
 //! [`Sender::flush`]: crate::Sender::flush
 //! [`Sender::ping`]: crate::Sender::ping
 //! [`Sender::pong`]: crate::Sender::pong

@@ -109,6 +109,48 @@
 //! # }
 //! ```
 //!
+//! # How do I answer without losing anything?
+//!
+//! A callback never waits for its client: once more answers wait than
+//! [`max_send_buffer`](crate::server::Server::max_send_buffer) has room for, 1 MiB, a send there is
+//! [`SendError::QueueFull`], and the answer is the program's again. With `?` it goes to `on_error`,
+//! without one to the log at level debug, and is lost; the client, which sends faster than it reads,
+//! stays. Where each question has its answer, either close it, or have a thread answer, which waits:
+//!
+//! ```no_run
+//! use std::sync::mpsc::{SyncSender, sync_channel};
+//!
+//! use websocket_app::server::{Client, Handler, Server};
+//! use websocket_app::{CallbackError, Message, OwnedMessage};
+//!
+//! /// A thread for each client, which echoes. Eight messages wait for it at most.
+//! struct Echo(Option<SyncSender<OwnedMessage>>);
+//!
+//! impl Handler for Echo {
+//!     fn on_open(&mut self, client: &Client) -> Result<(), CallbackError> {
+//!         let (to_answer, questions) = sync_channel(8);
+//!         let client = client.clone();
+//!         std::thread::Builder::new().spawn(move || {
+//!             // It waits for the client, up to `send_timeout`.
+//!             questions.iter().try_for_each(|message: OwnedMessage| client.send(message))
+//!         })?;
+//!         self.0 = Some(to_answer);
+//!         Ok(())
+//!     }
+//!
+//!     // While this waits, nothing more is read than `max_receive_buffer` says.
+//!     fn on_message(&mut self, _client: &Client, message: Message<'_>) -> Result<(), CallbackError> {
+//!         self.0.as_ref().ok_or("it was not opened")?.send(message.into_owned())?;
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), websocket_app::Error> {
+//! Server::with_handlers("127.0.0.1:9001", |_request| Echo(None)).run_forever()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # What about a client that does not read?
 //!
 //! It costs its queue of 1 MiB and nobody's time.
