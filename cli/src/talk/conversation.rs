@@ -158,7 +158,11 @@ pub(crate) fn hold(args: &TalkArgs) -> Result<Status, Failure> {
         Happening::OutputFailed(error) => Some(Ending::OutputFailed(error)),
         _ => None,
     });
-    let status = judge(args, &url, (ending.or(failed_late), broken), last, app.join())?;
+    let ending = match ending {
+        None | Some(Ending::Done | Ending::Enough) => failed_late.or(ending),
+        ending => ending,
+    };
+    let status = judge(args, &url, (ending, broken), last, app.join())?;
     match tape.failure() {
         Some(failure) => Err(failure),
         None => Ok(status),
@@ -258,8 +262,8 @@ impl Conversation<'_> {
         let until = Instant::now() + NOTICING;
         while reads && self.ending.is_none() {
             match happenings.recv_deadline(until) {
-                Ok(Happening::InputEnd(end)) => self.take(Happening::InputEnd(end)),
-                Ok(_) => {}
+                Ok(Happening::Open | Happening::Reconnect | Happening::Control(..)) => {}
+                Ok(happening) => self.take(happening),
                 Err(_) => return,
             }
         }
@@ -281,7 +285,7 @@ impl Conversation<'_> {
                 self.notice(&format!("connected again to {}", shown_url(&self.url)));
             }
             Happening::Enough => self.close(Ending::Enough),
-            Happening::Failed(failure) => self.close(Ending::Failed(failure)),
+            Happening::Failed(failure) => self.fail(Ending::Failed(failure)),
             Happening::Control(kind, payload) => {
                 let mut line = format!("{kind} ");
                 escape::push_bytes(&mut line, &payload);
@@ -319,7 +323,7 @@ impl Conversation<'_> {
                 self.give_up_the_unsent();
             }
             Happening::OutputFailed(error) => {
-                self.close(Ending::OutputFailed(error));
+                self.fail(Ending::OutputFailed(error));
                 self.leaving = Some(Instant::now() + PATIENCE);
             }
             Happening::Interrupt => {
@@ -433,6 +437,14 @@ impl Conversation<'_> {
             self.leaving = Some(now + PATIENCE);
         } else if self.quiet_until().is_some_and(|until| until <= now) {
             self.close(Ending::Done);
+        }
+    }
+
+    /// Ends it for what we could not do, also where it was ending in order.
+    fn fail(&mut self, ending: Ending) {
+        match self.ending {
+            Some(Ending::Done | Ending::Enough) => self.ending = Some(ending),
+            _ => self.close(ending),
         }
     }
 

@@ -42,9 +42,33 @@ fn status_1_text_that_is_not_utf_8() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn status_1_standard_output_that_cannot_be_written_whatever_ends_it() {
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let echo = echo();
+    // Which is noticed first is up to the scheduler.
+    for _ in 0..25 {
+        // A message, a Close frame, and the end of the connection at once.
+        let address = socket(|mut stream| {
+            crate::peers::shake_hands(&mut stream);
+            stream.write_all(b"\x81\x05hello\x88\x02\x03\xe8").unwrap();
+        });
+        let mut last = command(&[&format!("ws://{address}/")]);
+        last.stdin(std::process::Stdio::piped()).stdout(full());
+        start_command(last).wait().with(1).said(&["standard output cannot be written"]);
+        let mut enough = command(&[&echo.url(), "-x", "x", "-n", "1"]);
+        enough.stdout(full());
+        start_command(enough).wait().with(1).said(&["standard output cannot be written"]);
+    }
+}
+
+#[test]
 fn status_2_usage() {
     run(&["--no-such-option"], "").with(2).said(&["--no-such-option"]);
     run(&[], "").with(2).said(&["<URL>"]);
+    let ended = run(&["ws://localhost:1/", "ws://user:secret@localhost/?token=secret"], "").with(2);
+    let ended = ended.said(&["ws://…"]);
+    assert!(!ended.stderr.contains("secret"), "{ended:?}");
     run(&["http//nothing"], "").with(2).said(&["http//nothing", "ws://"]);
     run(&["ws://localhost:1/", "--expect", "("], "").with(2).said(&["--expect"]);
     run(&["ws://localhost:1/", "--header", "secret"], "").with(2).said(&["colon"]);
