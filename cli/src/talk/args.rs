@@ -110,7 +110,8 @@ pub(crate) struct TalkArgs {
     pub(crate) text: bool,
 
     /// Write the first message to a file, of any size, and close; - is standard output. Until it is
-    /// whole the file has .part behind its name
+    /// whole the file has .part behind its name, and a number where there is such a file; a pipe or
+    /// a device is written to as it comes
     #[arg(long, value_name = "FILE", conflicts_with_all = ["count", "expect"])]
     pub(crate) receive_file: Option<PathBuf>,
 

@@ -2,7 +2,7 @@
 //! arrives, so that neither has to fit into memory.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -100,60 +100,93 @@ impl Outgoing {
 
 /// A message on its way into a file.
 pub(crate) struct Incoming {
-    path: PathBuf,
-    /// What has come, under another name until it is whole.
+    to: Destination,
+    /// How it is called in what is said.
+    name: String,
+    /// Where it is until it is whole, once it has begun.
+    part_path: Option<PathBuf>,
     part: Option<(Box<dyn Write + Send>, Bar)>,
 }
+
+/// Where a message goes.
+enum Destination {
+    Stdout,
+    /// A file, which has another name until it is whole.
+    File(PathBuf),
+    /// What is there and is no file: a pipe, a device. It is written to as it is.
+    Other(PathBuf),
+}
+
+/// How many links may lead to a file; systems have such a limit too.
+const LINKS: usize = 40;
+
+/// How many names are tried for what is not whole.
+const NAMES: usize = 1000;
 
 impl Incoming {
     /// Makes sure that there can be such a file.
     pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
-        let incoming = Incoming { path: path.to_owned(), part: None };
-        if !incoming.is_stdout() {
-            let failed = |error| Failure::io(&format!("--receive-file {}", path.display()), &error);
-            File::create(incoming.part_path()).map_err(failed)?;
+        let name = path.display().to_string();
+        let failed = |error| Failure::io(&format!("--receive-file {name}"), &error);
+        let to = Destination::of(path).map_err(failed)?;
+        let incoming = Incoming { to, name: name.clone(), part_path: None, part: None };
+        if let Destination::File(path) = &incoming.to {
+            // Nothing stays behind where nothing comes.
+            let (part_path, _) = create_part(path).map_err(failed)?;
+            fs::remove_file(part_path).map_err(failed)?;
         }
         Ok(incoming)
     }
 
     pub(crate) fn is_stdout(&self) -> bool {
-        self.path == Path::new("-")
+        matches!(self.to, Destination::Stdout)
     }
 
-    fn part_path(&self) -> PathBuf {
-        let mut name = OsString::from(&self.path);
-        name.push(".part");
-        name.into()
+    /// Opens what the message is written to.
+    fn open(&mut self) -> io::Result<Box<dyn Write + Send>> {
+        Ok(match &self.to {
+            Destination::Stdout if io::stdout().is_terminal() => Box::new(Shown(io::stdout())),
+            Destination::Stdout => Box::new(io::stdout()),
+            Destination::Other(path) => Box::new(OpenOptions::new().write(true).open(path)?),
+            Destination::File(path) => Box::new(match &self.part_path {
+                // It is ours, of a connection that has been lost.
+                Some(part_path) => File::create(part_path)?,
+                None => {
+                    let (part_path, file) = create_part(path)?;
+                    self.part_path = Some(part_path);
+                    file
+                }
+            }),
+        })
     }
 
     /// Writes a piece. Returns whether it was the last.
     pub(crate) fn take(&mut self, fragment: &Fragment<'_>) -> io::Result<bool> {
-        let (to, bar) = match &mut self.part {
+        let (mut to, mut bar) = match self.part.take() {
             Some(part) if !fragment.first => part,
             _ => {
-                let to: Box<dyn Write + Send> = match self.is_stdout() {
-                    true if io::stdout().is_terminal() => Box::new(Shown(io::stdout())),
-                    true => Box::new(io::stdout()),
-                    false => Box::new(File::create(self.part_path())?),
-                };
-                let mut bar =
-                    Bar::new(format!("received {}", self.path.display()), fragment.message_len);
+                let to = self.open()?;
+                let mut bar = Bar::new(format!("received {}", self.name), fragment.message_len);
                 // It would stand within what is received.
                 bar.shows &= !(self.is_stdout() && io::stdout().is_terminal());
-                self.part.insert((to, bar))
+                (to, bar)
             }
         };
         let data = fragment.data.as_bytes();
         to.write_all(data)?;
         bar.add(data.len());
         if !fragment.last {
+            self.part = Some((to, bar));
             return Ok(false);
         }
         to.flush()?;
         bar.end();
-        self.part = None;
-        if !self.is_stdout() {
-            fs::rename(self.part_path(), &self.path)?;
+        if let (Destination::File(path), Some(part_path)) = (&self.to, self.part_path.take()) {
+            if let Ok(old) = fs::metadata(path) {
+                // Who might read the one that was there may read this.
+                fs::set_permissions(&part_path, old.permissions())?;
+            }
+            fs::rename(part_path, path)?;
         }
         Ok(true)
     }
@@ -163,6 +196,48 @@ impl Incoming {
         let what = format!("--receive-file {}: the message did not come whole", path.display());
         Failure::new(Status::Other, what)
     }
+}
+
+impl Destination {
+    fn of(path: &Path) -> io::Result<Self> {
+        if path == Path::new("-") {
+            return Ok(Destination::Stdout);
+        }
+        match fs::metadata(path) {
+            Ok(meta) if meta.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+            Ok(meta) if !meta.is_file() => Ok(Destination::Other(path.into())),
+            // A link stays one: it is what it leads to that is replaced.
+            Ok(_) => Ok(Destination::File(fs::canonicalize(path)?)),
+            // A link may lead to what is yet to be.
+            Err(_) => {
+                let mut path = path.to_owned();
+                for _ in 0..LINKS {
+                    match fs::read_link(&path) {
+                        Ok(target) => path = path.parent().unwrap_or(Path::new("")).join(target),
+                        Err(_) => break,
+                    }
+                }
+                Ok(Destination::File(path))
+            }
+        }
+    }
+}
+
+/// Creates the file that a message is in until it is whole: beside the one that it is to be, with .part
+/// behind the name, and a number where there is such a file.
+fn create_part(path: &Path) -> io::Result<(PathBuf, File)> {
+    for number in 1..NAMES {
+        let mut name = OsString::from(path);
+        name.push(".part");
+        if number > 1 {
+            name.push(number.to_string());
+        }
+        match File::create_new(&name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            created => return Ok((name.into(), created?)),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 /// A terminal, which nothing that is written may change.

@@ -188,3 +188,60 @@ fn files_that_are_not_there_cost_no_connection() {
     run(&[&peer.url(), "--send-file", "/"], "").with(2).said(&["directory"]);
     assert_eq!(peer.handle().stats().opened, 0);
 }
+
+#[test]
+#[cfg(unix)]
+fn what_is_no_file_is_written_to_and_what_is_there_is_kept() {
+    use std::process::Command;
+
+    let peer = echo();
+    let receive = |path: &str| {
+        run(&[&peer.url(), "-x", "hello", "--receive-file", path], "").with(0).wrote("");
+    };
+    let directory = temporary("kept");
+    fs::create_dir_all(&directory).unwrap();
+    let path = |name: &str| format!("{directory}/{name}");
+
+    // A FIFO's reader gets it.
+    let fifo = path("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let reader = thread::spawn({
+        let fifo = fifo.clone();
+        move || fs::read(fifo).unwrap()
+    });
+    receive(&fifo);
+    assert_eq!(reader.join().unwrap(), b"hello");
+
+    // A link stays one, also where it leads to nothing yet.
+    for there in [true, false] {
+        let (target, link) = (path(&format!("target-{there}")), path(&format!("link-{there}")));
+        if there {
+            fs::write(&target, "old").unwrap();
+        }
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        receive(&link);
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&target).unwrap(), b"hello");
+    }
+
+    // Somebody else's file of that name.
+    let file = path("file");
+    fs::write(format!("{file}.part"), "mine").unwrap();
+    receive(&file);
+    assert_eq!(fs::read(&file).unwrap(), b"hello");
+    assert_eq!(fs::read(format!("{file}.part")).unwrap(), b"mine");
+
+    // Nothing where nothing came.
+    let nobody = format!("ws://{}/", crate::peers::nobody());
+    run(&[&nobody, "--receive-file", &path("none")], "").with(3);
+    let mut names: Vec<_> = fs::read_dir(&directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(
+        names,
+        ["fifo", "file", "file.part", "link-false", "link-true", "target-false", "target-true"]
+    );
+    fs::remove_dir_all(directory).unwrap();
+}
