@@ -1,7 +1,11 @@
-//! Ctrl-C: the first asks for an orderly end, which may take [`PATIENCE`]; the second ends at once.
+//! What ends a process from outside: Ctrl-C, and on Unix SIGTERM and SIGHUP. The first asks for an
+//! orderly end, which may take [`PATIENCE`]; the second ends at once.
 
+use std::io;
+use std::mem;
 use std::process;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -11,23 +15,84 @@ use crate::status::Status;
 /// How long an orderly end may take, whatever it waits for: a peer, or who reads standard output.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Calls a closure, on a thread of its own, at the first Ctrl-C.
+/// Ctrl-C's number.
+const INTERRUPT: u8 = 2;
+
+/// The number of the first that came.
+static FIRST: AtomicU8 = AtomicU8::new(INTERRUPT);
+
+/// What is done in any case before an end that is not in order.
+static LAST: Mutex<Option<Box<dyn FnMut() + Send>>> = Mutex::new(None);
+
+/// Calls a closure, on a thread of its own, at the first of them.
 pub(crate) fn on_interrupt(mut interrupted: impl FnMut() + Send + 'static) -> Result<(), Failure> {
-    let again = AtomicBool::new(false);
-    ctrlc::set_handler(move || match again.swap(true, Ordering::Relaxed) {
+    let mut again = false;
+    listen(move |signal| match mem::replace(&mut again, true) {
         false => {
+            FIRST.store(signal, Ordering::Relaxed);
             end_soon();
             interrupted();
         }
-        true => process::exit(Status::Interrupted as i32),
+        true => end_at_once(),
     })
     .map_err(|error| Failure::new(Status::Other, format!("cannot wait for Ctrl-C: {error}")))
 }
 
+/// Calls a closure before an end that is not in order; it is not to take long.
+pub(crate) fn before_the_end(last: impl FnMut() + Send + 'static) {
+    *LAST.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(last));
+}
+
+/// Returns the exit status of who was interrupted, as shells have it.
+pub(crate) fn exit_status() -> u8 {
+    128 + FIRST.load(Ordering::Relaxed)
+}
+
 /// Ends the process in a while, where it has not ended by then.
-pub(crate) fn end_soon() {
-    thread::spawn(|| {
+fn end_soon() {
+    // Where no thread can be had, the second ends it.
+    let _ = thread::Builder::new().spawn(|| {
         thread::sleep(PATIENCE);
-        process::exit(Status::Interrupted as i32);
+        end_at_once();
     });
+}
+
+fn end_at_once() -> ! {
+    if let Some(last) = &mut *LAST.lock().unwrap_or_else(PoisonError::into_inner) {
+        last();
+    }
+    process::exit(exit_status().into())
+}
+
+#[cfg(unix)]
+fn listen(mut came: impl FnMut(u8) + Send + 'static) -> io::Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::iterator::Signals;
+
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    // What `nohup` has ignored is not for us.
+    if !is_ignored(SIGHUP) {
+        signals.add_signal(SIGHUP)?;
+    }
+    thread::Builder::new().spawn(move || {
+        for signal in signals.forever() {
+            came(u8::try_from(signal).unwrap_or(INTERRUPT));
+        }
+    })?;
+    Ok(())
+}
+
+/// Returns whether a signal is ignored, as far as the system says so.
+#[cfg(unix)]
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+#[cfg(not(unix))]
+fn listen(mut came: impl FnMut(u8) + Send + 'static) -> io::Result<()> {
+    ctrlc::set_handler(move || came(INTERRUPT)).map_err(io::Error::other)
 }

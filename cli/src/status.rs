@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::signals;
+
 /// What the process ends with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
@@ -25,12 +27,15 @@ pub(crate) enum Status {
     ClosedWithCode = 8,
     /// What `--expect` asks for did not come, or not what a recording says.
     NotAsExpected = 9,
-    /// Ctrl-C, as shells have it: 128 and the signal's number.
+    /// Ctrl-C, or another signal, as shells have it: 128 and the signal's number, which is known at the end.
     Interrupted = 130,
 }
 
 impl From<Status> for ExitCode {
     fn from(status: Status) -> Self {
-        ExitCode::from(status as u8)
+        ExitCode::from(match status {
+            Status::Interrupted => signals::exit_status(),
+            status => status as u8,
+        })
     }
 }

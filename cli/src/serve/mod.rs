@@ -42,6 +42,10 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Status, Failure> {
         !(args.echo || args.broadcast || args.execute.is_some() || args.directory.is_some());
     let sessions =
         Arc::new(execute::Sessions::new(args.execute.clone(), args.format(), args.grace));
+    signals::before_the_end({
+        let sessions = Arc::clone(&sessions);
+        move || sessions.kill()
+    });
     let (output, shown) = console.then(|| console::output(args.format())).unzip();
     let server = server
         .on_open({

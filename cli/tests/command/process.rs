@@ -177,6 +177,17 @@ impl Running {
         }
     }
 
+    /// Waits until it says this on standard error.
+    #[track_caller]
+    pub(crate) fn says(&self, words: &str) {
+        let mut said = String::new();
+        while !said.contains(words) {
+            let more = self.told.recv_timeout(PATIENCE);
+            let more = more.unwrap_or_else(|_| panic!("{words:?} is not in {said}"));
+            said += &String::from_utf8_lossy(&more);
+        }
+    }
+
     /// Sends a signal by name, `INT`.
     pub(crate) fn signal(&self, name: &str) {
         let sent =

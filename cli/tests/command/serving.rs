@@ -194,6 +194,110 @@ fn exec_leaves_nothing_behind_at_ctrl_c() {
     }
 }
 
+/// Waits until somebody has written a file.
+#[track_caller]
+fn wait_for_file(path: &str) {
+    let until = std::time::Instant::now() + PATIENCE;
+    while fs::metadata(path).is_err() {
+        assert!(std::time::Instant::now() < until, "{path} does not come");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn exec_leaves_nothing_behind_whichever_signal_ends_the_server() {
+    for (signal, status) in [("TERM", 143), ("HUP", 129)] {
+        let (running, url) = server(&["--exec", STUBBORN]);
+        let mut ws = connect(&url);
+        let processes = [next(&mut ws), next(&mut ws)];
+        running.signal(signal);
+        assert_eq!(close_code(&mut ws), 1001);
+        running.wait().with(status);
+        for process in processes {
+            wait_for_end_of(&process);
+        }
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn exec_leaves_nothing_behind_at_the_second_ctrl_c() {
+    let (running, url) = server(&["--exec", STUBBORN, "--verbose"]);
+    let mut ws = connect(&url);
+    let processes = [next(&mut ws), next(&mut ws)];
+    running.signal("INT");
+    // It is ending: the commands have been asked, and do not.
+    assert_eq!(close_code(&mut ws), 1001);
+    running.signal("INT");
+    running.wait().with(130);
+    for process in processes {
+        wait_for_end_of(&process);
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn exec_gives_what_a_command_has_started_its_time_too() {
+    // The shell ends with its input, and what it has started a while later.
+    let file = temporary("late-result");
+    let command = format!("(sleep 0.5; echo done > {file}.new; mv {file}.new {file}) & cat");
+    let (running, url) = server(&["--exec", &command, "--grace", "30"]);
+    let mut ws = connect(&url);
+    ws.send("there").unwrap();
+    assert_eq!(next(&mut ws), "there");
+    drop(ws);
+    wait_for_file(&file);
+    running.signal("INT");
+    running.wait().with(130);
+
+    // SIGTERM is what it gets first.
+    let file = temporary("asked-to-end");
+    let child = format!("trap 'echo > {file}; exit' TERM; echo ready; while :; do sleep 0.1; done");
+    let (running, url) = server(&["--exec", &format!("({child}) & read line"), "--grace", "0.5"]);
+    let mut ws = connect(&url);
+    assert_eq!(next(&mut ws), "ready");
+    drop(ws);
+    wait_for_file(&file);
+    running.signal("INT");
+    running.wait().with(130);
+}
+
+#[test]
+fn exec_tells_of_a_line_that_cannot_be_sent_and_goes_on() {
+    let long = "a".repeat(200);
+    let lines = format!(
+        r#"{{"type":"close","code":1}}
+{{"type":"ping","data":"{long}"}}
+{{"type":"text","data":"after"}}"#
+    );
+    let command = format!("echo '{lines}'; cat > /dev/null");
+    let (running, url) = server(&["--exec", &command, "--json-lines"]);
+    let mut ws = connect(&url);
+    assert_eq!(next(&mut ws), "after");
+    drop(ws);
+    running.signal("INT");
+    running.wait().with(130).said(&["client 1: its command: ", "125"]);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn messages_that_cannot_be_written_are_told_of() {
+    let mut serve = command(&["serve", "127.0.0.1:0"]);
+    serve.stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    serve.stdin(std::process::Stdio::piped());
+    let mut running = start_command(serve);
+    let url = running.address();
+    let mut ws = connect(&url);
+    ws.send("lost").unwrap();
+    running.says("standard output cannot be written");
+    // Lines of its input still go out.
+    running.write("from the server\n");
+    assert_eq!(next(&mut ws), "from the server");
+    running.signal("INT");
+    running.wait().with(130);
+}
+
 /// More than there are callbacks at a time.
 #[cfg(unix)]
 const MANY: usize = 70;

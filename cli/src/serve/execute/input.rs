@@ -131,7 +131,12 @@ impl Input {
                 self.lock().taken += 1;
                 self.changed.notify_all();
             }
-            self.lock().bytes -= message.len();
+            let mut state = self.lock();
+            // Nothing is counted any more where all that waits has been given up.
+            if !state.closed {
+                state.bytes -= message.len();
+            }
+            drop(state);
             self.changed.notify_all();
         }
     }
@@ -159,3 +164,32 @@ impl Input {
 
 /// As much as a pipe takes at a time.
 const PIECE: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    /// A command that takes a message while all is given up.
+    struct Abandoned<'a>(&'a Input);
+
+    impl Write for Abandoned<'_> {
+        fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+            self.0.abandon();
+            Ok(data.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn it_is_given_up_while_a_message_is_being_written() {
+        let input = Input::new(Arc::default());
+        assert_eq!(input.put(b"message".to_vec()), Taken::Yes);
+        input.write_to(Abandoned(&input));
+        assert_eq!(input.put(b"more".to_vec()), Taken::Unwanted);
+    }
+}

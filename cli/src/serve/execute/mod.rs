@@ -139,10 +139,15 @@ impl Sessions {
         lock(&self.running).values().for_each(|session| session.input.abandon());
     }
 
-    /// Ends all that are left, and waits for that.
+    /// Brings about the end of all at once.
+    pub(crate) fn kill(&self) {
+        self.interrupt();
+        lock(&self.running).values().for_each(|session| session.process.kill());
+    }
+
+    /// Ends all that are left, and waits for that. Meanwhile they may be killed.
     pub(crate) fn end(&self) {
-        let running: Vec<Session> =
-            lock(&self.running).drain().map(|(_, session)| session).collect();
+        let running: Vec<Session> = lock(&self.running).values().cloned().collect();
         let ending = running.into_iter().map(|session| {
             thread::spawn(move || {
                 session.input.abandon();

@@ -1,28 +1,36 @@
 //! [`Process`]: a command, with all that it starts, which a group of processes is.
 
 use std::io;
-use std::process::{ChildStdin, ChildStdout, Command};
+use std::process::{Child, ChildStdin, ChildStdout, Command};
 use std::sync::Arc;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 pub(crate) struct Process {
-    /// Its number, and its group's.
-    id: u32,
-    ended: Arc<Ended>,
+    shared: Arc<Shared>,
 }
 
-#[derive(Default)]
-struct Ended {
-    /// Whether it went well, and when, once it has ended.
-    end: Mutex<Option<(bool, Instant)>>,
+struct Shared {
+    /// The number of the command's process, and its group's.
+    id: u32,
+    state: Mutex<State>,
     changed: Condvar,
 }
 
-/// How long after a process' end its number is not given to another for certain: far fewer are started
-/// meanwhile than there are numbers.
-const SOON: Duration = Duration::from_secs(30);
+#[derive(Default)]
+struct State {
+    /// Whether the command went well, once it has ended.
+    success: Option<bool>,
+    /// Nothing of its group is left, and its number may be given to another.
+    gone: bool,
+    /// What is left of its group gets no further signal.
+    killed: bool,
+}
+
+/// How often it is looked whether anything is left of a group whose first process has ended; nothing else
+/// tells. Far fewer processes are started meanwhile than there are numbers.
+const TICK: Duration = Duration::from_millis(50);
 
 /// What is sent to a group.
 #[derive(Clone, Copy)]
@@ -39,86 +47,129 @@ impl Process {
         let mut child = command.spawn()?;
         let pipes = child.stdin.take().zip(child.stdout.take());
         let (stdin, stdout) = pipes.ok_or_else(|| io::Error::other("no pipes were asked for"))?;
-        let process = Process { id: child.id(), ended: Arc::default() };
-        let ended = Arc::clone(&process.ended);
-        thread::spawn(move || {
-            let success = child.wait().is_ok_and(|status| status.success());
-            *ended.lock() = Some((success, Instant::now()));
-            ended.changed.notify_all();
-        });
+        let (state, changed) = (Mutex::default(), Condvar::new());
+        let shared = Arc::new(Shared { id: child.id(), state, changed });
+        let its = Arc::clone(&shared);
+        let watching = thread::Builder::new().spawn(move || its.watch(child));
+        let process = Process { shared };
+        if let Err(error) = watching {
+            process.kill();
+            return Err(error);
+        }
         Ok((process, stdin, stdout))
     }
 
-    /// Waits for its end. Returns whether it went well.
+    /// Waits for the command's end. Returns whether it went well.
     pub(crate) fn wait(&self) -> bool {
-        let mut end = self.ended.lock();
+        let mut state = self.shared.lock();
         loop {
-            match *end {
-                Some((success, _)) => return success,
+            match state.success {
+                Some(success) => return success,
                 None => {
-                    let waited = self.ended.changed.wait(end);
-                    end = waited.unwrap_or_else(PoisonError::into_inner);
+                    let waited = self.shared.changed.wait(state);
+                    state = waited.unwrap_or_else(PoisonError::into_inner);
                 }
             }
         }
     }
 
-    /// Waits for its end, and after so long asks for it, and after so long again brings it about. What
-    /// it has started and left behind ends with it.
+    /// Waits until nothing is left of it and of what it has started; after so long asks for that, and
+    /// after so long again brings it about.
     pub(crate) fn end(&self, before_asking: Duration, before_killing: Duration) {
-        if !self.ends_within(before_asking) {
-            self.signal(Signal::Terminate);
-            self.ends_within(before_killing);
-        }
-        // The number is that of no other group while anything is left of this one, nor soon after.
-        if self.ended.lock().is_none_or(|(_, since)| since.elapsed() < SOON) {
-            self.signal(Signal::Kill);
+        if !self.is_gone_within(before_asking) {
+            self.shared.signal(Signal::Terminate);
+            if !self.is_gone_within(before_killing) {
+                self.kill();
+            }
         }
         // At once now.
         self.wait();
     }
 
-    fn ends_within(&self, time: Duration) -> bool {
+    /// Brings its end about, and that of what it has started.
+    pub(crate) fn kill(&self) {
+        self.shared.signal(Signal::Kill);
+        self.shared.lock().killed = true;
+    }
+
+    fn is_gone_within(&self, time: Duration) -> bool {
         let until = Instant::now() + time;
-        let mut end = self.ended.lock();
-        while end.is_none() {
+        let mut state = self.shared.lock();
+        while !state.gone {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return false;
             }
-            let waited = self.ended.changed.wait_timeout(end, left);
-            end = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let waited = self.shared.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         true
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the command's end, and then for that of what it has started.
+    fn watch(&self, mut child: Child) {
+        let success = child.wait().is_ok_and(|status| status.success());
+        loop {
+            let mut state = self.lock();
+            state.success = Some(success);
+            // What has been killed goes, also where nobody asks how it ended.
+            state.gone = state.killed || !self.is_there();
+            self.changed.notify_all();
+            if state.gone {
+                return;
+            }
+            drop(state);
+            thread::sleep(TICK);
+        }
+    }
+
+    #[cfg(unix)]
+    fn group(&self) -> nix::unistd::Pid {
+        nix::unistd::Pid::from_raw(self.id.cast_signed())
+    }
+
+    /// Returns whether anything is left of the group.
+    #[cfg(unix)]
+    fn is_there(&self) -> bool {
+        use nix::errno::Errno;
+        use nix::sys::signal::killpg;
+
+        killpg(self.group(), None) != Err(Errno::ESRCH)
+    }
+
+    #[cfg(not(unix))]
+    fn is_there(&self) -> bool {
+        false
     }
 
     #[cfg(unix)]
     fn signal(&self, signal: Signal) {
         use nix::sys::signal::{self, killpg};
-        use nix::unistd::Pid;
 
         let signal = match signal {
             Signal::Terminate => signal::Signal::SIGTERM,
             Signal::Kill => signal::Signal::SIGKILL,
         };
-        if let Ok(id) = i32::try_from(self.id) {
+        let state = self.lock();
+        // Its number is that of no other group while anything is left of this one.
+        if !state.gone {
             // There may be nothing left of it.
-            let _ = killpg(Pid::from_raw(id), signal);
+            let _ = killpg(self.group(), signal);
         }
     }
 
     /// There are no signals: the system's own command ends it.
     #[cfg(not(unix))]
     fn signal(&self, signal: Signal) {
-        if let (Signal::Kill, None) = (signal, *self.ended.lock()) {
+        if let (Signal::Kill, None) = (signal, self.lock().success) {
             let id = self.id.to_string();
             let _ = Command::new("taskkill").args(["/T", "/F", "/PID", &id]).output();
         }
-    }
-}
-
-impl Ended {
-    fn lock(&self) -> MutexGuard<'_, Option<(bool, Instant)>> {
-        self.end.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
