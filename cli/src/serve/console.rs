@@ -20,8 +20,12 @@ pub(crate) struct Shown {
 
 /// Returns that, and the thread that writes: whoever reads slowly has clients wait.
 pub(crate) fn output(format: Format) -> (Shown, Writer) {
-    // Nobody reads it: the clients need not know.
-    let (output, writer) = output::start(io::stdout(), drop);
+    // The clients need not know, and the server goes on: lines of standard input still go to them.
+    let (output, writer) = output::start(io::stdout(), |error| {
+        tell(&format!(
+            "standard output cannot be written: {error}; what clients say is not shown any more"
+        ));
+    });
     (Shown { output, format, on_terminal: io::stdout().is_terminal() }, writer)
 }
 
