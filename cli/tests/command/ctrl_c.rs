@@ -77,13 +77,15 @@ fn while_it_waits_to_connect_again() {
 #[test]
 fn while_a_file_goes_out_or_comes_in() {
     let (tell, told) = channel();
+    let (release, held) = channel::<()>();
+    let held = std::sync::Mutex::new(held);
     let peer = serve(|server| {
         server.on_fragment(move |_, fragment| {
             if fragment.first {
                 tell.send(()).unwrap();
             }
             // It reads no further.
-            std::thread::sleep(Duration::from_secs(3));
+            let _ = held.lock().unwrap().recv_timeout(PATIENCE);
         })
     });
     let file = temporary("interrupted");
@@ -91,6 +93,7 @@ fn while_a_file_goes_out_or_comes_in() {
     let running = start(&[&peer.url(), "--send-file", &file]);
     told.recv_timeout(patience()).unwrap();
     interrupt(running);
+    drop(release);
     fs::remove_file(&file).unwrap();
 
     let peer = silent();
