@@ -39,6 +39,8 @@ pub(crate) enum Happening {
     Close(Close, Came),
     InputEnd(InputEnd),
     OutputFailed(io::Error),
+    /// The recording is not whole.
+    RecordingFailed(Failure),
     Interrupt,
 }
 
@@ -83,14 +85,18 @@ pub(crate) fn hold(args: &TalkArgs) -> Result<Status, Failure> {
     });
     let screen = args.is_interactive().then(|| Screen::new(args.colours()));
     let to = match (&screen, args.format()) {
-        (Some(screen), _) => To::Screen(screen.clone()),
+        (Some(screen), format) => To::Screen(screen.clone(), format),
         (None, format) if io::stdout().is_terminal() => To::Shown(output, format),
         (None, format) => To::Bytes(output, format),
     };
     let tape = match &args.record {
-        Some(file) => {
-            Tape::create(file, &url, args.connection.headers()?, args.record_credentials)?
-        }
+        Some(file) => Tape::create(
+            file,
+            &url,
+            args.connection.headers()?,
+            args.record_credentials,
+            tell.clone(),
+        )?,
         None => Tape::none(),
     };
     let progress = Arc::new(Progress::new(began));
@@ -162,10 +168,14 @@ pub(crate) fn hold(args: &TalkArgs) -> Result<Status, Failure> {
         None | Some(Ending::Done | Ending::Enough) => failed_late.or(ending),
         ending => ending,
     };
-    let status = judge(args, &url, (ending, broken), last, app.join())?;
-    match tape.failure() {
-        Some(failure) => Err(failure),
-        None => Ok(status),
+    let judged = judge(args, &url, (ending, broken), last, app.join());
+    match (judged, tape.failure()) {
+        (Ok(Status::Done), Some(failure)) => Err(failure),
+        (judged, failure) => {
+            // The status is that of the conversation, which is wrong too.
+            failure.iter().for_each(Failure::print);
+            judged
+        }
     }
 }
 
@@ -326,6 +336,8 @@ impl Conversation<'_> {
                 self.fail(Ending::OutputFailed(error));
                 self.leaving = Some(Instant::now() + PATIENCE);
             }
+            // The conversation is worth more.
+            Happening::RecordingFailed(failure) => self.notice(&failure.to_string()),
             Happening::Interrupt => {
                 self.close(Ending::Interrupt);
                 // Also of what was ending anyway.

@@ -65,10 +65,10 @@ impl Feed {
                 continue;
             }
             let sent = match self.format.read(piece) {
-                Ok(Said::Text(text)) => self.send(Message::Text(&text)),
-                Ok(Said::Binary(data)) => self.send(Message::Binary(&data)),
-                Ok(Said::Ping(payload)) => self.sender.ping(payload),
-                Ok(Said::Pong(payload)) => self.sender.pong(payload),
+                Ok(Said::Text(text)) => self.send_message(Message::Text(&text)),
+                Ok(Said::Binary(data)) => self.send_message(Message::Binary(&data)),
+                Ok(Said::Ping(payload)) => self.send(|| self.sender.ping(&payload)),
+                Ok(Said::Pong(payload)) => self.send(|| self.sender.pong(&payload)),
                 Ok(Said::Close(code, reason)) => {
                     self.flush();
                     return InputEnd::Close(code, reason);
@@ -90,10 +90,14 @@ impl Feed {
         InputEnd::Sent
     }
 
+    fn send_message(&self, message: Message<'_>) -> Result<(), SendError> {
+        self.send(|| self.tape.send(&self.sender, message))
+    }
+
     /// Sends, waiting for the peer to read, and for the next connection where there will be one.
-    fn send(&self, message: Message<'_>) -> Result<(), SendError> {
+    fn send(&self, send: impl Fn() -> Result<(), SendError>) -> Result<(), SendError> {
         loop {
-            match self.tape.send(&self.sender, message) {
+            match send() {
                 // The first callback of a connection has not returned, or there is none: what waits
                 // for that goes first.
                 Err(SendError::NotConnected { .. }) if self.reconnects => {

@@ -15,7 +15,7 @@ use super::json_line;
 use super::output::Output;
 use super::progress::Progress;
 use super::tape::Tape;
-use super::terminal::Screen;
+use super::terminal::{Screen, text_of};
 use crate::failure::Failure;
 
 pub(crate) struct Listener {
@@ -49,14 +49,22 @@ pub(crate) enum To {
     /// To standard output, which is a terminal: nothing in them may change that.
     Shown(Output, Format),
     /// Above the line that is being typed.
-    Screen(Screen),
+    Screen(Screen, Format),
 }
 
 impl To {
     fn put(&self, message: Message<'_>, at: Option<Duration>) {
         match self {
             To::Bytes(output, format) => output.put(|to| format.write(message, at, to)),
-            To::Screen(screen) => screen.message(message, at),
+            To::Screen(screen, Format::JsonLines) => {
+                let mut shown = Vec::new();
+                Format::JsonLines.show(message, at, &mut shown);
+                screen.message(String::from_utf8_lossy(&shown).trim_end());
+            }
+            To::Screen(screen, _) => {
+                let time = at.map(|at| format!("{:.6} ", at.as_secs_f64())).unwrap_or_default();
+                screen.message(&format!("{time}{}", text_of(message)));
+            }
             To::Shown(output, format) => output.put(|to| format.show(message, at, to)),
         }
     }

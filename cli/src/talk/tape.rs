@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use crossbeam_channel::Sender as Channel;
 use websocket_app::{Message, SendError, Sender};
 
+use super::conversation::Happening;
 use crate::failure::Failure;
 use crate::har::{Opened, Recorder};
 
@@ -30,7 +32,8 @@ struct Recording {
     headers: Vec<(String, String)>,
     credentials: bool,
     /// The first thing that went wrong. A conversation does not end of it.
-    failed: Mutex<Option<io::Error>>,
+    failed: Mutex<Option<Failure>>,
+    happenings: Channel<Happening>,
 }
 
 impl Tape {
@@ -44,6 +47,7 @@ impl Tape {
         url: &str,
         headers: Vec<(String, String)>,
         credentials: bool,
+        happenings: Channel<Happening>,
     ) -> Result<Self, Failure> {
         let recorder = Recorder::create(path)
             .map_err(|error| Failure::io(&format!("--record {}", path.display()), &error))?;
@@ -54,6 +58,7 @@ impl Tape {
             headers,
             credentials,
             failed: Mutex::new(None),
+            happenings,
         };
         Ok(Tape { recording: Some(Arc::new(recording)) })
     }
@@ -109,9 +114,7 @@ impl Tape {
     /// Returns why the recording is not whole.
     pub(crate) fn failure(&self) -> Option<Failure> {
         let recording = self.recording.as_ref()?;
-        let failed = recording.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        let what = format!("the recording {} cannot be written", recording.path.display());
-        failed.as_ref().map(|error| Failure::io(&what, error))
+        recording.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn write(&self, write: impl FnOnce(&mut Recorder, &Recording) -> io::Result<()>) {
@@ -127,8 +130,13 @@ impl Recording {
     }
 
     fn note(&self, written: io::Result<()>) {
-        if let Err(error) = written {
-            self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        let Err(error) = written else { return };
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if failed.is_none() {
+            let what = format!("the recording {} cannot be written", self.path.display());
+            let failure = failed.insert(Failure::io(&what, &error)).clone();
+            // Once the main thread is gone the end tells.
+            let _ = self.happenings.send(Happening::RecordingFailed(failure));
         }
     }
 }

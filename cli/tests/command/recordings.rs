@@ -61,6 +61,26 @@ fn json_lines_may_ping_and_close() {
 }
 
 #[test]
+fn json_lines_that_ping_wait_for_a_server_that_is_away() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let peer = recording(
+        |server| server.on_ping(move |_, payload| drop(tell.send(payload.to_vec()))),
+        |client, message| {
+            if *message == "go" {
+                client.abort();
+            }
+        },
+    );
+    let mut running = start(&[&peer.url(), "--json-lines", "--reconnect=2"]);
+    running.write("{\"type\":\"text\",\"data\":\"go\"}\n");
+    running.says("closed");
+    running.write("{\"type\":\"ping\",\"data\":\"aGk=\"}\n{\"type\":\"text\",\"data\":\"end\"}\n");
+    running.stdin = None;
+    running.wait().with(0);
+    assert_eq!(told.recv_timeout(crate::process::PATIENCE).unwrap(), b"hi");
+}
+
+#[test]
 fn a_recording_is_played_back_exactly_by_either_side() {
     let (first, second) = (temporary("first.har"), temporary("second.har"));
     let peer = echo();
@@ -335,6 +355,31 @@ fn a_recording_that_does_not_fit_is_whole_up_to_there_and_told_of() {
     let recorded = messages(&file);
     assert!((5..50).contains(&recorded.len()), "{} messages", recorded.len());
     assert_eq!(recorded[0].2.len(), 1002);
+
+    // The same of one that is interrupted, and of one that the server ends otherwise: its status is that
+    // of the end, and it is told at once.
+    let line = format!(
+        "trap '' XFSZ; ulimit -f 20; exec {} {} --record {file}",
+        env!("CARGO_BIN_EXE_wsapp"),
+        peer.url()
+    );
+    let mut statuses = Vec::new();
+    for ends in [true, false] {
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &line]).stdin(std::process::Stdio::piped());
+        shell.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        let mut running = start_command(shell);
+        running.write(&lines);
+        running.says("File too large");
+        match ends {
+            true => peer.handle().clients()[0].close_with(4001, "bye").unwrap(),
+            false => running.signal("INT"),
+        }
+        let ended = running.wait().said(&[&file, "File too large"]);
+        assert_eq!(ended.stderr.contains("bye"), ends, "{ended:?}");
+        statuses.push(ended.status);
+    }
+    assert_eq!(statuses, [Some(8), Some(130)]);
 
     run(&[&peer.url(), "--record", "/dev/full", "-x", "x"], "").with(1).said(&["/dev/full"]);
     assert!(!std::fs::metadata("/dev/full").unwrap().is_file());

@@ -99,14 +99,9 @@ impl Screen {
         state.typing && state.above
     }
 
-    /// Shows a message. What looks like its end is none: its further lines are indented. Waits where
-    /// there is no room.
-    pub(crate) fn message(&self, message: Message<'_>, at: Option<Duration>) {
-        let mut shown = String::from("< ");
-        if let Some(at) = at {
-            shown += &format!("{:.6} ", at.as_secs_f64());
-        }
-        shown += &text_of(message);
+    /// Shows a message, given as a terminal may show it. Waits where there is no room.
+    pub(crate) fn message(&self, message: &str) {
+        let shown = format!("< {message}");
         let mut state = self.shared.lock();
         while state.waiting.len() >= ROOM && !state.over && !state.unbounded {
             state = self.shared.wait(state);
@@ -206,7 +201,8 @@ fn show(printer: &mut Option<Box<dyn ExternalPrinter + Send>>, lines: String) {
     }
 }
 
-/// Returns a message as a terminal may show it; binary data is told from text by its brackets.
+/// Returns a message as a terminal may show it; binary data is told from text by its brackets. What looks like
+/// its end is none: its further lines are indented.
 pub(crate) fn text_of(message: Message<'_>) -> String {
     escape::lines(&message.to_string()).replace('\n', "\n  ")
 }
