@@ -24,14 +24,18 @@ mod status;
 mod stdout;
 mod talk;
 
-use std::process::ExitCode;
+use std::env;
+use std::io::{self, Write};
+use std::process::{self, ExitCode};
 
 use clap::Parser;
 
 use crate::args::{Cli, Command};
+use crate::failure::shown_url;
+use crate::status::Status;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| refuse(&error));
     let ended = match cli.command.map(|command| *command) {
         Some(Command::Serve(args)) => serve::run(&args),
         Some(Command::Bench(args)) => bench::run(&args),
@@ -49,4 +53,19 @@ fn main() -> ExitCode {
             failure.status.into()
         }
     }
+}
+
+/// Says what is wrong with the arguments, or what was asked about them, and ends. An argument that may have
+/// a credential in it is shown as URLs are.
+fn refuse(error: &clap::Error) -> ! {
+    if !error.use_stderr() {
+        error.exit();
+    }
+    let mut text = error.to_string();
+    for argument in env::args().skip(1).filter(|argument| argument.contains(['@', '?'])) {
+        text = text.replace(&argument, &shown_url(&argument));
+    }
+    // There is nobody else to tell.
+    let _ = write!(io::stderr(), "{text}");
+    process::exit(Status::Usage as i32)
 }

@@ -82,6 +82,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Outcome, Failure> {
         })
     };
     if sum(|m| m.opened.load(Ordering::Relaxed)) == 0 {
+        progress.clear();
         close(loops, interrupted);
         let unopened = failure(apps).filter(|_| !interrupted);
         return Err(unopened.unwrap_or_else(|| Failure::new(Status::Interrupted, "interrupted")));

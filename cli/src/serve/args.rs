@@ -88,9 +88,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
     max_message_size: usize,
 
-    /// How many clients there may be
+    /// How many clients there may be; of --exec's commands twice as many, with those of clients that have
+    /// gone
     #[arg(long, value_name = "NUMBER", default_value_t = 10_000)]
-    max_connections: usize,
+    pub(crate) max_connections: usize,
 
     /// What becomes of a client that reads too slowly for --broadcast
     #[arg(long, value_name = "WHAT", default_value = "close")]

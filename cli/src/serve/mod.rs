@@ -40,8 +40,12 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Status, Failure> {
     let verbose = args.verbose;
     let console =
         !(args.echo || args.broadcast || args.execute.is_some() || args.directory.is_some());
-    let sessions =
-        Arc::new(execute::Sessions::new(args.execute.clone(), args.format(), args.grace));
+    let sessions = Arc::new(execute::Sessions::new(
+        args.execute.clone(),
+        args.format(),
+        args.grace,
+        args.max_connections,
+    ));
     signals::before_the_end({
         let sessions = Arc::clone(&sessions);
         move || sessions.kill()

@@ -67,7 +67,7 @@ fn status_2_usage() {
     run(&["--no-such-option"], "").with(2).said(&["--no-such-option"]);
     run(&[], "").with(2).said(&["<URL>"]);
     let ended = run(&["ws://localhost:1/", "ws://user:secret@localhost/?token=secret"], "").with(2);
-    let ended = ended.said(&["ws://…"]);
+    let ended = ended.said(&["'ws://localhost/?…'"]);
     assert!(!ended.stderr.contains("secret"), "{ended:?}");
     run(&["http//nothing"], "").with(2).said(&["http//nothing", "ws://"]);
     run(&["ws://localhost:1/", "--expect", "("], "").with(2).said(&["--expect"]);

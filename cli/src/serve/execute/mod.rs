@@ -11,14 +11,14 @@ mod process;
 
 use std::collections::HashMap;
 use std::io;
-use std::process::{Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
-use websocket_app::Message;
 use websocket_app::server::Client;
+use websocket_app::{Message, SendError};
 
 use self::input::{Input, Taken};
 use self::process::Process;
@@ -31,6 +31,8 @@ pub(crate) struct Sessions {
     format: Format,
     /// How long a command may go on without its client, before SIGTERM and again before SIGKILL.
     grace: Duration,
+    /// How many commands there may be, those included whose clients have gone.
+    most: usize,
     running: Arc<Mutex<HashMap<u64, Session>>>,
     /// How many callbacks wait for a command to read.
     waiting: Arc<AtomicUsize>,
@@ -50,11 +52,17 @@ const LAST_GRACE: Duration = Duration::from_millis(500);
 
 impl Sessions {
     /// Without a command there are none.
-    pub(crate) fn new(command: Option<String>, format: Format, grace: Duration) -> Self {
+    pub(crate) fn new(
+        command: Option<String>,
+        format: Format,
+        grace: Duration,
+        clients: usize,
+    ) -> Self {
         Sessions {
             command,
             format,
             grace,
+            most: clients.saturating_mul(2),
             running: Arc::default(),
             waiting: Arc::default(),
             ending: Arc::default(),
@@ -66,6 +74,15 @@ impl Sessions {
         let Some(command) = &self.command else { return };
         let ending = self.ending.read().unwrap_or_else(PoisonError::into_inner);
         if *ending {
+            return;
+        }
+        if lock(&self.running).len() >= self.most {
+            tell(&format!(
+                "--exec {command}: {} run already, many of clients that have gone",
+                self.most
+            ));
+            // The reason is short enough.
+            let _ = client.close_with(1013, "too many commands run");
             return;
         }
         match self.start(command, client) {
@@ -91,12 +108,24 @@ impl Sessions {
         let (process, stdin, stdout) = Process::start(&mut shell)?;
         let input = Arc::new(Input::new(Arc::clone(&self.waiting)));
         let session = Session { input, process: Arc::new(process) };
+        self.connect(&session, client, stdin, stdout).inspect_err(|_| session.process.kill())?;
+        Ok(session)
+    }
+
+    /// Has messages go to and from a command, on a thread each.
+    fn connect(
+        &self,
+        session: &Session,
+        client: &Client,
+        stdin: ChildStdin,
+        stdout: ChildStdout,
+    ) -> io::Result<()> {
         let input = Arc::clone(&session.input);
         // Who closes its input may still have something to say.
-        thread::spawn(move || input.write_to(stdin));
+        thread::Builder::new().spawn(move || input.write_to(stdin))?;
         let (client, format, process) = (client.clone(), self.format, Arc::clone(&session.process));
         let ending = Arc::clone(&self.ending);
-        thread::spawn(move || {
+        thread::Builder::new().spawn(move || {
             speak(&client, format, stdout);
             // It has closed its output: it ends, or has ended; or its client has gone.
             let _ = match process.wait() {
@@ -104,8 +133,8 @@ impl Sessions {
                 true => client.close_with(1000, ""),
                 false => client.close_with(1011, "the command failed"),
             };
-        });
-        Ok(session)
+        })?;
+        Ok(())
     }
 
     /// Gives a client's message to its command. Waits while that reads slowly, as long as it reads at
@@ -127,10 +156,16 @@ impl Sessions {
         let Some(session) = lock(&self.running).get(&id).cloned() else { return };
         session.input.end();
         let (running, grace) = (Arc::clone(&self.running), self.grace);
-        thread::spawn(move || {
+        let process = Arc::clone(&session.process);
+        let ending = thread::Builder::new().spawn(move || {
             session.process.end(grace, grace);
             lock(&running).remove(&id);
         });
+        if ending.is_err() {
+            // There is nobody who could wait for it.
+            process.kill();
+            lock(&self.running).remove(&id);
+        }
     }
 
     /// Starts no more, and lets go of all callbacks that wait for a command.
@@ -148,11 +183,13 @@ impl Sessions {
     /// Ends all that are left, and waits for that. Meanwhile they may be killed.
     pub(crate) fn end(&self) {
         let running: Vec<Session> = lock(&self.running).values().cloned().collect();
-        let ending = running.into_iter().map(|session| {
-            thread::spawn(move || {
-                session.input.abandon();
-                session.process.end(Duration::ZERO, LAST_GRACE);
-            })
+        let ending = running.into_iter().filter_map(|session| {
+            session.input.abandon();
+            let process = Arc::clone(&session.process);
+            let thread = thread::Builder::new()
+                .spawn(move || session.process.end(Duration::ZERO, LAST_GRACE));
+            // Without anybody who could wait for it, it ends at once.
+            thread.inspect_err(|_| process.kill()).ok()
         });
         for thread in ending.collect::<Vec<_>>() {
             // It does not panic.
@@ -181,8 +218,12 @@ fn speak(client: &Client, format: Format, stdout: impl io::Read) {
                 Ok(())
             }
         };
-        if sent.is_err() {
-            return;
+        match sent {
+            Ok(()) => {}
+            Err(error @ SendError::InvalidControl { .. }) => {
+                tell(&format!("client {}: its command: {error}", client.id()));
+            }
+            Err(_) => return,
         }
     }
 }
