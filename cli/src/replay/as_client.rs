@@ -5,10 +5,12 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Sender as Channel, unbounded};
-use websocket_app::{CallbackError, Close, Error, Handler, Message, Sender, State, WebSocketApp};
+use websocket_app::{
+    CallbackError, Close, Error, Handler, Message, SendError, Sender, State, WebSocketApp,
+};
 
 use super::said::Said;
-use super::script::{self, Script, Stage};
+use super::script::{Script, Stage};
 use crate::connection::ConnectionArgs;
 use crate::failure::Failure;
 use crate::signals;
@@ -113,9 +115,8 @@ struct Client {
 }
 
 impl Stage for Client {
-    fn send(&mut self, message: Message<'_>, patience: Duration) -> Result<(), Failure> {
-        let sent = self.sender.send_timeout(message, patience);
-        sent.map_err(|error| script::unsent(message, &error))
+    fn send(&mut self, message: Message<'_>, patience: Duration) -> Result<(), SendError> {
+        self.sender.send_timeout(message, patience)
     }
 
     fn said(&self) -> &Said {

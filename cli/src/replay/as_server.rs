@@ -7,11 +7,11 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::unbounded;
-use websocket_app::Message;
 use websocket_app::server::{Client, Server};
+use websocket_app::{Message, SendError};
 
 use super::said::Said;
-use super::script::{self, Script, Stage};
+use super::script::{Script, Stage};
 use crate::failure::Failure;
 use crate::signals;
 use crate::status::Status;
@@ -105,9 +105,8 @@ struct Visitor<'a> {
 }
 
 impl Stage for Visitor<'_> {
-    fn send(&mut self, message: Message<'_>, patience: Duration) -> Result<(), Failure> {
-        let sent = self.client.sender().send_timeout(message, patience);
-        sent.map_err(|error| script::unsent(message, &error))
+    fn send(&mut self, message: Message<'_>, patience: Duration) -> Result<(), SendError> {
+        self.client.sender().send_timeout(message, patience)
     }
 
     fn said(&self) -> &Said {

@@ -75,6 +75,19 @@ impl Said {
         }
     }
 
+    /// Waits for the end until then. Returns why nothing more comes, where that is so.
+    pub(crate) fn over(&self, until: Instant) -> Option<String> {
+        let mut state = self.lock();
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if state.over.is_some() || left.is_zero() {
+                return state.over.clone();
+            }
+            let waited = self.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,6 +1,5 @@
 //! [`Script`]: what is said in a recording, and who says it.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use websocket_app::{Message, OwnedMessage, SendError};
@@ -24,23 +23,14 @@ pub(crate) struct Script {
 /// A connection, for who plays a script on it.
 pub(crate) trait Stage {
     /// Waits for room for so long at most.
-    fn send(&mut self, message: Message<'_>, patience: Duration) -> Result<(), Failure>;
+    fn send(&mut self, message: Message<'_>, patience: Duration) -> Result<(), SendError>;
 
     /// Returns what the other side has said.
     fn said(&self) -> &Said;
 }
 
-/// What is told where a message is not taken.
-pub(crate) fn unsent(message: Message<'_>, error: &SendError) -> Failure {
-    let what = format!("{} of the recording", short(message));
-    match error {
-        SendError::Timeout { .. } => {
-            Failure::new(Status::NotAsExpected, format!("{what} was not read in time"))
-                .advice("--wait SECONDS waits longer")
-        }
-        _ => Failure::unsent(&what, error),
-    }
-}
+/// How long the end of a connection may take to be known where nothing can be sent any more.
+const NOTICING: Duration = Duration::from_secs(1);
 
 impl Script {
     /// Returns where to put what one side says.
@@ -56,23 +46,59 @@ impl Script {
         let began = Instant::now();
         let first = self.messages.first().map_or(0.0, |recorded| recorded.time);
         for (index, recorded) in self.messages.iter().enumerate() {
+            let now = Instant::now();
+            let due = self.due(recorded.time - first, began).map_or(now, |due| due.max(now));
             if recorded.by_client == as_client {
-                self.wait_for_its_time(recorded.time - first, began);
-                stage.send(recorded.message.as_message(), self.wait)?;
+                self.say(index, recorded.message.as_message(), due, stage)?;
             } else {
-                let came = stage.said().next(Instant::now() + self.wait);
+                // The pause of the recording is none of that time.
+                let came = stage.said().next(due + self.wait);
                 self.compare(index, &recorded.message, came)?;
             }
         }
         Ok(())
     }
 
-    fn wait_for_its_time(&self, seconds: f64, began: Instant) {
-        if let Some(speed) = self.speed
-            && let Ok(after) = Duration::try_from_secs_f64(seconds / speed)
+    /// Returns when a message is said, where that is not at once.
+    fn due(&self, seconds: f64, began: Instant) -> Option<Instant> {
+        let after = Duration::try_from_secs_f64(seconds / self.speed?).ok()?;
+        began.checked_add(after)
+    }
+
+    /// Says a message when it is due.
+    fn say(
+        &self,
+        index: usize,
+        message: Message<'_>,
+        due: Instant,
+        stage: &mut impl Stage,
+    ) -> Result<(), Failure> {
+        let over = |why: String| {
+            let (number, count) = (index + 1, self.messages.len());
+            let what = format!("message {number} of {count}: {why} before {}", short(message));
+            Failure::new(Status::NotAsExpected, what)
+        };
+        if due > Instant::now()
+            && let Some(why) = stage.said().over(due)
         {
-            thread::sleep((began + after).saturating_duration_since(Instant::now()));
+            return Err(over(why));
         }
+        let error = match stage.send(message, self.wait) {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        let what = format!("{} of the recording", short(message));
+        Err(match error {
+            SendError::Timeout { .. } => {
+                Failure::new(Status::NotAsExpected, format!("{what} was not read in time"))
+                    .advice("--wait SECONDS waits longer")
+            }
+            SendError::NotConnected { .. } => match stage.said().over(Instant::now() + NOTICING) {
+                Some(why) => over(why),
+                None => Failure::unsent(&what, &error),
+            },
+            _ => Failure::unsent(&what, &error),
+        })
     }
 
     fn compare(

@@ -160,6 +160,41 @@ fn a_server_that_is_quicker_than_recorded_is_heard_meanwhile() {
     run(&["replay", &file, &peer.url()], "").with(0);
 }
 
+/// A recording with a message each by these, at these times.
+fn write_timed(name: &str, messages: &[(&str, f64)]) -> String {
+    let file = temporary(name);
+    let message = |(by, time): &(&str, f64)| serde_json::json!({"type": by, "time": time, "opcode": 1, "data": "x"});
+    let messages: Vec<_> = messages.iter().map(message).collect();
+    let har = serde_json::json!({"log": {"entries": [{"_webSocketMessages": messages}]}});
+    fs::write(&file, har.to_string()).unwrap();
+    file
+}
+
+#[test]
+fn a_recorded_pause_is_none_of_the_time_to_wait() {
+    let file = write_timed("pause.har", &[("send", 0.0), ("receive", 1.0)]);
+    let both = [&*file, "--speed", "--wait", "0.4"];
+    let server = crate::process::command(
+        &[&["replay"], &both[..], &["--as-server", "127.0.0.1:0", "--once"]].concat(),
+    );
+    // A little later than it, as it takes to connect.
+    let server = start_command(server);
+    run(&[&["replay"], &both[..], &[&server.address()]].concat(), "").with(0);
+    server.wait().with(0);
+}
+
+#[test]
+fn a_side_that_ends_during_a_pause_is_told_of_at_once() {
+    let file = write_timed("long-pause.har", &[("send", 0.0), ("send", 1000.0)]);
+    for code in [1000, 4001] {
+        let peer =
+            recording(|server| server, move |client, _| client.close_with(code, "enough").unwrap());
+        let ended = run(&["replay", &file, &peer.url(), "--speed"], "");
+        let code = code.to_string();
+        ended.with(9).said(&["message 2 of 2", "the end of the connection", "enough", &code]);
+    }
+}
+
 #[test]
 #[cfg(unix)]
 fn a_side_that_does_not_read_is_told_of() {
