@@ -128,6 +128,43 @@ fn ctrl_c_leaves_at_once() {
     assert_eq!(peer.message(), "x");
 }
 
+#[test]
+fn a_signal_that_ends_it_leaves_the_terminal_as_before() {
+    let Some(screen) = Screen::open() else { return };
+    let peer = recording(|server| server, |_, _| {});
+    for (signal, status) in [("TERM", 143), ("HUP", 129)] {
+        let file = crate::exit_status::temporary("pid");
+        screen.run_shell(&format!(
+            "stty -a > before; sh -c 'echo $$ > {file}; exec {} {}'; echo \"wsapp $?\"; stty -a | cmp - before",
+            env!("CARGO_BIN_EXE_wsapp"),
+            peer.url()
+        ));
+        screen.wait_for_last(">");
+        screen.type_text("half");
+        screen.wait_for_last("> half");
+        let process = std::fs::read_to_string(&file).unwrap();
+        let kill = std::process::Command::new("kill")
+            .args([&format!("-{signal}"), process.trim()])
+            .status();
+        assert!(kill.unwrap().success());
+        screen.wait_for(&format!("wsapp {status}"));
+        screen.wait_for("exit status 0");
+    }
+}
+
+#[test]
+fn as_json_lines_what_comes_is_json() {
+    let Some(screen) = Screen::open() else { return };
+    let peer = echo();
+    screen.run(&format!("{} --json-lines", peer.url()));
+    screen.wait_for_last(">");
+    screen.enter(r#"{"type":"binary","data":"AQID"}"#);
+    screen.wait_for(r#"< {"type":"binary","data":"AQID"}"#);
+    screen.wait_for_last(">");
+    screen.press(&["C-d"]);
+    screen.wait_for("exit status 0");
+}
+
 /// Sends to each client that comes all the time.
 fn flood() -> Peer {
     serve(|server| {
