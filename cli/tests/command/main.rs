@@ -14,6 +14,7 @@ mod files;
 mod generated;
 mod input_end;
 mod measuring;
+mod options;
 mod pipes;
 mod proxies;
 mod recordings;
