@@ -369,6 +369,9 @@ impl Conversation<'_> {
                 colours: self.args.colours(),
                 history: (!self.args.no_history).then(|| self.args.history.clone()),
             };
+            // However it ends, also not in order.
+            let modes = self.modes.clone();
+            signals::before_the_end(move || modes.restore());
             return editor.start();
         }
         if let Some(file) = self.outgoing.take() {

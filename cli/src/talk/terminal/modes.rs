@@ -2,6 +2,7 @@
 
 /// The line editor puts the terminal back when a line ends; where the conversation ends first, this
 /// does.
+#[derive(Clone)]
 pub(crate) struct Modes {
     #[cfg(unix)]
     termios: Option<nix::sys::termios::Termios>,
@@ -27,13 +28,14 @@ impl Modes {
         Modes { termios: nix::sys::termios::tcgetattr(std::io::stdin()).ok() }
     }
 
+    /// Waits for nobody who would have to read the terminal.
     #[cfg(unix)]
     pub(crate) fn restore(&self) {
         use nix::sys::termios::{SetArg, tcsetattr};
 
         if let Some(termios) = &self.termios {
             // A terminal that is gone needs no more.
-            let _ = tcsetattr(std::io::stdin(), SetArg::TCSADRAIN, termios);
+            let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, termios);
         }
     }
 
