@@ -364,6 +364,7 @@ impl Conversation<'_> {
                 sender: self.app.sender(),
                 happenings: self.tell.clone(),
                 screen: screen.clone(),
+                modes: self.modes.clone(),
                 format: self.args.format(),
                 tape: self.tape.clone(),
                 colours: self.args.colours(),
@@ -398,11 +399,11 @@ impl Conversation<'_> {
             if screen.is_typing() {
                 // It may be just painting its prompt again; one that comes later is only ugly.
                 thread::sleep(PAINTING);
-                self.modes.restore();
                 // No bracketed paste any more; and what follows does not stand behind that line.
                 let _ =
                     io::stdout().write_all(b"\x1b[?2004l\r\n").and_then(|()| io::stdout().flush());
             }
+            self.modes.restore();
         }
     }
 

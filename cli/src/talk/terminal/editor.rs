@@ -15,7 +15,7 @@ use websocket_app::{Message, MessageKind, SendError, Sender, State};
 
 use super::commands::{self, COMMANDS, Typed};
 use super::completion::Completion;
-use super::{Screen, history};
+use super::{Modes, Screen, history};
 use crate::failure::Failure;
 use crate::status::Status;
 use crate::talk::conversation::Happening;
@@ -27,6 +27,8 @@ pub(crate) struct Editor {
     pub(crate) sender: Sender,
     pub(crate) happenings: Channel<Happening>,
     pub(crate) screen: Screen,
+    /// The terminal's, before any line.
+    pub(crate) modes: Modes,
     pub(crate) format: Format,
     pub(crate) tape: Tape,
     pub(crate) colours: bool,
@@ -63,6 +65,8 @@ impl Editor {
         if let Ok(printer) = lines.create_external_printer() {
             self.screen.print_above(printer);
             prompt = "> ";
+            // Elsewhere it is the terminal that edits lines.
+            self.modes.keep_keys();
         }
         let (typed, to_do) = unbounded();
         let (screen, happenings) = (self.screen.clone(), self.happenings.clone());

@@ -14,7 +14,7 @@ pub(crate) fn is_raw() -> bool {
     use nix::sys::termios::{LocalFlags, tcgetattr};
 
     tcgetattr(std::io::stdin())
-        .map_or(true, |termios| !termios.local_flags.contains(LocalFlags::ICANON))
+        .map_or(true, |termios| !termios.local_flags.contains(LocalFlags::IEXTEN))
 }
 
 #[cfg(not(unix))]
@@ -26,6 +26,21 @@ impl Modes {
     #[cfg(unix)]
     pub(crate) fn remember() -> Self {
         Modes { termios: nix::sys::termios::tcgetattr(std::io::stdin()).ok() }
+    }
+
+    /// Has keys that are pressed between two lines wait for the next as they are: the terminal would take
+    /// Ctrl-D, and show the others.
+    #[cfg(unix)]
+    pub(crate) fn keep_keys(&self) {
+        use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, tcsetattr};
+
+        if let Some(mut termios) = self.termios.clone() {
+            termios.local_flags.remove(LocalFlags::ICANON | LocalFlags::ECHO);
+            termios.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;
+            termios.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
+            // Where it cannot be, it is as it was.
+            let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &termios);
+        }
     }
 
     /// Waits for nobody who would have to read the terminal.
@@ -43,6 +58,9 @@ impl Modes {
     pub(crate) fn remember() -> Self {
         Modes {}
     }
+
+    #[cfg(not(unix))]
+    pub(crate) fn keep_keys(&self) {}
 
     #[cfg(not(unix))]
     pub(crate) fn restore(&self) {}
