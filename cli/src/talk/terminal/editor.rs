@@ -79,6 +79,7 @@ impl Editor {
             let interrupted = read(&mut lines, prompt, &screen, history.as_deref(), &typed);
             // From here on what comes goes to the terminal itself.
             drop(lines);
+            screen.end_lines();
             if interrupted {
                 let _ = happenings.send(Happening::Interrupt);
             }

@@ -85,7 +85,14 @@ impl Screen {
     pub(crate) fn begin_line(&self) -> bool {
         let mut state = self.shared.lock();
         state.typing = !state.over;
+        self.shared.changed.notify_all();
         state.typing
+    }
+
+    /// There is no further line.
+    pub(crate) fn end_lines(&self) {
+        self.shared.lock().above = false;
+        self.shared.changed.notify_all();
     }
 
     /// The line editor has put the terminal back.
@@ -168,14 +175,16 @@ impl Shared {
             printer = state.printer.take().or(printer);
             drop(state);
             self.changed.notify_all();
-            match lines.is_empty() {
-                true => break,
-                false => show(&mut printer, lines),
+            if lines.is_empty() {
+                break;
             }
+            if printer.is_some() {
+                self.wait_for_line();
+            }
+            show(&mut printer, lines);
         }
-        // Only now, where it has just begun to, does the line editor put the terminal into its mode.
-        while printer.is_some() && self.lock().typing && !modes::is_raw() {
-            thread::sleep(RETRY);
+        if printer.is_some() {
+            self.wait_for_line();
         }
         if printer.is_some() && self.lock().typing {
             show(&mut printer, NOTHING.into());
@@ -183,6 +192,20 @@ impl Shared {
         }
         self.lock().shown = true;
         self.changed.notify_all();
+    }
+
+    /// Waits until the line editor takes lines, where it will: between two of its own it would have them
+    /// overtake the one that it has taken and not shown.
+    fn wait_for_line(&self) {
+        let mut state = self.lock();
+        while state.above && !state.typing && !state.over {
+            state = self.wait(state);
+        }
+        drop(state);
+        // Only where it has just begun to does the line editor put the terminal into its mode.
+        while self.lock().typing && !modes::is_raw() {
+            thread::sleep(RETRY);
+        }
     }
 }
 
