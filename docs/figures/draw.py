@@ -157,12 +157,12 @@ def panel_lines(panel, x, y, width, names):
         kind = "e" if bar.get("state") == "BUSY" else "o" if ours else "b"
         text, base = ("u" if ours else ""), at + ROW - 5
         ratio = bar["value"] / panel.best
-        shown = "&lt;.01" if ratio < 0.005 else f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}"
+        ratio_text = "&lt;.01" if ratio < 0.005 else f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}"
         drawn += [
             f'<text class="{text} n" x="{left - 6:.1f}" y="{base}">{escape(shown(bar["lib"]))}</text>',
             f'<rect class="{kind}" x="{left:.1f}" y="{at + 1}" width="{length:.1f}" height="{ROW - 4}" rx="1.5"/>',
             f'<text class="{text} n" x="{x + width - 30:.1f}" y="{base}">{escape(figure(bar, panel))}</text>',
-            f'<text class="f n" x="{x + width:.1f}" y="{base}">{shown}</text>',
+            f'<text class="f n" x="{x + width:.1f}" y="{base}">{ratio_text}</text>',
         ]
         if bar.get("high", bar["value"]) > bar.get("low", bar["value"]):
             ends = [left + room * bar[end] / panel.most for end in ("low", "high")]
