@@ -12,7 +12,22 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The command with these arguments, in an environment that has nothing to do with it.
 pub(crate) fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_wsapp"));
+    prepared(Command::new(env!("CARGO_BIN_EXE_wsapp")), args)
+}
+
+/// The same, which hears of SIGHUP also where whoever runs the tests has it ignored, as `nohup` does:
+/// that is handed on to every process.
+#[cfg(unix)]
+pub(crate) fn command_that_hears_of_hangups(args: &[&str]) -> Command {
+    if !cfg!(target_os = "linux") {
+        return command(args);
+    }
+    let mut command = Command::new("env");
+    command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_wsapp")]);
+    prepared(command, args)
+}
+
+fn prepared(mut command: Command, args: &[&str]) -> Command {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
         let unwanted = ["WSAPP_AUTH", "WSAPP_HEADERS", "NO_COLOR"];

@@ -7,6 +7,8 @@ use std::net::TcpStream;
 use websocket_app::{Event, WebSocket, WebSocketApp, WebSocketBuilder};
 
 use crate::exit_status::temporary;
+#[cfg(unix)]
+use crate::process::command_that_hears_of_hangups;
 use crate::process::{PATIENCE, Running, command, run, start, start_command};
 
 /// Starts a server with these arguments, and returns its URL too.
@@ -208,8 +210,9 @@ fn wait_for_file(path: &str) {
 #[cfg(unix)]
 fn exec_leaves_nothing_behind_whichever_signal_ends_the_server() {
     for (signal, status) in [("TERM", 143), ("HUP", 129)] {
-        let (running, url) = server(&["--exec", STUBBORN]);
-        let mut ws = connect(&url);
+        let args = ["serve", "127.0.0.1:0", "--exec", STUBBORN];
+        let running = start_command(command_that_hears_of_hangups(&args));
+        let mut ws = connect(&running.address());
         let processes = [next(&mut ws), next(&mut ws)];
         running.signal(signal);
         assert_eq!(close_code(&mut ws), 1001);
