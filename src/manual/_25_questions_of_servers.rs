@@ -211,6 +211,7 @@
 //! [`Client::request`]: crate::server::Client::request
 //! [`Client::server`]: crate::server::Client::server
 //! [`SendError::NotConnected`]: crate::SendError::NotConnected
+//! [`SendError::QueueFull`]: crate::SendError::QueueFull
 //! [`Server::with_handlers`]: crate::server::Server::with_handlers
 //! [`Server::with_listener`]: crate::server::Server::with_listener
 //! [`ServerHandle`]: crate::server::ServerHandle
