@@ -36,8 +36,8 @@ struct Pending {
 pub(crate) struct Woken {
     /// For which connections.
     pub(crate) tokens: Vec<Token>,
-    /// What has a message in its queue that is sent to many: it is written, and no more. Looking at
-    /// all else of a thousand connections would take as long as the writing that is ours.
+    /// Connections with a message in the queue that is sent to many: it is written, and no more.
+    /// Looking at all else of a thousand of them would take as long as our part of the writing.
     #[cfg(feature = "server")]
     pub(crate) queued: Vec<Arc<Shared>>,
 }
@@ -106,7 +106,7 @@ impl LoopWaker {
         }
     }
 
-    /// Takes all that it was woken for, in exchange for nothing.
+    /// Takes all that it was woken for, in exchange for an empty list.
     pub(crate) fn drain(&self, into: &mut Woken) {
         into.clear();
         let mut pending = self.lock();

@@ -203,11 +203,11 @@ impl Socket {
     }
 }
 
-/// Unlike std's writing of several buffers at once, this ends no program that has the system's way of
-/// handling `SIGPIPE` when the peer is gone.
+/// Sends two buffers as one. Unlike std's writing of several, this ends no program that has the
+/// system's way of handling `SIGPIPE` when the peer is gone.
 #[cfg(unix)]
 fn send_both(socket: &impl AsFd, first: &[u8], then: &[u8]) -> io::Result<usize> {
-    // On Apple's systems it is an option of the socket, which std sets.
+    // On Apple's systems it is an option of the socket, as it is for every other write there.
     #[cfg(target_vendor = "apple")]
     const FLAGS: libc::c_int = 0;
     #[cfg(not(target_vendor = "apple"))]
