@@ -7,7 +7,7 @@ use std::thread;
 use websocket_app::ClosedBy;
 
 use super::serving::{A_MOMENT, STYLES, serve, serve_as};
-use super::visitor::Visitor;
+use super::visitor::{Visitor, request};
 use crate::failure::clean;
 use crate::frame::Frame;
 use crate::recorder::{Call, Recorder};
@@ -101,6 +101,32 @@ fn every_kind_and_length_of_message_arrives_whole() {
         }
     }
     close_all(clients);
+    serving.end();
+}
+
+/// A large message is not copied to be sent, but what the socket has no room for: its bytes differ, so
+/// that none may be missing or come twice.
+#[test]
+fn a_large_message_arrives_whole_however_much_of_it_there_is_room_for_at_a_time() {
+    let serving = serve(|server| server, nothing);
+    let mut slow = Visitor::connect_with_small_buffer(serving.addr());
+    slow.upgrade(&request("/", ""));
+    let its_calls = serving.next();
+    its_calls.expect_open();
+    let visitors = [(slow, its_calls), serving.open()];
+    let clients = serving.handle().clients();
+    for (client, (mut visitor, calls)) in clients.into_iter().zip(visitors) {
+        for length in [32 << 10, (32 << 10) + 1, 100_000, (1 << 20) - 100] {
+            let payload: Vec<u8> =
+                (0..length as u32).map(|i| (i.wrapping_mul(i) / 251) as u8).collect();
+            client.send(&payload[..]).unwrap();
+            client.send("behind it").unwrap();
+            assert!(visitor.read_frame() == Frame::binary(&*payload), "{length} bytes");
+            visitor.expect_text("behind it");
+        }
+        drop(client);
+        close_all([(visitor, calls)]);
+    }
     serving.end();
 }
 
