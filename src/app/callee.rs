@@ -48,6 +48,9 @@ impl AppCallee {
 impl Callee for AppCallee {
     const NAME: &str = "the run";
 
+    /// A feed is to be heard whether or not what is sent gets through.
+    const ANSWERS: bool = false;
+
     fn shared(&self) -> &Arc<Shared> {
         self.sender.shared()
     }

@@ -22,6 +22,8 @@ pub(crate) struct Conversation<C: Callee> {
     max_waiting: usize,
     /// More wait than that: nothing is read until they are worked off.
     paused: bool,
+    /// The peer did something wrong: what it sent before is handed out, and then it is told.
+    fails: bool,
     /// What a callback ended it all with, and what those called after that have failed with. From
     /// the first on only `on_close` is called, and `on_error` with what was not sent. All are kept to
     /// the end: they are the program's, and are dropped where what its callbacks hold is.
@@ -60,6 +62,7 @@ impl<C: Callee> Conversation<C> {
             dispatcher: Some(dispatcher),
             max_waiting: max_receive_buffer,
             paused: false,
+            fails: false,
             fatal: Vec::new(),
             remains: None,
             wants_read: false,
@@ -116,13 +119,15 @@ impl<C: Callee> Conversation<C> {
         };
         let end = reader.batch.end.take();
         if !reader.batch.items.is_empty() && !self.is_fatal() {
-            if calls_next && self.dispatcher.is_some() && self.calls.is_empty() {
+            let is_next = calls_next && self.dispatcher.is_some() && self.calls.is_empty();
+            if is_next && !self.awaits_reading() {
                 self.calls.push(Call::Batch);
             } else {
                 self.calls.push_copy(reader);
             }
         }
         if let Some(end) = end.filter(|end| !matches!(end, End::Close { .. })) {
+            self.fails = true;
             self.calls.push(Call::Fail(end));
         }
         Ok(more)
@@ -134,11 +139,18 @@ impl<C: Callee> Conversation<C> {
         self.remains.is_some()
     }
 
-    /// What is not read cannot be heard: the peer is not dead because callbacks are slow.
+    /// What is not read cannot be heard: the peer is not dead because callbacks are slow. Where it is
+    /// itself what is waited for, what it takes of what was sent says that it lives.
     pub(crate) fn on_deadline(&mut self, link: &mut Link) {
-        if self.paused {
+        if self.paused && !self.awaits_reading() {
             link.on_pause();
         }
+    }
+
+    /// Returns whether messages are handed out only when the peer has read what those before were
+    /// answered with, or its operating system has: then the loop is woken.
+    fn awaits_reading(&self) -> bool {
+        C::ANSWERS && !self.fails && self.shared.await_reading()
     }
 
     /// What still comes of this connection is read away. What is left of another, from before, has
@@ -164,14 +176,21 @@ impl<C: Callee> Conversation<C> {
     }
 
     pub(crate) fn has_job(&self) -> bool {
-        !self.calls.is_empty() && self.dispatcher.is_some()
+        !self.calls.is_empty()
+            && self.dispatcher.is_some()
+            && !(self.calls.has_kept_next() && self.awaits_reading())
     }
 
     /// Takes the next call, if nothing is being called.
     pub(crate) fn take_job(&mut self) -> Option<Job<C>> {
         let dispatcher = self.dispatcher.take()?;
         match self.calls.pop() {
-            Some((connection, call)) => Some(Job { connection, call, dispatcher }),
+            Some((connection, call)) => {
+                // Where nobody will ever read it, nothing is waited for.
+                let stops_at_unread =
+                    C::ANSWERS && (!self.shared.has_unread() || self.awaits_reading());
+                Some(Job { connection, call, dispatcher, stops_at_unread })
+            }
             None => {
                 self.dispatcher = Some(dispatcher);
                 None
@@ -185,7 +204,8 @@ impl<C: Callee> Conversation<C> {
         self.dispatcher = Some(dispatcher);
         let mut returned = Returned::default();
         match result {
-            Ok(()) => {}
+            Ok(None) => {}
+            Ok(Some(rest)) => self.calls.put_back(connection, rest),
             Err(Stopped::BadText(violation)) => {
                 self.calls.drop_messages(connection);
                 let end = End::Protocol(violation);

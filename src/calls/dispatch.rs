@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::inside::Inside;
-use super::{Call, CallbackError, Callee};
+use super::{Call, CallbackError, Callee, KeptBatch};
 use crate::close::Close;
 use crate::error::{Error, ProtocolError};
 use crate::link::{CallbackScope, Gather, Place, Reader};
@@ -22,6 +22,8 @@ pub(crate) struct Job<C: Callee> {
     pub(crate) connection: u64,
     pub(crate) call: Call,
     pub(crate) dispatcher: Dispatcher<C>,
+    /// Once an answer waits for the peer, what is left of the messages comes back.
+    pub(crate) stops_at_unread: bool,
 }
 
 /// A call that has returned.
@@ -29,7 +31,8 @@ pub(crate) struct Done<C: Callee> {
     /// Which connection of the app it was about.
     pub(crate) connection: u64,
     pub(crate) dispatcher: Dispatcher<C>,
-    pub(crate) result: Result<(), Stopped>,
+    /// What is still to be handed out, once the peer has read what was sent.
+    pub(crate) result: Result<Option<Box<KeptBatch>>, Stopped>,
 }
 
 /// Why a call did not go the whole way.
@@ -50,21 +53,25 @@ impl<C: Callee> reactor::Job for Job<C> {
     }
 
     fn run(self, reader: Option<&Reader>) -> Done<C> {
-        let Job { connection, call, mut dispatcher } = self;
+        let Job { connection, call, mut dispatcher, stops_at_unread } = self;
         let _inside = dispatcher.inside();
         // Callbacks are guarded one by one; here it is what they returned, or panicked with, that
         // panics as it is dropped or shown. That too ends this app and no other.
-        let result = panics::guarded(|| match call {
-            Call::Open => dispatcher.opening(C::on_open),
-            Call::Reopen => dispatcher.opening(C::on_reconnect),
-            Call::Batch => {
-                reader.map_or(Ok(()), |reader| dispatcher.batch(&reader.batch, &reader.buffer))
+        let result = panics::guarded(|| {
+            match call {
+                Call::Open => dispatcher.opening(C::on_open)?,
+                Call::Reopen => dispatcher.opening(C::on_reconnect)?,
+                Call::Batch => {
+                    let Some(reader) = reader else { return Ok(None) };
+                    return dispatcher.read(reader, stops_at_unread);
+                }
+                Call::KeptBatch(kept) => return dispatcher.kept(kept, stops_at_unread),
+                Call::Periodic(i) => dispatcher.call(|callee| callee.on_time(i))?,
+                Call::Error(error) => dispatcher.error(&error)?,
+                Call::Close(close) => dispatcher.close(&close)?,
+                Call::Fail(_) => {}
             }
-            Call::KeptBatch(backlog) => dispatcher.batch(&backlog.batch, &backlog.bytes),
-            Call::Periodic(i) => dispatcher.call(|callee| callee.on_time(i)),
-            Call::Error(error) => dispatcher.error(&error),
-            Call::Close(close) => dispatcher.close(&close),
-            Call::Fail(_) => Ok(()),
+            Ok(None)
         });
         let result = result.unwrap_or_else(|error| Err(Stopped::Fatal { error, report: false }));
         Done { connection, dispatcher, result }
@@ -92,9 +99,14 @@ impl<C: Callee> Dispatcher<C> {
         &self.callee
     }
 
+    /// The address of what its senders hold.
+    fn address(&self) -> usize {
+        Arc::as_ptr(self.callee.shared()).addr()
+    }
+
     /// Marks this thread as being in one of its callbacks.
     fn inside(&self) -> Inside {
-        Inside::enter(Arc::as_ptr(self.callee.shared()).addr(), self.its_loop)
+        Inside::enter(self.address(), self.its_loop)
     }
 
     /// Drops what the callbacks hold, and what they have failed with, which is the program's. Fails
@@ -104,7 +116,7 @@ impl<C: Callee> Dispatcher<C> {
         errors: impl IntoIterator<Item = Error>,
     ) -> Result<(), Error> {
         let _inside = self.inside();
-        let _scope = CallbackScope::enter_callback(self.its_loop);
+        let _scope = CallbackScope::enter_callback(self.its_loop, self.address());
         // Each by itself: of two panics at once the process would die.
         let dropped = panics::guarded(|| drop(self));
         errors.into_iter().fold(dropped, |so_far, error| {
@@ -113,14 +125,47 @@ impl<C: Callee> Dispatcher<C> {
         })
     }
 
-    /// Hands a batch out, in wire order.
-    fn batch(&mut self, batch: &Batch, read: &[u8]) -> Result<(), Stopped> {
-        let (mut bad_text, mut in_error) = (None, false);
+    /// Hands out what was read. Returns what is still to be handed out.
+    fn read(
+        &mut self,
+        reader: &Reader,
+        stops_at_unread: bool,
+    ) -> Result<Option<Box<KeptBatch>>, Stopped> {
+        let rest = self.batch(&reader.batch, &reader.buffer, 0, stops_at_unread)?;
+        Ok(rest.map(|from| KeptBatch::new(reader.batch.copy(), &reader.buffer, from)))
+    }
+
+    /// The same with what was kept.
+    fn kept(
+        &mut self,
+        mut kept: Box<KeptBatch>,
+        stops_at_unread: bool,
+    ) -> Result<Option<Box<KeptBatch>>, Stopped> {
+        let rest = self.batch(&kept.batch, &kept.bytes, kept.from, stops_at_unread)?;
+        Ok(rest.map(|from| {
+            kept.from = from;
+            kept
+        }))
+    }
+
+    /// Hands a batch out, in wire order, from an item on. Returns the first that has to wait.
+    fn batch(
+        &mut self,
+        batch: &Batch,
+        read: &[u8],
+        from: usize,
+        stops_at_unread: bool,
+    ) -> Result<Option<usize>, Stopped> {
+        let (mut bad_text, mut in_error, mut rest) = (None, false, None);
         // Also where a callback panics, what was sent before goes out.
-        let gather = Gather::begin(self.callee.shared(), batch.items.len());
+        let gather = Gather::begin(self.callee.shared(), batch.items.len() - from);
         let result = self.guarded(|callee| {
-            for (index, item) in batch.items.iter().enumerate() {
+            for (index, item) in batch.items.iter().enumerate().skip(from) {
                 if callee.shared().is_aborted() {
+                    break;
+                }
+                if stops_at_unread && callee.shared().has_unread() {
+                    rest = Some(index);
                     break;
                 }
                 gather.on_item(index + 1 == batch.items.len());
@@ -142,7 +187,7 @@ impl<C: Callee> Dispatcher<C> {
         });
         drop(gather);
         self.settle(result, in_error)?;
-        bad_text.map_or(Ok(()), |violation| Err(Stopped::BadText(violation)))
+        bad_text.map_or(Ok(rest), |violation| Err(Stopped::BadText(violation)))
     }
 
     fn error(&mut self, error: &Error) -> Result<(), Stopped> {
@@ -198,7 +243,7 @@ impl<C: Callee> Dispatcher<C> {
         &mut self,
         callback: impl FnOnce(&mut C) -> Result<(), CallbackError>,
     ) -> Result<Result<(), CallbackError>, Error> {
-        let _scope = CallbackScope::enter_callback(self.its_loop);
+        let _scope = CallbackScope::enter_callback(self.its_loop, self.address());
         let callee = &mut self.callee;
         // After a panic the callbacks see no more than what reports the end, as a `Mutex` that is
         // poisoned can be opened.

@@ -32,7 +32,7 @@ impl Drop for Inside {
 /// is the same.
 #[cfg(feature = "server")]
 pub(crate) fn enter(its_loop: usize) -> (Inside, CallbackScope) {
-    (Inside::enter(0, its_loop), CallbackScope::enter_callback(its_loop))
+    (Inside::enter(0, its_loop), CallbackScope::enter_callback(its_loop, 0))
 }
 
 /// Returns whether this thread is in a callback of this app, or of one of this loop's.

@@ -21,7 +21,7 @@ use crate::close::Close;
 use crate::error::Error;
 use crate::link::Shared;
 use crate::message::{Fragment, Message};
-use crate::protocol::{Batch, End};
+use crate::protocol::{Batch, End, Item};
 pub(crate) use conversation::{Conversation, Over};
 use dispatch::Stopped;
 pub(crate) use dispatch::{Dispatcher, Done, Job};
@@ -53,19 +53,39 @@ pub(crate) enum Call {
     Fail(End),
 }
 
-/// What waits for a busy callback.
+/// What waits for a busy callback, or for the peer to read.
 pub(crate) struct KeptBatch {
     batch: Batch,
     /// The bytes that the items are in.
     bytes: Vec<u8>,
+    /// The first item that has not been handed out.
+    from: usize,
     /// How many bytes it holds, all in all.
     size: usize,
+}
+
+impl KeptBatch {
+    /// Keeps a batch, with a copy of what it has of the buffer that it was read into.
+    fn new(batch: Batch, read: &[u8], from: usize) -> Box<Self> {
+        let bytes = read[..batch.end_in_buffer()].to_vec();
+        // With what keeping it takes, so that a flood of empty messages is bounded too.
+        let size = bytes.len()
+            + batch.arena.len()
+            + batch.items.len() * size_of::<Item>()
+            + size_of::<Call>()
+            + size_of::<KeptBatch>();
+        Box::new(KeptBatch { batch, bytes, from, size })
+    }
 }
 
 /// Whose callbacks are called: an app, or one client of a server.
 pub(crate) trait Callee: Send + 'static {
     /// What ends with a callback's panic.
     const NAME: &str;
+
+    /// No message is handed out while what callbacks have answered to those before waits for the
+    /// peer to read: so it is neither lost nor kept without end.
+    const ANSWERS: bool;
 
     /// What its senders hold.
     fn shared(&self) -> &Arc<Shared>;

@@ -11,7 +11,7 @@ use crate::close::ClosedBy;
 use crate::error::{Error, SendError};
 use crate::link::{Kept, Reader};
 use crate::message::OwnedMessage;
-use crate::protocol::{End, Item};
+use crate::protocol::End;
 
 #[derive(Default)]
 pub(crate) struct Calls {
@@ -62,14 +62,19 @@ impl Calls {
     pub(crate) fn push_copy(&mut self, reader: &mut Reader) {
         let mut batch = std::mem::take(&mut reader.batch);
         batch.shrink();
-        let bytes = reader.buffer[..batch.end_in_buffer()].to_vec();
-        // With what keeping it takes, so that a flood of empty messages is bounded too.
-        let size = bytes.len()
-            + batch.arena.len()
-            + batch.items.len() * size_of::<Item>()
-            + size_of::<Call>()
-            + size_of::<KeptBatch>();
-        self.push(Call::KeptBatch(Box::new(KeptBatch { batch, bytes, size })));
+        self.push(Call::KeptBatch(KeptBatch::new(batch, &reader.buffer, 0)));
+    }
+
+    /// What was not handed out of a batch comes before everything else.
+    pub(crate) fn put_back(&mut self, connection: u64, rest: Box<KeptBatch>) {
+        let call = Call::KeptBatch(rest);
+        self.size += size_of_call(&call);
+        self.waiting.push_front((connection, call));
+    }
+
+    /// Returns whether messages are next that have been kept.
+    pub(crate) fn has_kept_next(&self) -> bool {
+        matches!(self.waiting.front(), Some((_, Call::KeptBatch(_))))
     }
 
     /// Gives messages back that were not sent. Returns how many nobody can be told of.

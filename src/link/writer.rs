@@ -70,6 +70,8 @@ pub(super) struct Writer {
     /// Counts the bytes of frames that were queued, and not thrown away since: a position in the
     /// stream.
     accepted: u64,
+    /// Up to where in the stream its own callbacks have sent something.
+    answered: u64,
     /// How many of these bytes were dropped behind what is being written: they are passed with it,
     /// unless control frames that were kept come next.
     dropped: u64,
@@ -262,6 +264,7 @@ impl Writer {
             chunk: Chunk::default(),
             in_flight: 0,
             accepted: 0,
+            answered: 0,
             dropped: 0,
             dropped_before: 0,
             writing: Writing::Idle,
@@ -292,6 +295,16 @@ impl Writer {
     pub(super) fn written(&self) -> u64 {
         let dropped = self.dropped + self.dropped_before;
         self.accepted.saturating_sub(self.buffered() as u64 + dropped)
+    }
+
+    /// What was queued last was sent by a callback of this connection.
+    pub(super) fn answered(&mut self) {
+        self.answered = self.accepted;
+    }
+
+    /// Returns whether some of that waits for the peer to read.
+    pub(super) fn has_unread(&self) -> bool {
+        matches!(self.writing, Writing::Full) && self.written() < self.answered
     }
 
     pub(super) fn is_active(&self) -> bool {

@@ -111,49 +111,18 @@
 //!
 //! # How do I answer without losing anything?
 //!
-//! A callback never waits for its client: once more answers wait than
-//! [`max_send_buffer`](crate::server::Server::max_send_buffer) has room for, 1 MiB, a send there is
-//! [`SendError::QueueFull`], and the answer is the program's again. With `?` it goes to `on_error`,
-//! without one to the log at level debug, and is lost; the client, which sends faster than it reads,
-//! stays. Where each question has its answer, either close it, or have a thread answer, which waits:
-//!
-//! ```no_run
-//! use std::sync::mpsc::{SyncSender, sync_channel};
-//!
-//! use websocket_app::server::{Client, Handler, Server};
-//! use websocket_app::{CallbackError, Message, OwnedMessage};
-//!
-//! /// A thread for each client, which echoes. Eight messages wait for it at most.
-//! struct Echo(Option<SyncSender<OwnedMessage>>);
-//!
-//! impl Handler for Echo {
-//!     fn on_open(&mut self, client: &Client) -> Result<(), CallbackError> {
-//!         let (to_answer, questions) = sync_channel(8);
-//!         let client = client.clone();
-//!         std::thread::Builder::new().spawn(move || {
-//!             // It waits for the client, up to `send_timeout`.
-//!             questions.iter().try_for_each(|message: OwnedMessage| client.send(message))
-//!         })?;
-//!         self.0 = Some(to_answer);
-//!         Ok(())
-//!     }
-//!
-//!     // While this waits, nothing more is read than `max_receive_buffer` says.
-//!     fn on_message(&mut self, _client: &Client, message: Message<'_>) -> Result<(), CallbackError> {
-//!         self.0.as_ref().ok_or("it was not opened")?.send(message.into_owned())?;
-//!         Ok(())
-//!     }
-//! }
-//!
-//! # fn main() -> Result<(), websocket_app::Error> {
-//! Server::with_handlers("127.0.0.1:9001", |_request| Echo(None)).run_forever()?;
-//! # Ok(())
-//! # }
-//! ```
+//! Send from the callback. A client that sends faster than it reads is not handed out its next
+//! message before what its callbacks have answered is in its socket: its messages wait, in order, up
+//! to [`max_receive_buffer`](crate::server::Server::max_receive_buffer), then it is not read any
+//! more, and TCP slows it down. One answer may be as long as it likes; of several to one message
+//! [`max_send_buffer`](crate::server::Server::max_send_buffer), 1 MiB, may wait, and what is sent
+//! behind that is [`SendError::QueueFull`]. So nothing is lost, no thread waits, and what is sent to
+//! *another* client is for you to look at: [`send`](crate::server::Client) says `QueueFull` there too
+//! once that one has 1 MiB waiting.
 //!
 //! # What about a client that does not read?
 //!
-//! It costs its queue of 1 MiB and nobody's time.
+//! It costs its queue of 1 MiB, as much of what it sends, and nobody's time.
 //! [`slow_clients`](crate::server::Server::slow_clients) says what becomes of it when a broadcast
 //! finds that full: closed with 1013, left out, or given the latest of each topic once there is
 //! room. A thread of yours that sends to one client waits for it, up to
@@ -161,7 +130,8 @@
 //!
 //! # What about a client that is gone without a word?
 //!
-//! It is given up 10 s after a ping that brought no byte, so within 40 s, and has its `on_close`.
+//! It is given up 10 s after a ping that brought no byte, so within 40 s, and has its `on_close`. So
+//! is one that sends and reads nothing of what it is answered.
 //!
 //! # How do I close a client that says nothing?
 //!

@@ -141,6 +141,19 @@ impl Batch {
         self.arena.is_large() || self.spares.iter().any(Arena::is_large)
     }
 
+    /// Returns a copy of what is in it.
+    pub(crate) fn copy(&self) -> Self {
+        let mut arena = Arena::default();
+        arena.extend(self.arena.bytes());
+        Batch {
+            items: self.items.clone(),
+            arena,
+            assembled: self.assembled.clone(),
+            message_lens: self.message_lens.clone(),
+            ..Batch::default()
+        }
+    }
+
     /// Keeps no more memory than what is in it needs.
     pub(crate) fn shrink(&mut self) {
         self.spares = Vec::new();

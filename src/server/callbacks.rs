@@ -96,6 +96,8 @@ macro_rules! call {
 impl Callee for ClientCallee {
     const NAME: &str = "a client's connection";
 
+    const ANSWERS: bool = true;
+
     fn shared(&self) -> &Arc<Shared> {
         self.client.shared()
     }

@@ -407,13 +407,17 @@ impl Server {
     }
 
     /// Limits the bytes that wait to be sent to one client. Defaults to 1 MiB.
+    ///
+    /// One more message than that may wait where it is sent in a callback of the same client, which is
+    /// handed out no other message until what it was answered is in its socket: answers to a client
+    /// that reads late are not lost.
     pub fn max_send_buffer(mut self, bytes: usize) -> Self {
         self.options.live.max_send_buffer = bytes;
         self
     }
 
-    /// Limits the bytes of one client's messages that wait while a callback of its is busy; then
-    /// nothing more is read from it until that returns. Defaults to 1 MiB.
+    /// Limits the bytes of one client's messages that wait while a callback of its is busy, or until
+    /// it has read what it was answered; then nothing more is read from it for now. Defaults to 1 MiB.
     pub fn max_receive_buffer(mut self, bytes: usize) -> Self {
         self.options.live.max_receive_buffer = bytes;
         self

@@ -36,8 +36,8 @@ pub(super) struct Inner {
     pub(super) is_closed_for_good: bool,
     /// Another connection was asked for, and the loop has not taken note of that yet.
     pub(super) reconnect: bool,
-    /// The loop has something for which there was no room: it is woken when something was written.
-    #[cfg(feature = "server")]
+    /// The loop has something for which there was no room, or messages that wait until what was
+    /// answered before is written: it is woken when something was.
     pub(super) wants_room: bool,
     /// Where the loop is woken for this app, while that runs.
     pub(super) place: Option<Place>,

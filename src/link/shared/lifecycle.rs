@@ -128,6 +128,7 @@ impl Shared {
         // A thread that writes brings its piece back.
         guard = self.wait_for_writing(guard);
         let mut writer = guard.writer.take();
+        self.note_unread(&guard);
         let written = writer.as_mut().map_or(0, Writer::finish);
         if let Some(backlog) = &mut guard.backlog {
             backlog.written(written);

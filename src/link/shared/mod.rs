@@ -79,6 +79,9 @@ pub(crate) struct Shared {
     progress: Condvar,
     /// Set by `abort`, for good: then nothing more is handed out. Set under the lock.
     aborted: AtomicBool,
+    /// What a callback has answered waits, for the peer does not read. Set under the lock, and looked
+    /// at without it before each message is handed out.
+    unread: AtomicBool,
     received: ReceivedCounts,
     /// Queues what is kept beside the queue, which goes out before our Close frame.
     #[cfg(feature = "server")]
@@ -108,6 +111,7 @@ impl Shared {
             inner: Mutex::default(),
             progress: Condvar::new(),
             aborted: AtomicBool::new(false),
+            unread: AtomicBool::new(false),
             received: ReceivedCounts::default(),
             #[cfg(feature = "server")]
             before_close: std::sync::OnceLock::new(),
@@ -380,6 +384,11 @@ impl Shared {
 
     pub(crate) fn is_aborted(&self) -> bool {
         self.aborted.load(Ordering::Acquire)
+    }
+
+    /// Returns whether what a callback has answered waits, for the peer does not read.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.unread.load(Ordering::Relaxed)
     }
 
     pub(crate) fn buffered(&self) -> usize {

@@ -13,6 +13,7 @@ use crate::link::sender::SendPolicy;
 use crate::link::waker::Place;
 use crate::link::writer::{Tail, Writer};
 use crate::message::Outgoing;
+use crate::role::Role;
 use crate::sync::{now, thread_local};
 
 thread_local! {
@@ -27,11 +28,11 @@ enum Within {
     /// It runs a loop, where a logger may send. It waits for nobody: it may be the thread that would
     /// make room, and no other stands in for it.
     Loop,
-    /// A callback of an app on the loop with this address. It may wait for apps of other loops:
-    /// while it takes long another thread stands in for its own loop, so no loop's reading and
-    /// writing ever waits for a callback, be it one that waits in the same way for an app of this
-    /// loop.
-    Callback(usize),
+    /// A callback of an app, or of a server's client, whose senders hold what is `of` this address,
+    /// on the loop with that one. It may wait for apps of other loops: while it takes long another
+    /// thread stands in for its own loop, so no loop's reading and writing ever waits for a
+    /// callback, be it one that waits in the same way for an app of this loop.
+    Callback { its_loop: usize, of: usize },
     /// A loop that was begun within a callback, or a callback of that. It waits for nobody either:
     /// what it waited for could be of the loop around it.
     LoopInCallback,
@@ -45,16 +46,16 @@ impl CallbackScope {
     pub(crate) fn enter() -> Self {
         Self::replace(|outer| match outer {
             Within::Nothing | Within::Loop => Within::Loop,
-            Within::Callback(_) | Within::LoopInCallback => Within::LoopInCallback,
+            Within::Callback { .. } | Within::LoopInCallback => Within::LoopInCallback,
         })
     }
 
     /// This thread is in a callback of an app on the loop with this address, which is no other
-    /// loop's meanwhile.
-    pub(crate) fn enter_callback(its_loop: usize) -> Self {
+    /// loop's meanwhile. `of` is the address of what the app's senders hold, 0 where it is of none.
+    pub(crate) fn enter_callback(its_loop: usize, of: usize) -> Self {
         Self::replace(|outer| match outer {
             Within::LoopInCallback => Within::LoopInCallback,
-            _ => Within::Callback(its_loop),
+            _ => Within::Callback { its_loop, of },
         })
     }
 
@@ -66,9 +67,16 @@ impl CallbackScope {
     pub(super) fn forbids_waiting_for(place: Option<&Place>) -> bool {
         match WITHIN.with(Cell::get) {
             Within::Nothing => false,
-            Within::Callback(its_loop) => place.is_some_and(|place| place.its_loop() == its_loop),
+            Within::Callback { its_loop, .. } => {
+                place.is_some_and(|place| place.its_loop() == its_loop)
+            }
             Within::Loop | Within::LoopInCallback => true,
         }
+    }
+
+    /// Returns whether this thread is in a callback of what has this address.
+    fn is_of(shared: usize) -> bool {
+        matches!(WITHIN.with(Cell::get), Within::Callback { of, .. } if of == shared)
     }
 }
 
@@ -224,7 +232,8 @@ impl Shared {
                     Ok(waited) => guard = waited,
                     Err(mut guard) => {
                         let limit = guard.max_buffer;
-                        let has_room = guard.make_room(needed, is_message);
+                        let has_room =
+                            self.may_answer(&guard) || guard.make_room(needed, is_message);
                         // What was dropped may have made room for others too.
                         self.notify(&guard);
                         return if has_room { Ok(guard) } else { Err(NoRoom::Full { limit }) };
@@ -236,6 +245,18 @@ impl Shared {
             turn.get_or_insert_with(|| guard.for_room.join());
             guard = self.wait(guard, deadline, timeout)?;
         }
+    }
+
+    /// Returns whether this is sent to a server's client by its own callback, and no more waits than
+    /// may: then it is queued, however long it is. No other message is handed out while it waits, so
+    /// what one message is answered with is all that comes on top.
+    fn may_answer(self: &Arc<Self>, guard: &Inner) -> bool {
+        guard.buffered() <= guard.max_buffer && self.is_answer()
+    }
+
+    /// Returns whether what this thread sends is sent to a server's client by its own callback.
+    pub(super) fn is_answer(self: &Arc<Self>) -> bool {
+        self.role == Role::Server && CallbackScope::is_of(Arc::as_ptr(self).addr())
     }
 
     /// Waits for progress, up to the deadline; the error says how long that was. Who must not wait

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::inner::{FlushTarget, Flushed, Inner};
 use super::{Lock, NoRoom, Shared, Wait, wake};
 use crate::deadline::after;
+use crate::link::sender::State;
 use crate::link::writer::{Chunk, Queued, Tail, Wire, WriteEnd, Writer, Writing};
 use crate::link::{flusher, gather};
 use crate::message::Payload;
@@ -35,7 +36,11 @@ impl Shared {
         let heard = self.received.messages.load(Ordering::Relaxed);
         let gathers = gather::gathers(self);
         let Some(writer) = &mut guard.writer else { return (guard, None) };
-        let tail = match writer.queue(head, payload, prepared_from, heard, gathers) {
+        let queued = writer.queue(head, payload, prepared_from, heard, gathers);
+        if self.is_answer() {
+            writer.answered();
+        }
+        let tail = match queued {
             Queued::Next(tail) => tail,
             Queued::Gathered if gather::appended(self) => return (guard, None),
             Queued::Gathered => Tail::NONE,
@@ -48,6 +53,7 @@ impl Shared {
                     writer.coalescer.is_over(now());
                 }
                 let target = writer.is_driven_by_caller.then(|| guard.flush_target());
+                self.note_unread(&guard);
                 return (guard, target);
             }
         };
@@ -146,11 +152,19 @@ impl Shared {
         if matches!(&guard.writer, Some(Writer { writing: Writing::Failed(_), .. })) {
             wake(&guard);
         }
-        #[cfg(feature = "server")]
+        self.note_unread(&guard);
         if mem::take(&mut guard.wants_room) {
             wake(&guard);
         }
         guard
+    }
+
+    /// Takes note of whether an answer waits for the peer to read.
+    pub(super) fn note_unread(&self, guard: &Inner) {
+        let unread = guard.writer.as_ref().is_some_and(Writer::has_unread);
+        if unread != self.has_unread() {
+            self.unread.store(unread, Ordering::Relaxed);
+        }
     }
 
     /// Takes note of what was written, and stages what comes next; or returns why to stop.
@@ -185,6 +199,19 @@ impl Shared {
         }
         *pieces += 1;
         None
+    }
+
+    /// Returns whether an answer waits for the peer to read, and will be written when it does. Then
+    /// the loop is woken when something was.
+    pub(crate) fn await_reading(&self) -> bool {
+        if !self.has_unread() {
+            return false;
+        }
+        let mut guard = self.lock();
+        // A thread that has begun to write since then will tell too.
+        let awaits = self.has_unread() && guard.state == State::Open;
+        guard.wants_room |= awaits;
+        awaits
     }
 
     /// Writes what a callback has gathered, unless that has been done.

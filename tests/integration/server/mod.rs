@@ -12,6 +12,8 @@ mod stalling;
 mod visitor;
 
 // The tests.
+/// What callbacks answer to a client that reads late, or never.
+mod answers;
 /// Messages for all, and topics.
 mod broadcast;
 /// What a callback does to its own connection: closes it, fails, panics, waits for the server.

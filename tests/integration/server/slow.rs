@@ -139,7 +139,7 @@ fn what_arrives_meanwhile_waits_in_order_and_in_bounds() {
 }
 
 /// Looks until a number has been the same for a while.
-fn steady(number: impl Fn() -> u64) -> u64 {
+pub(super) fn steady(number: impl Fn() -> u64) -> u64 {
     let seen = Cell::new((number(), 0));
     wait_until("it stops", || {
         let ((before, times), now) = (seen.get(), number());

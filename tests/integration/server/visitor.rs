@@ -185,6 +185,11 @@ impl Visitor {
         self.tcp.as_ref().expect("it is TCP")
     }
 
+    /// The same connection, for a thread that writes while another reads.
+    pub(super) fn writer(&self) -> Self {
+        Visitor::over(self.tcp().try_clone().unwrap())
+    }
+
     /// Sends a frame, masked.
     pub(super) fn send(&mut self, frame: Frame) {
         self.write(masked(&frame));

@@ -5,6 +5,7 @@
 //! whoever else there is. What is lost shows as a deadlock: the peer waits for it. [`App`] is the
 //! one place that knows the sending half.
 
+mod answering;
 #[cfg(feature = "server")]
 mod broadcasting;
 mod by_caller;
@@ -31,6 +32,7 @@ use crate::link::{Gather, LoopWaker, Place, State, Woken};
 use crate::message::Outgoing;
 use crate::protocol::frame::Head;
 use crate::protocol::handshake::Handshake;
+use crate::role::Role;
 use crate::sync::model::{Bell, check, happened, pass_time_until, pass_time_when_waited_for};
 use crate::sync::thread::{Builder, JoinHandle};
 use crate::sync::{Poll, Waker};
@@ -63,10 +65,14 @@ impl App {
     /// One with a queue of so many bytes, whose connections will be these, and whose loop is not
     /// running yet.
     fn new(max_buffer: usize, peers: &[Arc<Peer>]) -> (Self, Loop) {
+        App::with_role(Role::Client, max_buffer, peers)
+    }
+
+    fn with_role(role: Role, max_buffer: usize, peers: &[Arc<Peer>]) -> (Self, Loop) {
         let poll = Poll::new().unwrap();
         let bell = poll.registry().bell();
         let waker = Arc::new(LoopWaker::new(Waker::new(poll.registry(), WAKER).unwrap()));
-        let shared = Arc::new(Shared::new(crate::role::Role::Client));
+        let shared = Arc::new(Shared::new(role));
         shared.limit(max_buffer, LONG);
         shared.attach(&Place { waker: Arc::clone(&waker), token: US });
         let app = App {
@@ -77,8 +83,15 @@ impl App {
             streams: Arc::default(),
             given_back: Arc::default(),
         };
-        let its_loop =
-            Loop { app: app.clone(), poll, bell, connection: 0, wire: None, rung: false };
+        let its_loop = Loop {
+            app: app.clone(),
+            poll,
+            bell,
+            connection: 0,
+            wire: None,
+            rung: false,
+            to_answer: 0,
+        };
         (app, its_loop)
     }
 
@@ -244,6 +257,8 @@ struct Loop {
     wire: Option<Arc<Wire>>,
     /// Somebody rang, and nothing was done about it yet.
     rung: bool,
+    /// How many messages have come that are to be answered, one after the other.
+    to_answer: usize,
 }
 
 impl Loop {
@@ -292,7 +307,19 @@ impl Loop {
     /// Runs until the last connection is over, which ends the app.
     fn run(mut self) {
         let mut events = Events::with_capacity(8);
+        self.call_back();
         while self.answer() && self.turn(&mut events) {}
+    }
+
+    /// Hands out messages, which are answered, while no answer waits for the peer.
+    fn call_back(&mut self) {
+        while self.to_answer > 0 && !self.app.shared.await_reading() {
+            let place = Place { waker: Arc::clone(&self.app.waker), token: US };
+            let of = Arc::as_ptr(&self.app.shared).addr();
+            let _scope = CallbackScope::enter_callback(place.its_loop(), of);
+            self.app.send('q', self.to_answer..self.to_answer + 1);
+            self.to_answer -= 1;
+        }
     }
 
     /// Does what threads have rung for. Returns whether the run goes on.
@@ -300,6 +327,7 @@ impl Loop {
         if !std::mem::take(&mut self.rung) {
             return true;
         }
+        self.call_back();
         let asked = self.app.shared.take_requests();
         if asked.reconnect && !asked.close {
             self.app.shared.finish(1000_u16.to_be_bytes().to_vec().into());
