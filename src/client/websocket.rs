@@ -261,9 +261,13 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// [`Error::Send`] for a code or reason that is not allowed; nothing is closed then.
+    /// As [`close`](Self::close), and [`Error::Send`] for a code or reason that is not allowed;
+    /// nothing is closed then.
     pub fn close_with(&mut self, code: u16, reason: &str) -> Result<Close, Error> {
-        self.sender.close_with(code, reason)?;
+        // What a send has found lost is not closed: why it was lost is still to be met.
+        if !self.sender.shared().is_lost() {
+            self.sender.close_with(code, reason)?;
+        }
         loop {
             match self.next_piece(None) {
                 Ok(_) => {}

@@ -299,7 +299,8 @@ pub enum State {
     Connecting,
     /// Messages can be sent.
     Open,
-    /// One side has begun to close: nothing more can be sent.
+    /// One side has begun to close, or a send over a blocking `WebSocket` has found the connection
+    /// lost: nothing more can be sent.
     Closing,
     /// The connection was lost, and it waits for the next attempt.
     Waiting,

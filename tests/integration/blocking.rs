@@ -4,7 +4,8 @@ use std::thread;
 use std::time::Duration;
 
 use websocket_app::{
-    Error, Message, OwnedMessage, Phase, SendError, SocketOptions, WebSocket, WebSocketBuilder,
+    Error, Message, OwnedMessage, Phase, SendError, SocketOptions, State, WebSocket,
+    WebSocketBuilder,
 };
 
 use crate::connection::Connection;
@@ -274,6 +275,28 @@ fn whatever_the_peer_does_instead_of_answering_close_is_no_error() {
         with_client(&peer, |mut ws| {
             assert_eq!(ending(&ws.close().unwrap()), unanswered());
             let Err(Error::Closed(_)) = ws.recv() else { panic!("it is closed") };
+        });
+    }
+}
+
+/// A program that only sends hears of it from `close`.
+#[test]
+fn what_a_send_finds_lost_is_not_closed_in_order() {
+    for ending in [drop, Connection::reset] {
+        let peer = Peer::start(move |listener| ending(listener.open()));
+        with_client(&peer, |mut ws| {
+            let refused = loop {
+                if let Err(refused) = ws.send("anybody?") {
+                    break refused;
+                }
+            };
+            assert!(matches!(refused, SendError::NotConnected { .. }), "{refused:?}");
+            assert_eq!(ws.sender().state(), State::Closing);
+            let lost = Failure::from(ws.close().unwrap_err());
+            assert_eq!(lost, Failure::Network(Phase::Open));
+            assert_eq!(Failure::from(ws.recv().unwrap_err()), lost);
+            assert_eq!(Failure::from(ws.close().unwrap_err()), lost);
+            assert_eq!(ws.sender().state(), State::Closed);
         });
     }
 }

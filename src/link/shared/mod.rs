@@ -396,7 +396,17 @@ impl Shared {
     }
 
     pub(crate) fn state(&self) -> State {
-        self.lock().state
+        let guard = self.lock();
+        match guard.state {
+            State::Open if guard.has_failed_by_caller() => State::Closing,
+            state => state,
+        }
+    }
+
+    /// Returns whether a send has found the connection lost, and nobody has closed it.
+    pub(crate) fn is_lost(&self) -> bool {
+        let guard = self.lock();
+        guard.has_failed_by_caller() && !guard.is_closed_for_good
     }
 
     pub(crate) fn handshake(&self) -> Option<Arc<Handshake>> {
