@@ -8,6 +8,9 @@ use std::fs;
 use super::Material;
 use crate::error::Error;
 
+/// The option that takes bytes, and the one that takes the same as a file.
+pub(crate) type Options = [&'static str; 2];
+
 /// What was read, and what it is called in an error.
 pub(crate) struct Named<'a> {
     pub(crate) what: String,
@@ -25,17 +28,17 @@ impl Named<'_> {
 }
 
 /// Reads a root: PEM with at least one certificate, or else what should be DER.
-pub(crate) fn root<'a>(option: &str, root: &'a Material) -> Result<Named<'a>, Error> {
-    let root = read(describe(option, root), root)?;
+pub(crate) fn root<'a>(options: Options, root: &'a Material) -> Result<Named<'a>, Error> {
+    let root = read(describe(options, root), root)?;
     if root.is_pem() && !contains(&root.bytes, PEM_CERTIFICATE) {
         return Err(root.invalid("is PEM, but without a CERTIFICATE block"));
     }
     Ok(root)
 }
 
-/// Reads a certificate with its chain, in PEM, for this option.
-pub(crate) fn chain<'a>(option: &str, certificates: &'a Material) -> Result<Named<'a>, Error> {
-    let chain = read(describe(option, certificates), certificates)?;
+/// Reads a certificate with its chain, in PEM, for these options.
+pub(crate) fn chain<'a>(options: Options, certificates: &'a Material) -> Result<Named<'a>, Error> {
+    let chain = read(describe(options, certificates), certificates)?;
     if !contains(&chain.bytes, PEM_CERTIFICATE) {
         return Err(chain.invalid("the certificate must be PEM, with a CERTIFICATE block"));
     }
@@ -44,15 +47,15 @@ pub(crate) fn chain<'a>(option: &str, certificates: &'a Material) -> Result<Name
 
 /// Reads a private key in PEM, in PKCS#8 form: without what stands before it (OpenSSL writes
 /// attributes there).
-pub(crate) fn key<'a>(option: &str, key: &'a Material) -> Result<Named<'a>, Error> {
-    let mut key = read(format!("{}, its key", describe(option, key)), key)?;
+pub(crate) fn key<'a>(options: Options, key: &'a Material) -> Result<Named<'a>, Error> {
+    let mut key = read(format!("{}, its key", describe(options, key)), key)?;
     let start = pkcs8_key(&key.bytes).map_err(|problem| key.invalid(problem))?;
     key.bytes = key.bytes[start..].to_vec().into();
     Ok(key)
 }
 
-pub(crate) fn archive<'a>(option: &str, archive: &'a Material) -> Result<Named<'a>, Error> {
-    read(describe(option, archive), archive)
+pub(crate) fn archive<'a>(option: &'static str, archive: &'a Material) -> Result<Named<'a>, Error> {
+    read(describe([option; 2], archive), archive)
 }
 
 /// Says why an archive cannot be opened, in words for people where they are OpenSSL's; the other
@@ -97,10 +100,10 @@ const PEM: &[u8] = b"-----BEGIN ";
 const PEM_CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
 const PKCS8_KEY: &[u8] = b"-----BEGIN PRIVATE KEY-----";
 
-fn describe(option: &str, material: &Material) -> String {
+fn describe([of_bytes, of_file]: Options, material: &Material) -> String {
     match material {
-        Material::Bytes(bytes) => format!("{option} ({} bytes)", bytes.len()),
-        Material::File(path) => format!("{option}, file {}", path.display()),
+        Material::Bytes(bytes) => format!("{of_bytes} ({} bytes)", bytes.len()),
+        Material::File(path) => format!("{of_file}, file {}", path.display()),
     }
 }
 

@@ -278,7 +278,7 @@ fn certificates() {
         for (tls, naming) in [
             (new().root_certificate_file(&missing), "missing.pem"),
             (new().root_certificate_file(&empty), "empty.pem"),
-            (new().root_certificate_file(&text), "text.pem"),
+            (new().root_certificate_file(&text), "root_certificate_file, file"),
             (new().root_certificate_file(&folder), "certificates-of-input"),
             (new().root_certificate(b"garbage"), "root_certificate"),
             (new().root_certificate(b""), "root_certificate"),
@@ -286,7 +286,7 @@ fn certificates() {
             (new().root_certificate(broken_pem.as_str()), "root_certificate"),
             (new().identity_pem_files(&certificate, &missing), "missing.pem"),
             (new().identity_pem_files(&certificate, &no_key), "no-key.pem"),
-            (new().identity_pem_files(&text, &certificate), "text.pem"),
+            (new().identity_pem_files(&text, &certificate), "identity_pem_files, file"),
             (new().identity_pem(valid.as_str(), "no key"), "identity_pem"),
             (new().identity_pkcs12(b"garbage", "secret"), "identity_pkcs12"),
             (new().only_these_roots(true), "only_these_roots"),

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use native_tls::{Certificate, Protocol, TlsConnector};
 
 use crate::error::Error;
-use crate::tls::{Identity, Material, TlsConfig, TlsVersion, material};
+use crate::tls::material::{self, Options};
+use crate::tls::{Identity, Material, TlsConfig, TlsVersion};
 
 /// The one without options, while anybody has it: it holds the operating system's roots, which take
 /// most of a megabyte and tens of milliseconds to load.
@@ -74,7 +75,7 @@ fn unable(option: &str, why: &str) -> Error {
 }
 
 fn root_certificates(root: &Material) -> Result<Vec<Certificate>, Error> {
-    let root = material::root("TlsConfig::root_certificate", root)?;
+    let root = material::root(ROOT, root)?;
     if !root.is_pem() {
         let not_der =
             |error| root.invalid(format!("is neither PEM nor a DER certificate: {error}"));
@@ -89,7 +90,8 @@ fn root_certificates(root: &Material) -> Result<Vec<Certificate>, Error> {
 }
 
 /// The option that is named where its files are wrong.
-const PEM: &str = "TlsConfig::identity_pem";
+const ROOT: Options = ["TlsConfig::root_certificate", "TlsConfig::root_certificate_file"];
+const PEM: Options = ["TlsConfig::identity_pem", "TlsConfig::identity_pem_files"];
 
 fn client_identity(identity: &Identity) -> Result<native_tls::Identity, Error> {
     match identity {

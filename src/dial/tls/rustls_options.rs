@@ -13,7 +13,8 @@ use ::rustls::{ClientConfig, KeyLog, RootCertStore, SupportedProtocolVersion, ve
 
 use super::verify::Verifier;
 use crate::error::Error;
-use crate::tls::{Identity, Material, TlsConfig, TlsVersion, material};
+use crate::tls::material::{self, Options};
+use crate::tls::{Identity, Material, TlsConfig, TlsVersion};
 
 /// Makes the configuration, or gives the ready-made one.
 pub(super) fn connector(config: &TlsConfig) -> Result<Arc<ClientConfig>, Error> {
@@ -136,7 +137,7 @@ fn bundled_roots() -> Result<[TrustAnchor<'static>; 0], Error> {
 }
 
 fn root_certificates(root: &Material) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let root = material::root("TlsConfig::root_certificate", root)?;
+    let root = material::root(ROOT, root)?;
     let certificates = match root.is_pem() {
         false => vec![CertificateDer::from(root.bytes.to_vec())],
         true => CertificateDer::pem_slice_iter(&root.bytes).collect::<Result<_, _>>().map_err(
@@ -158,7 +159,8 @@ fn root_certificates(root: &Material) -> Result<Vec<CertificateDer<'static>>, Er
 }
 
 /// The option that is named where its files are wrong.
-const PEM: &str = "TlsConfig::identity_pem";
+const ROOT: Options = ["TlsConfig::root_certificate", "TlsConfig::root_certificate_file"];
+const PEM: Options = ["TlsConfig::identity_pem", "TlsConfig::identity_pem_files"];
 
 fn client_identity(
     identity: &Identity,

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use super::{ServerTls, Who};
 use crate::error::Error;
 use crate::protocol::handshake::Negotiated;
+use crate::tls::Identity;
 use crate::tls::TlsBackend;
 #[cfg(feature = "rustls")]
 use crate::tls::material::Named;
-use crate::tls::{Identity, material};
+use crate::tls::material::{self, Options};
 use crate::transport::Stream;
 use crate::transport::tls::{
     CiphertextIn, CiphertextOut, HandshakeStep, Layer, TlsAttempt, TlsFailure, guarded,
@@ -22,7 +23,7 @@ pub(in crate::server) struct Acceptor(
     Box<dyn Fn() -> Result<Box<dyn TlsAttempt>, TlsFailure> + Send + Sync>,
 );
 
-const PEM: &str = "ServerTls::from_pem";
+const PEM: Options = ["ServerTls::from_pem", "ServerTls::from_pem_files"];
 const PKCS12: &str = "ServerTls::from_pkcs12";
 
 impl Acceptor {
@@ -111,23 +112,41 @@ fn native(tls: &ServerTls) -> Result<Acceptor, Error> {
                 }
             };
             let mut builder = TlsAcceptor::builder(identity);
-            builder.min_protocol_version(Some(match tls.min_version {
-                TlsVersion::Tls12 => Protocol::Tlsv12,
-                TlsVersion::Tls13 => Protocol::Tlsv13,
-            }));
-            let unusable = |error: &dyn std::fmt::Display| {
-                let problem = format!("cannot be used, or its key does not match: {error}");
-                Error::invalid(what.as_str(), problem)
+            let mut make = |version| -> Result<TlsAcceptor, TlsFailure> {
+                let acceptor = builder.min_protocol_version(Some(version)).build();
+                let acceptor = acceptor.map_err(failed)?;
+                try_out(&acceptor)?;
+                Ok(acceptor)
             };
-            let acceptor = builder.build().map_err(|error| unusable(&error))?;
-            try_out(&acceptor).map_err(|error| unusable(&error))?;
-            acceptor
+            let made = match tls.min_version {
+                TlsVersion::Tls12 => make(Protocol::Tlsv12),
+                TlsVersion::Tls13 => make(Protocol::Tlsv13),
+            };
+            made.map_err(|error| match tls.min_version {
+                // Else it is not for the version.
+                TlsVersion::Tls13 if make(Protocol::Tlsv12).is_ok() => Error::invalid(
+                    "ServerTls::min_version(Tls13)",
+                    format!(
+                        "cannot be had from native-tls here, whose servers have TLS 1.2 at most: choose TlsBackend::Rustls \
+                         (feature `rustls`) ({error})"
+                    ),
+                ),
+                _ => Error::invalid(
+                    what.as_str(),
+                    format!("cannot be used, or its key does not match: {error}"),
+                ),
+            })?
         }
         #[cfg(feature = "rustls")]
         Who::Rustls(_) => unreachable!("its library is another"),
     };
     use crate::transport::tls::native::NativeAttempt;
     Ok(Acceptor(Box::new(move || Ok(Box::new(NativeAttempt::accept(acceptor.clone()))))))
+}
+
+#[cfg(feature = "native-tls")]
+fn failed(error: native_tls::Error) -> TlsFailure {
+    TlsFailure::new(true, error.to_string(), error)
 }
 
 /// Shakes hands with itself, in memory: the library takes a key that is another certificate's, and
@@ -140,7 +159,6 @@ fn try_out(acceptor: &native_tls::TlsAcceptor) -> Result<(), TlsFailure> {
 
     /// How often each side has its say, at most: TLS 1.2 takes two.
     const ROUNDS: usize = 8;
-    let failed = |error: native_tls::Error| TlsFailure::new(true, error.to_string(), error);
     let trusting = TlsConnector::builder()
         .danger_accept_invalid_certs(true)
         .danger_accept_invalid_hostnames(true)
@@ -260,7 +278,8 @@ fn client_roots(tls: &ServerTls) -> Result<::rustls::RootCertStore, Error> {
 
     let mut store = RootCertStore::empty();
     for root in &tls.client_roots {
-        let root = material::root("ServerTls::client_roots", root)?;
+        let root =
+            material::root(["ServerTls::client_roots", "ServerTls::client_roots_file"], root)?;
         let damaged = |root: &Named<'_>, error: &dyn std::fmt::Display| {
             root.invalid(format!("has a certificate that cannot be read: {error}"))
         };

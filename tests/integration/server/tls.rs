@@ -13,7 +13,7 @@ use std::time::Duration;
 #[cfg(feature = "rustls")]
 use rustls::HandshakeKind;
 use websocket_app::server::{Client, Server, ServerTls};
-use websocket_app::{CallbackError, ClosedBy, Phase, TlsBackend};
+use websocket_app::{CallbackError, ClosedBy, Phase, TlsBackend, TlsVersion};
 
 use super::serving::{A_MOMENT, STYLES, Serving, echoes, serve_as};
 use super::visitor::{Visitor, request};
@@ -343,6 +343,40 @@ fn an_identity_that_cannot_be_used_is_an_error() {
             // Nothing of a key is shown.
             assert!(!error.contains("MIG"), "{error}");
         }
+    });
+}
+
+#[test]
+fn an_identity_in_files_is_called_by_its_option_and_file() {
+    on_each(|backend| {
+        let tls = ServerTls::from_pem_files("no/such.pem", "no/such-key.pem").backend(backend);
+        let error = Server::new("127.0.0.1:0").tls(tls).spawn().map(|server| server.abort());
+        let error = error.expect_err("there is no file").to_string();
+        assert!(error.contains("ServerTls::from_pem_files, file no/such.pem"), "{error}");
+    });
+}
+
+/// Where a library has not the version, that is said, and not that the certificate is no good.
+#[test]
+fn a_version_that_cannot_be_had_is_not_the_certificates_fault() {
+    let certificate = Certificate::new();
+    on_each(|backend| {
+        let tls = identity(&certificate, backend).min_version(TlsVersion::Tls13);
+        match Server::new("127.0.0.1:0").tls(tls).spawn() {
+            // rustls has it, and so may native-tls some day.
+            Ok(server) => server.abort(),
+            Err(error) => {
+                let error = error.to_string();
+                assert!(error.contains("ServerTls::min_version(Tls13)"), "{error}");
+                assert!(error.contains("TlsBackend::Rustls"), "{error}");
+            }
+        }
+        // And without a version it is the certificate's.
+        let bad = ServerTls::from_pem(certificate.pem(), Certificate::new().key());
+        let bad = bad.backend(backend).min_version(TlsVersion::Tls13);
+        let error = Server::new("127.0.0.1:0").tls(bad).spawn().map(|server| server.abort());
+        let error = error.expect_err("its key is another").to_string();
+        assert!(error.contains("ServerTls::from_pem"), "{error}");
     });
 }
 
