@@ -81,9 +81,14 @@ pub enum Error {
         /// Why it failed.
         source: Arc<Error>,
     },
-    /// A callback returned this error. The connection goes on, unless it was `on_error` or
-    /// `on_close`, whose error ends the run.
-    Callback(Arc<dyn StdError + Send + Sync>),
+    /// A callback returned an error. The connection goes on, unless it was `on_error` or `on_close`,
+    /// whose error ends the run.
+    Callback {
+        /// Which: `on_message`, `url_with`.
+        callback: &'static str,
+        /// What it returned.
+        source: Arc<dyn StdError + Send + Sync>,
+    },
     /// A callback panicked with this message, or what else of the program's is called on the event
     /// loop, such as its logger. The run is over.
     Panicked(Box<str>),
@@ -110,6 +115,13 @@ pub enum Error {
 }
 
 impl Error {
+    /// Makes the error of a callback that has this name.
+    pub(crate) fn of_callback(
+        callback: &'static str,
+    ) -> impl Fn(Box<dyn StdError + Send + Sync>) -> Self {
+        move |error| Error::Callback { callback, source: error.into() }
+    }
+
     pub(crate) fn invalid(what: impl Into<String>, problem: impl Into<String>) -> Self {
         Error::Invalid(Box::new(InvalidInput { what: what.into(), problem: problem.into() }))
     }
@@ -174,7 +186,9 @@ impl fmt::Display for Error {
             Error::Attempt { attempt, retry_in: None, source } => {
                 write!(f, "attempt {attempt} failed, there will be no other: {source}")
             }
-            Error::Callback(error) => write!(f, "a callback returned an error: {error}"),
+            Error::Callback { callback, source } => {
+                write!(f, "{callback} returned an error: {source}")
+            }
             Error::Panicked(message) => write!(f, "a callback panicked: {message}"),
             Error::Closed(close) => write!(f, "the connection is closed: {close}"),
             Error::Cancelled => f.write_str("connecting was cancelled"),
@@ -193,7 +207,7 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Error::Network { source, .. } | Error::System { source, .. } => Some(source.as_ref()),
-            Error::Tls { source, .. } | Error::Callback(source) => Some(source.as_ref()),
+            Error::Tls { source, .. } | Error::Callback { source, .. } => Some(source.as_ref()),
             Error::Attempt { source, .. } => Some(source.as_ref()),
             Error::Protocol(violation) => Some(violation),
             Error::Limit(limit) => Some(limit),

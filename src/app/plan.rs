@@ -93,20 +93,21 @@ impl ConnectPlan {
 impl PerAttempt {
     fn target(&self, attempt: &Attempt) -> Result<Target, Error> {
         let mut renewal = self.renewal.lock().unwrap_or_else(PoisonError::into_inner);
-        let computed = panics::guarded(|| -> Result<_, CallbackError> {
+        let computed = panics::guarded(|| -> Result<_, Error> {
             let (mut url, mut config) = (self.url.clone(), self.config.clone());
             if let Some(renew) = &mut renewal.url {
-                url = renew(attempt)?;
+                url = renew(attempt).map_err(Error::of_callback("url_with"))?;
             }
             if let Some(renew) = &mut renewal.headers {
-                config.headers.extend(renew(attempt)?);
+                config.headers.extend(renew(attempt).map_err(Error::of_callback("headers_with"))?);
             }
             if let Some(renew) = &mut renewal.subprotocols {
-                config.subprotocols = renew(attempt)?;
+                config.subprotocols =
+                    renew(attempt).map_err(Error::of_callback("subprotocols_with"))?;
             }
             Ok((url, config))
         })?;
-        let (url, config) = computed.map_err(|error| Error::Callback(error.into()))?;
+        let (url, config) = computed?;
         Target::new(&url, &config)
     }
 }

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::inside::Inside;
-use super::{Call, CallbackError, Callee, KeptBatch};
+use super::{Call, Callee, KeptBatch};
 use crate::close::Close;
 use crate::error::{Error, ProtocolError};
 use crate::link::{CallbackScope, Gather, Place, Reader};
@@ -59,14 +59,21 @@ impl<C: Callee> reactor::Job for Job<C> {
         // panics as it is dropped or shown. That too ends this app and no other.
         let result = panics::guarded(|| {
             match call {
-                Call::Open => dispatcher.opening(C::on_open)?,
-                Call::Reopen => dispatcher.opening(C::on_reconnect)?,
+                Call::Open => dispatcher
+                    .opening(|callee| callee.on_open().map_err(Error::of_callback("on_open")))?,
+                Call::Reopen => {
+                    let reconnect = Error::of_callback("on_reconnect, or on_open in its stead,");
+                    dispatcher.opening(|callee| callee.on_reconnect().map_err(reconnect))?;
+                }
                 Call::Batch => {
                     let Some(reader) = reader else { return Ok(None) };
                     return dispatcher.read(reader, stops_at_unread);
                 }
                 Call::KeptBatch(kept) => return dispatcher.kept(kept, stops_at_unread),
-                Call::Periodic(i) => dispatcher.call(|callee| callee.on_time(i))?,
+                Call::Periodic(i) => {
+                    dispatcher
+                        .call(|callee| callee.on_time(i).map_err(Error::of_callback("a timer")))?;
+                }
                 Call::Error(error) => dispatcher.error(&error)?,
                 Call::Close(close) => dispatcher.close(&close)?,
                 Call::Fail(_) => {}
@@ -178,7 +185,7 @@ impl<C: Callee> Dispatcher<C> {
                     }
                     Err(Failed::Callback(error)) => {
                         in_error = true;
-                        callee.on_error(&Error::Callback(error.into()))?;
+                        callee.on_error(&error).map_err(Error::of_callback(ON_ERROR))?;
                         in_error = false;
                     }
                 }
@@ -191,12 +198,14 @@ impl<C: Callee> Dispatcher<C> {
     }
 
     fn error(&mut self, error: &Error) -> Result<(), Stopped> {
-        let result = self.guarded(|callee| callee.on_error(error));
+        let result =
+            self.guarded(|callee| callee.on_error(error).map_err(Error::of_callback(ON_ERROR)));
         self.settle(result, true)
     }
 
     fn close(&mut self, close: &Close) -> Result<(), Stopped> {
-        let result = self.guarded(|callee| callee.on_close(close));
+        let result =
+            self.guarded(|callee| callee.on_close(close).map_err(Error::of_callback("on_close")));
         self.settle(result, true)
     }
 
@@ -204,7 +213,7 @@ impl<C: Callee> Dispatcher<C> {
     /// connection.
     fn opening(
         &mut self,
-        callback: impl FnOnce(&mut C) -> Result<(), CallbackError>,
+        callback: impl FnOnce(&mut C) -> Result<(), Error>,
     ) -> Result<(), Stopped> {
         self.callee.shared().on_opening();
         let result = self.call(callback);
@@ -213,10 +222,7 @@ impl<C: Callee> Dispatcher<C> {
     }
 
     /// Calls a callback whose error goes to `on_error`.
-    fn call(
-        &mut self,
-        callback: impl FnOnce(&mut C) -> Result<(), CallbackError>,
-    ) -> Result<(), Stopped> {
+    fn call(&mut self, callback: impl FnOnce(&mut C) -> Result<(), Error>) -> Result<(), Stopped> {
         let result = self.guarded(callback);
         self.settle(result, false)
     }
@@ -225,14 +231,13 @@ impl<C: Callee> Dispatcher<C> {
     /// from there.
     fn settle(
         &mut self,
-        result: Result<Result<(), CallbackError>, Error>,
+        result: Result<Result<(), Error>, Error>,
         in_error: bool,
     ) -> Result<(), Stopped> {
         let error = match result {
             Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) if !in_error => return self.error(&Error::Callback(error.into())),
-            Ok(Err(error)) => Error::Callback(error.into()),
-            Err(panicked) => panicked,
+            Ok(Err(error)) if !in_error => return self.error(&error),
+            Ok(Err(error)) | Err(error) => error,
         };
         log::error!(target: "websocket_app", "{} ends: {error}", C::NAME);
         Err(Stopped::Fatal { error, report: !in_error })
@@ -241,8 +246,8 @@ impl<C: Callee> Dispatcher<C> {
     /// Runs callbacks; a panic becomes an error.
     fn guarded(
         &mut self,
-        callback: impl FnOnce(&mut C) -> Result<(), CallbackError>,
-    ) -> Result<Result<(), CallbackError>, Error> {
+        callback: impl FnOnce(&mut C) -> Result<(), Error>,
+    ) -> Result<Result<(), Error>, Error> {
         let _scope = CallbackScope::enter_callback(self.its_loop, self.address());
         let callee = &mut self.callee;
         // After a panic the callbacks see no more than what reports the end, as a `Mutex` that is
@@ -251,15 +256,11 @@ impl<C: Callee> Dispatcher<C> {
     }
 }
 
+const ON_ERROR: &str = "on_error";
+
 enum Failed {
     BadText(ProtocolError),
-    Callback(CallbackError),
-}
-
-impl From<CallbackError> for Failed {
-    fn from(error: CallbackError) -> Self {
-        Failed::Callback(error)
-    }
+    Callback(Error),
 }
 
 /// Calls the one callback that an item is for.
@@ -270,16 +271,17 @@ fn hand_out(
     callee: &mut impl Callee,
 ) -> Result<(), Failed> {
     let as_message = |text| message(text, payload).map_err(Failed::BadText);
-    match item.kind {
-        Kind::Binary => callee.on_message(Message::Binary(payload))?,
-        Kind::Text => callee.on_message(as_message(true)?)?,
+    let (callback, returned) = match item.kind {
+        Kind::Binary => ("on_message", callee.on_message(Message::Binary(payload))),
+        Kind::Text => ("on_message", callee.on_message(as_message(true)?)),
         Kind::TextFragment { first, last } | Kind::BinaryFragment { first, last } => {
             let is_text = matches!(item.kind, Kind::TextFragment { .. });
             let fragment = Fragment::new(as_message(is_text)?, first, last);
-            callee.on_fragment(Fragment { message_len: message_len(), ..fragment })?;
+            let fragment = Fragment { message_len: message_len(), ..fragment };
+            ("on_fragment", callee.on_fragment(fragment))
         }
-        Kind::Ping => callee.on_ping(payload)?,
-        Kind::Pong => callee.on_pong(payload)?,
-    }
-    Ok(())
+        Kind::Ping => ("on_ping", callee.on_ping(payload)),
+        Kind::Pong => ("on_pong", callee.on_pong(payload)),
+    };
+    returned.map_err(|error| Failed::Callback(Error::of_callback(callback)(error)))
 }

@@ -21,7 +21,8 @@ pub(crate) enum Failure {
     Upgrade(String),
     Protocol(ProtocolError),
     Limit(LimitError),
-    Callback(String),
+    /// Which, and with what.
+    Callback(String, String),
     Panicked(String),
     Closed(Box<Close>),
     Send(SendError),
@@ -43,7 +44,9 @@ impl From<&Error> for Failure {
             Error::Upgrade { .. } => Failure::Upgrade(error.to_string()),
             Error::Protocol(violation) => Failure::Protocol(*violation),
             Error::Limit(limit) => Failure::Limit(*limit),
-            Error::Callback(error) => Failure::Callback(error.to_string()),
+            Error::Callback { callback, source } => {
+                Failure::Callback((*callback).to_owned(), source.to_string())
+            }
             Error::Panicked(message) => Failure::Panicked(message.to_string()),
             Error::Closed(close) => Failure::Closed(close.clone()),
             Error::Send(error) => Failure::Send(error.clone()),

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use websocket_app::{CallbackError, ClosedBy, Sender};
+use websocket_app::{CallbackError, ClosedBy, OwnedMessage, Sender};
 
 use crate::failure::{Failure, clean, ending};
 use crate::frame::Frame;
@@ -36,10 +36,10 @@ fn in_on_fragment() {
         client.close(1000, "");
     });
     let app = run_in_fragments(peer.app(), fail);
-    sees_error_after(&app, Call::Open);
+    sees_error_after(&app, "on_open", Call::Open);
     for text in ["a", "b"] {
-        let data = websocket_app::OwnedMessage::Text(text.to_owned());
-        sees_error_after(&app, Call::Fragment { data, first: true, last: true });
+        let data = OwnedMessage::Text(text.to_owned());
+        sees_error_after(&app, "on_fragment", Call::Fragment { data, first: true, last: true });
     }
     app.expect_close(clean(ClosedBy::Peer, 1000, ""));
     app.end_in_order();
@@ -61,8 +61,8 @@ fn in_a_timer_which_goes_on_too() {
         Ok(())
     });
     app.expect_open();
-    sees_error_after(&app, Call::Timer);
-    sees_error_after(&app, Call::Timer);
+    sees_error_after(&app, "a timer", Call::Timer);
+    sees_error_after(&app, "a timer", Call::Timer);
     app.expect(Call::Timer);
     app.expect_close(clean(ClosedBy::Us, 1000, ""));
     app.end_in_order();
@@ -83,10 +83,10 @@ fn in_on_error_ends_the_run() {
     });
     app.expect_open();
     app.expect_text("fail");
-    app.expect_failure(Failure::Callback("first".into()));
+    app.expect_failure(Failure::Callback("on_message".into(), "first".into()));
     let Call::Close(close) = app.next() else { panic!("a close is all there is to come") };
     assert_eq!((close.by, close.reconnect_in), (ClosedBy::Us, None));
-    assert_eq!(app.end(), Err(Failure::Callback("second".into())));
+    assert_eq!(app.end(), Err(Failure::Callback("on_error".into(), "second".into())));
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn in_on_close_is_the_result_of_the_run() {
         );
     app.expect_open();
     app.expect_close(clean(ClosedBy::Peer, 1000, ""));
-    assert_eq!(app.end(), Err(Failure::Callback("at last".into())));
+    assert_eq!(app.end(), Err(Failure::Callback("on_close".into(), "at last".into())));
 }
 
 /// Any error type does, and what is lent to a callback may be used with `?`.
@@ -156,15 +156,18 @@ fn fail(_: &Sender, call: &Call) -> Result<(), CallbackError> {
 }
 
 fn sees_every_error(calls: &Recorder) {
-    for call in [Call::Open, Call::Ping(b"i".into()), Call::Pong(b"o".into()), Call::text("a")] {
-        sees_error_after(calls, call);
+    let ping_and_pong =
+        [("on_ping", Call::Ping(b"i".into())), ("on_pong", Call::Pong(b"o".into()))];
+    sees_error_after(calls, "on_open", Call::Open);
+    for (callback, call) in ping_and_pong {
+        sees_error_after(calls, callback, call);
     }
-    calls.expect_binary(b"b");
-    calls.expect_failure(Failure::Callback("failed".into()));
+    sees_error_after(calls, "on_message", Call::text("a"));
+    sees_error_after(calls, "on_message", Call::Message(OwnedMessage::Binary(b"b".into())));
     calls.expect_close(clean(ClosedBy::Peer, 1000, ""));
 }
 
-fn sees_error_after(calls: &Recorder, call: Call) {
+fn sees_error_after(calls: &Recorder, callback: &str, call: Call) {
     calls.expect(call);
-    calls.expect_failure(Failure::Callback("failed".into()));
+    calls.expect_failure(Failure::Callback(callback.into(), "failed".into()));
 }

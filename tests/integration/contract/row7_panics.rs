@@ -80,7 +80,7 @@ fn in_on_error_while_open() {
         _ => Ok(()),
     });
     app.expect_open();
-    app.expect_failure(Failure::Callback("an error first".into()));
+    app.expect_failure(Failure::Callback("on_open".into(), "an error first".into()));
     app.expect_close(unanswered());
     assert_eq!(app.end(), Err(Failure::Panicked("boom".into())));
 }

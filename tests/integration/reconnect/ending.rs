@@ -108,7 +108,7 @@ fn a_panic_or_an_error_in_on_error_of_a_failed_attempt() {
     });
     app.failed_attempt(1);
     assert_eq!(app.close().by, ClosedBy::Us);
-    assert_eq!(app.end(), Err(Failure::Callback("enough".into())));
+    assert_eq!(app.end(), Err(Failure::Callback("on_error".into(), "enough".into())));
 }
 
 #[test]
@@ -126,11 +126,12 @@ fn an_error_in_a_callback_ends_nothing() {
         _ => Ok(()),
     });
     app.expect_open();
-    app.expect_failure(Failure::Callback("not ready".into()));
+    app.expect_failure(Failure::Callback("on_open".into(), "not ready".into()));
     app.expect_failure(Failure::Network(Phase::Open));
     app.expect_close_for_now(lost());
     app.expect_reconnect();
-    app.expect_failure(Failure::Callback("not ready again".into()));
+    let callback = "on_reconnect, or on_open in its stead,";
+    app.expect_failure(Failure::Callback(callback.into(), "not ready again".into()));
     assert_eq!(app.close().reconnect_in, None);
     app.end_in_order();
 }

@@ -211,7 +211,10 @@ fn an_error_in_a_closure_fails_the_attempt_and_the_next_is_made() {
     }));
     let (retry_in, why) = app.failed_attempt(1);
     assert_eq!(retry_in, Some(SHORT));
-    assert!(matches!(&why, Failure::Callback(text) if text.contains("token server")), "{why:?}");
+    assert!(
+        matches!(&why, Failure::Callback(which, text) if which == "headers_with" && text.contains("token server")),
+        "{why:?}"
+    );
     app.expect_open();
     end(app);
 }

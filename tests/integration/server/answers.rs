@@ -117,7 +117,7 @@ fn one_message_is_not_answered_without_end() {
     visitor.text("much");
     calls.expect_text("much");
     let full = SendError::QueueFull { message: None, limit: ROOM };
-    calls.expect_failure(Failure::Callback(full.to_string()));
+    calls.expect_failure(Failure::Callback("on_message".into(), full.to_string()));
     assert!(client.buffered_amount() <= ROOM + ANSWER + 100);
     // What was not refused is there.
     let sent = client.stats().messages_sent as usize;
@@ -159,7 +159,7 @@ fn flood(visitor: &Visitor) -> Task<()> {
 /// Counts the messages that were handed out; what came behind them; and the answers that could not be
 /// sent are told of with this.
 fn behind_messages(calls: &Recorder, unsent: &SendError) -> (usize, Call) {
-    let unsent = Call::Error(Failure::Callback(unsent.to_string()));
+    let unsent = Call::Error(Failure::Callback("on_message".into(), unsent.to_string()));
     let mut messages = 0;
     loop {
         match calls.next() {

@@ -33,6 +33,18 @@ const CALLBACKS: [Callback; 7] = [
 ];
 
 impl Callback {
+    fn name(self) -> &'static str {
+        match self {
+            Callback::Open => "on_open",
+            Callback::Message => "on_message",
+            Callback::Fragment => "on_fragment",
+            Callback::Ping => "on_ping",
+            Callback::Pong => "on_pong",
+            Callback::Error => "on_error",
+            Callback::Close => "on_close",
+        }
+    }
+
     fn is(self, call: &Call) -> bool {
         self == match call {
             Call::Open => Callback::Open,
@@ -89,7 +101,7 @@ impl Callback {
             Callback::Close => visitor.send(Frame::close(1000, "")),
         }
         if self == Callback::Error {
-            calls.expect_failure(Failure::Callback("for on_error".into()));
+            calls.expect_failure(Failure::Callback("on_message".into(), "for on_error".into()));
         }
     }
 }
@@ -138,7 +150,7 @@ fn each_may_fail() {
                 calls.expect_close(unanswered());
             }
             _ => {
-                calls.expect_failure(Failure::Callback("as asked".into()));
+                calls.expect_failure(Failure::Callback(callback.name().into(), "as asked".into()));
                 visitor.close(1000, "");
                 calls.expect_close(clean(ClosedBy::Peer, 1000, ""));
             }

@@ -123,7 +123,7 @@ const ENDINGS: [(&str, Ending); 19] = [
     ("a callback fails, and then the client closes", |_, mut visitor, calls| {
         visitor.text("fail");
         calls.expect_text("fail");
-        calls.expect_failure(Failure::Callback("as asked".into()));
+        calls.expect_failure(Failure::Callback("on_message".into(), "as asked".into()));
         visitor.echo("and on");
         calls.expect_text("and on");
         visitor.close(1000, "");

@@ -93,6 +93,7 @@ fn a_close_is_answered_meanwhile() {
         wait_until("it is gone", || serving.handle().clients().is_empty());
         gate.open();
         calls.expect_failure(Failure::Callback(
+            "on_message".into(),
             SendError::NotConnected { message: None }.to_string(),
         ));
         calls.expect_close(clean(ClosedBy::Peer, 1000, "bye"));
@@ -278,7 +279,12 @@ fn more_than_there_are_threads_for_wait_their_turn() {
         }
         close_all(waiting);
         // Nothing that it said is lost, though the answers are.
-        let answer = || Failure::Callback(SendError::NotConnected { message: None }.to_string());
+        let answer = || {
+            Failure::Callback(
+                "on_message".into(),
+                SendError::NotConnected { message: None }.to_string(),
+            )
+        };
         its_calls.expect_text("5");
         its_calls.expect_failure(answer());
         its_calls.expect(Call::Ping(b"is anybody there?".into()));

@@ -85,7 +85,7 @@ fn on_error() {
     });
     app.expect_open();
     app.expect_text("fails");
-    app.expect_failure(Failure::Callback("it failed".into()));
+    app.expect_failure(Failure::Callback("on_message".into(), "it failed".into()));
     app.expect(Call::Ping("alive".into()));
     app.expect_close(clean(ClosedBy::Peer, 1000, ""));
     app.end_in_order();

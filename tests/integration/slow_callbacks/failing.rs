@@ -32,7 +32,7 @@ fn an_error_that_comes_late_goes_to_on_error_right_after_and_the_connection_goes
     });
     app.expect_open();
     app.expect_text(WORK);
-    app.expect_failure(Failure::Callback("late".into()));
+    app.expect_failure(Failure::Callback("on_message".into(), "late".into()));
     app.expect_text("next");
     app.expect(Call::Ping("alive".into()));
     app.expect_close(clean(ClosedBy::Peer, 1000, ""));
