@@ -540,7 +540,8 @@ pub enum SendError {
         message: Option<OwnedMessage>,
     },
     /// The queue has no room, and waiting is not allowed: `try_send`, any send within a callback of
-    /// the app or of another on its loop, or [`SendPolicy::Fail`](crate::SendPolicy::Fail).
+    /// the app or of another on its loop, or [`SendPolicy::Fail`](crate::SendPolicy::Fail). In a
+    /// callback of a server's client, to that client: more was sent than may wait, for one message.
     QueueFull {
         /// The message, where the caller gave it away.
         message: Option<OwnedMessage>,

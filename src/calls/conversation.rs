@@ -140,9 +140,9 @@ impl<C: Callee> Conversation<C> {
     }
 
     /// What is not read cannot be heard: the peer is not dead because callbacks are slow. Where it is
-    /// itself what is waited for, what it takes of what was sent says that it lives.
+    /// the peer that is waited for, it has to go on reading.
     pub(crate) fn on_deadline(&mut self, link: &mut Link) {
-        if self.paused && !self.awaits_reading() {
+        if self.paused && (!self.awaits_reading() || link.has_progressed()) {
             link.on_pause();
         }
     }

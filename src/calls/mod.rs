@@ -83,8 +83,8 @@ pub(crate) trait Callee: Send + 'static {
     /// What ends with a callback's panic.
     const NAME: &str;
 
-    /// No message is handed out while what callbacks have answered to those before waits for the
-    /// peer to read: so it is neither lost nor kept without end.
+    /// No message is handed out while much of what callbacks have answered to those before waits for
+    /// the peer to read: so it is neither lost nor kept without end.
     const ANSWERS: bool;
 
     /// What its senders hold.

@@ -213,6 +213,14 @@ impl Link {
         self.keepalive.on_pause(Instant::now());
     }
 
+    /// Returns whether a socket that was full has taken something since it was last asked, or takes
+    /// something now: then the peer reads.
+    pub(crate) fn has_progressed(&self) -> bool {
+        // The poll tells only once there is much room.
+        self.shared.on_writable(&self.wire);
+        self.wire.take_progress()
+    }
+
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         match self.ending.deadline() {
             None if !self.ending.is_violated() => self.keepalive.next_deadline(),
@@ -236,7 +244,7 @@ impl Link {
         if self.ending.is_violated() {
             return None;
         }
-        if self.wire.take_progress() | self.wire.stream.take_heard() {
+        if self.has_progressed() | self.wire.stream.take_heard() {
             self.keepalive.heard();
         }
         match self.keepalive.on_deadline(now) {

@@ -70,8 +70,10 @@ pub(super) struct Writer {
     /// Counts the bytes of frames that were queued, and not thrown away since: a position in the
     /// stream.
     accepted: u64,
-    /// Up to where in the stream its own callbacks have sent something.
+    /// Up to where in the stream its own callbacks have sent something, and how many bytes since
+    /// nothing of that waited.
     answered: u64,
+    answers: u64,
     /// How many of these bytes were dropped behind what is being written: they are passed with it,
     /// unless control frames that were kept come next.
     dropped: u64,
@@ -265,6 +267,7 @@ impl Writer {
             in_flight: 0,
             accepted: 0,
             answered: 0,
+            answers: 0,
             dropped: 0,
             dropped_before: 0,
             writing: Writing::Idle,
@@ -297,14 +300,22 @@ impl Writer {
         self.accepted.saturating_sub(self.buffered() as u64 + dropped)
     }
 
-    /// What was queued last was sent by a callback of this connection.
-    pub(super) fn answered(&mut self) {
+    /// What was queued behind this position was sent by a callback of this connection.
+    pub(super) fn answered(&mut self, from: u64) {
+        if self.written() >= self.answered {
+            self.answers = 0;
+        }
+        self.answers += self.accepted - from;
         self.answered = self.accepted;
     }
 
-    /// Returns whether some of that waits for the peer to read.
-    pub(super) fn has_unread(&self) -> bool {
-        matches!(self.writing, Writing::Full) && self.written() < self.answered
+    /// Counts the bytes of that which wait; perhaps more, but never what others have queued before.
+    pub(super) fn unread(&self) -> u64 {
+        match self.writing {
+            // Nothing is to wait for that to be written before anything is read.
+            Writing::WaitsForPeer | Writing::Failed(_) => 0,
+            _ => self.answers.min(self.answered.saturating_sub(self.written())),
+        }
     }
 
     pub(super) fn is_active(&self) -> bool {

@@ -9,8 +9,8 @@
 //! | an app of its own loop | a thread, a poll, and one buffer of 256 KiB to read into; a [`WebSocket`] the same without the thread | |
 //! | what messages are read into | one buffer of 256 KiB for a thread that reads, whatever the number of connections; a server's reads take up to 64 KiB at a time | |
 //! | a message that comes in fragments, or is large | its length | [`max_message_size`](crate::WebSocketApp::max_message_size), 64 MiB; a server's 1 MiB |
-//! | messages that wait while a callback is busy | bytes of messages | [`max_receive_buffer`](crate::WebSocketApp::max_receive_buffer), 16 MiB; a server's 1 MiB for each client |
-//! | messages that wait to be sent | bytes with their headers; one longer message alone | [`max_send_buffer`](crate::WebSocketApp::max_send_buffer), 16 MiB; a server's 1 MiB for each client |
+//! | messages that wait while a callback is busy, or until a server's client has read what it was answered | bytes of messages | [`max_receive_buffer`](crate::WebSocketApp::max_receive_buffer), 16 MiB; a server's 1 MiB for each client |
+//! | messages that wait to be sent | bytes with their headers; one longer message alone; as much again, and one message more, of what a server's callbacks answer to the client itself | [`max_send_buffer`](crate::WebSocketApp::max_send_buffer), 16 MiB; a server's 1 MiB for each client |
 //! | messages that wait for a connection | bytes, with some 60 for each | [`queue_while_disconnected`](crate::WebSocketApp::queue_while_disconnected), off |
 //! | compression | 370 KiB to send with the default window, 245 with the smallest; 47 KiB to receive; none of it before the first compressed message | [`Deflate`]; none with `no_context_takeover`, where up to four of the process serve all |
 //! | a server's topics | some 200 bytes for each that a client subscribes to, without a limit | the program's |

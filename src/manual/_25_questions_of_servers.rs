@@ -111,14 +111,15 @@
 //!
 //! # How do I answer without losing anything?
 //!
-//! Send from the callback. A client that sends faster than it reads is not handed out its next
-//! message before what its callbacks have answered is in its socket: its messages wait, in order, up
-//! to [`max_receive_buffer`](crate::server::Server::max_receive_buffer), then it is not read any
-//! more, and TCP slows it down. One answer may be as long as it likes; of several to one message
-//! [`max_send_buffer`](crate::server::Server::max_send_buffer), 1 MiB, may wait, and what is sent
-//! behind that is [`SendError::QueueFull`]. So nothing is lost, no thread waits, and what is sent to
-//! *another* client is for you to look at: [`send`](crate::server::Client) says `QueueFull` there too
-//! once that one has 1 MiB waiting.
+//! Send from the callback. Of what callbacks send to their own client,
+//! [`max_send_buffer`](crate::server::Server::max_send_buffer), 1 MiB, may wait, and one message
+//! more, however long; what others send to it takes none of that room. While more than a sixteenth
+//! of it waits, since the client sends faster than it reads, no other message of its is handed out:
+//! they wait, in order, up to [`max_receive_buffer`](crate::server::Server::max_receive_buffer); then
+//! it is not read any more, and TCP slows it down. So an answer is lost only where one message is
+//! answered with more than that: then the send is [`SendError::QueueFull`]. No thread waits. What a
+//! callback sends to *another* client is `QueueFull` once that one has 1 MiB waiting, and for the
+//! program to look at.
 //!
 //! # What about a client that does not read?
 //!
@@ -131,7 +132,8 @@
 //! # What about a client that is gone without a word?
 //!
 //! It is given up 10 s after a ping that brought no byte, so within 40 s, and has its `on_close`. So
-//! is one that sends and reads nothing of what it is answered.
+//! is one that reads nothing of what it is answered, from when its messages fill
+//! [`max_receive_buffer`](crate::server::Server::max_receive_buffer) on.
 //!
 //! # How do I close a client that says nothing?
 //!

@@ -408,9 +408,9 @@ impl Server {
 
     /// Limits the bytes that wait to be sent to one client. Defaults to 1 MiB.
     ///
-    /// One more message than that may wait where it is sent in a callback of the same client, which is
-    /// handed out no other message until what it was answered is in its socket: answers to a client
-    /// that reads late are not lost.
+    /// What a callback sends to its own client has as much room for itself, and for one message more:
+    /// answers to a client that reads late are not lost, for while more than a sixteenth of that
+    /// waits, no other message of its is handed out.
     pub fn max_send_buffer(mut self, bytes: usize) -> Self {
         self.options.live.max_send_buffer = bytes;
         self

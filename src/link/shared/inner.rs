@@ -20,6 +20,10 @@ use crate::sync::thread;
 /// What part of the queue is dropped at once, where messages are dropped for lack of room.
 const DROPPED_AT_ONCE: usize = 16;
 
+/// What part of the queue's limit may be answers that wait while another message is handed out: a
+/// client that reads its feed late, and gives short orders, is heard all the same.
+const UNREAD_PART: usize = 16;
+
 #[derive(Default)]
 pub(super) struct Inner {
     pub(super) state: State,
@@ -110,6 +114,17 @@ impl Inner {
     /// Counts the bytes that the socket has not taken yet, frame headers included.
     pub(super) fn buffered(&self) -> usize {
         self.writer.as_ref().map_or(0, Writer::buffered)
+    }
+
+    /// Counts the bytes that callbacks of a server's client have answered, and that wait.
+    pub(super) fn unread(&self) -> u64 {
+        self.writer.as_ref().map_or(0, Writer::unread)
+    }
+
+    /// Returns whether so much of that waits that no other message is handed out.
+    pub(super) fn has_unread(&self) -> bool {
+        let part = self.max_buffer / UNREAD_PART;
+        self.buffered() > part && self.unread() > part as u64
     }
 
     /// Returns whether bytes wait that no thread is writing, though the socket had room.

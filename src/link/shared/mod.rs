@@ -79,8 +79,8 @@ pub(crate) struct Shared {
     progress: Condvar,
     /// Set by `abort`, for good: then nothing more is handed out. Set under the lock.
     aborted: AtomicBool,
-    /// What a callback has answered waits, for the peer does not read. Set under the lock, and looked
-    /// at without it before each message is handed out.
+    /// Much of what callbacks have answered waits, for the peer does not read. Set under the lock, and
+    /// looked at without it before each message is handed out.
     unread: AtomicBool,
     received: ReceivedCounts,
     /// Queues what is kept beside the queue, which goes out before our Close frame.
@@ -386,7 +386,7 @@ impl Shared {
         self.aborted.load(Ordering::Acquire)
     }
 
-    /// Returns whether what a callback has answered waits, for the peer does not read.
+    /// Returns whether much of what callbacks have answered waits, for the peer does not read.
     pub(crate) fn has_unread(&self) -> bool {
         self.unread.load(Ordering::Relaxed)
     }

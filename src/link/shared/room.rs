@@ -227,13 +227,15 @@ impl Shared {
                     continue;
                 }
             }
+            if self.may_answer(&guard) {
+                return Ok(guard);
+            }
             if wait.is_never(&guard) {
                 match self.wait_for_writer(guard, &mut moment) {
                     Ok(waited) => guard = waited,
                     Err(mut guard) => {
                         let limit = guard.max_buffer;
-                        let has_room =
-                            self.may_answer(&guard) || guard.make_room(needed, is_message);
+                        let has_room = guard.make_room(needed, is_message);
                         // What was dropped may have made room for others too.
                         self.notify(&guard);
                         return if has_room { Ok(guard) } else { Err(NoRoom::Full { limit }) };
@@ -247,11 +249,12 @@ impl Shared {
         }
     }
 
-    /// Returns whether this is sent to a server's client by its own callback, and no more waits than
-    /// may: then it is queued, however long it is. No other message is handed out while it waits, so
-    /// what one message is answered with is all that comes on top.
+    /// Returns whether this is sent to a server's client by its own callback, and no more of what they
+    /// have sent waits than may: then it is queued, however long it is, and whatever others have
+    /// queued. No other message is handed out while much of that waits, so what one message is
+    /// answered with is all that comes on top.
     fn may_answer(self: &Arc<Self>, guard: &Inner) -> bool {
-        guard.buffered() <= guard.max_buffer && self.is_answer()
+        guard.unread() <= guard.max_buffer as u64 && self.is_answer()
     }
 
     /// Returns whether what this thread sends is sent to a server's client by its own callback.

@@ -36,13 +36,17 @@ impl Shared {
         let heard = self.received.messages.load(Ordering::Relaxed);
         let gathers = gather::gathers(self);
         let Some(writer) = &mut guard.writer else { return (guard, None) };
+        let before = writer.accepted();
         let queued = writer.queue(head, payload, prepared_from, heard, gathers);
         if self.is_answer() {
-            writer.answered();
+            writer.answered(before);
         }
         let tail = match queued {
             Queued::Next(tail) => tail,
-            Queued::Gathered if gather::appended(self) => return (guard, None),
+            Queued::Gathered if gather::appended(self) => {
+                self.note_unread(&guard);
+                return (guard, None);
+            }
             Queued::Gathered => Tail::NONE,
             Queued::Streaming if !flusher::write_soon(self) => Tail::NONE,
             queued => {
@@ -159,9 +163,9 @@ impl Shared {
         guard
     }
 
-    /// Takes note of whether an answer waits for the peer to read.
+    /// Takes note of whether answers wait for the peer to read.
     pub(super) fn note_unread(&self, guard: &Inner) {
-        let unread = guard.writer.as_ref().is_some_and(Writer::has_unread);
+        let unread = guard.has_unread();
         if unread != self.has_unread() {
             self.unread.store(unread, Ordering::Relaxed);
         }

@@ -1,7 +1,8 @@
 //! What callbacks answer to a client that sends and does not read is neither lost nor kept without
 //! end: no more is handed out until it reads.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use websocket_app::server::{Client, Server, SlowClients};
 use websocket_app::{ClosedBy, Message, Phase, SendError};
@@ -11,7 +12,7 @@ use super::slow::steady;
 use super::stalling::Stalling;
 use super::visitor::{Visitor, masked, request};
 use crate::failure::{Failure, clean, ending, lost, unanswered};
-use crate::frame::Frame;
+use crate::frame::{CLOSE, Frame, TEXT};
 use crate::recorder::{Call, Recorder};
 use crate::watchdog::{Task, wait_until};
 
@@ -47,7 +48,7 @@ fn wait_until_held(client: &Client) {
 
 #[test]
 fn what_is_answered_to_a_client_that_reads_late_is_all_there() {
-    const MESSAGES: usize = 4_000;
+    const MESSAGES: usize = 16_000;
     for style in STYLES {
         let serving = serve_as(style, little_room, echoes);
         let (mut visitor, calls, client) = visit(&serving);
@@ -124,6 +125,111 @@ fn one_message_is_not_answered_without_end() {
     for i in 0..sent {
         visitor.expect(Frame::binary(message(i, ANSWER)));
     }
+    visitor.close(1000, "");
+    calls.expect_close(clean(ClosedBy::Peer, 1000, ""));
+    calls.finish();
+    drop(client);
+    serving.end();
+}
+
+/// More than a thread writes for others in one go, so that another takes over; to a client that reads
+/// at once, and to one that reads late.
+#[test]
+fn long_answers_to_messages_that_come_together_are_all_there() {
+    const LONG: usize = 16 << 20;
+    for late in [false, true] {
+        let serving = serve(
+            |server| server,
+            |client, call| match call {
+                Call::Message(_) => Ok(client.send(vec![7; LONG])?),
+                _ => Ok(()),
+            },
+        );
+        let (mut visitor, calls, client) = visit(&serving);
+        visitor.write(masked(&Frame::text("?")).repeat(3));
+        if late {
+            wait_until_held(&client);
+        }
+        for _ in 0..3 {
+            assert!(visitor.read_frame().payload == [7; LONG]);
+            calls.expect_text("?");
+        }
+        visitor.close(1000, "");
+        calls.expect_close(clean(ClosedBy::Peer, 1000, ""));
+        calls.finish();
+        drop(client);
+        serving.end();
+    }
+}
+
+/// What others have sent it is no reason to refuse what it asks, nor to let it wait.
+#[test]
+fn one_that_reads_its_feed_late_gives_orders() {
+    const ORDERS: usize = 50;
+    for policy in [SlowClients::Skip, SlowClients::KeepLatest] {
+        let serving = serve(
+            |server| little_room(server).slow_clients(policy),
+            |client, call| match call {
+                Call::Message(order) => Ok(client.send(order.as_message())?),
+                _ => Ok(()),
+            },
+        );
+        let (mut visitor, calls, client) = visit(&serving);
+        let handle = serving.handle();
+        // The first alone is more than may wait.
+        while handle.broadcast(vec![7; 3 * ROOM]).clients == 1 {}
+        for i in 0..ORDERS {
+            visitor.text(&i.to_string());
+            calls.expect_text(&i.to_string());
+            handle.broadcast(vec![7; 100]);
+        }
+        assert!(client.buffered_amount() > ROOM);
+        // All are answered, once it reads.
+        let mut answers = 0..ORDERS;
+        while !answers.is_empty() {
+            let frame = visitor.read_frame();
+            if frame.opcode == TEXT {
+                assert_eq!(frame, Frame::text(answers.next().unwrap().to_string()));
+            }
+        }
+        drop((client, handle));
+        visitor.send(Frame::close(1000, ""));
+        while visitor.read_frame().opcode != CLOSE {}
+        visitor.expect_end();
+        calls.expect_close(clean(ClosedBy::Peer, 1000, ""));
+        calls.finish();
+        serving.end();
+    }
+}
+
+/// It has sent more than is read for now.
+#[test]
+fn one_that_waits_for_its_answers_is_not_idle() {
+    const MESSAGES: usize = 40;
+    let timeout = Duration::from_millis(800);
+    let serving = serve(
+        |server| server.max_send_buffer(ROOM).max_receive_buffer(ROOM / 64).idle_timeout(timeout),
+        |client, call| match call {
+            Call::Message(_) => Ok(client.send(message(0, 16 * ROOM))?),
+            _ => Ok(()),
+        },
+    );
+    let (mut visitor, calls, client) = visit(&serving);
+    let question = masked(&Frame::binary([7; 100]));
+    visitor.write(question.repeat(MESSAGES - 1));
+    wait_until_held(&client);
+    // That one finds no room, and is not read for now.
+    visitor.write(question);
+    let begun = Instant::now();
+    for i in 0..MESSAGES {
+        visitor.expect(Frame::binary(message(0, 16 * ROOM)));
+        // The last few are in its socket before.
+        if i < MESSAGES / 2 {
+            thread::sleep(timeout / 10);
+        }
+    }
+    assert!(begun.elapsed() > timeout, "it has had no time to be idle");
+    (0..MESSAGES).for_each(|_| assert!(matches!(calls.next(), Call::Message(_))));
     visitor.close(1000, "");
     calls.expect_close(clean(ClosedBy::Peer, 1000, ""));
     calls.finish();
@@ -239,7 +345,7 @@ fn what_is_wrong_behind_messages_that_wait_is_found_all_the_same() {
     let mut writer = visitor.writer();
     (0..MESSAGES).for_each(|i| writer.send(Frame::binary(message(i, 4096))));
     wait_until_held(&client);
-    assert!(client.stats().messages_received == MESSAGES as u64);
+    wait_until("all are read", || client.stats().messages_received == MESSAGES as u64);
     writer.send(Frame { opcode: 3, ..Frame::binary("") });
     let full = SendError::QueueFull { message: None, limit: ROOM };
     let (handed_out, failure) = behind_messages(&calls, &full);

@@ -200,6 +200,7 @@ fn messages_by_one_that_does_not_read_are_bounded() {
         visitor.try_write(&message).is_err()
     });
     assert!(is_held, "it takes everything");
+    assert!(client.buffered_amount() > 0, "it is slow for another reason");
     serving.still_serves();
     drop(client);
     visitor.reset();
