@@ -264,17 +264,17 @@ impl Link {
             self.ending.on_violation_after_close(Some(end), Instant::now());
             return None;
         }
-        let code = end.close_code();
+        let (code, reason) = (end.close_code(), end.close_reason());
         let violation = end.into_error().filter(|_| self.ending.violation().is_none());
         // Also where the peer has closed meanwhile: it is why the connection is over.
         violation.iter().for_each(|violation| self.ending.note_violation(violation.clone()));
-        self.close_with_failure(code);
+        self.close_with_failure(code, &reason);
         violation
     }
 
     /// Fails the connection for what a callback did.
     pub(crate) fn fail_by_callback(&mut self) {
-        self.close_with_failure(close_code::INTERNAL_ERROR);
+        self.close_with_failure(close_code::INTERNAL_ERROR, "");
     }
 
     /// Fails the connection for a message that will not be finished, of which the peer has been
@@ -283,13 +283,13 @@ impl Link {
         let error = Error::Send(SendError::Unfinished { problem });
         let is_first = self.ending.violation().is_none();
         self.ending.note_violation(error.clone());
-        self.close_with_failure(close_code::INTERNAL_ERROR);
+        self.close_with_failure(close_code::INTERNAL_ERROR, "");
         is_first.then_some(error)
     }
 
-    fn close_with_failure(&mut self, code: u16) {
+    fn close_with_failure(&mut self, code: u16, reason: &str) {
         if self.ending.can_fail() {
-            self.shared.finish(close_answer(code).into());
+            self.shared.finish([&close_answer(code), reason.as_bytes()].concat().into());
             self.ending.on_failed(Instant::now());
         }
         self.end_first();
@@ -340,7 +340,7 @@ impl Link {
             None => {}
             // The thread that failed the connection may have been quicker than its wake-up.
             Some(End::Close { .. }) if self.shared.is_unfinished() => {
-                self.close_with_failure(close_code::INTERNAL_ERROR);
+                self.close_with_failure(close_code::INTERNAL_ERROR, "");
             }
             Some(End::Close { code, reason }) => {
                 self.ending.log_peer_close(*code, reason);

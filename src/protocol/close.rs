@@ -84,6 +84,20 @@ impl End {
             End::Limit(LimitError::Fragments { .. }) => POLICY,
         }
     }
+
+    /// Returns the reason in that frame: who has to find out why need not ask us. It fits.
+    pub(crate) fn close_reason(&self) -> String {
+        match self {
+            End::Close { .. } => String::new(),
+            End::Protocol(violation) => violation.to_string(),
+            End::Limit(LimitError::MessageSize { limit }) => {
+                format!("a message is longer than {limit} bytes")
+            }
+            End::Limit(LimitError::Fragments { limit }) => {
+                format!("a message has more than {limit} fragments")
+            }
+        }
+    }
 }
 
 /// How long a closed connection waits for the peer to end the TCP connection: a client for the

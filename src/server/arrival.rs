@@ -345,21 +345,26 @@ impl Arrival {
             Asked::Accepted(head, accepted) => self.write(head.into_bytes(), Some(accepted)),
             Asked::Answered(answer) => {
                 self.hub.refused();
+                let (peer, status) = (Peer(self.peer_addr()), answer.status);
+                log::debug!(target: LOG, "{peer}: answered by on_request with status {status}");
                 self.write(answer.to_http(self.is_head), None);
             }
             Asked::Refused(refused) => self.refuse(refused),
         }
     }
 
-    /// Refuses the client, in words.
-    fn refuse(&mut self, refused: Refused) {
-        let peer_addr = match &self.phase {
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        match &self.phase {
             Phase::Arriving(opening) | Phase::Asking(opening, _) => opening.peer_addr,
             _ => None,
-        };
+        }
+    }
+
+    /// Refuses the client, in words.
+    fn refuse(&mut self, refused: Refused) {
         self.hub.refused();
-        let Refused { status, why } = &refused;
-        log::debug!(target: LOG, "{}: refused with status {status}: {why}", Peer(peer_addr));
+        let (peer, Refused { status, why }) = (Peer(self.peer_addr()), &refused);
+        log::debug!(target: LOG, "{peer}: refused with status {status}: {why}");
         let answer = Answer::refusal(refused);
         self.write(answer.to_http(self.is_head), None);
     }

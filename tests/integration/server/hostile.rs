@@ -126,7 +126,8 @@ fn each_violation_has_its_code() {
         visitor.echo("before");
         calls.expect_text("before");
         frames.iter().for_each(|frame| visitor.send(frame.clone()));
-        visitor.expect_failed(code);
+        visitor.expect(Frame::close(code, &what.to_string()));
+        visitor.expect_end();
         calls.expect_failure(Failure::Protocol(what));
         calls.expect_close(unanswered());
         calls.finish();
@@ -142,7 +143,8 @@ fn a_length_that_is_too_much_is_refused_before_it_comes() {
         let (mut visitor, calls) = serving.open();
         let key = [1, 2, 3, 4];
         visitor.write([&Frame::binary([]).masked().head(length)[..], &key].concat());
-        visitor.expect_failed(1009);
+        visitor.expect(Frame::close(1009, "a message is longer than 1048576 bytes"));
+        visitor.expect_end();
         calls.expect_failure(Failure::Limit(LimitError::MessageSize { limit: 1 << 20 }));
         calls.expect_close(unanswered());
         calls.finish();
