@@ -8,9 +8,8 @@
 //!
 //! use websocket_app::{Reconnect, WebSocketApp};
 //!
-//! # fn fetch_token() -> Result<String, std::io::Error> { Ok(String::new()) }
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let app = WebSocketApp::new("wss://ticker.example/")
+//!     let app = WebSocketApp::new("ws://127.0.0.1:9001/")
 //!         .reconnect(Reconnect::exponential(Duration::from_secs(1), Duration::from_secs(60)))
 //!         .headers_with(|_attempt| -> Result<_, std::io::Error> {
 //!             Ok(vec![("Authorization".to_owned(), format!("Bearer {}", fetch_token()?))])
@@ -23,32 +22,42 @@
 //!         .idle_timeout(Duration::from_secs(60));
 //!
 //!     let ws = app.sender();
-//!     // Ctrl-C: cargo add ctrlc
+//!     // Ctrl-C, SIGTERM: cargo add ctrlc --features termination
 //!     ctrlc::set_handler(move || ws.close())?;
 //!     let close = app.run_forever()?;
 //!     println!("over: {close}");
 //!     Ok(())
 //! }
+//!
+//! /// Yours to write: asks whoever gives out tokens. Without any, leave `headers_with` out.
+//! fn fetch_token() -> Result<String, std::io::Error> {
+//!     Ok("none yet".to_owned())
+//! }
 //! ```
+//!
+//! To try it, run the echo server of [step 1](super::_01_echo), stop it, and start it again: the bot
+//! comes back by itself. A server that breaks down by itself comes with a longer program of this
+//! kind, in the repository: `cargo run --features server --example reconnecting_bot`.
 //!
 //! # Line by line
 //!
 //! * **[`reconnect`](crate::WebSocketApp::reconnect).** After a loss the next attempt is up to one
 //!   second away, then up to two, four and so on, up to sixty: a random part of that is waited, so
 //!   that a thousand clients of one server do not come back at the same moment.
-//!   [`fixed`](crate::Reconnect::fixed) waits the same each time. A connection that held for 60 s
-//!   ([`reset_after`](crate::Reconnect::reset_after)) begins the count anew.
+//!   [`fixed`](crate::Reconnect::fixed) waits the same each time. Only a connection that held for 60
+//!   s ([`reset_after`](crate::Reconnect::reset_after)) begins the count anew: after a shorter one
+//!   the attempts are counted on, and the waits go on growing.
 //! * **[`headers_with`](crate::WebSocketApp::headers_with)** is asked before each attempt, on a
 //!   thread of its own, so it may block. Its [`Attempt`] tells the number, and what went wrong
-//!   before: after a 401, [`rejection`](crate::Attempt::rejection) has it. A 401 is not tried again
-//!   by itself; [`retry_if`](crate::Reconnect::retry_if) decides otherwise.
+//!   before. A server that refuses the token, with status 401, ends the run, unless
+//!   [`retry_if`](crate::Reconnect::retry_if) says otherwise: the example at [`Attempt`] does.
 //! * **[`on_open`](crate::WebSocketApp::on_open)** is called for each connection, so the bot
 //!   subscribes again. Where a later connection needs something else,
 //!   [`on_reconnect`](crate::WebSocketApp::on_reconnect) is called for those instead.
 //! * **[`every`](crate::WebSocketApp::every)** is a heartbeat of the application's own, only while
 //!   connected. Servers that read pings need none: one goes out every 30 s anyway.
-//! * **[`idle_timeout`](crate::WebSocketApp::idle_timeout)** leaves a server that answers pings and
-//!   says nothing else for a minute.
+//! * **[`idle_timeout`](crate::WebSocketApp::idle_timeout)** gives up a connection on which no
+//!   message came for a minute, though the server answers pings.
 //! * **[`close`](crate::Sender::close)** from another thread ends all of it, whatever it is at:
 //!   connecting, waiting for the next attempt, or open. It never leads to another connection.
 //!
@@ -68,8 +77,6 @@
 //! them: subscribe with the number of the last one that came. Messages that the bot sends meanwhile
 //! are [`SendError::NotConnected`], or are kept for the next connection:
 //! [`queue_while_disconnected`](crate::WebSocketApp::queue_while_disconnected).
-//!
-//! The example `reconnecting_bot` is this program with a ticker that breaks down.
 //!
 //! ---
 //!

@@ -13,7 +13,13 @@
 //! const ws = new WebSocket(location.href.replace('http', 'ws'))
 //! const [input, pre] = [document.querySelector('input'), document.querySelector('pre')]
 //! ws.onmessage = event => pre.append(event.data + '\n')
-//! document.forms[0].onsubmit = () => { ws.send(input.value); input.value = ''; return false }
+//! ws.onclose = event => pre.append(`(closed: ${event.code} ${event.reason})\n`)
+//! document.forms[0].onsubmit = event => {
+//!   event.preventDefault()
+//!   if (ws.readyState !== WebSocket.OPEN) return
+//!   ws.send(input.value)
+//!   input.value = ''
+//! }
 //! </script>"#;
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -44,25 +50,29 @@
 //! # What happens
 //!
 //! * A browser asks for `/` by HTTP and gets the page. The page opens a WebSocket to the same host
-//!   and port, so its `Origin` is the server's own and is let in; pages of other sites are refused
-//!   with 403 (RFC 6455 §10.2) unless [`allow_origins`](crate::server::Server::allow_origins) lists
-//!   them.
+//!   and port, which the browser says in the header `Origin`, so it is let in. Pages of other sites
+//!   are refused with 403 ([RFC 6455 §10.2]) unless
+//!   [`allow_origins`](crate::server::Server::allow_origins) lists them.
+//! * `127.0.0.1` is for this machine alone. `0.0.0.0:9001` lets everybody in who reaches the machine:
+//!   read [what the program has to see to](super::_13_security#what-the-program-has-to-see-to) first.
 //! * [`on_request`](crate::server::Server::on_request) decides about each request; without it any
 //!   path is accepted, and what is no request for a WebSocket is refused.
 //! * Each client has a number, [`id`](crate::server::Client::id), and one `on_close` for its
-//!   `on_open`, at shutdown too. Callbacks of one client never run at the same time. They are `Fn`
-//!   and `Sync`, for with more [`threads`](crate::server::Server::threads) those of different
-//!   clients do.
+//!   `on_open`, at shutdown too. Callbacks of one client never run at the same time. Those of
+//!   different clients may, so closures are `Fn` and `Sync`: a counter that they share is an
+//!   `AtomicU64`, or a value in a `Mutex`.
 //! * [`broadcast`](crate::server::ServerHandle::broadcast) waits for no client. Each has a queue of
 //!   up to 1 MiB, which its loop writes; one that reads so slowly that it is full is closed with
 //!   code 1013, or treated as [`slow_clients`](crate::server::Server::slow_clients) says. What it
 //!   returns says how many got it.
 //! * [`shutdown`](crate::server::ServerHandle::shutdown) listens no more and closes every client
-//!   with 1001; what waits for them goes out first.
+//!   with 1001; what waits for them goes out first. A service, whose standard input is closed, ends
+//!   [on Ctrl-C](super::_25_questions_of_servers#how-do-i-stop-it-in-order) instead.
 //!
 //! # State of each client
 //!
-//! A closure would need a map with a lock. A handler for each client needs none:
+//! A closure would need a map with a lock. A handler for each client needs none. Its methods take the
+//! place of the closures, but for `on_request`, which is set as above:
 //!
 //! ```no_run
 //! use websocket_app::server::{Client, Handler, Server};
@@ -100,3 +110,5 @@
 //! ---
 //!
 //! Next: [What callbacks may rely on](super::_04_promises). All pages: [the manual](super).
+//!
+//! [RFC 6455 §10.2]: https://www.rfc-editor.org/rfc/rfc6455#section-10.2
