@@ -32,10 +32,10 @@
 //! | | |
 //! |---|---|
 //! | [`Reconnect::fixed(d)`](crate::Reconnect::fixed) | after `d` each time |
-//! | [`Reconnect::exponential(first, max)`](crate::Reconnect::exponential) | after a random part of `first`, then of twice that, up to `max` ("full jitter") |
+//! | [`Reconnect::exponential(first, max)`](crate::Reconnect::exponential) | after a random time of up to `first`, then of up to twice that, and so on to `max`: by chance, so that the clients of one server do not come back together |
 //! | [`max_attempts`](crate::Reconnect::max_attempts) | gives up after so many in a row, the first of the run included; no limit by default |
 //! | [`reset_after`](crate::Reconnect::reset_after) | a connection that held so long, 60 s by default, begins the count anew: a server that accepts and closes at once is not stormed |
-//! | a server's `Retry-After` | is waited for, seconds or date, an hour at most |
+//! | the header `Retry-After` of a refusal | is waited for, seconds or date, an hour at most |
 //! | [`Sender::reconnect`] | drops this connection and makes another now; while waiting it ends the wait |
 //! | [`Sender::close`] | ends the waiting, for good |
 //!
@@ -52,7 +52,12 @@
 //! | a proxy that wants a password or forbids the server | a proxy that cannot reach it now |
 //! | a panic in a callback, `close()` | a Close frame from the peer, whatever its code; a peer that breaks the protocol |
 //!
-//! So where a token expires and the server answers 401,
+//! So a server that closes with "you are banned" is asked again, for ever. In production end at the
+//! codes that will not get better: 1002, 1003, 1007 to 1010, of which one of the two programs is the
+//! cause ([what they mean](super::_09_closing#codes)), and those of the server's own, from 4000 on,
+//! that it describes as final.
+//!
+//! Where a token expires and the server answers 401,
 //! [`headers_with`](crate::WebSocketApp::headers_with) alone does not help: the example at
 //! [`Attempt`] has `retry_if` beside it.
 //!
@@ -67,10 +72,10 @@
 //! | sent with `Ok` before the loss, taken by the operating system | it may have been read, or not |
 //! | sent with `Ok`, still in our queue | lost; with `queue_while_disconnected` kept for the next connection |
 //! | sent while there is no connection | [`SendError::NotConnected`]; with `queue_while_disconnected` kept |
-//! | half written when the connection was lost | lost; with `queue_while_disconnected` sent again, whole |
+//! | half written when the connection was lost | lost; with `queue_while_disconnected` sent again, whole. It does not come twice: half a message is not delivered |
 //! | sent by the server meanwhile | it never was on this connection: ask for it when you subscribe again |
 //! | received before the loss, waiting for a callback | delivered, before `on_error` and `on_close` |
-//! | begun by a `message_writer` | given up, unless it is one fragment and finished |
+//! | written by a `message_writer` | lost, with an error of the writer; kept by `queue_while_disconnected` only where it was finished and short enough for one fragment |
 //!
 //! [`queue_while_disconnected(bytes, max_age)`](crate::WebSocketApp::queue_while_disconnected)
 //! keeps messages within a bound of bytes and age. They go out oldest first, right behind what
