@@ -15,7 +15,7 @@
 //! | reach a server by an address that its certificate does not name | [`server_name`](crate::TlsConfig::server_name) |
 //! | refuse TLS 1.2 | [`min_version`](crate::TlsConfig::min_version) |
 //! | read what was said with Wireshark | [`key_log_file`](crate::TlsConfig::key_log_file), rustls |
-//! | test against a certificate that nobody signed | better its file as a root; else [`danger_accept_invalid_certs`](crate::TlsConfig::danger_accept_invalid_certs) |
+//! | test with a self-signed certificate | [its file as a root](#to-try-it); else [`danger_accept_invalid_certs`](crate::TlsConfig::danger_accept_invalid_certs) |
 //! | decide everything oneself | `TlsConfig::native_tls` and `TlsConfig::rustls`, which take a ready-made connector or `ClientConfig` |
 //!
 //! ```no_run
@@ -42,15 +42,48 @@
 //! Both may be compiled in. [`backend`](crate::TlsConfig::backend) chooses; without it, it is that
 //! of a ready-made configuration, else rustls for what only it has (`bundled_roots`,
 //! `key_log_file`), else `native-tls` where that is there. So another crate's wish for rustls
-//! changes nothing by itself. Every option means the same with both, except that OpenSSL does not
-//! trust an intermediate authority without its root; where one cannot do something, the error says
-//! so.
+//! changes nothing by itself. Every option means the same with both, but for two differences in what
+//! certificates they take. OpenSSL does not trust an intermediate authority without its root. And
+//! OpenSSL takes a certificate that names its host only as `CN`, without a `subjectAltName`, which
+//! rustls refuses. Where one cannot do something, the error says so.
 //!
 //! # Errors
 //!
 //! [`Error::Tls`] has the library's own words, and `temporary`: whether it may go well the next
 //! time. A certificate, a name or a version that is wrong is not, and is not tried again.
-//! [`Sender::handshake`] tells the version, the cipher suite, and the server's certificate in DER.
+//! [`Sender::handshake`] tells the version, the cipher suite, and the server's certificate in its
+//! binary form (DER).
+//!
+//! # To try it
+//!
+//! This makes a key and a self-signed certificate for this machine:
+//!
+//! ```text
+//! openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 365 \
+//!     -subj /CN=localhost -addext 'subjectAltName=DNS:localhost,IP:127.0.0.1'
+//! ```
+//!
+//! The server shows it, and the client trusts it alone, at `wss://localhost:9001/`:
+//!
+//! ```no_run
+//! # #[cfg(feature = "server")]
+//! # fn server() -> Result<(), websocket_app::Error> {
+//! use websocket_app::server::{Server, ServerTls};
+//!
+//! Server::new("127.0.0.1:9001").tls(ServerTls::from_pem_files("cert.pem", "key.pem")).run_forever()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! ```no_run
+//! use websocket_app::{TlsConfig, WebSocketApp};
+//!
+//! # fn main() -> Result<(), websocket_app::Error> {
+//! let tls = TlsConfig::new().root_certificate_file("cert.pem").only_these_roots(true);
+//! WebSocketApp::new("wss://localhost:9001/").tls(tls).run_forever()?;
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # A server's
 //!

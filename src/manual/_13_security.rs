@@ -5,7 +5,7 @@
 //!
 //! * Certificates are checked ([TLS](super::_10_tls)); what switches that off has `danger` in its
 //!   name, and no redirect takes it along.
-//! * Masking keys are unpredictable (RFC 6455 §5.3, §10.3), from a generator seeded by the
+//! * Masking keys are unpredictable ([RFC 6455] §5.3, §10.3), from a generator seeded by the
 //!   operating system.
 //! * A redirect is not followed unless asked for, never from `wss://` to `ws://`, and another
 //!   origin gets no credentials.
@@ -39,7 +39,9 @@
 //!   it is no proof of who.
 //! * **What messages say.** They are input from outside, as any.
 //! * **Tokens in URLs.** This library does not log queries; proxies and other servers do. A header
-//!   is better.
+//!   is better, for programs: a page's script cannot set any. For pages take a cookie, or a token in
+//!   the first message. [How to ask for a
+//!   password](super::_25_questions_of_servers#how-do-i-ask-for-a-password) has the code.
 //! * **Behind a reverse proxy** all clients come from its address: limit them there, or take the
 //!   header that it sets, from it alone.
 //! * **Topics that clients name** take some 200 bytes each: limit how many.
@@ -66,3 +68,5 @@
 //! ---
 //!
 //! Next: [Errors](super::_14_errors). All pages: [the manual](super).
+//!
+//! [RFC 6455]: https://www.rfc-editor.org/rfc/rfc6455

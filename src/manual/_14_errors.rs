@@ -69,6 +69,22 @@
 //! # }
 //! ```
 //!
+//! # In `main`
+//!
+//! Where `main` returns an error, Rust prints it by `Debug`, which is for programmers. This prints
+//! the text:
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//!
+//! # fn run() -> Result<(), websocket_app::Error> { Ok(()) }
+//! fn main() -> ExitCode {
+//!     let Err(error) = run() else { return ExitCode::SUCCESS };
+//!     eprintln!("error: {error}");
+//!     ExitCode::FAILURE
+//! }
+//! ```
+//!
 //! The text names the URL or option, the phase, the host and the addresses that were tried, and
 //! what to do; it has no credential in it. [`source`](std::error::Error::source) has the operating
 //! system's error, or the TLS library's. All are `Send + Sync`, `Clone`, and non-exhaustive: new

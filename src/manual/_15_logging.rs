@@ -1,9 +1,10 @@
 //! What is logged, by which target and at which level, what never is, and the trace of what goes
 //! over the wire.
 //!
-//! Through the [`log`](https://docs.rs/log) facade: any of its loggers shows it. With `env_logger`,
-//! `RUST_LOG=websocket_app=debug` tells how connections come and go, and
-//! `RUST_LOG=websocket_app::wire=trace` what goes over them.
+//! Through the [`log`](https://docs.rs/log) facade: any of its loggers shows it, and without one
+//! nobody sees it. `env_logger` is one: `cargo add env_logger`, and at the beginning of `main`
+//! `env_logger::init();`. Then `RUST_LOG=websocket_app=debug cargo run` tells how connections come
+//! and go, and `RUST_LOG=websocket_app::wire=trace` what goes over them.
 //!
 //! | target | level | what |
 //! |---|---|---|
