@@ -17,6 +17,12 @@
 //! returns at once, with the app on a thread of its own; then
 //! [`wait_open`](crate::Sender::wait_open) and send.
 //!
+//! # Why does my program end at once?
+//!
+//! Because `main` does, which ends the process with all of its threads. `app.spawn()?;` as its last
+//! line lets the app run for no longer than that. Keep what it returns, and end with
+//! `running.join()?;`; or call `run_forever`. The same goes for a server.
+//!
 //! # How do I send something every ten seconds?
 //!
 //! [`every`](crate::WebSocketApp::every), which is called while connected and does not drift.
@@ -35,9 +41,10 @@
 //!
 //! # How do I run it beside my own loop?
 //!
-//! [`spawn`](crate::WebSocketApp::spawn) with callbacks that write into your channel; or
-//! [`events`](crate::WebSocketApp::events), which is such a channel, for `select!`, with
-//! [`wake_with`](crate::EventOptions::wake_with) for a GUI's repaint.
+//! [`spawn`](crate::WebSocketApp::spawn) with callbacks that write into your channel. Or
+//! [`events`](crate::WebSocketApp::events), which is such a channel: `crossbeam_channel::select!`
+//! waits for it and for others of yours (the example `select`), and
+//! [`wake_with`](crate::EventOptions::wake_with) tells a GUI that there is something to draw.
 //!
 //! # Why does it close after a minute?
 //!
@@ -45,17 +52,21 @@
 //! `proxy_read_timeout`, 60 s unless set, load balancers likewise. The pings that this library
 //! sends every 30 s keep such a connection, so look whether `ping_interval` was turned off, and
 //! which side closes: `on_close` and `RUST_LOG=websocket_app=debug` tell. Some servers close
-//! clients whose *application* is silent: then [`every`](crate::WebSocketApp::every) sends what
-//! they want to hear. And some close each connection after a day:
-//! [`reconnect`](crate::WebSocketApp::reconnect).
+//! clients that send no *messages*, whatever pings they send: then
+//! [`every`](crate::WebSocketApp::every) sends what they want to hear. And some close each
+//! connection after a day: [`reconnect`](crate::WebSocketApp::reconnect).
 //!
 //! # Why is it 403, or 400, or 200 instead of 101?
 //!
-//! [`Error::Rejected`] has the status, the headers and the body, in which servers often say why. A
-//! 403 often wants an [`origin`](crate::WebSocketApp::origin), which browsers send and programs do
-//! not; a 401 a [`header`](crate::WebSocketApp::header); a 400 or 426 a subprotocol, or another
-//! path; a 200 or 404 is a page: the path is wrong, or a proxy in between does not pass the upgrade
-//! on. A redirect is followed only with [`max_redirects`](crate::WebSocketApp::max_redirects).
+//! [`Error::Rejected`] has the status, the headers and the body, in which servers often say why.
+//!
+//! | status | most often | try |
+//! |---|---|---|
+//! | 401 | who you are is not said, or wrong | [`header`](crate::WebSocketApp::header)`("Authorization", …)` |
+//! | 403 | the server wants the `Origin` that a browser would send | [`origin`](crate::WebSocketApp::origin) |
+//! | 400, 426 | the request lacks something, such as a subprotocol | [`subprotocols`](crate::WebSocketApp::subprotocols), another path |
+//! | 200, 404 | this is a page: the path is wrong, or a proxy in between does not pass the upgrade on | another path |
+//! | 301 to 308 | the server is elsewhere | [`max_redirects`](crate::WebSocketApp::max_redirects), which follows it |
 //!
 //! # Why does `wss://` fail with a certificate?
 //!
@@ -74,8 +85,8 @@
 //! You do not have to: without a byte for 10 s after a ping the connection is lost, so within 40 s.
 //! Shorter with [`ping_interval`](crate::WebSocketApp::ping_interval) and
 //! [`ping_timeout`](crate::WebSocketApp::ping_timeout); now, with
-//! [`ping_wait`](crate::Sender::ping_wait). A program that knows better, by the operating system,
-//! calls [`reconnect`](crate::Sender::reconnect) at once.
+//! [`ping_wait`](crate::Sender::ping_wait). A program that is told by the operating system that the
+//! network has changed calls [`reconnect`](crate::Sender::reconnect) at once.
 //!
 //! # How do I subscribe again after a reconnect?
 //!
@@ -85,9 +96,10 @@
 //! # How do I renew a token?
 //!
 //! [`headers_with`](crate::WebSocketApp::headers_with) or
-//! [`url_with`](crate::WebSocketApp::url_with) are asked before each attempt; for a 401 also
-//! [`retry_if`](crate::Reconnect::retry_if). On an open connection,
-//! [`every`](crate::WebSocketApp::every).
+//! [`url_with`](crate::WebSocketApp::url_with) are asked before each attempt. After a 401 there
+//! is another attempt only where [`retry_if`](crate::Reconnect::retry_if) says so: the example at
+//! [`Attempt`](crate::Attempt). Where the server wants new tokens on an open connection,
+//! [`every`](crate::WebSocketApp::every) sends it one in time.
 //!
 //! # My callback is slow. Do I lose the connection?
 //!
@@ -95,13 +107,32 @@
 //!
 //! # How do I stop on Ctrl-C?
 //!
-//! With the crate `ctrlc`: `ctrlc::set_handler(move || ws.close())`, where `ws` is a `Sender`.
+//! With `cargo add ctrlc --features termination`, which catches SIGTERM too: that is what
+//! `systemctl stop` and `docker stop` send.
+//!
+//! ```no_run
+//! use websocket_app::WebSocketApp;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let app = WebSocketApp::new("wss://ticker.example/");
+//! let (ws, mut again) = (app.sender(), false);
+//! ctrlc::set_handler(move || {
+//!     if again { ws.abort() } else { ws.close() }
+//!     again = true;
+//! })?;
+//! app.run_forever()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! `run_forever` then returns when the server has answered, at the latest after
-//! [`close_timeout`](crate::WebSocketApp::close_timeout). Many apps: [`EventLoop::close_all`].
+//! [`close_timeout`](crate::WebSocketApp::close_timeout), 10 s; a second Ctrl-C ends the wait. Many
+//! apps: [`EventLoop::close_all`].
 //!
 //! # How do I see what is sent?
 //!
-//! `RUST_LOG=websocket_app::wire=trace` with `env_logger`: [The wire](super::_15_logging#the-wire).
+//! `RUST_LOG=websocket_app::wire=trace` with [`env_logger`](super::_15_logging): [The
+//! wire](super::_15_logging#the-wire).
 //! For `wss://` in Wireshark, [`key_log_file`](crate::TlsConfig::key_log_file).
 //!
 //! # How do I send JSON?
@@ -116,14 +147,17 @@
 //!
 //! # How do I test my callbacks?
 //!
-//! Call them. A [`Sender`] comes with any app, which need not run; [`Message`],
-//! [`Close`](crate::Close::new), [`Attempt`](crate::Attempt::new) and the rest can be made:
-//! [`Handler`] has an example. With a server on port 0 a test has all of it.
+//! Call them. `WebSocketApp::new("ws://test/").sender()` gives the [`Sender`] that they want, with no
+//! need to run the app, and [`Message`], [`Close`](crate::Close::new),
+//! [`Attempt`](crate::Attempt::new) and the rest can be made: [`Handler`] has an example. For a test
+//! with a connection run a server in it, on port 0.
 //!
 //! # Does it work with Socket.IO, STOMP, MQTT, GraphQL?
 //!
-//! These are protocols above WebSocket. Their frames are messages here, their names go into
-//! [`subprotocols`](crate::WebSocketApp::subprotocols); what the messages say is the program's.
+//! These are languages that are spoken over a WebSocket: each of their packets is a message here.
+//! Tell the server which one you speak, by [`subprotocols`](crate::WebSocketApp::subprotocols) (for
+//! STOMP `v12.stomp`). Reading and writing the packets is up to the program; of most of them there
+//! is [an example](super#examples).
 //!
 //! # Can I use it in async code?
 //!

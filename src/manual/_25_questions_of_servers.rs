@@ -21,9 +21,22 @@
 //! # }
 //! ```
 //!
-//! To all but the sender: `for other in client.server().clients()` with another
-//! [`id`](crate::server::Client::id), and [`try_send`](crate::server::Client::try_send); or a topic
-//! for each room.
+//! To all but the sender, in a callback:
+//!
+//! ```no_run
+//! # use websocket_app::server::Client;
+//! # fn to_the_others(client: &Client, said: &str) {
+//! for other in client.server().clients() {
+//!     if other.id() != client.id() {
+//!         // One who has just left, or has no room, does not keep it from the rest.
+//!         other.send(said).ok();
+//!     }
+//! }
+//! # }
+//! ```
+//!
+//! [`clients`](crate::server::ServerHandle::clients) and `broadcast` include a client from its
+//! `on_open` on, and no longer in its `on_close`.
 //!
 //! # How do I send from another thread?
 //!
@@ -43,23 +56,51 @@
 //! # How do I refuse somebody?
 //!
 //! In [`on_request`](crate::server::Server::on_request), before the connection is open:
-//! [`Answer::refuse`] with a status, headers and a body. Later:
-//! [`close_with`](crate::server::Client::close_with)`(4001, "…")`.
+//! [`Answer::refuse`] with a status, headers and a body. It sees the request alone. What depends on
+//! who else is there, such as a name that is taken, is for `on_open`:
+//! [`close_with`](crate::server::Client::close_with)`(4001, "this name is taken")`. The client still
+//! has its `on_close`, so do not announce there that somebody has left who never came in.
+//!
+//! # How do I ask for a password?
+//!
+//! ```no_run
+//! use websocket_app::server::{Answer, Server};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let expected = format!("Bearer {}", std::env::var("CHAT_TOKEN")?);
+//! Server::new("127.0.0.1:9001")
+//!     .on_request(move |request| match request.headers().get("Authorization") {
+//!         Some(given) if given == expected => Answer::accept(),
+//!         _ => Answer::refuse(401).header("WWW-Authenticate", "Bearer").body("wrong token\n"),
+//!     })
+//!     .run_forever()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A client of this library sends it with
+//! [`header`](crate::WebSocketApp::header)`("Authorization", "Bearer …")`. A URL with
+//! `user:password@` comes as `Basic` and what `printf user:password | base64` prints. A page's script
+//! can set no headers: take a [`cookie`](crate::server::Request::cookie), or have the token sent as
+//! the first message. Without [TLS](super::_10_tls#to-try-it) everybody on the way reads it.
 //!
 //! # Why is a client refused with 403?
 //!
 //! A browser sent an `Origin` that is not the `Host`: the page is from another site, or a reverse
 //! proxy changes the `Host`. The body of the answer and the log, `websocket_app::server` at level
 //! debug, say what was compared. Either list the site,
-//! [`allow_origins`](crate::server::Server::allow_origins), or have the proxy pass `Host` on. On a
-//! loopback address it may be the `Host` itself, if it is no name of this machine:
-//! [`allow_hosts`](crate::server::Server::allow_hosts), such as behind a proxy that asks for a name
-//! of its own.
+//! [`allow_origins`](crate::server::Server::allow_origins), or have the proxy pass `Host` on.
+//!
+//! A server that listens on `127.0.0.1` or `localhost` also refuses a `Host` that is no name of this
+//! machine, as it gets from a proxy that asks for the name by which the world knows it:
+//! [`allow_hosts`](crate::server::Server::allow_hosts) adds that.
 //!
 //! # Why does a browser fail a connection that other clients have?
 //!
-//! It offers a subprotocol that the server does not choose: the log warns.
-//! [`subprotocols`](crate::server::Server::subprotocols) lists those that are spoken.
+//! Its page asks for a subprotocol, `new WebSocket(url, 'name')`, and the server does not choose it,
+//! which some browsers take for a failure. List those that you speak with
+//! [`subprotocols`](crate::server::Server::subprotocols); where the page wants none of them, the log
+//! warns.
 //!
 //! # How do I answer a health check, or serve a page?
 //!
@@ -84,8 +125,19 @@
 //!
 //! # How do I put it behind nginx?
 //!
-//! As any WebSocket server: HTTP/1.1, with `Upgrade`, `Connection` and `Host` passed on. The
-//! server's pings every 30 s keep the connection within nginx's 60.
+//! ```text
+//! location /chat {
+//!     proxy_pass http://127.0.0.1:9001;
+//!     proxy_http_version 1.1;
+//!     proxy_set_header Upgrade $http_upgrade;
+//!     proxy_set_header Connection "upgrade";
+//!     proxy_set_header Host $http_host;
+//! }
+//! ```
+//!
+//! The server, on a loopback address, has to know the name:
+//! [`allow_hosts`](crate::server::Server::allow_hosts)`(["chat.example"])`. Its pings every 30 s keep
+//! the connection within the 60 s that nginx allows.
 //!
 //! # How do I stop it in order?
 //!
@@ -93,7 +145,8 @@
 //! [`join`](crate::server::ServerHandle::join): it listens no more, what waits goes out, each
 //! client is closed and has its `on_close`; what is left after the time is dropped. For a rolling
 //! restart, [`stop_accepting`](crate::server::ServerHandle::stop_accepting) first: new clients get
-//! 503, over TLS an end without a word. On Ctrl-C, with the crate `ctrlc`:
+//! 503, and over TLS, where that would take a handshake, are hung up on. On Ctrl-C and SIGTERM
+//! ([the crate and its feature](super::_24_questions#how-do-i-stop-on-ctrl-c)):
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -147,8 +200,8 @@
 //!
 //! # How do I keep state for each client?
 //!
-//! [`Server::with_handlers`] makes a value of yours for each, whose methods take `&mut self`. Or a
-//! map by [`id`](crate::server::Client::id), which never comes twice.
+//! [`Server::with_handlers`] makes a value of yours for each, whose methods take `&mut self`. Or keep
+//! a map in a `Mutex`, by [`id`](crate::server::Client::id): no two clients get the same number.
 //!
 //! # How do I limit clients?
 //!
@@ -169,8 +222,8 @@
 //!
 //! # Can it take a listener that somebody else has opened?
 //!
-//! Yes, with [`Server::with_listener`]: socket activation, a listener with options of your own, a
-//! Unix socket. Port 0 takes a free port, and
+//! Yes, with [`Server::with_listener`]: one that systemd has opened (socket activation), one with
+//! options of your own, a Unix socket. Port 0 takes a free port, and
 //! [`local_addr`](crate::server::ServerHandle::local_addr) tells which.
 //!
 //! ---
