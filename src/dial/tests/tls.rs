@@ -85,6 +85,18 @@ fn a_certificate_that_is_not_trusted_says_why_and_what_to_do() {
     });
 }
 
+/// Its owner is not sent to look for another name.
+#[test]
+#[cfg(feature = "rustls")]
+fn a_certificate_that_names_no_host_says_so() {
+    let authority = Authority::new();
+    let nameless = authority.certify_without_alternative_name("localhost").serve(accept);
+    let config = trusting(&authority, TlsBackend::Rustls);
+    let error = text(nameless.connect_tls(&config));
+    assert!(error.contains("not accepted: name mismatch: it names no host"), "{error}");
+    assert!(error.contains("subjectAltName") && !error.contains("server_name"), "{error}");
+}
+
 #[test]
 fn options_change_what_is_accepted() {
     on_each(|backend| {

@@ -439,6 +439,10 @@ fn certificate_reason(
             ("certificate is not yet valid".into(), CLOCK.into())
         }
         CertificateError::UnknownIssuer => ("unknown issuer".into(), TRUST.into()),
+        // No other name helps. A host in the subject alone does not count (RFC 9525).
+        CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
+            ("name mismatch".into(), ": it names no host: it has no subjectAltName".into())
+        }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             let name = server_name.to_str();
             let advice =
