@@ -1,9 +1,9 @@
-//! A blocking, callback-style WebSocket client (RFC 6455) in the manner of Python's
+//! A blocking, callback-style WebSocket client ([RFC 6455]) in the manner of Python's
 //! `websocket.WebSocketApp`: no async runtime, a read loop on its own thread, closures, and a
 //! [`Sender`] that any thread may clone and use, over TLS too. A server in the same style is in the
 //! module `server`, which the feature of that name brings.
 //!
-//! All of it is explained in [the manual].
+//! All of it is explained in [the manual], from [a first client](manual::_01_echo) on.
 //!
 //! # Quick start
 //!
@@ -19,9 +19,9 @@
 //! # Ok::<(), websocket_app::Error>(())
 //! ```
 //!
-//! Every callback is optional, and every option is a chained method whose documentation ends with
-//! what it defaults to. [`new`](WebSocketApp::new) never fails: a URL or option that is wrong is
-//! the error of the run, before any socket is opened.
+//! `echo.example` stands for your server. Every callback is optional, and every option is a chained
+//! method whose documentation ends with what it defaults to. [`new`](WebSocketApp::new) never fails:
+//! a URL or option that is wrong is the error of the run, before any socket is opened.
 //!
 //! There are five ways to run:
 //!
@@ -29,7 +29,7 @@
 //! |---|---|---|
 //! | [`run_forever`](WebSocketApp::run_forever) | on the caller's thread | when the run is over |
 //! | [`spawn`](WebSocketApp::spawn) | on a thread of its own | at once, with an [`AppHandle`] |
-//! | [`events`](WebSocketApp::events) | there are none: [`Event`]s come through a channel, for `select!` | at once, with a [`Sender`] and the channel |
+//! | [`events`](WebSocketApp::events) | there are none: [`Event`]s come through a channel, for crossbeam's `select!` | at once, with a [`Sender`] and the channel |
 //! | [`EventLoop::add`] | on the loop's thread, which may have many apps | at once, with an [`AppHandle`] |
 //! | [`WebSocket::connect`] | there are none: [`recv`](WebSocket::recv) waits for a message | when connected |
 //!
@@ -98,6 +98,7 @@
 //! | Questions | about [clients](manual::_24_questions), about [servers](manual::_25_questions_of_servers) |
 //! | [How it works](manual::_26_how_it_works) | with the [decisions](manual::_27_decisions), and what are [no goals](manual::_28_non_goals) |
 //!
+//! [RFC 6455]: https://www.rfc-editor.org/rfc/rfc6455
 //! [the manual]: manual
 
 #![forbid(unsafe_code)]

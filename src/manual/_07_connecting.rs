@@ -3,7 +3,7 @@
 //!
 //! A URL is `ws://`, `wss://`, or that of a Unix socket: `ws+unix:/path/to.sock:/uri` (`wss+unix:`
 //! with TLS), where the server is asked for `localhost`. `user:password@` becomes Basic
-//! authorization. A fragment (`#…`) is an error (RFC 6455 §3).
+//! authorization. A fragment (`#…`) is an error ([RFC 6455 §3]).
 //!
 //! ```text
 //!  URL, options ─ checked, before any socket
@@ -58,6 +58,7 @@
 //! Next: [Reconnecting, and what may be lost](super::_08_reconnecting). All pages: [the
 //! manual](super).
 //!
+//! [RFC 6455 §3]: https://www.rfc-editor.org/rfc/rfc6455#section-3
 //! [`Canceller`]: crate::Canceller
 //! [`Error::Rejected`]: crate::Error::Rejected
 //! [`EventLoop::max_connecting`]: crate::EventLoop::max_connecting

@@ -150,7 +150,7 @@
 //! | the head of a response; its body, in an error | 64 KiB each |
 //! | a request to a server | 16 KiB, 8 KiB a line, 100 headers |
 //! | a `Retry-After` that is waited for | an hour |
-//! | the payload of a ping or pong; the reason of a Close frame | 125 and 123 bytes (RFC 6455 §5.5) |
+//! | the payload of a ping or pong; the reason of a Close frame | 125 and 123 bytes ([RFC 6455 §5.5]) |
 //! | resolvers and connectors of one app that hang | 8, then its attempts fail at once |
 //! | callbacks of one of a server's threads at a time | 64 |
 //!
@@ -158,5 +158,6 @@
 //!
 //! Next: [Features and systems](super::_18_features). All pages: [the manual](super).
 //!
+//! [RFC 6455 §5.5]: https://www.rfc-editor.org/rfc/rfc6455#section-5.5
 //! [`WebSocket`]: crate::WebSocket
 //! [`WebSocketApp`]: crate::WebSocketApp

@@ -30,7 +30,7 @@
 //! | `on_close(ws, code, reason)` | `.on_close(\|ws, close\| …)`: `close.code`, `close.reason`, `close.clean`, `close.by` |
 //! | `on_ping(ws, data)`, `on_pong(ws, data)` | `.on_ping(\|ws, payload\| …)`, `.on_pong(\|ws, payload\| …)` |
 //! | `keep_running` | no: obsolete in Python too; `ws.close()` ends a run, `ws.state()` tells |
-//! | `get_mask_key` | no: masking keys must be unpredictable (RFC 6455 §10.3) |
+//! | `get_mask_key` | no: masking keys must be unpredictable ([RFC 6455 §10.3]) |
 //! | `cookie` | `.cookie("name=value")`; those that a server sets, which Python keeps for every connection of the process, go back to it with `.keep_cookies(true)`, feature `cookies` |
 //! | `subprotocols` | `.subprotocols(["first", "second"])`; `ws.handshake()` tells which was picked |
 //! | `socket` | `.socket(stream)`: a `TcpStream`, a `UnixStream`, any other with `Socket::from_stream`, or a `Transport` of your own; `.connector(\|host, port, attempt\| …)` for each connection anew |
@@ -148,3 +148,5 @@
 //!
 //! Next: [Coming from Python: servers](super::_20_from_python_servers). All pages: [the
 //! manual](super).
+//!
+//! [RFC 6455 §10.3]: https://www.rfc-editor.org/rfc/rfc6455#section-10.3

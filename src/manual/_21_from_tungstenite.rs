@@ -101,7 +101,7 @@
 //! | `max_frame_size` | no: a frame is limited by its message |
 //! | `max_write_buffer_size` | [`max_send_buffer`](crate::WebSocketApp::max_send_buffer), 16 MiB instead of no limit; of a server 1 MiB for each client |
 //! | `write_buffer_size`, `read_buffer_size` | no: sizes are found |
-//! | `accept_unmasked_frames` | no (RFC 6455 §5.1) |
+//! | `accept_unmasked_frames` | no ([RFC 6455 §5.1]) |
 //!
 //! # Errors
 //!
@@ -132,6 +132,7 @@
 //!
 //! Next: [Coming from OkHttp](super::_22_from_okhttp). All pages: [the manual](super).
 //!
+//! [RFC 6455 §5.1]: https://www.rfc-editor.org/rfc/rfc6455#section-5.1
 //! [`Error::Closed`]: crate::Error::Closed
 //! [`Error::Invalid`]: crate::Error::Invalid
 //! [`Error::Limit`]: crate::Error::Limit

@@ -26,7 +26,7 @@
 //! | `setHandshakeTimeout`, 60 s | [`connect_timeout`](crate::WebSocketApp::connect_timeout), 10 s |
 //! | `setPingInterval(seconds)` | [`ping_interval`](crate::WebSocketApp::ping_interval), on by default |
 //! | `setPingMessage` | no: the keepalive's pings are its own; [`Sender::ping`] sends yours, [`every`](crate::WebSocketApp::every) is a clock |
-//! | `enablePong`, `disablePong` | no: pings are answered (RFC 6455 §5.5.2) |
+//! | `enablePong`, `disablePong` | no: pings are answered ([RFC 6455 §5.5.2]) |
 //! | `setPerMessageDeflateOptions`, `disablePerMessageDeflate` | [`compression`](crate::WebSocketApp::compression) with [`Deflate`]; without it none |
 //! | `enableAutomaticReconnection` | [`reconnect`](crate::WebSocketApp::reconnect) |
 //! | `setMinWaitBetweenReconnectionRetries`, `setMax…` | [`Reconnect::exponential`]`(min, max)` |
@@ -73,6 +73,7 @@
 //!
 //! Next: [Questions about clients](super::_24_questions). All pages: [the manual](super).
 //!
+//! [RFC 6455 §5.5.2]: https://www.rfc-editor.org/rfc/rfc6455#section-5.5.2
 //! [`AppHandle::join`]: crate::AppHandle::join
 //! [`Close::by`]: crate::Close::by
 //! [`Close::code`]: crate::Close::code

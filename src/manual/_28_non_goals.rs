@@ -14,7 +14,7 @@
 //! | rate limits, authentication, sessions | the program's own; `on_request` and callbacks are the place | |
 //! | PAC files, NTLM, Kerberos | large, and systems' own | a `connector` |
 //! | other extensions than permessage-deflate | none is in use | |
-//! | raw frames, unmasked clients, invalid text | RFC 6455 forbids two, and the third is a protocol library's | tungstenite |
+//! | raw frames, unmasked clients, invalid text | [RFC 6455] forbids two, and the third is a protocol library's | tungstenite |
 //! | `no_std` | it is made of threads and sockets | embedded-websocket |
 //!
 //! What might still come is in the changelog once it is there, and not before.
@@ -22,3 +22,5 @@
 //! ---
 //!
 //! This was the last page: [the manual](super).
+//!
+//! [RFC 6455]: https://www.rfc-editor.org/rfc/rfc6455
