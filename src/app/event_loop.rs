@@ -138,7 +138,8 @@ impl EventLoop {
     ///
     /// let event_loop = EventLoop::new()?;
     /// for market in ["btc", "eth"] {
-    ///     event_loop.add(WebSocketApp::new(format!("wss://ticker.example/{market}")))?;
+    ///     // No handle is kept: the loop waits for all of them.
+    ///     let _ = event_loop.add(WebSocketApp::new(format!("wss://ticker.example/{market}")))?;
     /// }
     /// // Ctrl-C, perhaps.
     /// let aborted = event_loop.close_all(Duration::from_secs(5))?;

@@ -12,8 +12,10 @@ use crate::promise::Promise;
 /// A running app: from [`WebSocketApp::spawn`](crate::WebSocketApp::spawn) and
 /// [`EventLoop::add`](crate::EventLoop::add).
 ///
-/// Dropping it lets the app run on, as dropping a thread's `JoinHandle` does.
+/// Dropping it lets the app run on, as dropping a thread's `JoinHandle` does: for as long as the
+/// process lives, which ends with `main`.
 #[derive(Debug)]
+#[must_use = "the app ends with `main`, unless it is joined"]
 pub struct AppHandle {
     sender: Sender,
     result: Promise<Result<Close, Error>>,

@@ -213,7 +213,8 @@ impl<H: Handler> WebSocketApp<H> {
         handle::take(result)
     }
 
-    /// Runs the app on a thread of its own, named `websocket-app`.
+    /// Runs the app on a thread of its own, named `websocket-app`. The process does not wait for it
+    /// at the end of `main`: [`AppHandle::join`] does.
     ///
     /// # Errors
     ///

@@ -70,7 +70,7 @@ fn of_others_in_a_callback_is_no_error() {
     let echo = echo_peer(3);
     let (event_loop, others) = (EventLoop::new().unwrap(), EventLoop::new().unwrap());
     let beside = event_loop.add(echo.app().on_open(|ws| ws.close())).unwrap();
-    others.add(echo.app().on_open(|ws| ws.close())).unwrap();
+    let _ = others.add(echo.app().on_open(|ws| ws.close())).unwrap();
     let mut waited_for = Some((beside, others));
     let app = echo.app().on_open(move |ws| {
         let (app, others) = waited_for.take().expect("it opens once");

@@ -60,7 +60,7 @@ fn all_come_back_and_no_more_at_a_time_than_may_connect() {
         let (mut server, counts) = (Server::start(), Arc::<Counts>::default());
         let event_loop = EventLoop::new().unwrap();
         for _ in 0..apps {
-            event_loop.add(counting(&server.url(), &counts)).unwrap();
+            let _ = event_loop.add(counting(&server.url(), &counts)).unwrap();
         }
         let began = Instant::now();
         let mut clients = server.opens(apps);
