@@ -535,6 +535,9 @@ impl StdError for LimitError {}
 #[non_exhaustive]
 pub enum SendError {
     /// There is no open connection: not yet, not any more, or it is closing.
+    /// [`wait_open`](crate::Sender::wait_open) waits for one, and
+    /// [`queue_while_disconnected`](crate::WebSocketApp::queue_while_disconnected) keeps messages for
+    /// it.
     NotConnected {
         /// The message, where the caller gave it away.
         message: Option<OwnedMessage>,
@@ -647,7 +650,9 @@ impl SendError {
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SendError::NotConnected { .. } => f.write_str("not sent: there is no open connection"),
+            SendError::NotConnected { .. } => f.write_str(
+                "not sent: there is no open connection, not yet (wait_open waits for it) or not any more",
+            ),
             SendError::QueueFull { limit, .. } => {
                 write!(
                     f,
@@ -689,7 +694,10 @@ impl fmt::Display for SendError {
                 write!(f, "not sent: there was no connection for {age:.1?}")
             }
             SendError::NotInTime { what, after: Duration::ZERO } => {
-                write!(f, "{what} is not there, and this was not to wait for it")
+                write!(
+                    f,
+                    "{what} is not there, and this was not to wait for it: in a callback it cannot, on another thread it can"
+                )
             }
             SendError::NotInTime { what, after } => {
                 write!(f, "{what} did not come within {after:?}")

@@ -11,6 +11,11 @@ pub(crate) use sealed::Sealed;
 ///
 /// WebSocketApp::new("wss://feed.example/").on_close(|_ws, _close| std::process::exit(0));
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "a callback returns nothing or a `Result<(), E>`, not `{Self}`",
+    label = "what is set here returns `{Self}`",
+    note = "a `;` behind the closure's last expression drops its value"
+)]
 pub trait CallbackResult: Sealed {
     #[doc(hidden)]
     fn into_result(self) -> Result<(), CallbackError>;
