@@ -78,23 +78,8 @@
 //!
 //! Nothing, or a `Result`. `ws.send(…)` returns one, which is why `on_open` above can consist of it
 //! alone. An `Err` goes to `on_error`, and the connection goes on; only that of `on_error` or
-//! `on_close` ends the run. Where a closure uses `?` it has to be told the error's type:
-//!
-//! ```no_run
-//! use websocket_app::{CallbackError, WebSocketApp};
-//!
-//! # fn main() -> Result<(), websocket_app::Error> {
-//! WebSocketApp::new("wss://prices.example/")
-//!     .on_message(|_ws, message| -> Result<(), CallbackError> {
-//!         let price: f64 = message.as_text().ok_or("a binary message")?.parse()?;
-//!         println!("{price:.2}");
-//!         Ok(())
-//!     })
-//!     .on_error(|_ws, error| eprintln!("{error}"))
-//!     .run_forever()?;
-//! # Ok(())
-//! # }
-//! ```
+//! `on_close` ends the run. Where a closure uses `?` it has to be told the error's type, `|ws, message|
+//! -> Result<(), CallbackError> { … }`: the crate's page has [an example](crate#quick-start).
 //!
 //! A message is text or binary by its type: a [`Message`] is `Text(&str)` or `Binary(&[u8])`,
 //! borrowed from what was read. [`into_owned`](crate::Message::into_owned) keeps one. To send,

@@ -73,10 +73,8 @@
 //!
 //! # What may be lost
 //!
-//! Messages that the server sent while there was no connection are gone, unless it can be asked for
-//! them: subscribe with the number of the last one that came. Messages that the bot sends meanwhile
-//! are [`SendError::NotConnected`], or are kept for the next connection:
-//! [`queue_while_disconnected`](crate::WebSocketApp::queue_while_disconnected).
+//! What either side sends while there is no connection, unless the program sees to it: [how, and what
+//! else](super::_08_reconnecting#what-may-be-lost).
 //!
 //! ---
 //!
@@ -84,4 +82,3 @@
 //!
 //! [`Attempt`]: crate::Attempt
 //! [`Error::Attempt`]: crate::Error::Attempt
-//! [`SendError::NotConnected`]: crate::SendError::NotConnected

@@ -48,13 +48,12 @@
 //!
 //! # Why does it close after a minute?
 //!
-//! With code 1006 after 60 s without messages, it is most often a reverse proxy: nginx gives up by
-//! `proxy_read_timeout`, 60 s unless set, load balancers likewise. The pings that this library
-//! sends every 30 s keep such a connection, so look whether `ping_interval` was turned off, and
-//! which side closes: `on_close` and `RUST_LOG=websocket_app=debug` tell. Some servers close
-//! clients that send no *messages*, whatever pings they send: then
-//! [`every`](crate::WebSocketApp::every) sends what they want to hear. And some close each
-//! connection after a day: [`reconnect`](crate::WebSocketApp::reconnect).
+//! With code 1006 after 60 s without messages, it is most often a reverse proxy: nginx's
+//! `proxy_read_timeout` is 60 s unless set. The pings that this library sends every 30 s prevent that,
+//! so look whether `ping_interval` was turned off, and which side closes: `on_close` and
+//! `RUST_LOG=websocket_app=debug` tell. Some servers close clients that send no *messages*:
+//! [`every`](crate::WebSocketApp::every) sends what they want to hear. Others close each connection
+//! after a day: [`reconnect`](crate::WebSocketApp::reconnect).
 //!
 //! # Why is it 403, or 400, or 200 instead of 101?
 //!
@@ -77,16 +76,14 @@
 //!
 //! # Why is `close` not clean?
 //!
-//! The server dropped the connection instead of answering the Close frame. Many do. It is no error;
-//! the code is 1006 then.
+//! The server dropped the connection instead of answering. Many do, and [it is no
+//! error](super::_09_closing#what-is-no-error).
 //!
 //! # How do I notice that the network is gone?
 //!
-//! You do not have to: without a byte for 10 s after a ping the connection is lost, so within 40 s.
-//! Shorter with [`ping_interval`](crate::WebSocketApp::ping_interval) and
-//! [`ping_timeout`](crate::WebSocketApp::ping_timeout); now, with
-//! [`ping_wait`](crate::Sender::ping_wait). A program that is told by the operating system that the
-//! network has changed calls [`reconnect`](crate::Sender::reconnect) at once.
+//! You do not have to: the connection is lost [within 40 s](super::_09_closing#a-peer-that-vanishes).
+//! A program that is told by the operating system that the network has changed calls
+//! [`reconnect`](crate::Sender::reconnect) at once.
 //!
 //! # How do I subscribe again after a reconnect?
 //!

@@ -104,22 +104,8 @@
 //!
 //! # How do I answer a health check, or serve a page?
 //!
-//! [`on_request`](crate::server::Server::on_request) with [`Answer::http`], on the same port:
-//!
-//! ```no_run
-//! use websocket_app::server::{Answer, Server};
-//!
-//! # fn main() -> Result<(), websocket_app::Error> {
-//! Server::new("0.0.0.0:9001")
-//!     .on_request(|request| match (request.is_upgrade(), request.path()) {
-//!         (true, "/chat") => Answer::accept(),
-//!         (false, "/health") => Answer::http(200, "text/plain", "ok\n"),
-//!         _ => Answer::refuse(404),
-//!     })
-//!     .run_forever()?;
-//! # Ok(())
-//! # }
-//! ```
+//! [`on_request`](crate::server::Server::on_request) with [`Answer::http`], on the same port: its
+//! example answers a health check, [the chat](super::_03_chat) has a page.
 //!
 //! It is no web server: one answer, then the connection ends. Files belong to one.
 //!
