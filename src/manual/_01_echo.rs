@@ -31,7 +31,7 @@
 //!
 //! It needs a server that says everything back. `cargo run -p wsapp -- serve --echo 127.0.0.1:9001`
 //! is one, in this crate's repository (where `cargo run --example echo` is client and server in one).
-//! So is this program, which needs `cargo add websocket-app --features server`:
+//! Another is this program, which needs `cargo add websocket-app --features server`:
 //!
 //! ```no_run
 //! # #[cfg(not(feature = "server"))]
