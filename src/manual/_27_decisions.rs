@@ -24,9 +24,8 @@
 //! | Errors sorted by fault, one type | whoever tries again wants to know whose it was | |
 //! | `#![forbid(unsafe_code)]` | what it reads comes from strangers | |
 //! | A server on the same links and loops | one protocol, one set of tests, for both sides | behind a feature, so that clients do not build it |
-//! | A server hands out no message of a client while much of what it was answered waits for it to read | what is answered is not lost, memory is bounded, and no thread waits | an app has no such thing: a feed is to be heard whether or not what is sent gets through |
 //! | Origins are checked by default | a page of any site may open a WebSocket with its visitor's cookies ([RFC 6455 §10.2]) | one line for who serves several sites |
-//! | A server hands out no message of a client while answers to those before wait for its socket | what is answered is not lost, memory is bounded, and no thread waits | an app has no such thing: a feed is to be heard whether or not what is sent gets through |
+//! | A server hands out no message of a client while much of what it was answered waits for it to read | what is answered is not lost, memory is bounded, and no thread waits | an app has no such thing: a feed is to be heard whether or not what is sent gets through |
 //! | A client that does not read is closed by default | what it would have is a feed with a hole in it, unseen | `slow_clients` |
 //! | No option for what can be found out | buffer sizes and batches fit themselves to what happens | |
 //!

@@ -16,6 +16,7 @@ use crate::protocol::close::close_payload;
 /// [`Client::server`](super::Client::server). Clones are cheap and mean the same server; dropping them
 /// lets it run on.
 #[derive(Clone)]
+#[must_use = "the server ends with `main`: `join` it, where nothing else keeps that from ending"]
 pub struct ServerHandle {
     hub: Arc<Hub>,
 }

@@ -309,7 +309,7 @@ fn one_that_is_closed_meanwhile_ends_in_time() {
         |_, client| client.close(),
         |_, client| client.abort(),
         |serving, _| {
-            serving.handle().shutdown(1001, "", Duration::from_millis(300));
+            serving.handle().shutdown(1001, "", Duration::from_millis(300)).unwrap();
         },
     ];
     for end in ends {
