@@ -6,9 +6,9 @@ use std::net::TcpListener;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use crate::exit_status::temporary;
 use crate::peers::{Peer, patience, recording, says, serve};
 use crate::process::{PATIENCE, Running, command, start, start_unread};
+use crate::temporary::temporary;
 
 /// Longer than it takes on a machine that does other things too, and shorter than anything that it may
 /// have waited for instead.
@@ -94,7 +94,6 @@ fn while_a_file_goes_out_or_comes_in() {
     told.recv_timeout(patience()).unwrap();
     interrupt(running);
     drop(release);
-    fs::remove_file(&file).unwrap();
 
     let peer = silent();
     let running = start(&[&peer.url(), "-x", "x", "--receive-file", &file]);

@@ -8,6 +8,7 @@ use websocket_app::server::Answer;
 
 use crate::peers::{echo, echo_tls, nobody, recording, says, serve, socket};
 use crate::process::{command, run, start, start_command, start_unread};
+use crate::temporary::temporary;
 
 #[test]
 fn status_0_closed_in_order_by_us() {
@@ -254,10 +255,4 @@ fn status_130_ctrl_c_while_nobody_reads_standard_output() {
     }
     running.signal("INT");
     assert_eq!(running.wait(), Some(130));
-}
-
-/// A path for a file of this test's alone.
-pub(crate) fn temporary(name: &str) -> String {
-    let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
-    directory.join(format!("{}-{name}", std::process::id())).to_str().unwrap().to_owned()
 }

@@ -8,9 +8,9 @@ use std::thread;
 
 use websocket_app::MessageKind;
 
-use crate::exit_status::temporary;
 use crate::peers::{echo, patience, recording, serve};
 use crate::process::{run, start};
+use crate::temporary::temporary;
 
 /// Far more than a process that keeps it may have.
 const LARGE: usize = 96 << 20;
@@ -82,7 +82,6 @@ fn sending_a_large_file_takes_little_memory() {
     }
     peer.handle().clients()[0].close_with(1000, "").unwrap();
     running.wait().with(0);
-    fs::remove_file(file).unwrap();
 }
 
 #[test]
@@ -118,7 +117,6 @@ fn receiving_a_large_file_takes_little_memory() {
     if let Some(peak) = *peak.lock().unwrap() {
         assert!(peak < MEMORY, "{peak} KiB");
     }
-    fs::remove_file(file).unwrap();
 }
 
 #[test]
@@ -175,7 +173,6 @@ fn a_file_whose_connection_is_lost_or_closed_ends_it_with_the_reason() {
             assert_eq!(ended.stderr.contains("enough"), code.is_some(), "{ended:?}");
         }
     }
-    fs::remove_file(file).unwrap();
 }
 
 #[test]
@@ -243,5 +240,4 @@ fn what_is_no_file_is_written_to_and_what_is_there_is_kept() {
         names,
         ["fifo", "file", "file.part", "link-false", "link-true", "target-false", "target-true"]
     );
-    fs::remove_dir_all(directory).unwrap();
 }

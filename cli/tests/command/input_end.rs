@@ -150,13 +150,11 @@ fn lines_that_are_queued_when_the_server_ends_it_are_told_of() {
     const LINES: usize = 3000;
     const LENGTH: usize = 1000;
     // Closed in order, with a code, and lost.
-    for (number, (end, status)) in
-        [(&b"\x88\x02\x03\xe8"[..], 1), (b"\x88\x02\x0f\xa0", 8), (b"", 3)].into_iter().enumerate()
-    {
+    for (end, status) in [(&b"\x88\x02\x03\xe8"[..], 1), (b"\x88\x02\x0f\xa0", 8), (b"", 3)] {
         let (read, all_read) = channel::<()>();
         let (end_of_process, ended) = channel::<()>();
         let (count, counted) = channel();
-        let (url, peer) = near(&format!("queued-{number}"), move |mut stream| {
+        let (url, peer, _socket) = near(move |mut stream| {
             all_read.recv_timeout(patience()).unwrap();
             // What it has read last is queued by now, or what follows does not matter.
             thread::sleep(Duration::from_millis(200));

@@ -7,6 +7,7 @@
 mod peers;
 mod process;
 mod screen;
+mod temporary;
 
 mod ctrl_c;
 mod exit_status;

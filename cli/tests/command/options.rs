@@ -5,9 +5,9 @@ use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-use crate::exit_status::temporary;
 use crate::peers::{echo_tls, head, says, serve, shake_hands, socket};
 use crate::process::{PATIENCE, run};
+use crate::temporary::temporary;
 
 /// A frame: its first byte, and its payload.
 type Frame = (u8, Vec<u8>);

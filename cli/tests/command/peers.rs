@@ -10,6 +10,8 @@ use websocket_app::OwnedMessage;
 use websocket_app::server::{Server, ServerHandle, ServerTls};
 
 use crate::process::PATIENCE;
+#[cfg(unix)]
+use crate::temporary::{Temporary, temporary_socket};
 
 /// A server of the library's that ends with the test.
 pub(crate) struct Peer {
@@ -127,24 +129,21 @@ pub(crate) fn shake_hands(stream: &mut (impl Read + Write)) {
 }
 
 /// Accepts one connection on a Unix socket, whose buffers are small, shakes hands, and does with it what
-/// a closure says. Returns the URL.
+/// a closure says. Returns the URL, and what has to stay until it is used.
 #[cfg(unix)]
 pub(crate) fn near(
-    name: &str,
     act: impl FnOnce(std::os::unix::net::UnixStream) + Send + 'static,
-) -> (String, thread::JoinHandle<()>) {
-    let path = format!("/tmp/wsapp-test-{}-{name}.sock", std::process::id());
-    let _ = std::fs::remove_file(&path);
+) -> (String, thread::JoinHandle<()>, Temporary) {
+    let path = temporary_socket();
     let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
     let url = format!("ws+unix:{path}:/");
     let thread = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        let _ = std::fs::remove_file(&path);
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         shake_hands(&mut stream);
         act(stream);
     });
-    (url, thread)
+    (url, thread, path)
 }
 
 /// Reads the head of a request or an answer.

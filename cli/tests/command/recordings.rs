@@ -5,9 +5,9 @@ use std::path::Path;
 
 use websocket_app::OwnedMessage;
 
-use crate::exit_status::temporary;
 use crate::peers::{echo, recording, serve};
 use crate::process::{run, start, start_command};
+use crate::temporary::{Temporary, temporary};
 
 /// Text and binary messages that are hard to write down, as lines of JSON.
 const MESSAGES: &str = r#"{"type":"text","data":"plain"}
@@ -126,7 +126,7 @@ const QUESTION: usize = 2 << 20;
 const ANSWER: usize = 1000;
 
 /// A recording with so many messages by the client, and then so many by the server.
-fn write_recording(name: &str, questions: usize, answers: usize) -> String {
+fn write_recording(name: &str, questions: usize, answers: usize) -> Temporary {
     let file = temporary(name);
     let message = |by: &str, length: usize| serde_json::json!({"type": by, "time": 1.7e9, "opcode": 1, "data": "x".repeat(length)});
     let messages = std::iter::repeat_n(message("send", QUESTION), questions)
@@ -161,7 +161,7 @@ fn a_server_that_is_quicker_than_recorded_is_heard_meanwhile() {
 }
 
 /// A recording with a message each by these, at these times.
-fn write_timed(name: &str, messages: &[(&str, f64)]) -> String {
+fn write_timed(name: &str, messages: &[(&str, f64)]) -> Temporary {
     let file = temporary(name);
     let message = |(by, time): &(&str, f64)| serde_json::json!({"type": by, "time": time, "opcode": 1, "data": "x"});
     let messages: Vec<_> = messages.iter().map(message).collect();
@@ -200,7 +200,7 @@ fn a_side_that_ends_during_a_pause_is_told_of_at_once() {
 fn a_side_that_does_not_read_is_told_of() {
     let file = write_recording("deaf.har", 20, 0);
     let (end, ended) = std::sync::mpsc::channel::<()>();
-    let (url, peer) = crate::peers::near("deaf", move |_stream| {
+    let (url, peer, _socket) = crate::peers::near(move |_stream| {
         let _ = ended.recv();
     });
     run(&["replay", &file, &url, "--wait", "0.3", "--close-timeout", "0.2"], "")

@@ -6,10 +6,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::process::PATIENCE;
+use crate::temporary::{Temporary, temporary};
 
 /// A terminal with a shell in it, which ends with the test.
 pub(crate) struct Screen {
     socket: String,
+    /// Where the shell is, and the history.
+    folder: Temporary,
 }
 
 impl Drop for Screen {
@@ -28,12 +31,12 @@ impl Screen {
             return None;
         }
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let screen = Screen { socket: format!("wsapp-{}-{number}", std::process::id()) };
-        let state = env!("CARGO_TARGET_TMPDIR");
+        let folder = temporary("folder");
+        std::fs::create_dir(&folder).unwrap();
         let shell = format!(
-            "env -u NO_COLOR -u http_proxy -u all_proxy XDG_STATE_HOME={state}/{} PS1='$ ' sh",
-            screen.socket
+            "env -u NO_COLOR -u http_proxy -u all_proxy XDG_STATE_HOME={folder} PS1='$ ' sh"
         );
+        let screen = Screen { socket: format!("wsapp-{}-{number}", std::process::id()), folder };
         screen
             .tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "100", "-y", "30", &shell])
             .unwrap();
@@ -45,7 +48,7 @@ impl Screen {
         let output = Command::new("tmux")
             .args(["-L", &self.socket])
             .args(args)
-            .current_dir(env!("CARGO_TARGET_TMPDIR"))
+            .current_dir(&*self.folder)
             .output()
             .unwrap();
         match output.status.success() {

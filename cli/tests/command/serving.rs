@@ -6,10 +6,12 @@ use std::net::TcpStream;
 
 use websocket_app::{Event, WebSocket, WebSocketApp, WebSocketBuilder};
 
-use crate::exit_status::temporary;
 #[cfg(unix)]
 use crate::process::command_that_hears_of_hangups;
 use crate::process::{PATIENCE, Running, command, run, start, start_command};
+use crate::temporary::temporary;
+#[cfg(unix)]
+use crate::temporary::temporary_socket;
 
 /// Starts a server with these arguments, and returns its URL too.
 fn server(args: &[&str]) -> (Running, String) {
@@ -425,13 +427,12 @@ fn it_serves_over_tls_and_unix_sockets() {
     running.signal("INT");
     running.wait().with(130);
 
-    let socket = format!("/tmp/wsapp-test-{}.sock", std::process::id());
+    let socket = temporary_socket();
     let running = start_command(command(&["serve", "--echo", &format!("unix:{socket}")]));
     running.address_line();
     run(&[&format!("ws+unix:{socket}:/"), "-x", "near", "-n", "1"], "").with(0).wrote("near\n");
     running.signal("INT");
     running.wait().with(130);
-    let _ = fs::remove_file(socket);
 }
 
 #[test]

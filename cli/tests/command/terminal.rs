@@ -133,7 +133,7 @@ fn a_signal_that_ends_it_leaves_the_terminal_as_before() {
     let Some(screen) = Screen::open() else { return };
     let peer = recording(|server| server, |_, _| {});
     for (signal, status) in [("TERM", 143), ("HUP", 129)] {
-        let file = crate::exit_status::temporary("pid");
+        let file = crate::temporary::temporary("pid");
         screen.run_shell(&format!(
             "stty -a > before; sh -c 'echo $$ > {file}; exec {} {}'; echo \"wsapp $?\"; stty -a | cmp - before",
             env!("CARGO_BIN_EXE_wsapp"),
