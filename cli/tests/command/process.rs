@@ -210,10 +210,16 @@ impl Running {
         assert!(sent.unwrap().success());
     }
 
-    /// Waits for its end.
+    /// Waits for its end: longer where it goes on writing, but not for ever.
     #[track_caller]
     pub(crate) fn wait(mut self) -> Ended {
-        let in_time = self.ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Disconnected);
+        let mut end = self.ended.recv_timeout(PATIENCE);
+        for _ in 1..5 {
+            if end == Err(RecvTimeoutError::Timeout) && self.written.try_iter().count() > 0 {
+                end = self.ended.recv_timeout(PATIENCE);
+            }
+        }
+        let in_time = end == Err(RecvTimeoutError::Disconnected);
         if !in_time {
             self.child.kill().unwrap();
         }
