@@ -69,6 +69,27 @@ impl Screen {
         self.press(&["Enter"]);
     }
 
+    /// Has everything that is written to it from here on kept in a file.
+    pub(crate) fn keep_all(&self) {
+        self.tmux(&["pipe-pane", "cat > all"]).unwrap();
+    }
+
+    /// Returns what was kept until these words of the shell.
+    #[track_caller]
+    pub(crate) fn kept_until(&self, words: &str) -> String {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let kept = std::fs::read(format!("{}/all", self.folder)).unwrap_or_default();
+            let kept = String::from_utf8_lossy(&kept).into_owned();
+            if let Some(end) = kept.rfind(&format!("\n{words}")) {
+                return kept[..end].to_owned();
+            }
+            assert!(Instant::now() < until, "{words:?} does not come");
+            // A program of tmux's writes it.
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Types text as it is.
     pub(crate) fn type_text(&self, text: &str) {
         self.tmux(&["send-keys", "-l", text]).unwrap();

@@ -1,9 +1,15 @@
 //! Somebody types and reads.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
 use websocket_app::server::Client;
 use websocket_app::{Message, OwnedMessage};
 
 use crate::peers::{Peer, echo, recording, serve};
+use crate::process::PATIENCE;
 use crate::screen::Screen;
 
 /// Everything that is said to all clients of a peer.
@@ -189,6 +195,68 @@ fn a_stream_of_messages_holds_up_no_key() {
         screen.press(&[keys]);
         screen.wait_for(&format!("exit status {status}"));
     }
+}
+
+/// Counts to each client that comes, some thousands a second, until it says `stop`, and then closes.
+/// The other end hears how far.
+fn counting() -> (Peer, Receiver<u64>) {
+    let (tell, told) = channel();
+    let stopped = Arc::new(AtomicBool::new(false));
+    let heard = Arc::clone(&stopped);
+    let peer = serve(|server| {
+        server
+            .on_open(move |client| {
+                let (client, stopped, tell) = (client.clone(), Arc::clone(&stopped), tell.clone());
+                std::thread::spawn(move || {
+                    let mut count = 0;
+                    while !stopped.load(Ordering::Relaxed) {
+                        for _ in 0..5 {
+                            if client.send(format!("number {count}.")).is_err() {
+                                return;
+                            }
+                            count += 1;
+                        }
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                    tell.send(count).unwrap();
+                    let _ = client.close_with(1000, "");
+                });
+            })
+            .on_message(move |_, message: Message<'_>| {
+                heard.fetch_or(message.as_text() == Some("stop"), Ordering::Relaxed);
+            })
+    });
+    (peer, told)
+}
+
+/// The numbers within `number 17.` of what a terminal got.
+fn numbers(shown: &str) -> Vec<u64> {
+    let number = |text: &str| text.split_once('.').and_then(|(number, _)| number.parse().ok());
+    shown.split("< number ").skip(1).filter_map(number).collect()
+}
+
+#[test]
+fn messages_keep_their_order_while_lines_are_entered() {
+    let Some(screen) = Screen::open() else { return };
+    let (peer, told) = counting();
+    screen.keep_all();
+    screen.run(&format!("{} --wait forever", peer.url()));
+    screen.wait_for("< number");
+    for _ in 0..20 {
+        screen.press(&["Enter"; 100]);
+        for _ in 0..10 {
+            screen.press(&["Enter"]);
+        }
+    }
+    screen.type_text("stop");
+    // The second is pressed while something waits to be shown.
+    screen.press(&["Enter", "C-d"]);
+    let shown = numbers(&screen.kept_until("exit status 0"));
+    let count = told.recv_timeout(PATIENCE).unwrap();
+    let wrong = shown.iter().zip(0..).find(|(shown, expected)| **shown != *expected);
+    let lost = (0..count).filter(|number| !shown.contains(number)).count();
+    assert_eq!(wrong, None, "{lost} of {count} are lost");
+    assert_eq!(shown.len() as u64, count);
 }
 
 #[test]

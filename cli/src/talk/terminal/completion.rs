@@ -1,4 +1,5 @@
-//! Completion of commands, and of paths behind `/file`.
+//! Completion of commands, and of paths behind `/file`; and the place where the line editor says that it
+//! paints a line.
 
 use rustyline::completion::{Completer, FilenameCompleter, Pair};
 use rustyline::highlight::Highlighter;
@@ -6,15 +7,17 @@ use rustyline::hint::Hinter;
 use rustyline::validate::Validator;
 use rustyline::{Context, Helper, Result};
 
+use super::Screen;
 use super::commands::COMMANDS;
 
 pub(crate) struct Completion {
     paths: FilenameCompleter,
+    screen: Screen,
 }
 
 impl Completion {
-    pub(crate) fn new() -> Self {
-        Completion { paths: FilenameCompleter::new() }
+    pub(crate) fn new(screen: Screen) -> Self {
+        Completion { paths: FilenameCompleter::new(), screen }
     }
 }
 
@@ -41,6 +44,12 @@ impl Completer for Completion {
 
 impl Hinter for Completion {
     type Hint = String;
+
+    /// Is asked when the terminal is in the mode in which a line is edited, before it is painted.
+    fn hint(&self, _: &str, _: usize, _: &Context<'_>) -> Option<String> {
+        self.screen.line_is_painted();
+        None
+    }
 }
 
 impl Highlighter for Completion {}

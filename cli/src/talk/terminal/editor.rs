@@ -54,7 +54,7 @@ impl Editor {
         let config = config.max_history_size(history::LINES).map_err(failed)?;
         let config = config.color_mode(colours).build();
         let mut lines = Lines::with_config(config).map_err(failed)?;
-        lines.set_helper(Some(Completion::new()));
+        lines.set_helper(Some(Completion::new(self.screen.clone())));
         let history = self.history.as_ref().and_then(|chosen| history::file(chosen.as_deref()));
         if let Some(file) = &history {
             // The first time there is none.
@@ -76,13 +76,10 @@ impl Editor {
             let _ = self.happenings.send(Happening::InputEnd(end));
         });
         thread::spawn(move || {
-            let interrupted = read(&mut lines, prompt, &screen, history.as_deref(), &typed);
+            read(&mut lines, prompt, &screen, history.as_deref(), typed, &happenings);
             // From here on what comes goes to the terminal itself.
             drop(lines);
             screen.end_lines();
-            if interrupted {
-                let _ = happenings.send(Happening::Interrupt);
-            }
         });
         Ok(())
     }
@@ -193,38 +190,48 @@ impl Editor {
     }
 }
 
-/// Reads lines until their end, or until one asks to close. Returns whether that was Ctrl-C.
+/// Reads lines until their end, or until one asks to close. Those that are typed while the line editor shows
+/// what it has taken before are nobody's.
 fn read(
     lines: &mut Lines,
-    prompt: &str,
+    mut prompt: &str,
     screen: &Screen,
     history: Option<&Path>,
-    typed: &Channel<Typing>,
-) -> bool {
-    while screen.begin_line() {
+    typed: Channel<Typing>,
+    happenings: &Channel<Happening>,
+) {
+    let mut typed = Some(typed);
+    while screen.begin_line(typed.is_some()) {
         let read = lines.readline(prompt);
         screen.end_line();
-        let line = match read {
-            Ok(line) => line,
-            Err(ReadlineError::Interrupted) => return true,
-            Err(ReadlineError::Eof) => return false,
-            Err(error) => {
-                let what = format!("the terminal cannot be read: {error}");
-                let _ = typed.send(Err(Failure::new(Status::Other, what)));
-                return false;
+        let ends = match (read, &typed) {
+            (Ok(line), Some(typed)) => {
+                if lines.add_history_entry(&line).unwrap_or(false)
+                    && let Some(file) = history
+                {
+                    // Without it the line is kept as long as the process lives.
+                    let _ = lines.append_history(file);
+                }
+                let closes = matches!(commands::read(&line), Ok(Typed::Close(..)));
+                // Nobody acts on it any more: it is over.
+                typed.send(Ok(line)).is_err() || closes
+            }
+            (Err(ReadlineError::Interrupted), _) => {
+                let _ = happenings.send(Happening::Interrupt);
+                true
+            }
+            (Ok(_) | Err(ReadlineError::Eof), _) => true,
+            (Err(error), _) => {
+                if let Some(typed) = &typed {
+                    let what = format!("the terminal cannot be read: {error}");
+                    let _ = typed.send(Err(Failure::new(Status::Other, what)));
+                }
+                return;
             }
         };
-        if lines.add_history_entry(&line).unwrap_or(false)
-            && let Some(file) = history
-        {
-            // Without it the line is kept as long as the process lives.
-            let _ = lines.append_history(file);
-        }
-        let closes = matches!(commands::read(&line), Ok(Typed::Close(..)));
-        // Nobody acts on it any more: it is over.
-        if typed.send(Ok(line)).is_err() || closes {
-            return false;
+        if ends {
+            typed = None;
+            prompt = "";
         }
     }
-    false
 }

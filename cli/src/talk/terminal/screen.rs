@@ -6,8 +6,10 @@
 //!   all others ───────► notice ──┴─► lines ─► a thread of its own ─► the line editor, or the terminal
 //! ```
 //!
-//! The line editor takes a line when it is ready to, which is while it waits for keys. Only that thread
-//! waits for it, and holds no lock then.
+//! The line editor takes lines when it is ready to, which is while it waits for keys. Only that thread
+//! waits for it, and holds no lock then. What it has taken and not shown when a line ends it shows with the
+//! next; what it is given meanwhile goes to the terminal at once, and would overtake. So it is given lines
+//! only when it has shown those before, and there is a further line to be typed as long as it has not.
 
 use std::io::{self, Write};
 use std::mem;
@@ -39,11 +41,15 @@ struct State {
     /// What is to be shown.
     waiting: String,
     /// What prints above the line that is being typed, until the thread that prints has it.
-    printer: Option<Box<dyn ExternalPrinter + Send>>,
-    /// Whether there is, or was, such a thing.
+    printer: Option<Printer>,
+    /// Whether there is a line being typed, or will be.
     above: bool,
-    /// Whether a line is being typed, or about to be.
+    /// Whether the line editor has painted a line, and reads it.
     typing: bool,
+    /// How many lines it has read so far.
+    read: u64,
+    /// The line editor may have lines that are not shown.
+    taken: bool,
     /// Nobody waits for room any more.
     unbounded: bool,
     /// Nothing more comes.
@@ -52,18 +58,20 @@ struct State {
     shown: bool,
 }
 
+type Printer = Box<dyn ExternalPrinter + Send>;
+
 /// How many bytes may wait to be shown; then receiving waits too.
 const ROOM: usize = 64 << 10;
 
-/// How long that takes, about.
+/// How long the line editor takes from the end of a line to the next, about.
 const RETRY: Duration = Duration::from_millis(1);
 
 const MESSAGE: &str = "\u{1b}[32m";
 const NOTICE: &str = "\u{1b}[2m";
 const PLAIN: &str = "\u{1b}[0m";
 
-/// A line up and down again. The line editor has room for one thing to print: when it has taken the
-/// second of these, all before them is shown.
+/// A line up and down again. The line editor has room for one thing to print: when there is room for this, it
+/// has what was before in hand, and shows it.
 const NOTHING: &str = "\u{1b}[A\n";
 
 impl Screen {
@@ -81,23 +89,40 @@ impl Screen {
         state.above = true;
     }
 
-    /// A line is about to be typed. Returns whether it may be: not at the end.
-    pub(crate) fn begin_line(&self) -> bool {
+    /// Another line may be typed where that is wanted, but at the end, and is to be where the line editor
+    /// has something to show. Returns whether it is; elsewhere there is no further one.
+    pub(crate) fn begin_line(&self, wanted: bool) -> bool {
         let mut state = self.shared.lock();
-        state.typing = !state.over;
-        self.shared.changed.notify_all();
-        state.typing
+        let begins = wanted && !state.over || state.taken;
+        if !begins {
+            state.above = false;
+            self.shared.changed.notify_all();
+        }
+        begins
     }
 
-    /// There is no further line.
-    pub(crate) fn end_lines(&self) {
-        self.shared.lock().above = false;
-        self.shared.changed.notify_all();
+    /// The line editor paints the line that is being typed.
+    pub(crate) fn line_is_painted(&self) {
+        let mut state = self.shared.lock();
+        if !state.typing {
+            state.typing = true;
+            self.shared.changed.notify_all();
+        }
     }
 
     /// The line editor has put the terminal back.
     pub(crate) fn end_line(&self) {
-        self.shared.lock().typing = false;
+        let mut state = self.shared.lock();
+        state.typing = false;
+        state.read += 1;
+    }
+
+    /// The line editor reads no further line, whatever it has to show.
+    pub(crate) fn end_lines(&self) {
+        let mut state = self.shared.lock();
+        state.above = false;
+        state.taken = false;
+        self.shared.changed.notify_all();
     }
 
     /// Returns whether a line is being typed on a terminal that can do more than write.
@@ -178,49 +203,66 @@ impl Shared {
             if lines.is_empty() {
                 break;
             }
-            if printer.is_some() {
-                self.wait_for_line();
-            }
-            show(&mut printer, lines);
-        }
-        if printer.is_some() {
-            self.wait_for_line();
-        }
-        if printer.is_some() && self.lock().typing {
-            show(&mut printer, NOTHING.into());
-            show(&mut printer, NOTHING.into());
+            self.show(&mut printer, &lines);
         }
         self.lock().shown = true;
         self.changed.notify_all();
     }
 
-    /// Waits until the line editor takes lines, where it will: between two of its own it would have them
-    /// overtake the one that it has taken and not shown.
-    fn wait_for_line(&self) {
-        let mut state = self.lock();
-        while state.above && !state.typing && !state.over {
-            state = self.wait(state);
+    /// Shows lines above the one that is being typed, where there is one.
+    fn show(&self, printer: &mut Option<Printer>, lines: &str) {
+        if let Some(above) = printer
+            && self.line().is_some()
+            && above.print(lines.into()).is_ok()
+        {
+            self.wait_until_shown(above);
+            return;
         }
-        drop(state);
-        // Only where it has just begun to does the line editor put the terminal into its mode.
-        while self.lock().typing && !modes::is_raw() {
-            thread::sleep(RETRY);
+        *printer = None;
+        // A terminal that is gone shows nothing.
+        let _ = io::stdout().write_all(lines.as_bytes());
+    }
+
+    /// Waits until the line editor reads a line, and has there be one as long as it is not known to have shown
+    /// what it is given then. Returns how many it has read before; `None` where there is none any more.
+    fn line(&self) -> Option<u64> {
+        let mut state = self.lock();
+        while state.above {
+            if state.reads() {
+                state.taken = true;
+                return Some(state.read);
+            }
+            state = match state.typing {
+                // It is about to end, or the process is stopped.
+                true => {
+                    let waited = self.changed.wait_timeout(state, RETRY);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                false => self.wait(state),
+            };
+        }
+        None
+    }
+
+    /// Waits until the line editor has shown what it was given.
+    fn wait_until_shown(&self, printer: &mut Printer) {
+        while let Some(line) = self.line() {
+            // When the line editor is gone nothing is shown.
+            let given = printer.print(NOTHING.into());
+            let mut state = self.lock();
+            // Where it has ended the line meanwhile that may have gone to the terminal itself.
+            if given.is_err() || (state.reads() && state.read == line) {
+                state.taken = false;
+                return;
+            }
         }
     }
 }
 
-/// Shows lines above the one that is being typed, where there is one still.
-fn show(printer: &mut Option<Box<dyn ExternalPrinter + Send>>, lines: String) {
-    if let Some(above) = printer {
-        if above.print(lines.clone()).is_ok() {
-            return;
-        }
-        // The line editor has gone meanwhile.
-        *printer = None;
-    }
-    if lines != NOTHING {
-        // A terminal that is gone shows nothing.
-        let _ = io::stdout().write_all(lines.as_bytes());
+impl State {
+    /// Returns whether the line editor takes lines, and has done so since it has painted this line.
+    fn reads(&self) -> bool {
+        self.typing && modes::is_raw()
     }
 }
 
