@@ -144,6 +144,32 @@ fn advice_for(error: &Error) -> Option<&'static str> {
 
 /// Shows a URL without what may be a credential in it: user info, query, fragment.
 pub(crate) fn shown_url(url: &str) -> String {
+    match with_authority(url) {
+        Some((scheme, authority, rest)) => {
+            let (_, address) = authority.rsplit_once('@').unwrap_or(("", authority));
+            let end = rest.find(['?', '#']);
+            let path = &rest[..end.unwrap_or(rest.len())];
+            let query = if end.is_some() { "?…" } else { "" };
+            escape::lines(&format!("{scheme}://{address}{path}{query}"))
+        }
+        None => shown_otherwise(url),
+    }
+}
+
+/// Splits a URL where that is certain: what stands for its host and port is one.
+fn with_authority(url: &str) -> Option<(&str, &str, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let address = authority.rsplit_once('@').map_or(authority, |(_, address)| address);
+    // Of an address in brackets what is behind them.
+    let behind = address.rsplit_once(']').map_or(address, |(_, behind)| behind);
+    let port = behind.split_once(':').map_or("", |(_, port)| port);
+    (!address.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()))
+        .then_some((scheme, authority, rest))
+}
+
+/// Shows what may be a URL as carefully as can be.
+fn shown_otherwise(url: &str) -> String {
     let end = url.find(['?', '#']).unwrap_or(url.len());
     // Which is the password, and which the query, where it has an `@` too?
     if url[end..].contains('@') {
@@ -173,6 +199,11 @@ mod tests {
             ("ws://host/a#secret", "ws://host/a?…"),
             ("ws://user:sec?ret@host/", "ws://…"),
             ("user:secret@host", "host"),
+            ("ws://user:sec/ret@host/", "ws://host/"),
+            ("wss://host:9443/ws/btcusdt@trade", "wss://host:9443/ws/btcusdt@trade"),
+            ("wss://user:secret@host/ws/a@trade", "wss://host/ws/a@trade"),
+            ("wss://host/stream?streams=a@trade", "wss://host/stream?…"),
+            ("ws://u:secret@[::1]:81/a@b?c", "ws://[::1]:81/a@b?…"),
         ] {
             assert_eq!(shown_url(url), shown, "{url}");
         }
