@@ -162,8 +162,8 @@ impl Input {
     }
 }
 
-/// As much as a pipe takes at a time.
-const PIECE: usize = 64 << 10;
+/// As much as a pipe takes for certain as soon as it has been read from.
+const PIECE: usize = 4 << 10;
 
 #[cfg(test)]
 mod tests {

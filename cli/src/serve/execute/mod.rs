@@ -76,23 +76,23 @@ impl Sessions {
         if *ending {
             return;
         }
-        if lock(&self.running).len() >= self.most {
-            tell(&format!(
-                "--exec {command}: {} run already, many of clients that have gone",
-                self.most
-            ));
-            // The reason is short enough.
-            let _ = client.close_with(1013, "too many commands run");
-            return;
-        }
-        match self.start(command, client) {
-            Ok(session) => drop(lock(&self.running).insert(client.id(), session)),
-            Err(error) => {
-                tell(&format!("--exec {command}: {error}"));
-                // The reason is short enough.
-                let _ = client.close_with(1011, "the command cannot be run");
+        let (problem, code, reason) = if lock(&self.running).len() >= self.most {
+            let problem = format!("{} run already, many of clients that have gone", self.most);
+            (problem, 1013, "too many commands run")
+        } else {
+            match self.start(command, client) {
+                Ok(session) => {
+                    lock(&self.running).insert(client.id(), session);
+                    return;
+                }
+                Err(error) => (error.to_string(), 1011, "the command cannot be run"),
             }
-        }
+        };
+        // Standard error may be one that nobody reads.
+        drop(ending);
+        // The reason is short enough.
+        let _ = client.close_with(code, reason);
+        tell(&format!("--exec {command}: {problem}"));
     }
 
     fn start(&self, command: &str, client: &Client) -> io::Result<Session> {
