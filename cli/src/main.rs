@@ -23,6 +23,7 @@ mod signals;
 mod status;
 mod stdout;
 mod talk;
+mod threads;
 
 use std::env;
 use std::io::{self, Write};
@@ -62,8 +63,14 @@ fn refuse(error: &clap::Error) -> ! {
         error.exit();
     }
     let mut text = error.to_string();
-    for argument in env::args().skip(1).filter(|argument| argument.contains(['@', '?'])) {
-        text = text.replace(&argument, &shown_url(&argument));
+    for argument in env::args_os().skip(1) {
+        let argument = argument.to_string_lossy();
+        // Of `--option=VALUE` the second is shown.
+        let value = argument.split_once('=').filter(|_| argument.starts_with('-'));
+        let value = value.map_or(&*argument, |(_, value)| value);
+        if value.contains(['@', '?']) {
+            text = text.replace(value, &shown_url(value));
+        }
     }
     // There is nobody else to tell.
     let _ = write!(io::stderr(), "{text}");

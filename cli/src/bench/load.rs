@@ -92,6 +92,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Outcome, Failure> {
     let began = Instant::now();
     let end = began + args.duration;
     let pace = args.rate.map(|rate| pace::start(rate, args.in_flight, probers.clone(), end));
+    let pace = pace.transpose()?;
     if pace.is_none() {
         for lane in &probers {
             lane.begin(args.in_flight, end);

@@ -1,18 +1,25 @@
 //! Sends at a rate, whatever comes back: what a server is slow with then shows in the latencies.
 
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::prober::Lane;
+use crate::failure::Failure;
+use crate::threads;
 
 /// Sends until the end, over one connection after the other, on a thread of its own. One that has too
 /// much under way is passed over; where all have, what is due waits, and its latency counts.
-pub(crate) fn start(rate: f64, in_flight: u64, lanes: Vec<Arc<Lane>>, end: Instant) -> Pace {
+pub(crate) fn start(
+    rate: f64,
+    in_flight: u64,
+    lanes: Vec<Arc<Lane>>,
+    end: Instant,
+) -> Result<Pace, Failure> {
     let (running, stopped) = bounded(0);
-    let thread = thread::spawn(move || {
+    let thread = threads::spawn(move || {
         let began = Instant::now();
         let mut next_lane = 0;
         for number in 0_u64.. {
@@ -45,8 +52,8 @@ pub(crate) fn start(rate: f64, in_flight: u64, lanes: Vec<Arc<Lane>>, end: Insta
                 }
             }
         }
-    });
-    Pace { running, thread }
+    })?;
+    Ok(Pace { running, thread })
 }
 
 /// The thread that sends.

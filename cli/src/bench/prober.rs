@@ -65,6 +65,8 @@ pub(crate) struct Prober {
     measures: Arc<Measures>,
     made: Instant,
     opened: bool,
+    /// Its end is counted, where it counts.
+    ended: bool,
 }
 
 /// What is sent on one connection.
@@ -89,7 +91,7 @@ impl Prober {
             repeats: AtomicBool::new(false),
             sent: AtomicU64::new(0),
         };
-        Prober { lane: Arc::new(lane), measures, made: Instant::now(), opened: false }
+        Prober { lane: Arc::new(lane), measures, made: Instant::now(), opened: false, ended: false }
     }
 
     pub(crate) fn lane(&self) -> Arc<Lane> {
@@ -146,6 +148,17 @@ impl Lane {
     }
 }
 
+/// Where the system has no thread for it, a connection ends without a call.
+impl Drop for Prober {
+    fn drop(&mut self) {
+        if !self.ended {
+            let count = if self.opened { &self.measures.lost } else { &self.measures.failed };
+            count.fetch_add(1, Ordering::Relaxed);
+            self.lane.lock().clear();
+        }
+    }
+}
+
 impl Handler for Prober {
     fn on_open(&mut self, ws: &Sender) -> Result<(), CallbackError> {
         let nanos = nanos(self.made, Instant::now());
@@ -177,6 +190,7 @@ impl Handler for Prober {
     }
 
     fn on_close(&mut self, _ws: &Sender, close: &Close) -> Result<(), CallbackError> {
+        self.ended = true;
         let count = match self.opened {
             false => &self.measures.failed,
             true if close.by == websocket_app::ClosedBy::Us => return Ok(()),

@@ -1,12 +1,11 @@
 //! Says what the client of a recording said.
 
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Sender as Channel, unbounded};
 use websocket_app::{
-    CallbackError, Close, Error, Handler, Message, SendError, Sender, State, WebSocketApp,
+    CallbackError, Close, Error, Handler, Message, SendError, Sender, WebSocketApp,
 };
 
 use super::said::Said;
@@ -15,6 +14,7 @@ use crate::connection::ConnectionArgs;
 use crate::failure::Failure;
 use crate::signals;
 use crate::status::Status;
+use crate::threads;
 
 pub(crate) fn run(
     url: &str,
@@ -33,25 +33,33 @@ pub(crate) fn run(
     let app = app.spawn().map_err(|error| Failure::of(&error, url))?;
     let mut script = Some(script);
     let mut played = Ok(());
+    let mut over = false;
     loop {
         match happenings.recv() {
             Ok(Happening::Open) => {
                 let Some(script) = script.take() else { continue };
                 let (tell, sender, said) = (tell.clone(), sender.clone(), Arc::clone(&said));
                 // It may wait for its time, or for room.
-                thread::spawn(move || {
+                let playing = threads::spawn(move || {
                     let mut stage = Client { sender, said };
                     let _ = tell.send(Happening::Played(script.play(true, &mut stage)));
                 });
+                if let Err(failure) = playing {
+                    played = Err(failure);
+                    break;
+                }
             }
             Ok(Happening::Played(outcome)) => {
                 played = outcome;
                 break;
             }
-            // Before it was open.
-            Ok(Happening::Over) if script.is_some() => break,
-            // Who plays notices.
-            Ok(Happening::Over) => {}
+            Ok(Happening::Over) => {
+                over = true;
+                // Who plays notices, where it has been open.
+                if script.is_some() {
+                    break;
+                }
+            }
             Ok(Happening::Interrupt) | Err(_) => {
                 app.close();
                 return Ok(Status::Interrupted);
@@ -59,9 +67,10 @@ pub(crate) fn run(
         }
     }
     app.close();
-    while sender.state() != State::Closed {
-        if let Ok(Happening::Interrupt) = happenings.recv_timeout(TICK) {
-            return Ok(Status::Interrupted);
+    while !over {
+        match happenings.recv() {
+            Ok(Happening::Interrupt) => return Ok(Status::Interrupted),
+            happening => over = matches!(happening, Ok(Happening::Over) | Err(_)),
         }
     }
     match (played, app.join()) {
@@ -72,12 +81,10 @@ pub(crate) fn run(
     }
 }
 
-/// How often it is looked whether the connection has ended.
-const TICK: Duration = Duration::from_millis(10);
-
 enum Happening {
     Open,
     Played(Result<(), Failure>),
+    /// The connection is over, or the run.
     Over,
     Interrupt,
 }
@@ -85,6 +92,13 @@ enum Happening {
 struct Listener {
     said: Arc<Said>,
     tell: Channel<Happening>,
+}
+
+/// Where the system has no thread for it, a run ends without a call.
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let _ = self.tell.send(Happening::Over);
+    }
 }
 
 impl Handler for Listener {
@@ -117,6 +131,10 @@ struct Client {
 impl Stage for Client {
     fn send(&mut self, message: Message<'_>, patience: Duration) -> Result<(), SendError> {
         self.sender.send_timeout(message, patience)
+    }
+
+    fn flush(&mut self, patience: Duration) -> Result<(), SendError> {
+        self.sender.flush(patience)
     }
 
     fn said(&self) -> &Said {

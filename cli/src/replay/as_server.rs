@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::unbounded;
@@ -15,6 +14,7 @@ use super::script::{Script, Stage};
 use crate::failure::Failure;
 use crate::signals;
 use crate::status::Status;
+use crate::threads;
 
 /// How long clients have to answer the Close frame.
 const SHUTDOWN: Duration = Duration::from_secs(1);
@@ -37,10 +37,15 @@ pub(crate) fn run(address: &str, once: bool, script: Script) -> Result<Status, F
                 let said = Arc::new(script.said_by(true));
                 lock(&stages).insert(client.id(), Arc::clone(&said));
                 let (client, script, tell) = (client.clone(), Arc::clone(&script), tell.clone());
-                thread::spawn(move || {
-                    let played = perform(&client, &script, said);
-                    let _ = tell.send(Ended::Client(client.id(), played));
+                let (visitor, telling) = (client.clone(), tell.clone());
+                let playing = threads::spawn(move || {
+                    let played = perform(&visitor, &script, said);
+                    let _ = telling.send(Ended::Client(visitor.id(), played));
                 });
+                if let Err(failure) = playing {
+                    let _ = client.close_with(1011, "no thread to play on");
+                    let _ = tell.send(Ended::Client(client.id(), Err(failure)));
+                }
             }
         })
         .on_message({
@@ -107,6 +112,10 @@ struct Visitor<'a> {
 impl Stage for Visitor<'_> {
     fn send(&mut self, message: Message<'_>, patience: Duration) -> Result<(), SendError> {
         self.client.sender().send_timeout(message, patience)
+    }
+
+    fn flush(&mut self, patience: Duration) -> Result<(), SendError> {
+        self.client.flush(patience)
     }
 
     fn said(&self) -> &Said {

@@ -25,6 +25,9 @@ pub(crate) trait Stage {
     /// Waits for room for so long at most.
     fn send(&mut self, message: Message<'_>, patience: Duration) -> Result<(), SendError>;
 
+    /// Waits until all of it is on its way, for so long at most.
+    fn flush(&mut self, patience: Duration) -> Result<(), SendError>;
+
     /// Returns what the other side has said.
     fn said(&self) -> &Said;
 }
@@ -56,7 +59,18 @@ impl Script {
                 self.compare(index, &recorded.message, came)?;
             }
         }
-        Ok(())
+        self.flush(as_client, stage)
+    }
+
+    /// Waits until everything that was said is on its way.
+    fn flush(&self, as_client: bool, stage: &mut impl Stage) -> Result<(), Failure> {
+        let Err(error) = stage.flush(self.wait) else { return Ok(()) };
+        let said = |recorded: &&Recorded| recorded.by_client == as_client;
+        let last = self.messages.iter().rfind(said);
+        let last = last.map_or("what was said".into(), |last| short(last.message.as_message()));
+        Err(Self::unsent(&last, &error, stage, |why| {
+            Failure::new(Status::NotAsExpected, format!("{why} before {last} was sent"))
+        }))
     }
 
     /// Returns when a message is said, where that is not at once.
@@ -83,22 +97,30 @@ impl Script {
         {
             return Err(over(why));
         }
-        let error = match stage.send(message, self.wait) {
-            Ok(()) => return Ok(()),
-            Err(error) => error,
-        };
-        let what = format!("{} of the recording", short(message));
-        Err(match error {
-            SendError::Timeout { .. } => {
+        stage
+            .send(message, self.wait)
+            .map_err(|error| Self::unsent(&short(message), &error, stage, over))
+    }
+
+    /// Says why a message was not sent; where the connection is over, in other words.
+    fn unsent(
+        message: &str,
+        error: &SendError,
+        stage: &impl Stage,
+        over: impl FnOnce(String) -> Failure,
+    ) -> Failure {
+        let what = format!("{message} of the recording");
+        match error {
+            SendError::Timeout { .. } | SendError::Unwritten { .. } => {
                 Failure::new(Status::NotAsExpected, format!("{what} was not read in time"))
                     .advice("--wait SECONDS waits longer")
             }
             SendError::NotConnected { .. } => match stage.said().over(Instant::now() + NOTICING) {
                 Some(why) => over(why),
-                None => Failure::unsent(&what, &error),
+                None => Failure::unsent(&what, error),
             },
-            _ => Failure::unsent(&what, &error),
-        })
+            _ => Failure::unsent(&what, error),
+        }
     }
 
     fn compare(

@@ -2,14 +2,15 @@
 //! input go to all of them.
 
 use std::io::{self, IsTerminal};
-use std::thread;
 
 use websocket_app::Message;
 use websocket_app::server::ServerHandle;
 
 use super::tell;
+use crate::failure::Failure;
 use crate::talk::output::{self, Output, Writer};
 use crate::talk::{Format, Pieces, Said, text_of};
+use crate::threads;
 
 /// Where messages are written.
 pub(crate) struct Shown {
@@ -19,14 +20,14 @@ pub(crate) struct Shown {
 }
 
 /// Returns that, and the thread that writes: whoever reads slowly has clients wait.
-pub(crate) fn output(format: Format) -> (Shown, Writer) {
+pub(crate) fn output(format: Format) -> Result<(Shown, Writer), Failure> {
     // The clients need not know, and the server goes on: lines of standard input still go to them.
     let (output, writer) = output::start(io::stdout(), |error| {
         tell(&format!(
             "standard output cannot be written: {error}; what clients say is not shown any more"
         ));
-    });
-    (Shown { output, format, on_terminal: io::stdout().is_terminal() }, writer)
+    })?;
+    Ok((Shown { output, format, on_terminal: io::stdout().is_terminal() }, writer))
 }
 
 impl Shown {
@@ -41,8 +42,8 @@ impl Shown {
 }
 
 /// Sends what is read to all clients, on a thread of its own. Its end is not the server's.
-pub(crate) fn read(server: ServerHandle, format: Format) {
-    thread::spawn(move || {
+pub(crate) fn read(server: ServerHandle, format: Format) -> Result<(), Failure> {
+    let thread = threads::spawn(move || {
         let mut pieces = Pieces::of(io::stdin(), format);
         while let Ok(Some(piece)) = pieces.next() {
             match format.read(piece) {
@@ -53,4 +54,5 @@ pub(crate) fn read(server: ServerHandle, format: Format) {
             }
         }
     });
+    thread.map(drop)
 }

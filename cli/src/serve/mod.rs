@@ -9,7 +9,7 @@ mod execute;
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::thread;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
@@ -21,6 +21,7 @@ use crate::log_lines;
 use crate::seconds::FOREVER;
 use crate::signals;
 use crate::status::Status;
+use crate::threads;
 
 pub(crate) use args::ServeArgs;
 
@@ -50,7 +51,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Status, Failure> {
         let sessions = Arc::clone(&sessions);
         move || sessions.kill()
     });
-    let (output, shown) = console.then(|| console::output(args.format())).unzip();
+    let (output, shown) = console.then(|| console::output(args.format())).transpose()?.unzip();
     let server = server
         .on_open({
             let sessions = Arc::clone(&sessions);
@@ -101,22 +102,28 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Status, Failure> {
         None => tell(&format!("listening on {}", args.address)),
     }
     if console {
-        console::read(handle.clone(), args.format());
+        console::read(handle.clone(), args.format())?;
     }
     // The other end lives as long as the handler of the signal, which is for good.
     let _ = interrupts.recv();
     // No callback waits for anybody any more.
     sessions.interrupt();
     shown.iter().for_each(|writer| writer.give_up());
-    let ending = thread::spawn({
+    let ending = threads::spawn({
         let sessions = Arc::clone(&sessions);
         move || sessions.end()
     });
+    if ending.is_err() {
+        // There is nobody who could wait for them.
+        sessions.kill();
+    }
     let _ = handle.shutdown(1001, "", SHUTDOWN);
     let ended = handle.join();
     // It does not panic.
-    let _ = ending.join();
-    shown.iter().for_each(|writer| writer.finish(LAST_LINES));
+    let _ = ending.map(JoinHandle::join);
+    shown.iter().for_each(|writer| {
+        let _ = writer.finish(LAST_LINES);
+    });
     ended.map_err(|error| Failure::of(&error, &args.address))?;
     Ok(Status::Interrupted)
 }

@@ -42,6 +42,8 @@ pub(crate) enum Happening {
     /// The recording is not whole.
     RecordingFailed(Failure),
     Interrupt,
+    /// Nothing more is told: the run has ended, and where that is the first word of it, before its time.
+    Over,
 }
 
 /// What has come, and gone, by the end of a connection.
@@ -82,8 +84,8 @@ pub(crate) fn hold(args: &TalkArgs) -> Result<Status, Failure> {
     let (output, writer) = output::start(io::stdout(), {
         let tell = tell.clone();
         move |error| drop(tell.send(Happening::OutputFailed(error)))
-    });
-    let screen = args.is_interactive().then(|| Screen::new(args.colours()));
+    })?;
+    let screen = args.is_interactive().then(|| Screen::new(args.colours())).transpose()?;
     let to = match (&screen, args.format()) {
         (Some(screen), format) => To::Screen(screen.clone(), format),
         (None, format) if io::stdout().is_terminal() => To::Shown(output, format),
@@ -145,6 +147,8 @@ pub(crate) fn hold(args: &TalkArgs) -> Result<Status, Failure> {
         input_over: None,
         input_failure: None,
         leaving: None,
+        aborted: false,
+        given_up: false,
         ending: None,
         error: None,
         ended: false,
@@ -153,12 +157,15 @@ pub(crate) fn hold(args: &TalkArgs) -> Result<Status, Failure> {
     let last = conversation.follow(&happenings);
     conversation.leave_terminal();
     let patience = conversation.patience();
-    let Conversation { url, ending, input_failure, broken, .. } = conversation;
+    let Conversation { url, ending, input_failure, broken, given_up, .. } = conversation;
     let ending = match (ending, input_failure) {
         (None | Some(Ending::Done), Some(failure)) => Some(Ending::Failed(failure)),
         (ending, _) => ending,
     };
-    writer.finish(patience);
+    let ending = match (writer.finish(patience), ending) {
+        (false, None | Some(Ending::Done | Ending::Enough)) => Some(Ending::TimedOut),
+        (_, ending) => ending,
+    };
     // A writer that failed at the very end has said so by now.
     let failed_late = happenings.try_iter().find_map(|happening| match happening {
         Happening::OutputFailed(error) => Some(Ending::OutputFailed(error)),
@@ -168,7 +175,9 @@ pub(crate) fn hold(args: &TalkArgs) -> Result<Status, Failure> {
         None | Some(Ending::Done | Ending::Enough) => failed_late.or(ending),
         ending => ending,
     };
-    let judged = judge(args, &url, (ending, broken), last, app.join());
+    // A callback that waits for who reads what it writes goes on as long as the process.
+    let run = if given_up { Err(Error::Cancelled) } else { app.join() };
+    let judged = judge(args, &url, (ending, broken), last, run);
     match (judged, tape.failure()) {
         (Ok(Status::Done), Some(failure)) => Err(failure),
         (judged, failure) => {
@@ -219,6 +228,10 @@ struct Conversation<'a> {
     input_failure: Option<Failure>,
     /// Until when the peer may answer the Close frame.
     leaving: Option<Instant>,
+    /// The connection has been dropped, since it did not end in time.
+    aborted: bool,
+    /// Nor is its end waited for any more.
+    given_up: bool,
     /// Why we end it, where that is not the connection's own end.
     ending: Option<Ending>,
     /// What was wrong last with a connection.
@@ -245,7 +258,7 @@ enum Ending {
 }
 
 impl Conversation<'_> {
-    /// Waits until the run is over. Returns what has come by then.
+    /// Waits until the run is over, or is given up. Returns what has come by then.
     fn follow(&mut self, happenings: &Receiver<Happening>) -> Option<Came> {
         loop {
             let happening = match self.deadline() {
@@ -257,8 +270,14 @@ impl Conversation<'_> {
                     self.look_for_the_unsent(happenings);
                     return Some(came);
                 }
+                Ok(Happening::Over) => return None,
                 Ok(happening) => self.take(happening),
-                Err(RecvTimeoutError::Timeout) => self.time_is_over(),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.time_is_over();
+                    if self.given_up {
+                        return None;
+                    }
+                }
                 // This has a sender itself.
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
@@ -338,6 +357,8 @@ impl Conversation<'_> {
             }
             // The conversation is worth more.
             Happening::RecordingFailed(failure) => self.notice(&failure.to_string()),
+            // Its last callback has said so.
+            Happening::Over => {}
             Happening::Interrupt => {
                 self.close(Ending::Interrupt);
                 // Also of what was ending anyway.
@@ -376,7 +397,7 @@ impl Conversation<'_> {
             return editor.start();
         }
         if let Some(file) = self.outgoing.take() {
-            file.start(self.app.sender(), !self.args.text, self.tell.clone());
+            file.start(self.app.sender(), !self.args.text, self.tell.clone())?;
         } else if self.args.reads_stdin() {
             let feed = Feed {
                 sender: self.app.sender(),
@@ -385,7 +406,7 @@ impl Conversation<'_> {
                 tape: self.tape.clone(),
                 reconnects: self.args.reconnect.is_some(),
             };
-            feed.start(io::stdin());
+            feed.start(io::stdin())?;
         } else {
             self.input_over = Some(Instant::now());
         }
@@ -409,9 +430,11 @@ impl Conversation<'_> {
 
     /// Returns how long whoever reads the messages may take to read those that have come.
     fn patience(&self) -> Duration {
+        let until = self.args.timeout.map(|timeout| self.began + timeout);
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
         match self.ending {
             Some(Ending::Interrupt | Ending::TimedOut) => PATIENCE,
-            _ => FOREVER,
+            _ => left.unwrap_or(FOREVER),
         }
     }
 
@@ -444,8 +467,10 @@ impl Conversation<'_> {
             self.writer.give_up();
             self.screen.iter().for_each(Screen::give_up);
             self.app.sender().abort();
-            // It has no deadline any more, and needs none.
-            self.leaving = Some(now + FOREVER);
+            self.given_up = self.aborted;
+            self.aborted = true;
+            // It has no deadline any more, unless a callback waits for who reads what it writes.
+            self.leaving = Some(now + PATIENCE);
         } else if self.leaving.is_none()
             && self.args.timeout.is_some_and(|timeout| self.began + timeout <= now)
         {

@@ -14,6 +14,7 @@ use crate::failure::Failure;
 use crate::seconds::FOREVER;
 use crate::status::Status;
 use crate::talk::tape::Tape;
+use crate::threads;
 
 /// How long to wait where what is kept for a connection is on its way to it.
 const RETRY: Duration = Duration::from_millis(1);
@@ -42,12 +43,13 @@ pub(crate) enum InputEnd {
 
 impl Feed {
     /// Reads and sends until the end of what is read.
-    pub(crate) fn start(self, from: impl Read + Send + 'static) {
-        thread::spawn(move || {
+    pub(crate) fn start(self, from: impl Read + Send + 'static) -> Result<(), Failure> {
+        let thread = threads::spawn(move || {
             let end = self.run(from);
             // Once the main thread is gone nobody wants to know.
             let _ = self.happenings.send(Happening::InputEnd(end));
         });
+        thread.map(drop)
     }
 
     fn run(&self, from: impl Read) -> InputEnd {

@@ -4,8 +4,8 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal, Read, Write};
+use std::mem;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender as Channel;
@@ -17,6 +17,7 @@ use crate::escape;
 use crate::failure::Failure;
 use crate::seconds::FOREVER;
 use crate::status::Status;
+use crate::threads;
 
 /// How much is read at a time.
 const CHUNK: usize = 256 << 10;
@@ -51,13 +52,19 @@ impl Outgoing {
     }
 
     /// Sends it on a thread of its own.
-    pub(crate) fn start(mut self, sender: Sender, binary: bool, happenings: Channel<Happening>) {
-        thread::spawn(move || {
+    pub(crate) fn start(
+        mut self,
+        sender: Sender,
+        binary: bool,
+        happenings: Channel<Happening>,
+    ) -> Result<(), Failure> {
+        let thread = threads::spawn(move || {
             let kind = if binary { MessageKind::Binary } else { MessageKind::Text };
             let end = self.send(&sender, kind).map_or_else(|end| end, |()| InputEnd::Sent);
             // Once the main thread is gone nobody wants to know.
             let _ = happenings.send(Happening::InputEnd(end));
         });
+        thread.map(drop)
     }
 
     fn send(&mut self, sender: &Sender, kind: MessageKind) -> Result<(), InputEnd> {
@@ -106,6 +113,8 @@ pub(crate) struct Incoming {
     /// Where it is until it is whole, once it has begun.
     part_path: Option<PathBuf>,
     part: Option<(Box<dyn Write + Send>, Bar)>,
+    /// Whether something has been written.
+    begun: bool,
 }
 
 /// Where a message goes.
@@ -129,7 +138,8 @@ impl Incoming {
         let name = path.display().to_string();
         let failed = |error| Failure::io(&format!("--receive-file {name}"), &error);
         let to = Destination::of(path).map_err(failed)?;
-        let incoming = Incoming { to, name: name.clone(), part_path: None, part: None };
+        let incoming =
+            Incoming { to, name: name.clone(), part_path: None, part: None, begun: false };
         if let Destination::File(path) = &incoming.to {
             // Nothing stays behind where nothing comes.
             let (part_path, _) = create_part(path).map_err(failed)?;
@@ -144,6 +154,12 @@ impl Incoming {
 
     /// Opens what the message is written to.
     fn open(&mut self) -> io::Result<Box<dyn Write + Send>> {
+        let begun = mem::replace(&mut self.begun, true);
+        if begun && !matches!(self.to, Destination::File(_)) {
+            return Err(io::Error::other(
+                "the connection was lost and the message began anew; what was written of it cannot be taken back",
+            ));
+        }
         Ok(match &self.to {
             Destination::Stdout if io::stdout().is_terminal() => Box::new(Shown(io::stdout())),
             Destination::Stdout => Box::new(io::stdout()),
@@ -226,13 +242,22 @@ impl Destination {
 /// Creates the file that a message is in until it is whole: beside the one that it is to be, with .part
 /// behind the name, and a number where there is such a file.
 fn create_part(path: &Path) -> io::Result<(PathBuf, File)> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    if let Ok(old) = fs::metadata(path) {
+        use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+
+        // Who might not read the one that is there is not to read this meanwhile.
+        options.mode(old.mode() & 0o777 | 0o600);
+    }
     for number in 1..NAMES {
         let mut name = OsString::from(path);
         name.push(".part");
         if number > 1 {
             name.push(number.to_string());
         }
-        match File::create_new(&name) {
+        match options.open(&name) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             created => return Ok((name.into(), created?)),
         }

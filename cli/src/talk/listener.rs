@@ -132,6 +132,13 @@ impl Listener {
     }
 }
 
+/// Where the system has no thread for it, a run ends without a call.
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.tell(Happening::Over);
+    }
+}
+
 impl Handler for Listener {
     fn on_open(&mut self, ws: &Sender) -> Result<(), CallbackError> {
         self.tape.opened(ws);

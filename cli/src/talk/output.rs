@@ -4,8 +4,10 @@
 use std::io::{self, Write};
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::failure::Failure;
+use crate::threads;
 
 /// How many bytes may wait for whoever reads standard output; then receiving waits too.
 const ROOM: usize = 1 << 20;
@@ -45,10 +47,10 @@ pub(crate) struct Writer {
 pub(crate) fn start(
     mut to: impl Write + Send + 'static,
     failed: impl FnOnce(io::Error) + Send + 'static,
-) -> (Output, Writer) {
+) -> Result<(Output, Writer), Failure> {
     let shared = Arc::new(Shared::default());
     let its = Arc::clone(&shared);
-    thread::spawn(move || {
+    threads::spawn(move || {
         let written = its.write_all(&mut to);
         if let Err(error) = written {
             its.lock().failed = true;
@@ -56,8 +58,8 @@ pub(crate) fn start(
         }
         its.lock().ended = true;
         its.emptied.notify_all();
-    });
-    (Output { shared: Arc::clone(&shared) }, Writer { shared })
+    })?;
+    Ok((Output { shared: Arc::clone(&shared) }, Writer { shared }))
 }
 
 impl Output {
@@ -78,8 +80,8 @@ impl Output {
 }
 
 impl Writer {
-    /// Waits until everything is written, or cannot be, for this long at most.
-    pub(crate) fn finish(&self, patience: Duration) {
+    /// Waits until everything is written, or cannot be, for this long at most. Returns whether it is.
+    pub(crate) fn finish(&self, patience: Duration) -> bool {
         let mut state = self.shared.lock();
         state.over = true;
         self.shared.filled.notify_one();
@@ -87,11 +89,12 @@ impl Writer {
         while !state.ended {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return;
+                return false;
             }
             let waited = self.shared.emptied.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+        true
     }
 
     /// Lets go of whoever waits for room: what is left is not written.

@@ -191,6 +191,44 @@ fn status_7_the_whole_takes_too_long() {
 }
 
 #[test]
+fn status_7_nobody_reads_what_comes() {
+    let flood = || {
+        serve(|server| {
+            server.on_open(|client| {
+                let client = client.clone();
+                std::thread::spawn(move || {
+                    let kind = websocket_app::MessageKind::Binary;
+                    let mut message = client.sender().message_writer(kind).unwrap();
+                    while message.write_all(&[7; 4096]).is_ok() {}
+                });
+            })
+        })
+    };
+    let unread = |args: &[&str]| {
+        let running = start_unread(command(args));
+        assert_eq!(running.wait(), Some(7), "{args:?}");
+    };
+    unread(&[&flood().url(), "--receive-file", "-", "--timeout", "0.5"]);
+    #[cfg(unix)]
+    {
+        let fifo = temporary("fifo");
+        let made = std::process::Command::new("mkfifo").arg(&*fifo).status().unwrap();
+        assert!(made.success());
+        unread(&[&flood().url(), "--receive-file", &fifo, "--timeout", "0.5"]);
+    }
+    // And where it has ended meanwhile.
+    let peer = serve(|server| {
+        server.max_send_buffer(1 << 30).on_open(|client| {
+            for _ in 0..5 {
+                client.send("x".repeat(99_999))?;
+            }
+            client.close_with(1000, "")
+        })
+    });
+    unread(&[&peer.url(), "--no-stdin", "--timeout", "1"]);
+}
+
+#[test]
 fn status_8_closed_with_another_code() {
     let peer =
         serve(|server| server.on_open(|client| client.close_with(4001, "token \u{9b}31mexpired")));

@@ -143,6 +143,54 @@ fn a_file_that_does_not_come_whole_is_told_and_has_not_its_name() {
     ended.with(1).said(&["--receive-file", "did not come whole"]);
 }
 
+/// Sends half of a message to the first that comes, and drops it; to the second all.
+fn torn() -> crate::peers::Peer {
+    let first = std::sync::atomic::AtomicBool::new(true);
+    serve(|server| {
+        server.on_open(move |client| {
+            let (client, first) =
+                (client.clone(), first.swap(false, std::sync::atomic::Ordering::Relaxed));
+            thread::spawn(move || {
+                let mut message = client.sender().message_writer(MessageKind::Binary).unwrap();
+                message.write_all(&pattern(800_000)).unwrap();
+                if first {
+                    message.flush().unwrap();
+                    client.flush(patience()).unwrap();
+                    drop(message);
+                    client.abort();
+                } else {
+                    message.finish().unwrap();
+                }
+            });
+        })
+    })
+}
+
+#[test]
+fn a_message_that_begins_anew_is_written_anew_or_told_of() {
+    let file = temporary("anew");
+    run(&[&torn().url(), "--no-stdin", "--reconnect=0.01", "--receive-file", &file], "").with(0);
+    assert!(fs::read(&file).unwrap() == pattern(800_000));
+    // Standard output cannot be taken back.
+    run(&[&torn().url(), "--no-stdin", "--reconnect=0.01", "--receive-file", "-"], "")
+        .with(1)
+        .said(&["began anew"]);
+}
+
+#[test]
+#[cfg(unix)]
+fn what_has_not_come_whole_is_no_more_open_than_what_it_replaces() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let file = temporary("secret");
+    fs::write(&file, "old").unwrap();
+    fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
+    let ended = run(&[&torn().url(), "--receive-file", &file], "");
+    assert!(matches!(ended.status, Some(1 | 3)), "{ended:?}");
+    let part = fs::metadata(format!("{file}.part")).unwrap();
+    assert_eq!(part.permissions().mode() & 0o777, 0o600);
+}
+
 #[test]
 fn a_file_that_is_no_text_is_told_of_with_the_connection_still_there() {
     let file = temporary("no-text");

@@ -21,3 +21,5 @@ mod proxies;
 mod recordings;
 mod serving;
 mod terminal;
+#[cfg(target_os = "linux")]
+mod threads;

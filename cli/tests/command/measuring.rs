@@ -120,6 +120,104 @@ fn bench_says_in_words_and_with_a_plot() {
     assert_eq!(ended.stderr, "");
 }
 
+/// The words of a line of a report behind these, without commas.
+fn words<'a>(report: &'a str, line: &str) -> Vec<String> {
+    let line =
+        report.lines().find_map(|shown: &'a str| shown.split_once(line)).map(|(_, rest)| rest);
+    let line = line.unwrap_or_else(|| panic!("{line:?} is not in {report}"));
+    line.split_whitespace().map(|word| word.replace(',', "")).collect()
+}
+
+#[test]
+fn bench_says_the_same_in_each_of_its_numbers_and_as_the_server() {
+    const UNDER_WAY: u64 = 2 * 3;
+    let peer = echo();
+    let url = peer.url();
+    let args = ["bench", &url, "-c", "2", "-f", "3", "-d", "0.5", "--size", "100"];
+    let ended = run(&args, "").with(0);
+    let text = String::from_utf8(ended.stdout).unwrap();
+    let counted = peer.handle().stats().messages_received;
+    let header = text.lines().next().unwrap().replace(',', "");
+    let options = "2 connections 100 bytes up to 3 under way on each";
+    assert!(header.contains(options), "{text}");
+    let seconds: f64 = header.split_whitespace().nth_back(1).unwrap().parse().unwrap();
+    assert!(seconds >= 0.5, "{text}");
+    // `1234 messages 2468 a second 246.8 kB/s each way`
+    let found = words(&text, "there and back");
+    let number = |index: usize| found[index].parse::<f64>().unwrap();
+    let (messages, rate, bytes) = (number(0), number(2), number(5));
+    // What was under way at the end belongs to no rate.
+    assert!(messages > 0.0 && messages <= counted as f64, "{counted} came: {text}");
+    assert!(counted as f64 <= messages + UNDER_WAY as f64, "{counted} came: {text}");
+    // The time is shown with one digit behind the point.
+    let rates = messages / (seconds + 0.051)..=messages / (seconds - 0.051);
+    assert!(rates.contains(&rate), "{rates:?}: {text}");
+    let unit = match &*found[6] {
+        "B/s" => 1.0,
+        "kB/s" => 1e3,
+        "MB/s" => 1e6,
+        other => panic!("{other}: {text}"),
+    };
+    assert!((bytes * unit / (rate * 100.0) - 1.0).abs() < 0.05, "{text}");
+    for absent in ["lost", "did not return", "unexpected"] {
+        assert!(!text.contains(absent), "{text}");
+    }
+
+    let measured = json(&run(&[&args[..], &["--json"]].concat(), "").with(0));
+    let of = |name: &str| measured[name].as_f64().unwrap();
+    let counted = (peer.handle().stats().messages_received - counted) as f64;
+    assert_eq!(of("sent"), counted, "{measured}");
+    assert!(
+        of("received") <= counted && counted <= of("received") + UNDER_WAY as f64,
+        "{measured}"
+    );
+    let close = |a: f64, b: f64| (a / b - 1.0).abs() < 1e-9;
+    assert!(close(of("messages_per_second"), of("received") / of("seconds")), "{measured}");
+    assert!(close(of("bytes_per_second"), of("messages_per_second") * 100.0), "{measured}");
+    for name in ["connect_us", "latency_us"] {
+        let of = |quantile: &str| measured[name][quantile].as_f64().unwrap();
+        let mut last = of("min");
+        for quantile in ["p50", "p90", "p99", "p99.9", "p99.99", "max"] {
+            assert!(of(quantile) >= last, "{name} {quantile}: {measured}");
+            last = of(quantile);
+        }
+        assert!((of("min")..=of("max")).contains(&of("mean")), "{name}: {measured}");
+    }
+}
+
+#[test]
+fn bench_counts_what_does_not_come_back_and_what_nobody_asked_for() {
+    // Keeps each tenth message for itself.
+    let kept = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let count = std::sync::Arc::clone(&kept);
+    let peer = serve(move |server| {
+        let number = std::sync::atomic::AtomicU64::new(1);
+        server.on_message(move |client, message| {
+            match number.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 10 {
+                0 => drop(count.fetch_add(1, std::sync::atomic::Ordering::Relaxed)),
+                _ => return client.send(message),
+            }
+            Ok(())
+        })
+    });
+    let ended = run(&["bench", &peer.url(), "-d", "0.5", "-f", "5", "-r", "200"], "").with(0);
+    let text = String::from_utf8(ended.stdout).unwrap();
+    let kept = kept.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(kept > 0, "{text}");
+    assert_eq!(words(&text, "did not return")[0], kept.to_string(), "{text}");
+
+    // Says everything twice.
+    let peer = serve(|server| {
+        server.on_message(|client, message| {
+            client.send(message)?;
+            client.send(message)
+        })
+    });
+    let args = ["bench", &peer.url(), "-d", "0.3", "--json", "-r", "50", "-f", "1000"];
+    let measured = json(&run(&args, "").with(0));
+    assert_eq!(measured["unexpected"], measured["sent"], "{measured}");
+}
+
 #[test]
 fn bench_tells_of_servers_that_are_not_there_or_go() {
     let address = format!("ws://{}/", nobody());

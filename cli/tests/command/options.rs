@@ -145,6 +145,19 @@ fn redirects_are_followed_so_often() {
 }
 
 #[test]
+#[cfg(unix)]
+fn what_is_wrong_with_the_arguments_is_said_whatever_they_are() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let mut wrong = crate::process::command(&["--no-such-option"]);
+    wrong.arg(OsStr::from_bytes(b"caf\xe9.har"));
+    crate::process::start_command(wrong).wait().with(2);
+    let ended = run(&["ws://localhost/", "--timeout=ws://user:s3cret@host/"], "").with(2);
+    assert!(!ended.stderr.contains("s3cret") && ended.stderr.contains("host"), "{ended:?}");
+}
+
+#[test]
 fn a_passphrase_is_read_from_its_file() {
     let (peer, _) = echo_tls();
     let made = rcgen::generate_simple_self_signed(["client".to_owned()]).unwrap();

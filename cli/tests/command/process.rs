@@ -27,7 +27,7 @@ pub(crate) fn command_that_hears_of_hangups(args: &[&str]) -> Command {
     prepared(command, args)
 }
 
-fn prepared(mut command: Command, args: &[&str]) -> Command {
+pub(crate) fn prepared(mut command: Command, args: &[&str]) -> Command {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
         let unwanted = ["WSAPP_AUTH", "WSAPP_HEADERS", "NO_COLOR"];
@@ -180,14 +180,24 @@ impl Running {
     /// The same, whatever kind of address it is.
     #[track_caller]
     pub(crate) fn address_line(&self) -> String {
+        self.try_address().expect("where it listens")
+    }
+
+    /// The same, where it may end instead.
+    #[track_caller]
+    pub(crate) fn try_address(&self) -> Option<String> {
         let mut said = String::new();
         loop {
-            let more = self.told.recv_timeout(PATIENCE).expect("where it listens");
+            let more = match self.told.recv_timeout(PATIENCE) {
+                Ok(more) => more,
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => panic!("it does not say where it listens"),
+            };
             said += &String::from_utf8_lossy(&more);
             if let Some((_, rest)) = said.split_once("listening on ")
                 && let Some((url, _)) = rest.split_once('\n')
             {
-                return url.to_owned();
+                return Some(url.to_owned());
             }
         }
     }

@@ -1,12 +1,14 @@
 //! Recordings: whole at any time, exact, without credentials, and played by either side.
 
 use std::fs;
+#[cfg(unix)]
+use std::io::Write;
 use std::path::Path;
 
 use websocket_app::OwnedMessage;
 
 use crate::peers::{echo, recording, serve};
-use crate::process::{run, start, start_command};
+use crate::process::{PATIENCE, run, start, start_command};
 use crate::temporary::{Temporary, temporary};
 
 /// Text and binary messages that are hard to write down, as lines of JSON.
@@ -127,10 +129,19 @@ const ANSWER: usize = 1000;
 
 /// A recording with so many messages by the client, and then so many by the server.
 fn write_recording(name: &str, questions: usize, answers: usize) -> Temporary {
+    write_with_lengths(name, (questions, QUESTION), (answers, ANSWER))
+}
+
+/// The same with their lengths.
+fn write_with_lengths(
+    name: &str,
+    (questions, question): (usize, usize),
+    (answers, answer): (usize, usize),
+) -> Temporary {
     let file = temporary(name);
     let message = |by: &str, length: usize| serde_json::json!({"type": by, "time": 1.7e9, "opcode": 1, "data": "x".repeat(length)});
-    let messages = std::iter::repeat_n(message("send", QUESTION), questions)
-        .chain(std::iter::repeat_n(message("receive", ANSWER), answers));
+    let messages = std::iter::repeat_n(message("send", question), questions)
+        .chain(std::iter::repeat_n(message("receive", answer), answers));
     let messages: Vec<_> = messages.collect();
     let har = serde_json::json!({"log": {"entries": [{"_webSocketMessages": messages}]}});
     fs::write(&file, har.to_string()).unwrap();
@@ -198,16 +209,42 @@ fn a_side_that_ends_during_a_pause_is_told_of_at_once() {
 #[test]
 #[cfg(unix)]
 fn a_side_that_does_not_read_is_told_of() {
-    let file = write_recording("deaf.har", 20, 0);
-    let (end, ended) = std::sync::mpsc::channel::<()>();
-    let (url, peer, _socket) = crate::peers::near(move |_stream| {
-        let _ = ended.recv();
-    });
-    run(&["replay", &file, &url, "--wait", "0.3", "--close-timeout", "0.2"], "")
-        .with(9)
-        .said(&["was not read in time"]);
-    drop(end);
-    peer.join().unwrap();
+    // More than is queued for a peer, and less.
+    for count in [20, 4] {
+        let file = write_recording("deaf.har", count, 0);
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let (url, peer, _socket) = crate::peers::near(move |_stream| {
+            let _ = ended.recv();
+        });
+        run(&["replay", &file, &url, "--wait", "0.3", "--close-timeout", "0.2"], "")
+            .with(9)
+            .said(&["was not read in time"]);
+        drop(end);
+        peer.join().unwrap();
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_client_that_does_not_read_is_told_of() {
+    // Less than is queued for a client.
+    let file = write_with_lengths("deaf.har", (0, 0), (3, 300_000));
+    let socket = crate::temporary::temporary_socket();
+    let address = format!("unix:{socket}");
+    let running = start(&["replay", &file, "--as-server", &address, "--once", "--wait", "0.3"]);
+    let until = std::time::Instant::now() + PATIENCE;
+    let mut stream = loop {
+        match std::os::unix::net::UnixStream::connect(&socket) {
+            Ok(stream) => break stream,
+            // It does not listen yet.
+            Err(error) => assert!(std::time::Instant::now() < until, "{error}"),
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    };
+    let request = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    stream.write_all(request.as_bytes()).unwrap();
+    running.wait().with(9).said(&["was not read in time"]);
 }
 
 #[test]

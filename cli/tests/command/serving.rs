@@ -269,6 +269,45 @@ fn exec_gives_what_a_command_has_started_its_time_too() {
 }
 
 #[test]
+#[cfg(unix)]
+fn exec_bounds_the_commands_that_run_with_those_of_clients_that_have_gone() {
+    let (running_file, go) = (temporary("running"), temporary("go"));
+    let command =
+        format!("echo here; echo >> {running_file}; while [ ! -e {go} ]; do sleep 0.05; done");
+    let (running, url) = server(&["--exec", &command, "--max-connections", "2", "--grace", "1000"]);
+    // One that has gone may be counted for a moment.
+    let visit = || {
+        let until = std::time::Instant::now() + PATIENCE;
+        loop {
+            match builder(&url).connect() {
+                Ok(ws) => return ws,
+                Err(error) => assert!(std::time::Instant::now() < until, "{error}"),
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    };
+    for _ in 0..4 {
+        assert_eq!(next(&mut visit()), "here");
+    }
+    assert_eq!(close_code(&mut visit()), 1013);
+    assert_eq!(fs::read_to_string(&running_file).unwrap(), "\n".repeat(4));
+    // When they end there is room again.
+    fs::write(&go, "").unwrap();
+    let until = std::time::Instant::now() + PATIENCE;
+    while next_or_close(&mut visit()).is_none() {
+        assert!(std::time::Instant::now() < until, "there is no room");
+    }
+    running.signal("INT");
+    running.wait().with(130).said(&["4 run already"]);
+}
+
+/// Returns a message, or nothing where the server closes.
+#[cfg(unix)]
+fn next_or_close(ws: &mut WebSocket) -> Option<String> {
+    ws.recv_timeout(PATIENCE).ok().map(|message| message.unwrap().into_text().unwrap())
+}
+
+#[test]
 fn exec_tells_of_a_line_that_cannot_be_sent_and_goes_on() {
     let long = "a".repeat(200);
     let lines = format!(

@@ -4,7 +4,6 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
-use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender as Channel, unbounded};
@@ -22,6 +21,7 @@ use crate::talk::conversation::Happening;
 use crate::talk::feed::InputEnd;
 use crate::talk::format::{Format, Said};
 use crate::talk::tape::Tape;
+use crate::threads;
 
 pub(crate) struct Editor {
     pub(crate) sender: Sender,
@@ -70,17 +70,17 @@ impl Editor {
         }
         let (typed, to_do) = unbounded();
         let (screen, happenings) = (self.screen.clone(), self.happenings.clone());
-        thread::spawn(move || {
+        threads::spawn(move || {
             let end = self.act_on_all(&to_do);
             // Once the main thread is gone nobody wants to know.
             let _ = self.happenings.send(Happening::InputEnd(end));
-        });
-        thread::spawn(move || {
+        })?;
+        threads::spawn(move || {
             read(&mut lines, prompt, &screen, history.as_deref(), typed, &happenings);
             // From here on what comes goes to the terminal itself.
             drop(lines);
             screen.end_lines();
-        });
+        })?;
         Ok(())
     }
 
@@ -147,11 +147,11 @@ impl Editor {
             return self.sender.ping(payload).map_err(|error| self.why(&error));
         }
         let (sender, screen) = (self.sender.clone(), self.screen.clone());
-        thread::spawn(move || match sender.ping_wait(PING_PATIENCE) {
+        let asking = threads::spawn(move || match sender.ping_wait(PING_PATIENCE) {
             Ok(time) => screen.notice(&format!("pong after {:.3} ms", time.as_secs_f64() * 1e3)),
             Err(error) => screen.notice(&format!("no pong: {error}")),
         });
-        Ok(())
+        asking.map(drop).map_err(|failure| failure.to_string())
     }
 
     fn send_file(&self, path: &Path) -> Result<(), String> {

@@ -14,7 +14,6 @@
 use std::io::{self, Write};
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rustyline::ExternalPrinter;
@@ -22,6 +21,8 @@ use websocket_app::Message;
 
 use super::modes;
 use crate::escape;
+use crate::failure::Failure;
+use crate::threads;
 
 /// Clones mean the same.
 #[derive(Clone)]
@@ -75,11 +76,11 @@ const PLAIN: &str = "\u{1b}[0m";
 const NOTHING: &str = "\u{1b}[A\n";
 
 impl Screen {
-    pub(crate) fn new(colours: bool) -> Self {
+    pub(crate) fn new(colours: bool) -> Result<Self, Failure> {
         let shared = Arc::new(Shared::default());
         let its = Arc::clone(&shared);
-        thread::spawn(move || its.print());
-        Screen { shared, colours }
+        threads::spawn(move || its.print())?;
+        Ok(Screen { shared, colours })
     }
 
     /// Where a line is being typed, this prints above it.
