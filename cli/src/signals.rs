@@ -2,18 +2,20 @@
 //! orderly end, which may take [`PATIENCE`]; the second ends at once.
 
 use std::io;
-use std::mem;
 use std::process;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
 use crate::status::Status;
 
 /// How long an orderly end may take, whatever it waits for: a peer, or who reads standard output.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How soon the same is no second one: who ends a process may send SIGTERM or SIGHUP to it and to its group.
+const APART: Duration = Duration::from_secs(1);
 
 /// Ctrl-C's number.
 const INTERRUPT: u8 = 2;
@@ -26,14 +28,16 @@ static LAST: Mutex<Option<Box<dyn FnMut() + Send>>> = Mutex::new(None);
 
 /// Calls a closure, on a thread of its own, at the first of them.
 pub(crate) fn on_interrupt(mut interrupted: impl FnMut() + Send + 'static) -> Result<(), Failure> {
-    let mut again = false;
-    listen(move |signal| match mem::replace(&mut again, true) {
-        false => {
+    let mut first: Option<(u8, Instant)> = None;
+    listen(move |signal| match first {
+        None => {
+            first = Some((signal, Instant::now()));
             FIRST.store(signal, Ordering::Relaxed);
             end_soon();
             interrupted();
         }
-        true => end_at_once(),
+        Some((same, at)) if same == signal && signal != INTERRUPT && at.elapsed() < APART => {}
+        Some(_) => end_at_once(),
     })
     .map_err(|error| Failure::new(Status::Other, format!("cannot wait for Ctrl-C: {error}")))
 }

@@ -270,6 +270,22 @@ fn exec_gives_what_a_command_has_started_its_time_too() {
 
 #[test]
 #[cfg(unix)]
+fn exec_gives_commands_their_time_where_a_process_and_its_group_get_the_signal() {
+    let file = temporary("orderly");
+    let child = format!(
+        "trap 'sleep 0.1; echo > {file}; exit' TERM; echo ready; while :; do sleep 0.02; done"
+    );
+    let (running, url) = server(&["--exec", &child]);
+    let mut ws = connect(&url);
+    assert_eq!(next(&mut ws), "ready");
+    let kill = format!("kill -TERM {0}; sleep 0.02; kill -TERM {0}", running.id());
+    assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    running.wait().with(143);
+    assert!(fs::metadata(&file).is_ok());
+}
+
+#[test]
+#[cfg(unix)]
 fn exec_bounds_the_commands_that_run_with_those_of_clients_that_have_gone() {
     let (running_file, go) = (temporary("running"), temporary("go"));
     let command =
