@@ -91,6 +91,10 @@ pub(crate) fn hold(args: &TalkArgs) -> Result<Status, Failure> {
         (None, format) if io::stdout().is_terminal() => To::Shown(output, format),
         (None, format) => To::Bytes(output, format),
     };
+    let expected = Expected::new(args.count, patterns(&args.expect)?);
+    let outgoing = args.send_file.as_deref().map(Outgoing::open).transpose()?;
+    let incoming = args.receive_file.as_deref().map(Incoming::create).transpose()?;
+    // What was recorded before is there until nothing is wrong with the options.
     let tape = match &args.record {
         Some(file) => Tape::create(
             file,
@@ -102,16 +106,15 @@ pub(crate) fn hold(args: &TalkArgs) -> Result<Status, Failure> {
         None => Tape::none(),
     };
     let progress = Arc::new(Progress::new(began));
-    let outgoing = args.send_file.as_deref().map(Outgoing::open).transpose()?;
     let listener = Listener {
         to,
-        file: args.receive_file.as_deref().map(Incoming::create).transpose()?,
+        file: incoming,
         has_file: false,
         tape: tape.clone(),
         happenings: tell.clone(),
         progress: Arc::clone(&progress),
         execute: args.execute.clone(),
-        expected: Expected::new(args.count, patterns(&args.expect)?),
+        expected,
         show_ping_pong: args.show_ping_pong,
         timings: args.timings.then_some(began),
         unsent: Unsent::default(),

@@ -225,6 +225,19 @@ fn a_side_that_does_not_read_is_told_of() {
 }
 
 #[test]
+fn what_was_recorded_stays_where_an_option_is_wrong() {
+    let file = temporary("kept.har");
+    fs::write(&file, "old").unwrap();
+    let url = format!("ws://{}/", crate::peers::nobody());
+    for wrong in [["--expect", "("], ["--send-file", "/nowhere"], ["--receive-file", "/nowhere/x"]]
+    {
+        let ended = run(&[&["record", &file, &url], &wrong[..]].concat(), "");
+        assert!(matches!(ended.status, Some(1 | 2)), "{ended:?}");
+        assert_eq!(fs::read(&file).unwrap(), b"old", "{wrong:?}");
+    }
+}
+
+#[test]
 #[cfg(unix)]
 fn a_client_that_does_not_read_is_told_of() {
     // Less than is queued for a client.
