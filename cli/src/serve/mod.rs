@@ -4,7 +4,6 @@
 mod args;
 mod console;
 mod directory;
-mod echo;
 mod execute;
 
 use std::io::{self, Write};
@@ -74,7 +73,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Status, Failure> {
                 if broadcast {
                     client.server().broadcast(message);
                 } else if echo {
-                    return echo::send_back(client, message);
+                    return client.send(message);
                 }
                 sessions.say(client, message);
                 Ok(())
