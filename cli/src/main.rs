@@ -29,14 +29,15 @@ use std::env;
 use std::io::{self, Write};
 use std::process::{self, ExitCode};
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches};
 
 use crate::args::{Cli, Command};
 use crate::failure::shown_url;
 use crate::status::Status;
 
 fn main() -> ExitCode {
-    let cli = Cli::try_parse().unwrap_or_else(|error| refuse(&error));
+    let cli = parse().unwrap_or_else(|error| refuse(&error));
     let ended = match cli.command.map(|command| *command) {
         Some(Command::Serve(args)) => serve::run(&args),
         Some(Command::Bench(args)) => bench::run(&args),
@@ -54,6 +55,17 @@ fn main() -> ExitCode {
             failure.status.into()
         }
     }
+}
+
+/// Reads the arguments.
+fn parse() -> Result<Cli, clap::Error> {
+    let mut command = Cli::command();
+    let matches = command.try_get_matches_from_mut(env::args_os())?;
+    let replay = matches.subcommand_matches("replay");
+    if let Some(problem) = replay.and_then(replay::conflict) {
+        return Err(command.error(ErrorKind::ArgumentConflict, problem));
+    }
+    Cli::from_arg_matches(&matches)
 }
 
 /// Says what is wrong with the arguments, or what was asked about them, and ends. An argument that may have

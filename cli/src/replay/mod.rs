@@ -8,7 +8,8 @@ mod script;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Command};
 
 use crate::connection::ConnectionArgs;
 use crate::failure::Failure;
@@ -59,6 +60,17 @@ pub(crate) struct ReplayArgs {
 
     #[command(flatten)]
     connection: ConnectionArgs,
+}
+
+/// Says which option is for a client, where the recording is played as the server.
+pub(crate) fn conflict(matches: &ArgMatches) -> Option<String> {
+    let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let options = ConnectionArgs::augment_args(Command::new("replay"));
+    let given = options.get_arguments().find(|option| is_given(option.get_id().as_str()))?;
+    is_given("as_server").then(|| {
+        let name = given.get_long().unwrap_or_default();
+        format!("--{name} is for a client, and --as-server plays the server")
+    })
 }
 
 pub(crate) fn run(args: &ReplayArgs) -> Result<Status, Failure> {

@@ -237,6 +237,15 @@ fn what_was_recorded_stays_where_an_option_is_wrong() {
     }
 }
 
+/// What is for a client is not passed over where the server is played.
+#[test]
+fn options_of_a_client_are_refused_where_the_server_is_played() {
+    for option in [&["--cert", "some.pem"][..], &["--compress"], &["--connect-timeout", "3"]] {
+        let args = [&["replay", "some.har", "--as-server"], option].concat();
+        run(&args, "").with(2).said(&[option[0], "is for a client", "--as-server"]);
+    }
+}
+
 #[test]
 #[cfg(unix)]
 fn a_client_that_does_not_read_is_told_of() {
