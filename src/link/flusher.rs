@@ -237,4 +237,19 @@ mod tests {
         assert!(is_running(ASK_AGAIN, true) && is_running(ASK_AGAIN, false));
         assert_eq!(asked, 2);
     }
+
+    #[test]
+    fn it_looks_no_longer_where_nothing_new_is_gathered() {
+        let (mut state, gathered, looks) =
+            (FlusherState::new(), Arc::default(), AtomicBool::new(true));
+        state.gathered.push(Looked { at: Arc::downgrade(&gathered), seen: 0 });
+        state.next_look = Some(now());
+        let looked = (1..100).find(|_| {
+            state.look_in_time(&looks, &mut Vec::new());
+            // It need not be waited for.
+            state.next_look.as_mut().map(|next| *next = now()).is_none()
+        });
+        assert_eq!(looked, Some(MAX_LOOKS_IN_VAIN + 1));
+        assert!(!looks.load(Ordering::SeqCst) && state.gathered.is_empty());
+    }
 }
