@@ -286,6 +286,87 @@ fn who_waits_for_the_socket_hears_of_the_end_of_the_connection() {
     }
 }
 
+/// Begins a message in fragments, on a thread of its own, for which there is no room. Returns when
+/// that thread waits.
+fn wait_to_begin(shared: &Arc<Shared>) -> thread::JoinHandle<Result<Way, SendError>> {
+    let theirs = Arc::clone(shared);
+    let waiting = thread::spawn(move || theirs.begin_fragments());
+    while shared.lock().waiting_threads == 0 {
+        assert!(!waiting.is_finished(), "it did not wait");
+        thread::yield_now();
+    }
+    waiting
+}
+
+#[test]
+fn who_has_waited_to_begin_a_message_in_fragments_lets_the_next_one_go() {
+    let mut connection = Connection::new(usize::MAX);
+    let (shared, wire) = (Arc::clone(&connection.shared), Arc::clone(&connection.wire));
+    fill_the_socket(&shared);
+    // Not for a whole fragment, of which nothing is known yet.
+    shared.limit(shared.buffered() + FRAGMENT, Duration::from_secs(20));
+    let beginning = wait_to_begin(&shared);
+    let sending = {
+        let shared = Arc::clone(&shared);
+        thread::spawn(move || shared.send(Outgoing::from(vec![8; FRAGMENT]), Wait::Default))
+    };
+    while shared.lock().waiting_threads < 2 {
+        assert!(!sending.is_finished(), "it did not wait");
+        thread::yield_now();
+    }
+    connection.peer.set_nonblocking(true).unwrap();
+    let mut buffer = vec![0; 1 << 20];
+    let mut until = |thread: &dyn Fn() -> bool| {
+        while !thread() {
+            shared.on_writable(&wire);
+            _ = connection.peer.read(&mut buffer);
+        }
+    };
+    until(&|| beginning.is_finished());
+    shared.cancel_fragments(beginning.join().unwrap().unwrap());
+    until(&|| sending.is_finished());
+    sending.join().unwrap().unwrap();
+}
+
+/// Of a message in fragments none can be left out, nor dropped again.
+#[test]
+fn a_message_in_fragments_waits_for_room_whatever_the_policy() {
+    for policy in [SendPolicy::Fail, SendPolicy::DropOldest] {
+        let connection = Connection::new(usize::MAX);
+        let shared = &connection.shared;
+        fill_the_socket(shared);
+        shared.limit(shared.buffered(), Duration::from_secs(20));
+        shared.set_policy(policy);
+        let beginning = wait_to_begin(shared);
+        shared.disconnected(State::Closed);
+        let ended = SendError::NotConnected { message: None };
+        assert_eq!(beginning.join().unwrap().err(), Some(ended), "{policy:?}");
+    }
+}
+
+/// What waits is not sent before it, but for what has begun.
+#[cfg(feature = "server")]
+#[test]
+fn a_close_that_is_sent_instead_of_what_waits_goes_first() {
+    let mut connection = Connection::new(usize::MAX);
+    let (shared, wire) = (Arc::clone(&connection.shared), Arc::clone(&connection.wire));
+    fill_the_socket(&shared);
+    (0..3).for_each(|_| shared.send(Outgoing::from(vec![8; 1000]), Wait::Never).unwrap());
+    assert!(shared.close_instead(1013));
+    connection.peer.set_nonblocking(true).unwrap();
+    let (mut read, mut buffer, mut last) = (Vec::new(), vec![0; 1 << 20], 7);
+    while last == 7 {
+        shared.on_writable(&wire);
+        let some = connection.peer.read(&mut buffer).unwrap_or(0);
+        read.extend_from_slice(&buffer[..some]);
+        while let Some((first, len)) = first_frame(&read) {
+            last = first;
+            read.drain(..len);
+        }
+    }
+    assert_eq!(last, 1013_u16.to_be_bytes()[0]);
+}
+
 /// A stream of the program's own, which asks its app for something as it is dropped.
 struct Asks(TcpStream, Arc<OnceLock<Arc<Shared>>>);
 
