@@ -302,29 +302,33 @@ fn wait_to_begin(shared: &Arc<Shared>) -> thread::JoinHandle<Result<Way, SendErr
 fn who_has_waited_to_begin_a_message_in_fragments_lets_the_next_one_go() {
     let mut connection = Connection::new(usize::MAX);
     let (shared, wire) = (Arc::clone(&connection.shared), Arc::clone(&connection.wire));
-    fill_the_socket(&shared);
-    // Not for a whole fragment, of which nothing is known yet.
-    shared.limit(shared.buffered() + FRAGMENT, Duration::from_secs(20));
-    let beginning = wait_to_begin(&shared);
-    let sending = {
-        let shared = Arc::clone(&shared);
-        thread::spawn(move || shared.send(Outgoing::from(vec![8; FRAGMENT]), Wait::Default))
-    };
-    while shared.lock().waiting_threads < 2 {
-        assert!(!sending.is_finished(), "it did not wait");
-        thread::yield_now();
-    }
     connection.peer.set_nonblocking(true).unwrap();
     let mut buffer = vec![0; 1 << 20];
-    let mut until = |thread: &dyn Fn() -> bool| {
-        while !thread() {
+    let mut read_until = |is_done: &dyn Fn() -> bool| {
+        while !is_done() {
             shared.on_writable(&wire);
             _ = connection.peer.read(&mut buffer);
         }
     };
-    until(&|| beginning.is_finished());
+    fill_the_socket(&shared);
+    // Not for a whole fragment, of which nothing is known yet.
+    shared.limit(shared.buffered() + FRAGMENT, Duration::from_secs(20));
+    let beginning = wait_to_begin(&shared);
+    read_until(&|| beginning.is_finished());
     shared.cancel_fragments(beginning.join().unwrap().unwrap());
-    until(&|| sending.is_finished());
+
+    shared.limit(usize::MAX, Duration::from_secs(20));
+    fill_the_socket(&shared);
+    shared.limit(shared.buffered(), Duration::from_secs(20));
+    let sending = {
+        let shared = Arc::clone(&shared);
+        thread::spawn(move || shared.send(Outgoing::from(vec![8; 1000]), Wait::Default))
+    };
+    while shared.lock().waiting_threads == 0 {
+        assert!(!sending.is_finished(), "it did not wait");
+        thread::yield_now();
+    }
+    read_until(&|| sending.is_finished());
     sending.join().unwrap().unwrap();
 }
 
@@ -354,17 +358,19 @@ fn a_close_that_is_sent_instead_of_what_waits_goes_first() {
     (0..3).for_each(|_| shared.send(Outgoing::from(vec![8; 1000]), Wait::Never).unwrap());
     assert!(shared.close_instead(1013));
     connection.peer.set_nonblocking(true).unwrap();
-    let (mut read, mut buffer, mut last) = (Vec::new(), vec![0; 1 << 20], 7);
-    while last == 7 {
+    let (mut read, mut buffer, mut order) = (Vec::new(), vec![0; 1 << 20], Vec::new());
+    let close = 1013_u16.to_be_bytes()[0];
+    while order.last() != Some(&close) {
         shared.on_writable(&wire);
         let some = connection.peer.read(&mut buffer).unwrap_or(0);
         read.extend_from_slice(&buffer[..some]);
         while let Some((first, len)) = first_frame(&read) {
-            last = first;
+            order.push(first);
             read.drain(..len);
         }
     }
-    assert_eq!(last, 1013_u16.to_be_bytes()[0]);
+    order.dedup();
+    assert_eq!(order, [7, close]);
 }
 
 /// A stream of the program's own, which asks its app for something as it is dropped.
