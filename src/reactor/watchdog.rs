@@ -199,4 +199,16 @@ mod tests {
         }
         drop(ManuallyDrop::into_inner(watched));
     }
+
+    /// The thread ends with the last loop. It is another one that watches those after it.
+    #[test]
+    fn loops_that_come_when_it_has_ended_are_watched_too() {
+        let watchdog = Watchdog {
+            state: Mutex::new(WatchdogState { loops: Vec::new(), running: true }),
+            woken: Condvar::new(),
+            asleep: AtomicBool::new(false),
+        };
+        watchdog.run();
+        assert!(!watchdog.lock().running);
+    }
 }
