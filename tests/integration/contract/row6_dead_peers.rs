@@ -66,6 +66,22 @@ fn a_peer_that_sends_no_frame_instead_of_answering() {
     }
 }
 
+/// Nothing that it could send would be an answer any more, so it is not waited for.
+#[test]
+fn a_peer_that_sends_no_frame_instead_of_answering_and_stays() {
+    let peer = Peer::start(|listener| {
+        let mut client = listener.open();
+        client.expect(Frame::close(1000, ""));
+        client.send(Frame::text("not a frame").rsv(0b111));
+        client.stay_silent();
+    });
+    let app = run(peer.app().close_timeout(Duration::from_secs(3600)));
+    app.expect_open();
+    app.sender.close();
+    app.expect_close(unanswered());
+    app.end_in_order();
+}
+
 /// Text is looked at when it is handed out.
 #[test]
 fn a_peer_that_sends_bad_text_instead_of_answering() {
