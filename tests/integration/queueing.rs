@@ -14,7 +14,7 @@ use crate::logged;
 use crate::peer::{FullBacklog, Peer};
 use crate::recorder::{Call, Recorder};
 use crate::running::{Running, run, run_with};
-use crate::watchdog::{Gate, wait_until};
+use crate::watchdog::{Gate, Task, wait_until};
 
 const SOON: Duration = Duration::from_millis(10);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -43,6 +43,25 @@ fn what_is_sent_before_the_run_waits_for_the_connection_in_order() {
     app.expect_open();
     app.expect_close(clean(ClosedBy::Peer, 1000, ""));
     assert_eq!((sender.buffered_amount(), sender.stats().messages_sent), (0, 4));
+    app.end_in_order();
+}
+
+#[test]
+fn flush_waits_for_what_is_kept_until_a_connection_takes_it() {
+    let peer = Peer::start(|listener| {
+        let mut client = listener.open();
+        client.expect_text("kept");
+        client.close(1000, "");
+    });
+    let app = peer.app().queue_while_disconnected(ROOM, HOUR);
+    let sender = app.sender();
+    sender.send("kept").unwrap();
+    assert_eq!(sender.flush(SOON), Err(SendError::Unwritten { after: SOON }));
+    let flushing = Task::start("a flush", move || sender.flush(HOUR));
+    let app = run(app);
+    app.expect_open();
+    flushing.join().unwrap();
+    app.expect_close(clean(ClosedBy::Peer, 1000, ""));
     app.end_in_order();
 }
 
