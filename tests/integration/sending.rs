@@ -243,6 +243,30 @@ fn a_message_longer_than_the_queue_goes_when_nothing_else_waits() {
     app.end_in_order();
 }
 
+/// Whether a message was put together or handed out from where it was read.
+#[test]
+fn each_byte_that_comes_is_counted_once() {
+    const LENGTH: usize = 300_000;
+    let peer = Peer::start(|listener| {
+        let mut client = listener.open();
+        client.send(Frame::binary([7; LENGTH]).unfinished());
+        client.send(Frame::continuation([8; LENGTH]));
+        client.send(Frame::binary([9; LENGTH]));
+        client.send(Frame::text("small"));
+        client.close(1000, "");
+    });
+    let app = run(peer.app());
+    app.expect_open();
+    app.expect(Call::Message([[7; LENGTH], [8; LENGTH]].concat().into()));
+    app.expect(Call::Message(vec![9; LENGTH].into()));
+    app.expect_text("small");
+    app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+    let (stats, length) = (app.sender.stats(), 3 * LENGTH as u64 + 5);
+    assert_eq!((stats.messages_received, stats.bytes_received), (3, length));
+    assert_eq!(stats.wire_bytes_received, length);
+    app.end_in_order();
+}
+
 #[test]
 fn messages_are_counted() {
     let peer = Peer::start(|listener| {
