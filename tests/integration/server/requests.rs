@@ -16,6 +16,7 @@ use crate::watchdog::{wait_until, within};
 /// What is wrong is told in one line, which has this in it.
 fn is_refused(answer: &Answer, status: u16, why: &str) {
     assert_eq!(answer.status, status, "{answer:?}");
+    assert!(!answer.reason.is_empty(), "{answer:?}");
     let line = answer.body.strip_suffix('\n').unwrap_or_else(|| panic!("no line: {answer:?}"));
     assert!(!line.contains('\n') && line.contains(why), "not {why}: {answer:?}");
     assert!(answer.header("Content-Type").is_some_and(|kind| kind.starts_with("text/plain")));

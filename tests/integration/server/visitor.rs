@@ -35,6 +35,8 @@ pub(super) struct Visitor {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
+    /// What the status is called.
+    pub(super) reason: String,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: String,
 }
@@ -166,12 +168,13 @@ impl Visitor {
         let head = String::from_utf8(head).expect("an answer is text");
         let mut lines = head.trim_end().split("\r\n");
         let line = lines.next().expect("split gives one piece at least");
-        let status = line.strip_prefix("HTTP/1.1 ").unwrap_or_else(|| panic!("no answer: {line}"));
-        let status = status[..3].parse().unwrap();
+        let answer = line.strip_prefix("HTTP/1.1 ").unwrap_or_else(|| panic!("no answer: {line}"));
+        let (status, reason) = answer.split_at(3);
+        let (status, reason) = (status.parse().unwrap(), reason.trim().to_owned());
         let headers = lines
             .map(|line| line.split_once(": ").unwrap_or_else(|| panic!("no header: {line:?}")))
             .map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Ok(Answer { status, headers: headers.collect(), body: String::new() })
+        Ok(Answer { status, reason, headers: headers.collect(), body: String::new() })
     }
 }
 
