@@ -531,6 +531,7 @@ mod tests {
         let (name, taken) = next(&mut core);
         assert_eq!(name, 'a');
         assert!(core.step().is_none());
+        assert!(core.queue.is_empty(), "it would not sleep");
         // In the turn in which it returns, another is there already, and has its turn first.
         add(&mut core, &[('c', 1)]);
         mailbox.bring_back(taken.run());
