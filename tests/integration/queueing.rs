@@ -317,6 +317,34 @@ fn what_got_too_old_does_not_go_over_the_next_connection() {
     app.end_in_order();
 }
 
+/// It is told of then, and not when something else happens.
+#[test]
+fn what_got_too_old_while_on_open_was_busy_is_reported_when_it_returns() {
+    let max_age = Duration::from_millis(20);
+    let reported = Gate::new();
+    let was_reported = reported.clone();
+    let peer = Peer::start(move |listener| {
+        let client = listener.open();
+        was_reported.wait();
+        client.close(1000, "");
+    });
+    let app = peer.app().queue_while_disconnected(ROOM, max_age);
+    let app = run_with(app, move |ws, call| {
+        if *call == Call::Open {
+            let ws = ws.clone();
+            // What is sent here would go at once.
+            Task::start("another thread", move || ws.send("stale")).join()?;
+            std::thread::sleep(max_age);
+        }
+        Ok(())
+    });
+    app.expect_open();
+    expect_expired(&app, "stale", max_age);
+    reported.open();
+    app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+    app.end_in_order();
+}
+
 /// Nothing is silently dropped: what was kept when a callback panics is handed to `on_error` after
 /// the panic itself.
 #[test]
