@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use websocket_app::{ClosedBy, SendError, Sender, WebSocketApp};
+use websocket_app::{ClosedBy, SendError, Sender, State, WebSocketApp};
 
 use crate::connection::Connection;
 use crate::failure::{clean, ending, unanswered};
@@ -234,6 +234,23 @@ fn abort_does_not_wait_for_anything() {
     fill(&app.sender);
     app.sender.close();
     app.sender.abort();
+    app.expect_close(unanswered());
+    app.end_in_order();
+}
+
+/// Also where nobody has taken note of it yet.
+#[test]
+fn nothing_is_sent_after_abort() {
+    let peer = Peer::start(|listener| listener.open().stay_silent());
+    let app = run_with(peer.app(), |ws, call| {
+        if *call == Call::Open {
+            ws.abort();
+            assert_eq!(ws.state(), State::Closing);
+            assert_eq!(ws.send("x"), Err(SendError::NotConnected { message: None }));
+        }
+        Ok(())
+    });
+    app.expect_open();
     app.expect_close(unanswered());
     app.end_in_order();
 }
