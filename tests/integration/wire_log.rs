@@ -13,7 +13,7 @@ use websocket_app::{
 };
 
 use crate::connection::Connection;
-use crate::failure::clean;
+use crate::failure::{clean, unanswered};
 use crate::faults::census;
 use crate::frame::Frame;
 use crate::peer::{Listener, Peer};
@@ -426,6 +426,32 @@ fn no_credential_is_in_any_line() {
             }
             all_are_in_the_manual(&lines);
             lines.clear();
+        }
+    });
+}
+
+/// Callbacks do not hear of it.
+#[test]
+fn what_a_peer_does_instead_of_answering_close_is_logged() {
+    traced("what_a_peer_does_instead_of_answering_close_is_logged", || {
+        let (soon, hour) = (Duration::from_millis(50), Duration::from_secs(3600));
+        let ends: [(fn(Connection), _, _); 2] = [
+            (Connection::stay_silent, soon, "silence for 50ms"),
+            (Connection::hang_up, hour, "the peer ended the stream without a Close frame"),
+        ];
+        for (end, timeout, what) in ends {
+            let peer = Peer::start(move |listener| {
+                let mut client = listener.open();
+                client.expect(Frame::close(1000, ""));
+                end(client);
+            });
+            let app = run(peer.app().close_timeout(timeout));
+            app.expect_open();
+            app.sender.close();
+            app.expect_close(unanswered());
+            app.end_in_order();
+            let line = format!("{}: instead of an answer to Close: {what}", peer.addr());
+            assert!(LOGGER.lines().iter().any(|it| it.text == line), "no {line}");
         }
     });
 }
