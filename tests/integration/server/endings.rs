@@ -1,6 +1,8 @@
 //! Every way in which a connection ends, on each kind of server: at most one `on_error`, exactly one
 //! `on_close`, and others are served on.
 
+use std::time::{Duration, Instant};
+
 use websocket_app::server::{Client, Server};
 use websocket_app::{CallbackError, ClosedBy, LimitError, Phase, ProtocolError};
 
@@ -238,4 +240,28 @@ fn messages_are_in_order_in_any_pieces() {
         calls.expect_close(clean(ClosedBy::Peer, 1000, ""));
         serving.end();
     }
+}
+
+/// A client waits for that (RFC 6455 §7.1.1), and here a server has a second for it before it gives
+/// the connection up. Of several one is quick, however busy the machine is.
+#[test]
+fn the_tcp_connection_is_ended_as_soon_as_both_have_closed() {
+    let serving = serve_as(STYLES[0], |server| server, echoes);
+    let took = |by_server: bool| {
+        let (visitor, calls) = serving.open();
+        let begun = Instant::now();
+        if by_server {
+            serving.handle().clients().last().expect("it is there").close();
+            visitor.answer_close(1000);
+        } else {
+            visitor.close(1000, "");
+        }
+        calls.close();
+        calls.finish();
+        begun.elapsed()
+    };
+    for by_server in [false, true] {
+        assert!((0..10).any(|_| took(by_server) < Duration::from_millis(500)));
+    }
+    serving.end();
 }
