@@ -111,6 +111,14 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_is_known_however_it_is_escaped() {
+        let request = b"GET / HTTP/1.1\r\nX-Token: k1/k2&k3\r\n\r\n";
+        for said in ["k1/k2&k3", "k1\\/k2\\u0026k3", "k1/k2&amp;k3", "k1%2Fk2%26k3"] {
+            assert!(repeats(request, said), "{said}");
+        }
+    }
+
+    #[test]
     fn what_is_no_secret_may_be_said() {
         for said in [
             "",
