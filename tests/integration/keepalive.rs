@@ -124,6 +124,29 @@ fn a_peer_that_sends_one_long_frame_slowly_is_alive() {
     });
 }
 
+/// Pings wait behind what it has not read yet.
+#[test]
+fn a_peer_that_reads_one_long_frame_slowly_and_says_nothing_is_alive() {
+    // More than is read slowly and the kernel's buffers hold.
+    const LENGTH: usize = 32 << 20;
+    const HEADER: usize = 14;
+    const PIECE: usize = 1 << 20;
+    let peer = Peer::start(|listener| {
+        let mut client = listener.open();
+        for _ in 0..PINGS {
+            std::thread::sleep(Duration::from_millis(250));
+            client.read_bytes(PIECE);
+        }
+        client.read_bytes(HEADER + LENGTH - PINGS * PIECE);
+        finish(client);
+    });
+    let app = run(patient(&peer).max_send_buffer(2 * LENGTH));
+    app.expect_open();
+    app.sender.send(vec![7; LENGTH]).unwrap();
+    app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+    app.end_in_order();
+}
+
 /// It answers every ping, so the keepalive has nothing to say.
 #[test]
 fn a_peer_that_pongs_and_says_nothing_else_is_lost_after_idle_timeout() {
