@@ -125,6 +125,15 @@ mod tests {
     }
 
     #[test]
+    fn the_flusher_looks_no_longer_once_nothing_more_comes() {
+        let mut coalescer = Coalescer::default();
+        coalescer.set_flushing(true);
+        let looks = (1..1000).find(|_| !coalescer.looked_in_vain());
+        assert_eq!(looks, Some(MAX_IN_VAIN));
+        assert!(!coalescer.is_flushing());
+    }
+
+    #[test]
     fn sends_in_a_row_are_a_stream_from_the_ninth_on() {
         for others_wait in [false, true] {
             assert_eq!(streamed(Duration::from_nanos(200), |_| 0, others_wait), 92);
