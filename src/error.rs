@@ -84,7 +84,8 @@ pub enum Error {
     /// A callback returned an error. The connection goes on, unless it was `on_error` or `on_close`,
     /// whose error ends the run.
     Callback {
-        /// Which: `on_message`, `url_with`.
+        /// Which: `on_message`, `every`, `url_with`; `on_reconnect` also where `on_open` is called in
+        /// its stead.
         callback: &'static str,
         /// What it returned.
         source: Arc<dyn StdError + Send + Sync>,

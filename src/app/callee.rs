@@ -86,6 +86,10 @@ impl Callee for AppCallee {
         }
     }
 
+    fn timer(&self, number: usize) -> &'static str {
+        if self.periodic[number].callback.is_some() { "every" } else { "on_timer" }
+    }
+
     fn on_error(&mut self, error: &Error) -> Result<(), CallbackError> {
         self.handler.on_error(&self.sender, error)
     }

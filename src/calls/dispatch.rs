@@ -62,7 +62,7 @@ impl<C: Callee> reactor::Job for Job<C> {
                 Call::Open => dispatcher
                     .opening(|callee| callee.on_open().map_err(Error::of_callback("on_open")))?,
                 Call::Reopen => {
-                    let reconnect = Error::of_callback("on_reconnect, or on_open in its stead,");
+                    let reconnect = Error::of_callback("on_reconnect");
                     dispatcher.opening(|callee| callee.on_reconnect().map_err(reconnect))?;
                 }
                 Call::Batch => {
@@ -71,8 +71,10 @@ impl<C: Callee> reactor::Job for Job<C> {
                 }
                 Call::KeptBatch(kept) => return dispatcher.kept(kept, stops_at_unread),
                 Call::Periodic(i) => {
-                    dispatcher
-                        .call(|callee| callee.on_time(i).map_err(Error::of_callback("a timer")))?;
+                    dispatcher.call(|callee| {
+                        let callback = callee.timer(i);
+                        callee.on_time(i).map_err(Error::of_callback(callback))
+                    })?;
                 }
                 Call::Error(error) => dispatcher.error(&error)?,
                 Call::Close(close) => dispatcher.close(&close)?,
@@ -171,7 +173,11 @@ impl<C: Callee> Dispatcher<C> {
                 if callee.shared().is_aborted() {
                     break;
                 }
-                if stops_at_unread && callee.shared().has_unread() {
+                if stops_at_unread && callee.shared().has_unread() && {
+                    // It may only have been gathered.
+                    gather.write();
+                    callee.shared().has_unread()
+                } {
                     rest = Some(index);
                     break;
                 }

@@ -109,6 +109,11 @@ pub(crate) trait Callee: Send + 'static {
         Ok(())
     }
 
+    /// Returns what that one is called.
+    fn timer(&self, _number: usize) -> &'static str {
+        "every"
+    }
+
     fn on_error(&mut self, error: &Error) -> Result<(), CallbackError>;
 
     fn on_close(&mut self, close: &Close) -> Result<(), CallbackError>;

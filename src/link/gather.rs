@@ -147,6 +147,13 @@ impl Gather {
     }
 }
 
+impl Gather {
+    /// Writes what was gathered so far.
+    pub(crate) fn write(&self) {
+        write_gathered();
+    }
+}
+
 impl Drop for Gather {
     fn drop(&mut self) {
         GATHERING.with(|at| at.set(self.outer));

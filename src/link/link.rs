@@ -244,6 +244,9 @@ impl Link {
         if self.ending.is_violated() {
             return None;
         }
+        if self.keepalive.next_deadline().is_none_or(|deadline| deadline > now) {
+            return None;
+        }
         if self.has_progressed() | self.wire.stream.take_heard() {
             self.keepalive.heard();
         }

@@ -108,7 +108,8 @@ impl Sender {
         self.shared.close(code, reason)
     }
 
-    /// Sends a message if there is room for it now; never waits for the peer. Where the queue is
+    /// Sends a message if there is room for it now (in a callback of a server's client, to that client,
+    /// as [`send`](Self::send) does); never waits for the peer. Where the queue is
     /// full and another thread is just writing, it lets that one get on with it, for 10 ms at most.
     ///
     /// # Errors
@@ -168,9 +169,8 @@ impl Sender {
     /// The ping goes out in its turn, behind what is queued, with a payload that no other has. A
     /// pong to a later ping of the keepalive's, or of this method, counts as well: of several a peer
     /// need only answer the latest (RFC 6455 §5.5.3). One to a later [`ping`](Self::ping) does not.
-    /// `on_pong` is called as with every pong. Where reading
-    /// pauses, for a callback that is slow or for a server's client that does not read
-    /// (`max_receive_buffer`), no pong is seen.
+    /// `on_pong` is called as with every pong. Where reading pauses, for a callback that is slow or a
+    /// server's client that does not read (`max_receive_buffer`), no pong is seen.
     ///
     /// Blocks the calling thread and no other; several threads may ask at a time. In a callback of
     /// this app, or of another on its loop, it is an error at once, and no ping is sent: the thread

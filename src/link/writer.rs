@@ -11,6 +11,7 @@
 
 use std::io;
 use std::mem;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -70,10 +71,7 @@ pub(super) struct Writer {
     /// Counts the bytes of frames that were queued, and not thrown away since: a position in the
     /// stream.
     accepted: u64,
-    /// Up to where in the stream its own callbacks have sent something, and how many bytes since
-    /// nothing of that waited.
-    answered: u64,
-    answers: u64,
+    answers: Answers,
     /// How many of these bytes were dropped behind what is being written: they are passed with it,
     /// unless control frames that were kept come next.
     dropped: u64,
@@ -105,6 +103,34 @@ struct Held {
     messages: Vec<Common>,
     /// With their headers.
     bytes: usize,
+}
+
+/// How much of what is queued callbacks of the connection's own have sent. In two heaps, by age, so that
+/// it takes no list: of the older one all is counted until its last byte is written. So it may be too
+/// much, by what was sent within the time in which all that is queued is written; and never too little.
+#[derive(Debug, Default)]
+struct Answers {
+    older: u64,
+    /// Where in the stream the older ones end.
+    older_end: u64,
+    newer: u64,
+    /// Where the last one ends.
+    end: u64,
+}
+
+impl Answers {
+    fn add(&mut self, place: Range<u64>, written: u64) {
+        if written >= self.older_end {
+            (self.older, self.older_end, self.newer) = (self.newer, self.end, 0);
+        }
+        self.newer += place.end - place.start;
+        self.end = place.end;
+    }
+
+    fn waiting(&self, written: u64) -> u64 {
+        let older = if written < self.older_end { self.older } else { 0 };
+        (older + self.newer).min(self.end.saturating_sub(written))
+    }
 }
 
 /// Whether a message is being written in fragments, between which no other may go (RFC 6455 §5.4).
@@ -266,8 +292,7 @@ impl Writer {
             chunk: Chunk::default(),
             in_flight: 0,
             accepted: 0,
-            answered: 0,
-            answers: 0,
+            answers: Answers::default(),
             dropped: 0,
             dropped_before: 0,
             writing: Writing::Idle,
@@ -302,20 +327,19 @@ impl Writer {
 
     /// What was queued behind this position was sent by a callback of this connection.
     pub(super) fn answered(&mut self, from: u64) {
-        if self.written() >= self.answered {
-            self.answers = 0;
-        }
-        self.answers += self.accepted - from;
-        self.answered = self.accepted;
+        self.answers.add(from..self.accepted, self.written());
     }
 
-    /// Counts the bytes of that which wait; perhaps more, but never what others have queued before.
-    pub(super) fn unread(&self) -> u64 {
-        match self.writing {
-            // Nothing is to wait for that to be written before anything is read.
-            Writing::WaitsForPeer | Writing::Failed(_) => 0,
-            _ => self.answers.min(self.answered.saturating_sub(self.written())),
-        }
+    /// Counts the bytes of what was sent so, and waits.
+    pub(super) fn answers(&self) -> usize {
+        // What is there once at most is in memory.
+        self.answers.waiting(self.written()) as usize
+    }
+
+    /// Returns whether what waits is written when the peer reads: TLS may have to read first, and where
+    /// writing has failed nobody ever will.
+    pub(super) fn waits_for_reading(&self) -> bool {
+        !matches!(self.writing, Writing::WaitsForPeer | Writing::Failed(_))
     }
 
     pub(super) fn is_active(&self) -> bool {
@@ -696,4 +720,30 @@ pub(super) enum WriteEnd {
     Failed(io::Error),
     /// The connection has ended.
     Ended,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Answers;
+
+    /// Beside what others send all the time, so that never all is written.
+    #[test]
+    fn answers_are_counted_while_they_wait_and_not_much_longer() {
+        let (mut answers, mut waiting) = (Answers::default(), Vec::new());
+        let (mut accepted, mut written) = (0_u64, 0_u64);
+        for i in 0..10_000_u64 {
+            // Others send 900 bytes, and an answer of 10 follows.
+            let from = accepted + 900;
+            answers.add(from..from + 10, written);
+            waiting.push(from + 10);
+            accepted = from + 10;
+            written = accepted.saturating_sub(100_000 + i % 7 * 1_000);
+            waiting.retain(|end| *end > written);
+            let (counted, exact) = (answers.waiting(written), 10 * waiting.len() as u64);
+            assert!(counted >= exact, "{counted} of {exact} after {i}");
+            assert!(counted <= 2 * exact + 200, "{counted} of {exact} after {i}");
+        }
+        assert_eq!(answers.waiting(accepted), 0);
+        assert_eq!(answers.waiting(accepted - 4), 4);
+    }
 }

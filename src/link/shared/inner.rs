@@ -24,6 +24,9 @@ const DROPPED_AT_ONCE: usize = 16;
 /// client that reads its feed late, and gives short orders, is heard all the same.
 const UNREAD_PART: usize = 16;
 
+/// And how many bytes at most, where the queue is not limited.
+const MAX_UNREAD: usize = 1 << 20;
+
 #[derive(Default)]
 pub(super) struct Inner {
     pub(super) state: State,
@@ -116,15 +119,17 @@ impl Inner {
         self.writer.as_ref().map_or(0, Writer::buffered)
     }
 
-    /// Counts the bytes that callbacks of a server's client have answered, and that wait.
-    pub(super) fn unread(&self) -> u64 {
-        self.writer.as_ref().map_or(0, Writer::unread)
+    /// Counts the bytes that wait, of what a server's client was sent by its own callbacks.
+    pub(super) fn answers(&self) -> usize {
+        self.writer.as_ref().map_or(0, Writer::answers)
     }
 
-    /// Returns whether so much of that waits that no other message is handed out.
+    /// Returns whether so much of that waits for the peer to read that no other message is handed out.
     pub(super) fn has_unread(&self) -> bool {
-        let part = self.max_buffer / UNREAD_PART;
-        self.buffered() > part && self.unread() > part as u64
+        let Some(writer) = &self.writer else { return false };
+        let part = (self.max_buffer / UNREAD_PART).min(MAX_UNREAD);
+        // The first is quick, and mostly enough.
+        writer.buffered() > part && writer.answers() > part && writer.waits_for_reading()
     }
 
     /// Returns whether bytes wait that no thread is writing, though the socket had room.
@@ -268,10 +273,12 @@ impl Inner {
     }
 
     /// Returns whether a frame of this length may be queued. One that is longer than the limit may
-    /// when nothing else waits.
+    /// when nothing else waits. What a server's client was sent by its own callbacks has room of its
+    /// own.
     pub(super) fn has_room(&self, needed: usize) -> bool {
         let buffered = self.buffered();
-        needed == 0 || buffered == 0 || buffered + needed <= self.max_buffer
+        let fits = |buffered: usize| buffered == 0 || buffered + needed <= self.max_buffer;
+        needed == 0 || fits(buffered) || fits(buffered.saturating_sub(self.answers()))
     }
 
     /// Queues what was kept for the connection that is there; a message in fragments is finished

@@ -193,6 +193,7 @@ impl Shared {
     ) -> Result<Lock<'_>, NoRoom<'_>> {
         let (mut guard, mut moment) = (self.lock(), None);
         let is_message = matches!(wanted, Wanted::Message);
+        let is_answer = self.is_answer();
         loop {
             if is_message && guard.waits_in().is_some() {
                 return Err(NoRoom::Waits(guard));
@@ -217,18 +218,21 @@ impl Shared {
                 guard = self.wait(guard, deadline, timeout).map_err(NoRoom::into_busy)?;
                 continue;
             }
-            if guard.may_queue(needed, *turn) {
+            let may_queue = |guard: &Inner| match is_answer {
+                // However long: no other message is handed out while much of that waits, so what one
+                // message is answered with is all that comes on top.
+                true => guard.answers() <= guard.max_buffer,
+                false => guard.may_queue(needed, *turn),
+            };
+            if may_queue(&guard) {
                 return Ok(guard);
             }
             if guard.has_idle_bytes() {
                 // What fills it is a stream that nobody writes just now.
                 guard = self.write(guard, Tail::NONE);
-                if guard.may_queue(needed, *turn) {
+                if may_queue(&guard) {
                     continue;
                 }
-            }
-            if self.may_answer(&guard) {
-                return Ok(guard);
             }
             if wait.is_never(&guard) {
                 match self.wait_for_writer(guard, &mut moment) {
@@ -247,14 +251,6 @@ impl Shared {
             turn.get_or_insert_with(|| guard.for_room.join());
             guard = self.wait(guard, deadline, timeout)?;
         }
-    }
-
-    /// Returns whether this is sent to a server's client by its own callback, and no more of what they
-    /// have sent waits than may: then it is queued, however long it is, and whatever others have
-    /// queued. No other message is handed out while much of that waits, so what one message is
-    /// answered with is all that comes on top.
-    fn may_answer(self: &Arc<Self>, guard: &Inner) -> bool {
-        guard.unread() <= guard.max_buffer as u64 && self.is_answer()
     }
 
     /// Returns whether what this thread sends is sent to a server's client by its own callback.

@@ -47,10 +47,25 @@ impl Connection {
     }
 
     fn with(max_buffer: usize, compressor: Option<(Deflater, usize)>, by_caller: bool) -> Self {
-        Connection::over(Socket::from, max_buffer, compressor, by_caller)
+        Connection::over(Role::Client, Socket::from, max_buffer, compressor, by_caller)
+    }
+
+    /// One of a server's client, on which other threads are at it, or will not be.
+    fn serving(max_buffer: usize, writing: Writing) -> Self {
+        let connection = Connection::over(Role::Server, Socket::from, max_buffer, None, false);
+        connection.shared.lock().writer.as_mut().unwrap().writing = writing;
+        connection
+    }
+
+    /// Sends so many bytes as the client's own callback does.
+    fn answer(&self, bytes: usize) -> Result<(), SendError> {
+        let (its_loop, of) = (self.waker.address(), Arc::as_ptr(&self.shared).addr());
+        let _scope = CallbackScope::enter_callback(its_loop, of);
+        self.shared.send(Outgoing::from(&vec![7; bytes][..]), Wait::Default)
     }
 
     fn over(
+        role: Role,
         socket: impl FnOnce(TcpStream) -> Socket,
         max_buffer: usize,
         compressor: Option<(Deflater, usize)>,
@@ -63,12 +78,12 @@ impl Connection {
         peer.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let poll = Poll::new().unwrap();
         let waker = Arc::new(LoopWaker::new(Waker::new(poll.registry(), Token(0)).unwrap()));
-        let shared = Arc::new(Shared::new(Role::Client));
+        let shared = Arc::new(Shared::new(role));
         shared.limit(max_buffer, Duration::from_secs(20));
         shared.attach(&Place { waker: Arc::clone(&waker), token: US });
         let wire = Arc::new(Wire::new(Stream::plain(socket(ours))));
         let mut guard = shared.lock();
-        guard.writer = Some(Writer::new(Role::Client, Arc::clone(&wire), compressor, by_caller));
+        guard.writer = Some(Writer::new(role, Arc::clone(&wire), compressor, by_caller));
         guard.state = State::Open;
         drop(guard);
         Connection { shared, wire, waker, peer, _poll: poll }
@@ -418,7 +433,7 @@ fn a_stream_of_the_programs_own_is_neither_shut_down_nor_dropped_under_the_lock(
         let to_ask = Arc::<OnceLock<Arc<Shared>>>::default();
         let asked = Arc::clone(&to_ask);
         let socket = |tcp| Socket::from(Asks(tcp, asked));
-        let connection = Connection::over(socket, usize::MAX, None, true);
+        let connection = Connection::over(Role::Client, socket, usize::MAX, None, true);
         let Connection { shared, wire, peer: _peer, .. } = connection;
         assert!(to_ask.set(Arc::clone(&shared)).is_ok());
         drop(wire);
@@ -580,11 +595,18 @@ fn each_that_sends_without_a_loop_waits_for_its_own_message() {
 fn flush_in_a_callback_lets_the_thread_that_writes_get_on_with_it() {
     let mut connection = Connection::new(1 << 20);
     let _in_callback = CallbackScope::enter();
+    let mut flushed = 0;
     for _ in 0..200 {
         (0..60).for_each(|_| connection.send_in_a_stream().unwrap());
-        connection.shared.flush(Duration::ZERO).unwrap();
+        let begun = Instant::now();
+        match connection.shared.flush(Duration::ZERO) {
+            Ok(()) => flushed += 1,
+            // That thread may have had no processor.
+            Err(late) => assert!(begun.elapsed() >= Duration::from_millis(10), "{late:?}"),
+        }
         connection.is_read(60 * 106);
     }
+    assert!(flushed > 0);
 }
 
 /// Sends a message of 100 bytes, 106 on the wire. Returns how many bytes wait then.
@@ -776,4 +798,49 @@ fn a_broadcast_lets_the_thread_that_writes_get_on_with_it() {
     };
     // It waits for 10 ms, and this thread may take longer.
     assert!((0..100).any(|_| gets_in()));
+}
+
+#[test]
+fn answers_that_wait_are_seen_to_whoever_is_to_write_them() {
+    let active = Writing::Active { again: false, was_full: false };
+    for writing in [active, Writing::Full] {
+        let connection = Connection::serving(1 << 20, writing);
+        connection.answer(64 << 10).unwrap();
+        assert!(connection.shared.has_unread());
+        assert!(connection.shared.await_reading());
+    }
+    // Nobody will read these.
+    for writing in [Writing::Failed(None), Writing::WaitsForPeer] {
+        let connection = Connection::serving(1 << 20, writing);
+        connection.answer(64 << 10).unwrap();
+        assert!(!connection.shared.has_unread());
+    }
+}
+
+#[test]
+fn answers_have_room_of_their_own_and_no_more() {
+    const ROOM: usize = 100 << 10;
+    for writing in [|| Writing::Full, || Writing::Failed(None), || Writing::WaitsForPeer] {
+        let connection = Connection::serving(ROOM, writing());
+        let send = || connection.shared.send(Outgoing::from(&[7; 10 << 10][..]), Wait::Never);
+        let sent = |send: &dyn Fn() -> Result<(), SendError>| {
+            (0..1_000).take_while(|_| send().is_ok()).count()
+        };
+        // Others have theirs.
+        assert_eq!(sent(&send), 9);
+        // With one message more than fits.
+        assert_eq!(sent(&|| connection.answer(10 << 10)), 10);
+        assert_eq!(sent(&send), 0);
+        assert!(connection.shared.buffered() < 2 * ROOM);
+        // Which may be as long as it likes.
+        let connection = Connection::serving(ROOM, writing());
+        connection.answer(ROOM).unwrap();
+        assert_eq!(connection.answer(1), Err(full(ROOM)));
+        let other = Outgoing::from(&[7; 10 << 10][..]);
+        connection.shared.send(other, Wait::Never).expect("they take none of it");
+    }
+}
+
+fn full(limit: usize) -> SendError {
+    SendError::QueueFull { message: None, limit }
 }

@@ -40,13 +40,12 @@ impl Shared {
         let queued = writer.queue(head, payload, prepared_from, heard, gathers);
         if self.is_answer() {
             writer.answered(before);
+            self.note_unread(&guard);
         }
+        let Some(writer) = &mut guard.writer else { return (guard, None) };
         let tail = match queued {
             Queued::Next(tail) => tail,
-            Queued::Gathered if gather::appended(self) => {
-                self.note_unread(&guard);
-                return (guard, None);
-            }
+            Queued::Gathered if gather::appended(self) => return (guard, None),
             Queued::Gathered => Tail::NONE,
             Queued::Streaming if !flusher::write_soon(self) => Tail::NONE,
             queued => {
@@ -57,7 +56,6 @@ impl Shared {
                     writer.coalescer.is_over(now());
                 }
                 let target = writer.is_driven_by_caller.then(|| guard.flush_target());
-                self.note_unread(&guard);
                 return (guard, target);
             }
         };

@@ -61,8 +61,8 @@ fn in_a_timer_which_goes_on_too() {
         Ok(())
     });
     app.expect_open();
-    sees_error_after(&app, "a timer", Call::Timer);
-    sees_error_after(&app, "a timer", Call::Timer);
+    sees_error_after(&app, "every", Call::Timer);
+    sees_error_after(&app, "every", Call::Timer);
     app.expect(Call::Timer);
     app.expect_close(clean(ClosedBy::Us, 1000, ""));
     app.end_in_order();

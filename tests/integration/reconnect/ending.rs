@@ -130,7 +130,7 @@ fn an_error_in_a_callback_ends_nothing() {
     app.expect_failure(Failure::Network(Phase::Open));
     app.expect_close_for_now(lost());
     app.expect_reconnect();
-    let callback = "on_reconnect, or on_open in its stead,";
+    let callback = "on_reconnect";
     app.expect_failure(Failure::Callback(callback.into(), "not ready again".into()));
     assert_eq!(app.close().reconnect_in, None);
     app.end_in_order();

@@ -1,6 +1,9 @@
 //! What callbacks answer to a client that sends and does not read is neither lost nor kept without
 //! end: no more is handed out until it reads.
 
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -235,6 +238,79 @@ fn one_that_waits_for_its_answers_is_not_idle() {
     calls.expect_close(clean(ClosedBy::Peer, 1000, ""));
     calls.finish();
     drop(client);
+    serving.end();
+}
+
+/// Which others fill as fast as it is read: some of its answers wait at any time.
+#[test]
+fn one_that_falls_behind_its_feed_goes_on_giving_orders() {
+    const ORDERS: usize = 1_500;
+    const FEED: usize = 4 << 10;
+    let serving = serve(
+        |server| server.max_send_buffer(16 * ROOM).slow_clients(SlowClients::Skip),
+        |client, call| match call {
+            // An answer in two parts.
+            Call::Message(order) => {
+                client.send(vec![1; 100])?;
+                Ok(client.send(order.as_message())?)
+            }
+            _ => Ok(()),
+        },
+    );
+    let (mut visitor, calls, client) = visit(&serving);
+    let handle = serving.handle();
+    handle.broadcast(vec![7; 16 << 20]);
+    steady(|| client.buffered_amount() as u64);
+    let mut reader = visitor.writer();
+    assert_eq!(reader.read_frame().payload.len(), 16 << 20);
+    let mut answers = 0..ORDERS;
+    let mut read_one = |answers: &mut Range<usize>| {
+        let frame = reader.read_frame();
+        if frame.opcode == TEXT {
+            assert_eq!(frame, Frame::text(answers.next().unwrap().to_string()));
+        }
+    };
+    for i in 0..ORDERS {
+        while handle.broadcast(vec![7; FEED]).clients == 1 {}
+        visitor.text(&i.to_string());
+        // Also where nothing more is read before.
+        calls.expect_text(&i.to_string());
+        (0..8).for_each(|_| read_one(&mut answers));
+    }
+    assert!(client.buffered_amount() > ROOM, "it does not fall behind");
+    while !answers.is_empty() {
+        read_one(&mut answers);
+    }
+    drop((client, handle, reader));
+    visitor.reset();
+    while !matches!(calls.next(), Call::Close(_)) {}
+    calls.finish();
+    serving.end();
+}
+
+/// What it had sent is handed out, and what that is answered with is kept for nobody.
+#[test]
+fn nothing_is_kept_for_one_that_has_gone() {
+    const ANSWER: usize = 4 * ROOM;
+    let most = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&most);
+    let serving = serve(little_room, move |client, call| match call {
+        Call::Message(_) => {
+            let sent = client.send(vec![7; ANSWER]);
+            seen.fetch_max(client.buffered_amount(), Ordering::Relaxed);
+            Ok(sent?)
+        }
+        _ => Ok(()),
+    });
+    let (mut visitor, calls, client) = visit(&serving);
+    visitor.write(masked(&Frame::binary([7; 10])).repeat(2_000));
+    wait_until_held(&client);
+    drop(client);
+    visitor.reset();
+    while !matches!(calls.next(), Call::Close(_)) {}
+    calls.finish();
+    let most = most.load(Ordering::Relaxed);
+    assert!(most <= 2 * (ROOM + ANSWER), "{most} bytes were kept");
     serving.end();
 }
 
