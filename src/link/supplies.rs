@@ -5,7 +5,7 @@
 use std::sync::PoisonError;
 
 use crate::protocol::Contexts;
-use crate::protocol::frame::Mask;
+use crate::protocol::frame::{Mask, MaskingKey};
 use crate::protocol::send;
 use crate::role::Role;
 use crate::sync::{Mutex, process_wide};
@@ -24,9 +24,10 @@ impl send::Supplies for Supplies {
         self.0
     }
 
+    #[inline]
     fn mask(self) -> Mask {
         match self.0 {
-            Role::Client => Some(rand::random()),
+            Role::Client => Some(masking_key()),
             Role::Server => None,
         }
     }
@@ -38,6 +39,10 @@ impl send::Supplies for Supplies {
     fn release(self, buffer: &mut Vec<u8>) {
         buffers::release(buffer);
     }
+}
+
+fn masking_key() -> MaskingKey {
+    rand::random()
 }
 
 process_wide! {

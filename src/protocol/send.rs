@@ -86,14 +86,13 @@ impl Piece {
         !self.mid_frame && self.bytes.first().is_some_and(|first| first & 0x08 != 0)
     }
 
-    /// Appends a whole frame.
-    pub(crate) fn push(&mut self, supplies: impl Supplies, head: Head, payload: &[u8]) {
-        supplies.reserve(
-            &mut self.bytes,
-            frame::header_len(payload.len(), supplies.role()) + payload.len(),
-        );
+    /// Appends a whole frame. Returns its length.
+    pub(crate) fn push(&mut self, supplies: impl Supplies, head: Head, payload: &[u8]) -> usize {
+        let len = frame::header_len(payload.len(), supplies.role()) + payload.len();
+        supplies.reserve(&mut self.bytes, len);
         frame::encode(&mut self.bytes, head, payload, supplies.mask());
         self.messages += usize::from(head.is_message());
+        len
     }
 
     /// Appends whole frames.
@@ -212,14 +211,15 @@ impl<S: Supplies> Queue<S> {
 
     /// Adds a frame that is small or must be copied anyway.
     pub(crate) fn push(&mut self, head: Head, payload: &[u8]) {
-        self.waiting += frame::header_len(payload.len(), self.supplies.role()) + payload.len();
         if self.last.bytes.len() >= S::PIECE {
             self.add_last();
         }
-        self.last.push(self.supplies, head, payload);
+        self.waiting += self.last.push(self.supplies, head, payload);
     }
 
     /// What comes next is not for `last`.
+    // Seldom called, so that the rest is short.
+    #[inline(never)]
     fn add_last(&mut self) {
         if !self.last.bytes.is_empty() {
             self.entries.push_back(Entry::Frames(std::mem::take(&mut self.last)));

@@ -69,13 +69,18 @@ struct Shelf {
 }
 
 /// Makes room for so many bytes more.
+#[inline]
 pub(crate) fn reserve(buffer: &mut Vec<u8>, more: usize) {
     let needed = buffer.len() + more;
     if needed > buffer.capacity() {
-        let mut larger = take(needed).unwrap_or_else(|| Vec::with_capacity(size_for(needed)));
-        larger.extend_from_slice(buffer);
-        release(&mut mem::replace(buffer, larger));
+        grow(buffer, needed);
     }
+}
+
+fn grow(buffer: &mut Vec<u8>, needed: usize) {
+    let mut larger = take(needed).unwrap_or_else(|| Vec::with_capacity(size_for(needed)));
+    larger.extend_from_slice(buffer);
+    release(&mut mem::replace(buffer, larger));
 }
 
 /// Empties a buffer that is not needed for now: it holds no memory then.
