@@ -151,12 +151,11 @@ pub(crate) fn header_len(payload: usize, role: Role) -> usize {
 pub(crate) fn mask(bytes: &mut [u8], key: MaskingKey, offset: usize) {
     let mut key = key;
     key.rotate_left(offset % 4);
-    let wide = u64::from_ne_bytes([key[0], key[1], key[2], key[3], key[0], key[1], key[2], key[3]]);
-    let (words, rest) = bytes.as_chunks_mut::<8>();
+    let (words, rest) = bytes.as_chunks_mut::<4>();
     for word in words {
-        *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
+        *word = (u32::from_ne_bytes(*word) ^ u32::from_ne_bytes(key)).to_ne_bytes();
     }
-    for (byte, key) in rest.iter_mut().zip(key.into_iter().cycle()) {
+    for (byte, key) in rest.iter_mut().zip(key) {
         *byte ^= key;
     }
 }
