@@ -5,7 +5,8 @@
 //! it has waited for some microseconds. Where a callback takes its time instead, the flusher writes what was appended. All
 //! this only while messages come together often: who answers one at a time never meets it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::mem;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,14 +26,13 @@ const READ_CLOCK_EVERY: u32 = 4;
 const OFTEN: Duration = flusher::LOOK_EVERY;
 
 thread_local! {
-    static GATHERING: Cell<Option<Gathering>> = const { Cell::new(None) };
+    static GATHERING: RefCell<Option<Gathering>> = const { RefCell::new(None) };
     /// When messages that had come together were last handed out.
     static LAST: Cell<Option<Instant>> = const { Cell::new(None) };
     static GATHERED: Arc<Gathered> = Arc::default();
 }
 
 /// What this thread's callback is to gather.
-#[derive(Clone, Copy)]
 struct Gathering {
     /// The address of what its senders hold.
     shared: usize,
@@ -114,7 +114,7 @@ impl Gather {
         let outer = GATHERING.with(|at| at.take());
         write_gathered();
         let gathering = (items > 1).then(|| Gather::of(shared)).flatten();
-        GATHERING.with(|at| at.set(gathering));
+        GATHERING.with(|at| at.replace(gathering));
         Gather { outer }
     }
 
@@ -133,17 +133,38 @@ impl Gather {
     /// Another item is going to be handed out. What is sent for the last one is written at once,
     /// with what waits.
     pub(crate) fn on_item(&self, is_last: bool) {
-        let Some(mut gathering) = GATHERING.with(Cell::get) else { return };
-        (gathering.is_last, gathering.has_sent) = (is_last, false);
-        gathering.items = gathering.items.wrapping_add(1);
-        if !is_last && gathering.items.is_multiple_of(READ_CLOCK_EVERY) && is_open() {
-            let now = now();
-            if now > gathering.until {
-                gathering.until = now + GATHER_FOR;
-                write_gathered();
-            }
+        if of_this_thread(|gathering| gathering.on_item(is_last)) {
+            write_gathered();
         }
-        GATHERING.with(|at| at.set(Some(gathering)));
+    }
+}
+
+impl Gathering {
+    /// Another item is going to be handed out. Returns whether what waits is to be written before.
+    fn on_item(&mut self, is_last: bool) -> bool {
+        (self.is_last, self.has_sent) = (is_last, false);
+        self.items = self.items.wrapping_add(1);
+        !is_last && self.items.is_multiple_of(READ_CLOCK_EVERY) && is_open() && self.has_waited()
+    }
+
+    /// Something is sent over this connection. Returns whether it is to be appended.
+    fn gathers(&mut self, shared: &Arc<Shared>) -> bool {
+        if self.is_last || self.shared != Arc::as_ptr(shared).addr() {
+            return false;
+        }
+        // What waits too long goes with this one.
+        !mem::replace(&mut self.has_sent, true) || !self.has_waited()
+    }
+
+    /// Returns whether what was gathered has waited long enough: then it is written, and gathering
+    /// begins anew.
+    fn has_waited(&mut self) -> bool {
+        let now = now();
+        let has_waited = now > self.until;
+        if has_waited {
+            self.until = now + GATHER_FOR;
+        }
+        has_waited
     }
 }
 
@@ -156,7 +177,7 @@ impl Gather {
 
 impl Drop for Gather {
     fn drop(&mut self) {
-        GATHERING.with(|at| at.set(self.outer));
+        GATHERING.with(|at| at.replace(self.outer.take()));
         write_gathered();
     }
 }
@@ -174,24 +195,12 @@ fn write_gathered() {
 
 /// Returns whether what this thread sends over a connection is to be appended.
 pub(super) fn gathers(shared: &Arc<Shared>) -> bool {
-    let Some(mut gathering) = GATHERING.with(Cell::get) else { return false };
-    if gathering.is_last || gathering.shared != Arc::as_ptr(shared).addr() {
-        return false;
-    }
-    let gathers = if gathering.has_sent {
-        let now = now();
-        let gathers = now <= gathering.until;
-        if !gathers {
-            // What waits goes with this one.
-            gathering.until = now + GATHER_FOR;
-        }
-        gathers
-    } else {
-        gathering.has_sent = true;
-        true
-    };
-    GATHERING.with(|at| at.set(Some(gathering)));
-    gathers
+    of_this_thread(|gathering| gathering.gathers(shared))
+}
+
+/// Asks what this thread's callback is to gather; `false` where that is nothing.
+fn of_this_thread(ask: impl FnOnce(&mut Gathering) -> bool) -> bool {
+    GATHERING.with(|at| at.borrow_mut().as_mut().is_some_and(ask))
 }
 
 /// Something was appended. Returns whether it is written if this thread does not do it.
