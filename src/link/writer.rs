@@ -399,7 +399,7 @@ impl Writer {
         heard: u64,
         gathers: bool,
     ) -> Queued<'a> {
-        let (idle, small) = (self.is_idle(), payload.bytes().len() <= MAX_COPIED);
+        let small = payload.bytes().len() <= MAX_COPIED;
         let will_be_written =
             self.coalescer.is_flushing() || !matches!(self.writing, Writing::Idle);
         let gathers = gathers && small;
@@ -412,7 +412,7 @@ impl Writer {
         let before = self.buffered();
         match payload {
             Payload::Owned(bytes) if !small => self.queue.push_large(head, bytes.clone()),
-            Payload::Borrowed(bytes) if !small && idle => {
+            Payload::Borrowed(bytes) if !small && self.is_idle() => {
                 let mask = self.queue.supplies().mask();
                 let goes_directly = mask.is_none() && !self.wire.stream.is_tls();
                 tail = Tail { payload: bytes, mask, offset: 0, goes_directly };
@@ -425,7 +425,7 @@ impl Writer {
                 frame::encode_header(&mut piece.bytes, head, bytes.len(), tail.mask);
                 self.in_flight = piece.bytes.len() + bytes.len();
             }
-            _ if small && idle && !streaming && !gathers => {
+            _ if small && !streaming && !gathers && self.is_idle() => {
                 let piece = self.chunk.begin();
                 piece.push(self.queue.supplies(), head, payload.bytes());
                 self.in_flight = piece.bytes.len();

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::deadline::after;
+use crate::message::Outgoing;
 use crate::sync::thread::ThreadId;
 
 #[derive(Debug)]
@@ -46,6 +47,14 @@ pub(crate) struct Kept {
     pub(crate) is_text: bool,
     pub(crate) payload: Bytes,
     pub(crate) since: Instant,
+}
+
+impl Kept {
+    /// Copies a message if need be. Messages that are not kept pass by this.
+    #[inline(never)]
+    pub(crate) fn of(message: &Outgoing<'_>, since: Instant) -> Self {
+        Kept { is_text: message.is_text, payload: message.payload.to_owned(), since }
+    }
 }
 
 impl Backlog {

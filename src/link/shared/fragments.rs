@@ -47,7 +47,7 @@ impl Shared {
         let none = || Outgoing::from(&[][..]);
         let (needed, mut for_room) = (self.frame_len(FRAGMENT), None);
         let wanted = (needed, Wanted::Fragments);
-        let guard = self.room_for(wanted, Wait::Fragments, &mut None, &mut for_room);
+        let guard = self.room_for(self.lock(), wanted, Wait::Fragments, &mut None, &mut for_room);
         let mut guard = guard.map_err(|no_room| no_room.into_error(none()))?;
         self.take_room(&mut guard, needed, &mut for_room);
         let Some(writer) = &mut guard.writer else {
@@ -76,7 +76,8 @@ impl Shared {
         let needed = self.frame_len(part.payload.len());
         let (mut deadline, mut for_room) = (None, None);
         let wanted = (needed, Wanted::Fragment(wire));
-        let guard = self.room_for(wanted, Wait::Fragments, &mut deadline, &mut for_room);
+        let guard =
+            self.room_for(self.lock(), wanted, Wait::Fragments, &mut deadline, &mut for_room);
         let mut guard = guard.map_err(|no_room| no_room.into_error(Outgoing::from(&[][..])))?;
         self.take_room(&mut guard, needed, &mut for_room);
         if let Some(writer) = &mut guard.writer {
@@ -178,7 +179,7 @@ impl Shared {
         self.enqueue(guard, head, &Payload::Borrowed(payload), None)
     }
 
-    fn frame_len(&self, payload: usize) -> usize {
+    pub(super) fn frame_len(&self, payload: usize) -> usize {
         frame::header_len(payload, self.role) + payload
     }
 }

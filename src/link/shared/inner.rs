@@ -15,7 +15,8 @@ use crate::message::Outgoing;
 use crate::protocol::Deflater;
 use crate::protocol::frame::Head;
 use crate::protocol::handshake::Handshake;
-use crate::sync::thread;
+use crate::protocol::send::MAX_COPIED;
+use crate::sync::{now, thread};
 
 /// What part of the queue is dropped at once, where messages are dropped for lack of room.
 const DROPPED_AT_ONCE: usize = 16;
@@ -186,6 +187,7 @@ impl Inner {
 
     /// Returns whether this thread must not wait for anything that comes of this app: it may be the
     /// thread that would bring it about.
+    #[inline(never)]
     pub(super) fn must_not_wait(&self) -> bool {
         CallbackScope::forbids_waiting_for(self.place.as_ref())
     }
@@ -203,9 +205,44 @@ impl Inner {
             || self.writer.as_ref().is_some_and(|writer| writer.is_driven_by_caller)
     }
 
-    /// Returns whether a borrowed payload that is sent now has to be copied whole.
-    pub(super) fn would_copy(&self) -> bool {
-        self.backlog.is_some() || !self.writer.as_ref().is_some_and(Writer::is_idle)
+    /// Returns whether nothing stands before a message that is sent now: it is queued at once, as it
+    /// is. Otherwise it is kept for later, waits for one thing or another, is compressed or copied
+    /// first, or is refused.
+    pub(super) fn goes_at_once(
+        &mut self,
+        message: &Outgoing<'_>,
+        needed: usize,
+        wait: Wait,
+    ) -> bool {
+        self.waits_in().is_none()
+            && self.is_open()
+            && self.may_begin(Wanted::Message, wait, None)
+            && self.may_queue(needed, None)
+            && !self.compresses(message)
+            && !self.would_copy(message)
+    }
+
+    /// Returns whether a message that is sent now has to be copied whole, which takes time.
+    pub(super) fn would_copy(&self, message: &Outgoing<'_>) -> bool {
+        message.payload.bytes().len() > MAX_COPIED
+            && message.payload.is_borrowed()
+            && (self.backlog.is_some() || !self.writer.as_ref().is_some_and(Writer::is_idle))
+    }
+
+    /// Counts a message that goes out, and keeps it where it may have to go out again.
+    #[inline]
+    pub(super) fn count_and_keep(&mut self, message: &Outgoing<'_>, on_wire: usize) {
+        self.stats.messages_sent += 1;
+        self.stats.bytes_sent += message.payload.bytes().len() as u64;
+        self.stats.wire_bytes_sent += on_wire as u64;
+        if let Some(backlog) = &mut self.backlog {
+            backlog.hand(Kept::of(message, now()));
+        }
+    }
+
+    /// Returns whether the message is to be compressed.
+    fn compresses(&self, message: &Outgoing<'_>) -> bool {
+        self.writer.as_ref().is_some_and(|writer| writer.compresses(message))
     }
 
     /// Decides whether the message is to be compressed, by a thread with this turn among those who
@@ -257,15 +294,13 @@ impl Inner {
     /// a message, or the first fragment of one: no other is being written in fragments. One in
     /// fragments can be written only while no thread compresses, nor any has messages that are kept
     /// until the first callback has returned.
+    #[inline]
     pub(super) fn may_begin(&self, wanted: Wanted<'_>, wait: Wait, turn: Option<Turn>) -> bool {
         let Some(writer) = &self.writer else { return true };
-        let holds = |backlog: &Backlog| backlog.holds(thread::current().id());
         let may_begin = match wanted {
             Wanted::Control | Wanted::Fragment(_) => return true,
             Wanted::Message => true,
-            Wanted::Fragments => {
-                writer.has_deflater() && !self.backlog.as_deref().is_some_and(holds)
-            }
+            Wanted::Fragments => writer.has_deflater() && !self.holds_messages(),
         };
         may_begin
             && writer.fragmented == Fragmented::No
@@ -327,16 +362,21 @@ impl Inner {
     /// Returns the backlog, where a message from this thread goes there: no connection, or one that
     /// is not ready for it.
     pub(super) fn waits_in(&mut self) -> Option<&mut Backlog> {
-        if self.is_closed_for_good {
+        if self.is_closed_for_good || self.backlog.is_none() {
             return None;
         }
-        let backlog = self.backlog.as_deref_mut()?;
         let waits = match self.state {
             // While the peer closes, too: we have not.
             State::Idle | State::Connecting | State::Waiting | State::Closing => true,
-            State::Open => backlog.holds(thread::current().id()),
+            State::Open => self.holds_messages(),
             State::Closed => false,
         };
-        waits.then_some(backlog)
+        self.backlog.as_deref_mut().filter(|_| waits)
+    }
+
+    /// Returns whether a message from this thread waits although there is a connection.
+    fn holds_messages(&self) -> bool {
+        let holds = |backlog: &Backlog| backlog.holds(thread::current().id());
+        self.backlog.as_deref().is_some_and(holds)
     }
 }

@@ -40,9 +40,8 @@ use crate::error::SendError;
 use crate::message::{Outgoing, Payload};
 use crate::protocol::Deflater;
 use crate::protocol::close::close_payload;
-use crate::protocol::frame::{self, Head, MAX_CONTROL_PAYLOAD};
+use crate::protocol::frame::{Head, MAX_CONTROL_PAYLOAD};
 use crate::protocol::handshake::Handshake;
-use crate::protocol::send::MAX_COPIED;
 use crate::role::Role;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, now};
@@ -123,27 +122,36 @@ impl Shared {
         message: Outgoing<'_>,
         wait: Wait,
     ) -> Result<(), SendError> {
+        let needed = self.frame_len(message.payload.bytes().len());
+        let mut guard = self.lock();
+        if guard.goes_at_once(&message, needed, wait) {
+            self.take_room(&mut guard, needed, &mut None);
+            return self.queue_message(guard, &message, wait, &mut None);
+        }
         let mut turn = None;
-        let sent = self.send_in_turn(message, wait, &mut turn);
+        let sent = self.send_in_turn(guard, message, needed, wait, &mut turn);
         if turn.is_some() {
             self.leave_compressing(&mut self.lock(), &mut turn);
         }
         sent
     }
 
-    /// Sends a message. The turn is that of a thread that waits to compress, while it does.
-    fn send_in_turn(
-        self: &Arc<Self>,
+    /// Sends a message that something stands before. The turn is that of a thread that waits to
+    /// compress, while it does.
+    // On its own: what it needs room on the stack for is not what most messages wait for.
+    #[inline(never)]
+    fn send_in_turn<'a>(
+        self: &'a Arc<Self>,
+        mut guard: Lock<'a>,
         mut message: Outgoing<'_>,
+        needed: usize,
         wait: Wait,
         turn: &mut Option<Turn>,
     ) -> Result<(), SendError> {
-        let len = message.payload.bytes().len();
-        let needed = frame::header_len(len, self.role) + len;
         let (mut deadline, mut copy, mut for_room) = (None, None, None);
         loop {
-            let room = self.room_for((needed, Wanted::Message), wait, &mut deadline, &mut for_room);
-            let mut guard = match room {
+            let wanted = (needed, Wanted::Message);
+            guard = match self.room_for(guard, wanted, wait, &mut deadline, &mut for_room) {
                 Ok(guard) => guard,
                 Err(NoRoom::Waits(guard)) => return keep_waiting(guard, message),
                 Err(no_room) => return Err(no_room.into_error(message)),
@@ -159,6 +167,7 @@ impl Shared {
                         return sent;
                     }
                     // The connection was gone by then.
+                    guard = self.lock();
                     continue;
                 }
                 Compression::Busy => {
@@ -166,20 +175,21 @@ impl Shared {
                     let timeout = wait.limit(&guard);
                     let deadline = *deadline.get_or_insert_with(|| after(now(), timeout));
                     turn.get_or_insert_with(|| guard.to_compress.join());
-                    if self.wait(guard, deadline, timeout).is_err() {
-                        // It goes uncompressed, which is always allowed (RFC 7692 §6).
-                        message.compress = false;
-                        self.leave_compressing(&mut self.lock(), turn);
-                    }
+                    guard = match self.wait(guard, deadline, timeout) {
+                        Ok(waited) => waited,
+                        Err(_) => {
+                            // It goes uncompressed, which is always allowed (RFC 7692 §6).
+                            message.compress = false;
+                            let mut guard = self.lock();
+                            self.leave_compressing(&mut guard, turn);
+                            guard
+                        }
+                    };
                     continue;
                 }
                 Compression::None => {}
             }
-            if len > MAX_COPIED
-                && message.payload.is_borrowed()
-                && copy.is_none()
-                && guard.would_copy()
-            {
+            if copy.is_none() && guard.would_copy(&message) {
                 // That takes time, in which nobody is to wait for the lock, and nobody who waits
                 // for room goes first. It is ours: an error does not hand it back.
                 if !wait.is_never(&guard) {
@@ -190,16 +200,29 @@ impl Shared {
                     payload: Payload::Owned(message.payload.to_owned()),
                     ..message
                 });
+                guard = self.lock();
                 continue;
             }
             self.take_room(&mut guard, needed, &mut for_room);
             let message = copy.as_ref().unwrap_or(&message);
-            let guard = self.count_and_keep(guard, message, len);
-            let head = Head::of(message.is_text);
-            let (guard, target) = self.enqueue(guard, head, &message.payload, None);
-            let driven = self.drive(guard, target.as_ref(), wait, &mut deadline);
-            return driven.map_err(NoRoom::into_unwritten);
+            return self.queue_message(guard, message, wait, &mut deadline);
         }
+    }
+
+    /// Queues a message, for which there is room.
+    // Without it there is one more call for each message, since there are two places that call it.
+    #[inline(always)]
+    fn queue_message<'a>(
+        self: &'a Arc<Self>,
+        mut guard: Lock<'a>,
+        message: &Outgoing<'_>,
+        wait: Wait,
+        deadline: &mut Option<Instant>,
+    ) -> Result<(), SendError> {
+        guard.count_and_keep(message, message.payload.bytes().len());
+        let head = Head::of(message.is_text);
+        let (guard, target) = self.enqueue(guard, head, &message.payload, None);
+        self.drive(guard, target.as_ref(), wait, deadline).map_err(NoRoom::into_unwritten)
     }
 
     /// Compresses and sends a message. No lock is held while it is compressed, since that takes its
@@ -225,7 +248,7 @@ impl Shared {
         // message for each thread that does not compress: there is no way back.
         let sent = guard.compressed(deflater, wire).then(|| {
             self.notify(&guard);
-            let guard = self.count_and_keep(guard, message, compressed.len());
+            guard.count_and_keep(message, compressed.len());
             let (head, payload) =
                 (Head::of(message.is_text).compressed(), Payload::Borrowed(&compressed[..]));
             let (guard, target) = self.enqueue(guard, head, &payload, Some(prepared_from));
@@ -242,23 +265,6 @@ impl Shared {
             guard.to_compress.leave(turn);
             self.notify(guard);
         }
-    }
-
-    /// Counts a message that goes out, and keeps it where it may have to go out again.
-    fn count_and_keep<'a>(
-        &self,
-        mut guard: Lock<'a>,
-        message: &Outgoing<'_>,
-        on_wire: usize,
-    ) -> Lock<'a> {
-        guard.stats.messages_sent += 1;
-        guard.stats.bytes_sent += message.payload.bytes().len() as u64;
-        guard.stats.wire_bytes_sent += on_wire as u64;
-        if let Some(backlog) = &mut guard.backlog {
-            let (is_text, payload) = (message.is_text, message.payload.to_owned());
-            backlog.hand(Kept { is_text, payload, since: now() });
-        }
-        guard
     }
 
     /// Sends a ping or pong of the user's own.
@@ -282,10 +288,10 @@ impl Shared {
         wait: Wait,
         about_to: impl FnOnce(&mut Writer),
     ) -> Result<(), SendError> {
-        let needed = frame::header_len(payload.len(), self.role) + payload.len();
+        let needed = self.frame_len(payload.len());
         let (mut deadline, mut for_room) = (None, None);
         let mut guard = self
-            .room_for((needed, Wanted::Control), wait, &mut deadline, &mut for_room)
+            .room_for(self.lock(), (needed, Wanted::Control), wait, &mut deadline, &mut for_room)
             .map_err(|no_room| no_room.into_error(Outgoing::from(payload)))?;
         self.take_room(&mut guard, needed, &mut for_room);
         if head == Head::PING {
@@ -456,7 +462,7 @@ fn wake(guard: &Inner) {
 /// Keeps a message for the next connection.
 fn keep_waiting(mut guard: Lock<'_>, message: Outgoing<'_>) -> Result<(), SendError> {
     let len = message.payload.bytes().len();
-    let kept = Kept { is_text: message.is_text, payload: message.payload.to_owned(), since: now() };
+    let kept = Kept::of(&message, now());
     let drops = guard.policy == SendPolicy::DropOldest;
     let Some(backlog) = guard.waits_in() else {
         return Err(SendError::NotConnected { message: message.into_owned_message() });

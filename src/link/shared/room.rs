@@ -128,15 +128,16 @@ impl Shared {
     /// one's first callback. Threads that wait get room in the order in which they came, however
     /// much each needs: one that has waited keeps its turn until it [takes the
     /// room](Self::take_room), or lets [others go first](Self::leave_room).
-    pub(super) fn room_for(
-        self: &Arc<Self>,
+    pub(super) fn room_for<'a>(
+        self: &'a Arc<Self>,
+        guard: Lock<'a>,
         frame: (usize, Wanted<'_>),
         wait: Wait,
         deadline: &mut Option<Instant>,
         turn: &mut Option<Turn>,
-    ) -> Result<Lock<'_>, NoRoom<'_>> {
+    ) -> Result<Lock<'a>, NoRoom<'a>> {
         let mut to_begin = None;
-        let room = self.room_in_turn(frame, wait, deadline, turn, &mut to_begin);
+        let room = self.room_in_turn(guard, frame, wait, deadline, turn, &mut to_begin);
         match room {
             Ok(mut guard) => {
                 self.leave_beginning(&mut guard, &mut to_begin);
@@ -183,15 +184,16 @@ impl Shared {
         }
     }
 
-    fn room_in_turn(
-        self: &Arc<Self>,
+    fn room_in_turn<'a>(
+        self: &'a Arc<Self>,
+        mut guard: Lock<'a>,
         (needed, wanted): (usize, Wanted<'_>),
         wait: Wait,
         deadline: &mut Option<Instant>,
         turn: &mut Option<Turn>,
         to_begin: &mut Option<Turn>,
-    ) -> Result<Lock<'_>, NoRoom<'_>> {
-        let (mut guard, mut moment) = (self.lock(), None);
+    ) -> Result<Lock<'a>, NoRoom<'a>> {
+        let mut moment = None;
         let is_message = matches!(wanted, Wanted::Message);
         let is_answer = self.is_answer();
         loop {

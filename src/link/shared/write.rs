@@ -69,6 +69,8 @@ impl Shared {
 
     /// Where no loop does: waits until the operating system has taken what was queued, up to the
     /// deadline, which it sets where there is none yet. Who may not wait leaves the rest to others.
+    // Where a loop does, it is one comparison.
+    #[inline(always)]
     pub(super) fn drive<'a>(
         self: &'a Arc<Self>,
         guard: Lock<'a>,
@@ -88,6 +90,7 @@ impl Shared {
 
     /// Waits until everything up to there has been handed to the operating system. Who must not wait
     /// lets a thread that is writing get on with it, and no more.
+    #[inline(never)]
     pub(super) fn wait_until_flushed<'a>(
         self: &'a Arc<Self>,
         mut guard: Lock<'a>,
