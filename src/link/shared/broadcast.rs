@@ -148,7 +148,7 @@ impl Shared {
         let held = guard.writer.as_ref().map_or(0, Writer::held);
         let has_room = match held {
             _ if anyway => true,
-            0 => guard.may_queue(needed, None),
+            0 => guard.may_queue(needed, None, false),
             // What waits behind a message in fragments counts as what waits for the socket does.
             held => guard.buffered() + held + needed <= guard.max_buffer,
         };

@@ -213,11 +213,12 @@ impl Inner {
         message: &Outgoing<'_>,
         needed: usize,
         wait: Wait,
+        is_answer: bool,
     ) -> bool {
         self.waits_in().is_none()
             && self.is_open()
             && self.may_begin(Wanted::Message, wait, None)
-            && self.may_queue(needed, None)
+            && self.may_queue(needed, None, is_answer)
             && !self.compresses(message)
             && !self.would_copy(message)
     }
@@ -308,8 +309,7 @@ impl Inner {
     }
 
     /// Returns whether a frame of this length may be queued. One that is longer than the limit may
-    /// when nothing else waits. What a server's client was sent by its own callbacks has room of its
-    /// own.
+    /// when nothing else waits. Answers do not count: they have room of their own.
     pub(super) fn has_room(&self, needed: usize) -> bool {
         let buffered = self.buffered();
         let fits = |buffered: usize| buffered == 0 || buffered + needed <= self.max_buffer;
@@ -337,7 +337,14 @@ impl Inner {
     /// Returns whether a thread with this turn among those who wait may queue such a frame. One
     /// that finds room goes before them, within a limit: were each to wait for its turn, every
     /// message of several threads would cost as much as waking one takes.
-    pub(super) fn may_queue(&self, needed: usize, turn: Option<Turn>) -> bool {
+    ///
+    /// What a server's client is sent by its own callback has room for itself, and may be as long as it
+    /// likes: no other message is handed out while much of that waits, so what one message is answered
+    /// with is all that comes on top.
+    pub(super) fn may_queue(&self, needed: usize, turn: Option<Turn>, is_answer: bool) -> bool {
+        if is_answer {
+            return self.buffered() <= self.max_buffer || self.answers() <= self.max_buffer;
+        }
         self.has_room(needed)
             && (self.for_room.is_next(turn)
                 || turn.is_none() && self.for_room.lets_by(needed, self.max_buffer))

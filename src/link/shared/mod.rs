@@ -124,7 +124,7 @@ impl Shared {
     ) -> Result<(), SendError> {
         let needed = self.frame_len(message.payload.bytes().len());
         let mut guard = self.lock();
-        if guard.goes_at_once(&message, needed, wait) {
+        if guard.goes_at_once(&message, needed, wait, self.is_answer()) {
             self.take_room(&mut guard, needed, &mut None);
             return self.queue_message(guard, &message, wait, &mut None);
         }

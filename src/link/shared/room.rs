@@ -220,19 +220,13 @@ impl Shared {
                 guard = self.wait(guard, deadline, timeout).map_err(NoRoom::into_busy)?;
                 continue;
             }
-            let may_queue = |guard: &Inner| match is_answer {
-                // However long: no other message is handed out while much of that waits, so what one
-                // message is answered with is all that comes on top.
-                true => guard.answers() <= guard.max_buffer,
-                false => guard.may_queue(needed, *turn),
-            };
-            if may_queue(&guard) {
+            if guard.may_queue(needed, *turn, is_answer) {
                 return Ok(guard);
             }
             if guard.has_idle_bytes() {
                 // What fills it is a stream that nobody writes just now.
                 guard = self.write(guard, Tail::NONE);
-                if may_queue(&guard) {
+                if guard.may_queue(needed, *turn, is_answer) {
                     continue;
                 }
             }
