@@ -142,7 +142,8 @@ impl<C: Callee> Conversation<C> {
     /// What is not read cannot be heard: the peer is not dead because callbacks are slow. Where it is
     /// the peer that is waited for, it has to go on reading; then it is not idle either.
     pub(crate) fn on_deadline(&mut self, link: &mut Link) {
-        let kept = self.paused || self.calls.has_kept_next();
+        let is_called = self.dispatcher.is_none();
+        let kept = self.paused || is_called || self.calls.has_kept_next();
         let reads = C::ANSWERS && kept && link.has_progressed();
         if reads || self.paused && !self.awaits_reading() {
             link.on_pause();

@@ -175,7 +175,7 @@ impl<C: Callee> Dispatcher<C> {
                 }
                 if stops_at_unread && callee.shared().has_unread() && {
                     // It may only have been gathered.
-                    gather.write();
+                    callee.shared().write_gathered();
                     callee.shared().has_unread()
                 } {
                     rest = Some(index);

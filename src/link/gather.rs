@@ -168,13 +168,6 @@ impl Gathering {
     }
 }
 
-impl Gather {
-    /// Writes what was gathered so far.
-    pub(crate) fn write(&self) {
-        write_gathered();
-    }
-}
-
 impl Drop for Gather {
     fn drop(&mut self) {
         GATHERING.with(|at| at.replace(self.outer.take()));

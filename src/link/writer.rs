@@ -106,7 +106,7 @@ struct Held {
 }
 
 /// How much of what is queued callbacks of the connection's own have sent. In two heaps, by age, so that
-/// it takes no list: of the older one all is counted until its last byte is written. So it may be too
+/// it takes no list: of the older one all is counted that may be left before its end. So it may be too
 /// much, by what was sent within the time in which all that is queued is written; and never too little.
 #[derive(Debug, Default)]
 struct Answers {
@@ -128,7 +128,7 @@ impl Answers {
     }
 
     fn waiting(&self, written: u64) -> u64 {
-        let older = if written < self.older_end { self.older } else { 0 };
+        let older = self.older.min(self.older_end.saturating_sub(written));
         (older + self.newer).min(self.end.saturating_sub(written))
     }
 }
@@ -743,6 +743,17 @@ mod tests {
             assert!(counted >= exact, "{counted} of {exact} after {i}");
             assert!(counted <= 2 * exact + 200, "{counted} of {exact} after {i}");
         }
+        // Nor what others have sent behind a long one.
+        let mut answers = Answers::default();
+        answers.add(0..2_000_000, 0);
+        answers.add(3_000_000..3_000_004, 1_940_000);
+        assert_eq!(answers.waiting(1_940_000), 60_004);
+    }
+
+    #[test]
+    fn a_part_of_an_answer_counts_as_such() {
+        let (mut answers, accepted) = (Answers::default(), 100);
+        answers.add(40..accepted, 0);
         assert_eq!(answers.waiting(accepted), 0);
         assert_eq!(answers.waiting(accepted - 4), 4);
     }

@@ -41,7 +41,7 @@
 //! sends never wait for the peer. Where it sends more than the queue holds, it gets `QueueFull` and
 //! may go on later, from [`every`](crate::WebSocketApp::every) or from a thread. A server's
 //! callbacks wait for none of its clients either. To its own client a callback's sends have room for
-//! themselves, and the next message of one that does not read is
+//! themselves, for which nobody waits, and the next message of one that does not read is
 //! [handed out later](super::_25_questions_of_servers#how-do-i-answer-without-losing-anything).
 //!
 //! A callback waits for apps on *other* loops as an ordinary thread does, so that a bridge between

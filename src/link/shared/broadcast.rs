@@ -150,7 +150,10 @@ impl Shared {
             _ if anyway => true,
             0 => guard.may_queue(needed, None, false),
             // What waits behind a message in fragments counts as what waits for the socket does.
-            held => guard.buffered() + held + needed <= guard.max_buffer,
+            held => {
+                let waiting = guard.buffered().saturating_sub(guard.answers());
+                waiting + held + needed <= guard.max_buffer
+            }
         };
         if !has_room {
             guard.wants_room = true;

@@ -160,9 +160,16 @@ impl Shared {
     }
 
     /// A frame of this length is queued now, for which there is room.
-    pub(super) fn take_room(&self, guard: &mut Lock<'_>, needed: usize, turn: &mut Option<Turn>) {
+    pub(super) fn take_room(
+        self: &Arc<Self>,
+        guard: &mut Lock<'_>,
+        needed: usize,
+        turn: &mut Option<Turn>,
+    ) {
         match turn {
             Some(_) => self.leave_room(guard, turn),
+            // That is other room.
+            None if self.is_answer() => {}
             // It did not have to wait, or goes before those who do.
             None => guard.for_room.went_by(needed),
         }

@@ -11,6 +11,8 @@ use mio::Token;
 
 use super::inner::Flushed;
 use super::*;
+#[cfg(feature = "server")]
+use crate::link::writer::Fragmented;
 use crate::link::writer::{Chunk, Tail, Wire, Writer, Writing};
 use crate::link::{Gather, LoopWaker, Place, Woken};
 use crate::sync::{Poll, Waker};
@@ -838,6 +840,20 @@ fn answers_have_room_of_their_own_and_no_more() {
         assert_eq!(connection.answer(1), Err(full(ROOM)));
         let other = Outgoing::from(&[7; 10 << 10][..]);
         connection.shared.send(other, Wait::Never).expect("they take none of it");
+    }
+}
+
+/// Behind a message in fragments as elsewhere.
+#[cfg(feature = "server")]
+#[test]
+fn answers_take_no_room_of_what_is_for_many() {
+    const ROOM: usize = 100 << 10;
+    let connection = Connection::serving(ROOM, Writing::Full);
+    connection.answer(ROOM).unwrap();
+    connection.shared.lock().writer.as_mut().unwrap().fragmented = Fragmented::Begun;
+    let message = Broadcast::new(Outgoing::from("for all"), false);
+    for _ in 0..3 {
+        assert_eq!(connection.shared.queue_broadcast(&message, None), Queueing::Queued);
     }
 }
 

@@ -40,12 +40,13 @@ impl Shared {
         let queued = writer.queue(head, payload, prepared_from, heard, gathers);
         if self.is_answer() {
             writer.answered(before);
-            self.note_unread(&guard);
         }
-        let Some(writer) = &mut guard.writer else { return (guard, None) };
         let tail = match queued {
             Queued::Next(tail) => tail,
-            Queued::Gathered if gather::appended(self) => return (guard, None),
+            Queued::Gathered if gather::appended(self) => {
+                self.note_unread(&guard);
+                return (guard, None);
+            }
             Queued::Gathered => Tail::NONE,
             Queued::Streaming if !flusher::write_soon(self) => Tail::NONE,
             queued => {
@@ -56,6 +57,7 @@ impl Shared {
                     writer.coalescer.is_over(now());
                 }
                 let target = writer.is_driven_by_caller.then(|| guard.flush_target());
+                self.note_unread(&guard);
                 return (guard, target);
             }
         };
@@ -126,6 +128,7 @@ impl Shared {
         mut tail: Tail<'_>,
     ) -> Lock<'a> {
         let Some((wire, mut chunk)) = guard.writer.as_mut().and_then(Writer::begin) else {
+            self.note_unread(&guard);
             return guard;
         };
         let (mut pieces, mut written) = (0, Ok(0));
