@@ -20,7 +20,7 @@
 //! | No compression by default | it takes memory, time, and tells about secrets | one line |
 //! | No redirects by default | they send a client where nobody asked for | one line |
 //! | `native-tls` by default | the machine's administrator decides whom it trusts, and updates it | OpenSSL's headers on Linux; `rustls` is a feature |
-//! | tungstenite's frame headers, close codes and handshake parts | they are right, and tested by many | a dependency |
+//! | tungstenite's reading of frame headers, close codes and handshake parts | they are right, and tested by many | a dependency |
 //! | Errors sorted by fault, one type | whoever tries again wants to know whose it was | |
 //! | `#![forbid(unsafe_code)]` | what it reads comes from strangers | |
 //! | A server on the same links and loops | one protocol, one set of tests, for both sides | behind a feature, so that clients do not build it |
