@@ -22,12 +22,12 @@ const MIN_RUN: u32 = 8;
 
 /// How many sends of a stream in a row do without the clock, which would take a third of their
 /// time. So one that comes within 12 µs behind a stream may still be taken for a part of it.
-const MAX_UNTIMED: u32 = 7;
+const MAX_UNTIMED: u8 = 7;
 
 /// How often in a row the flusher looks in vain before a stream is over: while a sender writes a
 /// full piece itself, there is nothing for the flusher, and to wake it up for what follows costs as
 /// much as some tens of looks.
-const MAX_IN_VAIN: u32 = if cfg!(all(test, websocket_model)) { 1 } else { 32 };
+const MAX_IN_VAIN: u8 = if cfg!(all(test, websocket_model)) { 1 } else { 32 };
 
 #[derive(Debug, Default)]
 pub(super) struct Coalescer {
@@ -35,13 +35,13 @@ pub(super) struct Coalescer {
     run: u32,
     /// When the last send that was timed was over, and how many have been since.
     timed: Option<Instant>,
-    untimed: u32,
+    untimed: u8,
     /// How many messages had been received by then.
     heard: u64,
     /// The flusher writes what is appended, until it has found nothing for a while.
     flushing: bool,
     /// How often in a row it has found nothing.
-    in_vain: u32,
+    in_vain: u8,
 }
 
 impl Coalescer {
@@ -74,7 +74,7 @@ impl Coalescer {
         }
         let began = began();
         let gap = self.timed.map(|timed| began.saturating_duration_since(timed));
-        let follows = gap.is_some_and(|gap| gap < MAX_GAP * (self.untimed + 1));
+        let follows = gap.is_some_and(|gap| gap < MAX_GAP * u32::from(self.untimed + 1));
         self.run = if follows { self.run.saturating_add(1) } else { 0 };
         self.is_over(began);
         self.run >= MIN_RUN
@@ -97,7 +97,7 @@ impl Coalescer {
     /// The flusher has looked, and found nothing that it could write. Returns whether it is to look
     /// again.
     pub(super) fn looked_in_vain(&mut self) -> bool {
-        self.in_vain += 1;
+        self.in_vain = self.in_vain.saturating_add(1);
         self.flushing = self.in_vain < MAX_IN_VAIN;
         self.flushing
     }
@@ -181,7 +181,7 @@ mod tests {
             let (mut coalescer, now) = (Coalescer::default(), Instant::now());
             (0..50).for_each(|_| _ = coalescer.is_stream_at(0, others_wait, || now));
             // What is sent first after the pause may still go with what waits, but not alone.
-            let later = now + MAX_GAP * (MAX_UNTIMED + 1);
+            let later = now + MAX_GAP * u32::from(MAX_UNTIMED + 1);
             assert!(!coalescer.is_stream_at(0, false, || later));
             assert!(!coalescer.is_stream_at(0, others_wait, || later));
         }

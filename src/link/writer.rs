@@ -110,12 +110,13 @@ struct Held {
 /// much, by what was sent within the time in which all that is queued is written; and never too little.
 #[derive(Debug, Default)]
 struct Answers {
-    older: u64,
     /// Where in the stream the older ones end.
     older_end: u64,
-    newer: u64,
     /// Where the last one ends.
     end: u64,
+    /// Bytes. Every connection of a server has these: where they are 4 GiB it is enough to know that.
+    older: u32,
+    newer: u32,
 }
 
 impl Answers {
@@ -123,13 +124,14 @@ impl Answers {
         if written >= self.older_end {
             (self.older, self.older_end, self.newer) = (self.newer, self.end, 0);
         }
-        self.newer += place.end - place.start;
+        let len = u32::try_from(place.end - place.start).unwrap_or(u32::MAX);
+        self.newer = self.newer.saturating_add(len);
         self.end = place.end;
     }
 
     fn waiting(&self, written: u64) -> u64 {
-        let older = self.older.min(self.older_end.saturating_sub(written));
-        (older + self.newer).min(self.end.saturating_sub(written))
+        let older = u64::from(self.older).min(self.older_end.saturating_sub(written));
+        (older + u64::from(self.newer)).min(self.end.saturating_sub(written))
     }
 }
 

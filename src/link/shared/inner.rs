@@ -72,9 +72,9 @@ pub(super) struct SentCounts {
     pub(super) messages_dropped: u64,
     pub(super) bytes_sent: u64,
     pub(super) wire_bytes_sent: u64,
-    pub(super) pings_sent: u64,
     pub(super) last_round_trip: Option<Duration>,
-    pub(super) reconnects: u64,
+    pub(super) pings_sent: u32,
+    pub(super) reconnects: u32,
 }
 
 /// What is to be queued.

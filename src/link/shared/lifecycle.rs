@@ -81,7 +81,7 @@ impl Shared {
         guard.writer =
             Some(Writer::new(self.role, Arc::clone(wire), compressor, opened == Opened::ByCaller));
         guard.handshake = handshake;
-        guard.stats.reconnects += u64::from(opened == Opened::Again);
+        guard.stats.reconnects += u32::from(opened == Opened::Again);
         guard.reconnect = false;
         if let Some(backlog) = &mut guard.backlog {
             backlog.hold();
@@ -226,7 +226,7 @@ impl Shared {
 
     pub(crate) fn ping(self: &Arc<Self>, payload: &[u8]) {
         let mut guard = self.lock();
-        guard.stats.pings_sent += 1;
+        guard.stats.pings_sent = guard.stats.pings_sent.saturating_add(1);
         if let Some(writer) = &mut guard.writer {
             writer.set_ping(payload);
         }

@@ -295,7 +295,7 @@ impl Shared {
             .map_err(|no_room| no_room.into_error(Outgoing::from(payload)))?;
         self.take_room(&mut guard, needed, &mut for_room);
         if head == Head::PING {
-            guard.stats.pings_sent += 1;
+            guard.stats.pings_sent = guard.stats.pings_sent.saturating_add(1);
         }
         guard.writer.as_mut().map(about_to);
         let (guard, target) = self.enqueue(guard, head, &Payload::Borrowed(payload), None);
@@ -425,8 +425,8 @@ impl Shared {
             messages_dropped,
             bytes_sent,
             wire_bytes_sent,
-            pings_sent,
             last_round_trip,
+            pings_sent,
             reconnects,
         } = self.lock().stats;
         Stats {
@@ -437,10 +437,10 @@ impl Shared {
             bytes_received: self.received.bytes.load(Ordering::Relaxed),
             wire_bytes_sent,
             wire_bytes_received: self.received.wire_bytes.load(Ordering::Relaxed),
-            pings_sent,
+            pings_sent: pings_sent.into(),
             pongs_received: self.received.pongs.load(Ordering::Relaxed),
             last_round_trip,
-            reconnects,
+            reconnects: reconnects.into(),
         }
     }
 }
