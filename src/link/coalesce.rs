@@ -128,7 +128,7 @@ mod tests {
     fn the_flusher_looks_no_longer_once_nothing_more_comes() {
         let mut coalescer = Coalescer::default();
         coalescer.set_flushing(true);
-        let looks = (1..1000).find(|_| !coalescer.looked_in_vain());
+        let looks = (1..=u8::MAX).find(|_| !coalescer.looked_in_vain());
         assert_eq!(looks, Some(MAX_IN_VAIN));
         assert!(!coalescer.is_flushing());
     }

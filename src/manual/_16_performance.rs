@@ -53,7 +53,7 @@
 //! | echo 20 B on 512, 16 on their way on each | 1.32 M (0.75) | **1.80 M** (0.55) | 0.14 M (7.1) | 1.27 M (0.78) |
 //! | 64 B to 1,000 clients, deliveries | 0.96 M (1.01) | **1.09 M** (0.91) | 0.14 M (7.0) | 0.76 M (1.29) |
 //! | connect, upgrade, a message there and back, close | **14.3 k** (66) | 12.9 k (67) | 13.6 k (65) | 13.9 k (65) |
-//! | memory of an idle connection, of 10,000 | 2,025 B | **256 B** | 5,757 B | 10,707 B |
+//! | memory of an idle connection, of 10,000 | 2,041 B | **256 B** | 5,757 B | 10,707 B |
 //!
 //! One thread each. Nine tenths of an echo are the operating system's, and so the same for all; a
 //! difference below a tenth is none. `docs/figures/servers-light.svg` in the repository is a chart of
