@@ -214,12 +214,12 @@ fn floods_of_whatever_costs_the_sender_least() {
     );
 }
 
-/// Floods with the same again and again, anew where it is refused.
+/// Floods with the same again and again, anew where it is refused or not read.
 fn flood(addr: SocketAddr, unit: &[u8], stop: &AtomicBool, written: &AtomicU64) {
     let many = unit.repeat((16 << 10) / unit.len());
     while !stop.load(Ordering::Relaxed) {
         let mut visitor = Visitor::connect_with_small_buffer(addr);
-        // So that who is not read does not wait for ever to be told to stop.
+        // So that who is not read does not wait for ever.
         visitor.set_write_timeout(A_MOMENT);
         let begins = match unit[0] {
             // A continuation, of what has to be begun.
@@ -231,7 +231,7 @@ fn flood(addr: SocketAddr, unit: &[u8], stop: &AtomicBool, written: &AtomicU64) 
         while !stop.load(Ordering::Relaxed) {
             match visitor.write_some(&many) {
                 Ok(n) => written.fetch_add(n as u64, Ordering::Relaxed),
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
+                // It is over, or is not read any more, for it does not read what it is answered.
                 Err(_) => break,
             };
         }
