@@ -19,19 +19,23 @@
 //! | [`code`](crate::Close::code) | that of the peer's Close frame; 1005 where it had none, 1006 where no Close frame came |
 //! | [`reason`](crate::Close::reason) | the peer's words, often empty |
 //! | [`clean`](crate::Close::clean) | whether a Close frame went each way |
-//! | [`by`](crate::Close::by) | `Us`, `Peer`, or `Lost`: nobody |
+//! | [`by`](crate::Close::by) | who began: `Us`, with `close()` or because the peer did something wrong; `Peer`; or `Lost`, nobody: also where it never connected |
 //! | [`reconnect_in`](crate::Close::reconnect_in), [`attempt`](crate::Close::attempt) | when the next attempt is, and its number |
+//!
+//! After a failure of the peer's (1002, 1007, 1008, 1009) or of a callback's (1011) we send that code
+//! and do not wait for an answer: here `on_close` has 1006 by `Us`, and what was wrong is in
+//! `on_error`. An answer of ours that could not be sent is one that found the peer gone.
 //!
 //! # Codes
 //!
 //! | code | says | this library sends it | what to do |
 //! |---|---|---|---|
-//! | 1000 | done | by `close()` | |
+//! | 1000 | done | by `close()`, `reconnect()`, and a [`WebSocket`] that is dropped | |
 //! | 1001 | I am going away: a server shuts down, a page is left | by a server's `shutdown`, where you give it this code | connect again |
 //! | 1002 | you broke the protocol | to a peer that did | find out which of the two is wrong: `on_error` of the side that sent it names the rule |
 //! | 1003 | I do not take this kind of data | never | send text instead of binary, or the reverse |
 //! | 1005 | nothing: the Close frame had no code | never | |
-//! | 1006 | nothing: no Close frame came | never | `on_error` has told why |
+//! | 1006 | nothing: no Close frame came | never | `on_error` has told why, unless you had closed: then the peer has not answered |
 //! | 1007 | your text is not UTF-8, or your compressed data is damaged | to a peer that sent such | send what is no text as binary |
 //! | 1008 | you broke a rule of mine | for more fragments than `max_fragments` | ask who runs the server which rule |
 //! | 1009 | your message is too long for me | for one beyond the receiver's [`max_message_size`](crate::WebSocketApp::max_message_size): 64 MiB for a client, 1 MiB for a server | send it in parts, or raise the *receiver's* limit |

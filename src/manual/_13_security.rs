@@ -27,8 +27,8 @@
 //! * On a loopback address only names of this machine are answered, so that no page can come in by
 //!   a name whose DNS leads here (DNS rebinding). `allow_hosts` adds names.
 //! * Handshakes have 10 s, heads 16 KiB, connections a number (10,000), messages 1 MiB, queues 1
-//!   MiB for each client. A client that does not read is closed, or misses what has no room; nobody
-//!   waits for it.
+//!   MiB for each client. A client that does not read is closed, or misses what has no room; no
+//!   callback and no broadcast waits for it.
 //! * Frames of clients must be masked (§5.1), keys must have 16 bytes, and requests that are wrong
 //!   get a status and one line that says why.
 //!

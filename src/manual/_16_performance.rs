@@ -20,7 +20,7 @@
 //! | send 1 KiB | 0.12 M | **2.87 M** | 0.11 M | 0.41 M (ws-rs) |
 //! | send 16 KiB | 88 k | **345 k** | 84 k | 97 k (fastwebsockets) |
 //! | send 1 MiB | 2,960 | **4,790** | 2,940 | 3,030 (sockudo-ws) |
-//! | send 64 B, batched by hand where the library can | 67.7 M | **14.6 M** (as above: by itself) | 12.5 M | 12.5 M (tungstenite) |
+//! | send 64 B, batched by hand where the library can | 67.7 M | **14.6 M** (by itself, as above) | 12.5 M | 12.5 M (tungstenite) |
 //! | send 1 KiB, the same | 5.93 M | **3.97 M** | 3.79 M | 3.79 M (tungstenite) |
 //! | round trip 125 B, reply sent in the callback | 15.1 µs | 16.2 µs | 15.7 µs | **15.6 µs** (rust-websocket, which like tungstenite has none) |
 //! | round trip 16 KiB, the same | 16.6 µs | 18.3 µs | **17.5 µs** | **17.5 µs** (tungstenite) |
@@ -55,9 +55,13 @@
 //! | connect, upgrade, a message there and back, close | **14.3 k** (66) | 12.9 k (67) | 13.6 k (65) | 13.9 k (65) |
 //! | memory of an idle connection, of 10,000 | 2,041 B | **256 B** | 5,757 B | 10,707 B |
 //!
-//! One thread each. Nine tenths of an echo are the operating system's, and so the same for all; a
+//! The memory is of three rounds of its own, later that day. One thread each. Nine tenths of an echo are the operating system's, and so the same for all; a
 //! difference below a tenth is none. `docs/figures/servers-light.svg` in the repository is a chart of
 //! it.
+//!
+//! The load of this table is no part of the project. To repeat our column, start
+//! `examples/bench_server`, which says how, and let `wsapp bench` loose on it; the project's own
+//! benchmark, below, does such works beside a server of tungstenite's with threads.
 //!
 //! # What they do not show
 //!
@@ -67,7 +71,8 @@
 //! * Nothing sleeps there. Where processors sleep, it is the wake-ups that count most: on the same
 //!   machine, with the benchmarks below, receiving messages of those four sizes is about 3.4, 0.7
 //!   to 1.2, 2.0 and 1.8 times as fast as with tungstenite, a blocking round trip 0.94.
-//! * One connection, plain, uncompressed. TLS, compression and servers are in the benchmarks.
+//! * Plain, uncompressed; the clients' table one connection. TLS, compression and more of servers are
+//!   in the benchmarks.
 //!
 //! # To repeat our column
 //!

@@ -24,7 +24,7 @@
 //! | `max_redirects` | 0 | a redirect is an error that has the `Location` |
 //! | `connect_timeout` | 10 s | looking up, TCP, proxy, TLS and upgrade together; a server that is up answers within one |
 //! | `close_timeout` | 10 s | the closing handshake |
-//! | `send_timeout` | 30 s | how long a send waits for room in the queue; over an app of its own loop a callback never waits |
+//! | `send_timeout` | 30 s | how long a send waits for room in the queue; in a callback only for apps of other loops |
 //! | `ping_interval` | 30 s | how often the peer is pinged: below the 60 s after which proxies commonly give up |
 //! | `ping_timeout` | 10 s | how long after a ping the connection is given up, unless any byte came in |
 //! | `idle_timeout` | off | how long nothing of a message may come before the connection counts as lost |

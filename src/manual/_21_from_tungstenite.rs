@@ -1,8 +1,8 @@
 //! What to write for each name of tungstenite 0.30, and why a program may want to.
 //!
 //! tungstenite is a protocol over any stream: it reads and writes when it is asked to, and leaves
-//! connecting, threads, timers and deadlines to the program. This crate, whose frame headers and
-//! handshake parts are tungstenite's, has those. Stay with tungstenite where you need the protocol
+//! connecting, threads, timers and deadlines to the program. This crate, which reads frame headers and
+//! makes handshakes with parts of tungstenite's, has those. Stay with tungstenite where you need the protocol
 //! alone, for instance over a stream that is no socket and cannot be waited for.
 //!
 //! What differs in behaviour:

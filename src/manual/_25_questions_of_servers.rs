@@ -156,15 +156,14 @@
 //! of it waits, since the client sends faster than it reads, no other message of its is handed out:
 //! they wait, in order, up to [`max_receive_buffer`](crate::server::Server::max_receive_buffer); then
 //! it is not read any more, and TCP slows it down. So an answer is lost only where one message is
-//! answered with more than some 1 MiB in several: then the send is [`SendError::QueueFull`]. No thread
-//! waits. What a
-//! callback sends to *another* client is `QueueFull` once that one has 1 MiB waiting, and for the
-//! program to look at.
+//! answered with several, of more than some 1 MiB in all: then the send is
+//! [`SendError::QueueFull`]. No thread waits. What a callback sends to *another* client is
+//! `QueueFull` once that one has 1 MiB waiting, and for the program to look at.
 //!
 //! # What about a client that does not read?
 //!
-//! It costs its queue of 1 MiB, as much of what it sends, of what it was answered as much and one
-//! message, and nobody's time.
+//! It costs some memory, and no callback's nor broadcast's time: what waits for it is at most its
+//! queue of 1 MiB, 1 MiB and one message of answers, and 1 MiB of what it has sent itself.
 //! [`slow_clients`](crate::server::Server::slow_clients) says what becomes of it when a broadcast
 //! finds that full: closed with 1013, left out, or given the latest of each topic once there is
 //! room. A thread of yours that sends to one client waits for it, up to
