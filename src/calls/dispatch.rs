@@ -11,7 +11,7 @@ use super::inside::Inside;
 use super::{Call, Callee, KeptBatch};
 use crate::close::Close;
 use crate::error::{Error, ProtocolError};
-use crate::link::{CallbackScope, Gather, Place, Reader};
+use crate::link::{CallbackScope, Gather, Place, Reader, Shared};
 use crate::message::{Fragment, Message};
 use crate::panics;
 use crate::protocol::{Batch, Item, Kind, message};
@@ -173,11 +173,7 @@ impl<C: Callee> Dispatcher<C> {
                 if callee.shared().is_aborted() {
                     break;
                 }
-                if stops_at_unread && callee.shared().has_unread() && {
-                    // It may only have been gathered.
-                    callee.shared().write_gathered();
-                    callee.shared().has_unread()
-                } {
+                if stops_at_unread && has_unread(callee.shared()) {
                     rest = Some(index);
                     break;
                 }
@@ -267,6 +263,14 @@ const ON_ERROR: &str = "on_error";
 enum Failed {
     BadText(ProtocolError),
     Callback(Error),
+}
+
+/// Returns whether much of what callbacks have answered waits for the peer, and was not only gathered.
+fn has_unread(shared: &Arc<Shared>) -> bool {
+    if shared.has_unread() {
+        shared.write_gathered();
+    }
+    shared.has_unread()
 }
 
 /// Calls the one callback that an item is for.
