@@ -139,8 +139,9 @@ impl<C: Callee> Conversation<C> {
         self.remains.is_some()
     }
 
-    /// What is not read cannot be heard: the peer is not dead because callbacks are slow. Where it is
-    /// the peer that is waited for, it has to go on reading; then it is not idle either.
+    /// Keeps a peer that is not read for now from being taken for dead: what is not read cannot be
+    /// heard. Where it is the peer that is waited for, it has to go on reading; then it is not idle
+    /// either.
     pub(crate) fn on_deadline(&mut self, link: &mut Link) {
         let is_called = self.dispatcher.is_none();
         let kept = self.paused || is_called || self.calls.has_kept_next();

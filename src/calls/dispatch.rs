@@ -31,7 +31,7 @@ pub(crate) struct Done<C: Callee> {
     /// Which connection of the app it was about.
     pub(crate) connection: u64,
     pub(crate) dispatcher: Dispatcher<C>,
-    /// What is still to be handed out, once the peer has read what was sent.
+    /// Has what is still to be handed out, once the peer has read what was sent.
     pub(crate) result: Result<Option<Box<KeptBatch>>, Stopped>,
 }
 

@@ -65,7 +65,7 @@ impl Calls {
         self.push(Call::KeptBatch(KeptBatch::new(batch, &reader.buffer, 0)));
     }
 
-    /// What was not handed out of a batch comes before everything else.
+    /// Puts what was not handed out of a batch before everything else.
     pub(crate) fn put_back(&mut self, connection: u64, rest: Box<KeptBatch>) {
         let call = Call::KeptBatch(rest);
         self.size += size_of_call(&call);

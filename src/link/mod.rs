@@ -12,6 +12,7 @@
 //! [`Link`], which belongs to the thread that reads: the event loop's, or that of the blocking
 //! client's caller.
 
+mod answers;
 mod coalesce;
 mod ending;
 mod flusher;

@@ -39,6 +39,15 @@ fn visit(serving: &Serving) -> (Visitor, Recorder, Client) {
     (visitor, calls, client)
 }
 
+/// All has been looked at: the client closes, and the server ends.
+fn ends_in_order(serving: Serving, visitor: Visitor, calls: Recorder, client: Client) {
+    visitor.close(1000, "");
+    calls.expect_close(clean(ClosedBy::Peer, 1000, ""));
+    calls.finish();
+    drop(client);
+    serving.end();
+}
+
 fn message(number: usize, len: usize) -> Vec<u8> {
     [&(number as u64).to_be_bytes()[..], &vec![number as u8; len]].concat()
 }
@@ -69,11 +78,7 @@ fn what_is_answered_to_a_client_that_reads_late_is_all_there() {
         }
         writing.join();
         (0..MESSAGES).for_each(|i| calls.expect_binary(&message(i, 4096)));
-        visitor.close(1000, "");
-        calls.expect_close(clean(ClosedBy::Peer, 1000, ""));
-        calls.finish();
-        drop(client);
-        serving.end();
+        ends_in_order(serving, visitor, calls, client);
     }
 }
 
@@ -102,11 +107,7 @@ fn answers_may_be_far_longer_than_what_they_answer() {
         visitor.expect(Frame::binary(message(i, len)));
         calls.expect_text(&format!("{i} {len}"));
     }
-    visitor.close(1000, "");
-    calls.expect_close(clean(ClosedBy::Peer, 1000, ""));
-    calls.finish();
-    drop(client);
-    serving.end();
+    ends_in_order(serving, visitor, calls, client);
 }
 
 /// What one message is answered with is bounded all the same, and what is too much comes back.
@@ -128,11 +129,7 @@ fn one_message_is_not_answered_without_end() {
     for i in 0..sent {
         visitor.expect(Frame::binary(message(i, ANSWER)));
     }
-    visitor.close(1000, "");
-    calls.expect_close(clean(ClosedBy::Peer, 1000, ""));
-    calls.finish();
-    drop(client);
-    serving.end();
+    ends_in_order(serving, visitor, calls, client);
 }
 
 /// More than a thread writes for others in one go, so that another takes over; to a client that reads
@@ -157,11 +154,7 @@ fn long_answers_to_messages_that_come_together_are_all_there() {
             assert!(visitor.read_frame().payload == [7; LONG]);
             calls.expect_text("?");
         }
-        visitor.close(1000, "");
-        calls.expect_close(clean(ClosedBy::Peer, 1000, ""));
-        calls.finish();
-        drop(client);
-        serving.end();
+        ends_in_order(serving, visitor, calls, client);
     }
 }
 
@@ -234,11 +227,7 @@ fn one_that_waits_for_its_answers_is_not_idle() {
     }
     assert!(begun.elapsed() > timeout, "it has had no time to be idle");
     (0..MESSAGES).for_each(|_| assert!(matches!(calls.next(), Call::Message(_))));
-    visitor.close(1000, "");
-    calls.expect_close(clean(ClosedBy::Peer, 1000, ""));
-    calls.finish();
-    drop(client);
-    serving.end();
+    ends_in_order(serving, visitor, calls, client);
 }
 
 /// Which others fill as fast as it is read: some of its answers wait at any time.
