@@ -3,7 +3,7 @@
 //!
 //! In the library and in ordinary tests these are std's and mio's own, and cost nothing. With
 //! `--cfg websocket_model` in RUSTFLAGS, unit tests get those of [`model`] instead, and what is
-//! built on them (the sending half of a connection, the hand-over of the event loop) runs in every
+//! built on them (the sending half of a connection, the hand-off of the event loop) runs in every
 //! order in which its threads may be scheduled.
 
 #[cfg(all(test, websocket_model))]

@@ -182,3 +182,129 @@ fn size_of_call(call: &Call) -> usize {
 fn is_unsent(call: &Call) -> bool {
     matches!(call, Call::Error(Error::Send(_)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::close::Close;
+    use crate::error::ProtocolError;
+    use crate::protocol::Batch;
+
+    fn messages() -> Call {
+        Call::KeptBatch(KeptBatch::new(Batch::default(), &[], 0))
+    }
+
+    fn close(by: ClosedBy) -> Call {
+        let mut close = Close::without_frame(by);
+        close.reason = "gone".to_owned();
+        Call::Close(close)
+    }
+
+    /// Gives back so many messages that were not sent.
+    fn hand_back(calls: &mut Calls, count: usize) -> usize {
+        let kept = Kept { is_text: true, payload: "unsent".into(), since: Instant::now() };
+        calls.hand_back(vec![kept; count], |message, _| SendError::NotConnected { message })
+    }
+
+    /// Takes out all that waits: of which connection, and what.
+    fn told(calls: &mut Calls) -> Vec<(u64, &'static str)> {
+        std::iter::from_fn(|| calls.pop())
+            .map(|(of, call)| match call {
+                Call::KeptBatch(_) => (of, "messages"),
+                Call::Error(Error::Send(_)) => (of, "unsent"),
+                Call::Error(_) => (of, "error"),
+                Call::Close(_) => (of, "close"),
+                _ => (of, "open"),
+            })
+            .collect()
+    }
+
+    /// Two connections, one after the other, while a callback is busy.
+    fn two_connections() -> Calls {
+        let mut calls = Calls::default();
+        calls.next_connection();
+        calls.push(messages());
+        calls.push(messages());
+        calls.push(close(ClosedBy::Lost));
+        calls.next_connection();
+        calls.push(Call::Reopen);
+        calls.push(messages());
+        calls.push(close(ClosedBy::Us));
+        calls
+    }
+
+    #[test]
+    fn what_a_connection_that_has_gone_got_wrong_is_told_before_its_end() {
+        let all = [
+            [(1, "error"), (1, "close"), (2, "open"), (2, "messages"), (2, "close")].as_slice(),
+            &[
+                (1, "messages"),
+                (1, "messages"),
+                (1, "close"),
+                (2, "open"),
+                (2, "error"),
+                (2, "close"),
+            ],
+        ];
+        for (of, expected) in (1..).zip(all) {
+            let mut calls = two_connections();
+            calls.drop_messages(of);
+            calls.insert_before_close(of, Error::Protocol(ProtocolError::InvalidUtf8));
+            assert_eq!(told(&mut calls), expected);
+            assert_eq!(calls.size(), 0);
+        }
+    }
+
+    #[test]
+    fn each_connection_is_closed_by_whom_it_was() {
+        let calls = two_connections();
+        assert!(!calls.is_closed_by_us(1) && calls.is_closed_by_us(2));
+    }
+
+    #[test]
+    fn what_a_callback_has_not_been_told_when_it_ends_it_all_is_forgotten_but_for_the_end() {
+        let mut calls = two_connections();
+        assert_eq!(hand_back(&mut calls, 2), 0);
+        calls.push(Call::Error(Error::Protocol(ProtocolError::InvalidUtf8)));
+        calls.keep_the_end();
+        let end = [(1, "close"), (2, "close"), (2, "unsent"), (2, "unsent")];
+        assert_eq!(told(&mut calls), end);
+        assert_eq!(calls.size(), 0);
+    }
+
+    #[test]
+    fn where_on_error_is_not_called_any_more_what_was_not_sent_is_counted() {
+        let mut calls = two_connections();
+        assert_eq!(hand_back(&mut calls, 2), 0);
+        assert_eq!(calls.mute(), 2);
+        assert_eq!(hand_back(&mut calls, 3), 3);
+        assert!(!told(&mut calls).iter().any(|(_, what)| *what == "unsent"));
+        assert_eq!(calls.size(), 0);
+    }
+
+    /// Else a peer could fill the memory with them.
+    #[test]
+    fn all_that_comes_while_a_callback_is_busy_takes_room() {
+        let mut calls = Calls::default();
+        let adds: [fn(&mut Calls); 5] = [
+            |calls| calls.push(messages()),
+            |calls| calls.push(close(ClosedBy::Peer)),
+            |calls| calls.push_front(close(ClosedBy::Peer)),
+            |calls| calls.insert_before_close(1, Error::Protocol(ProtocolError::InvalidUtf8)),
+            |calls| _ = hand_back(calls, 1),
+        ];
+        for (i, add) in adds.into_iter().enumerate() {
+            let before = calls.size();
+            add(&mut calls);
+            assert!(calls.size() >= before + size_of::<Call>(), "{i}");
+        }
+        let Some((_, Call::Error(_))) = calls.pop() else { panic!("nothing of it has been told") };
+        let Some((_, Call::Close(_))) = calls.pop() else { panic!("it was put before the others") };
+        let Some((of, Call::KeptBatch(rest))) = calls.pop() else { panic!("it came first") };
+        assert!(!calls.has_kept_next());
+        calls.put_back(of, rest);
+        assert!(calls.has_kept_next());
+        told(&mut calls);
+        assert!(calls.is_empty() && calls.size() == 0);
+    }
+}

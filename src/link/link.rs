@@ -183,6 +183,8 @@ impl Link {
         match self.receiver.receive(reader, |space| read(wire, shared, space)) {
             Ok(Received::End) => self.ended(None),
             Ok(Received::Tail) => {
+                // Meanwhile the socket is not read, so that nothing can be heard.
+                self.keepalive.heard();
                 self.settle(reader);
                 Step::Decoded
             }

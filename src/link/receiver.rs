@@ -24,6 +24,8 @@ pub(crate) struct Reader {
     pub(crate) batch: Batch,
     /// How many bytes the latest read took off the socket.
     pub(crate) taken: usize,
+    /// That was as much as one turn takes, of bytes or of messages.
+    pub(crate) has_much: bool,
     /// Empty, for the next connection that has an undecoded rest.
     tail: Vec<u8>,
 }
@@ -31,7 +33,18 @@ pub(crate) struct Reader {
 impl Reader {
     pub(crate) fn new() -> Self {
         // Zeroed by the operating system, and not in memory before it is used.
-        Reader { buffer: vec![0; READ_BUFFER], batch: Batch::default(), taken: 0, tail: Vec::new() }
+        Reader {
+            buffer: vec![0; READ_BUFFER],
+            batch: Batch::default(),
+            taken: 0,
+            has_much: false,
+            tail: Vec::new(),
+        }
+    }
+
+    /// Another reads with it.
+    pub(crate) fn begin(&mut self) {
+        (self.taken, self.has_much) = (0, false);
     }
 
     /// Returns whether it holds more than reading mostly needs: a large message made it grow.
@@ -91,11 +104,14 @@ impl Receiver {
         if self.overfull {
             let kept = self.take_tail(reader);
             self.decode(reader, kept);
+            // It is the rest of much.
+            reader.has_much = true;
             return Ok(Received::Tail);
         }
         if let Some(space) = self.inbound.direct() {
             let (size, taken) = (space.len(), read(space)?);
             reader.taken = taken;
+            reader.has_much = taken >= SERVER_READ;
             if taken == 0 {
                 return Ok(Received::End);
             }
@@ -113,6 +129,7 @@ impl Receiver {
                 reader.taken = taken;
                 let full = taken == room;
                 self.decode(reader, kept + taken);
+                reader.has_much = full || self.overfull;
                 Ok(Received::Read { full: full || self.overfull })
             }
             other => {

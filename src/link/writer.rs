@@ -57,43 +57,45 @@ impl Wire {
     }
 }
 
+/// In this order in memory: see [`Inner`](super::shared).
+#[repr(C)]
 pub(super) struct Writer {
     pub(super) wire: Arc<Wire>,
+    pub(super) writing: Writing,
+    pub(super) fragmented: Fragmented,
     /// Where permessage-deflate was agreed to; away while a thread compresses with it.
     deflater: Option<Box<Deflater>>,
     /// From which length on messages are compressed.
     compress_from: usize,
-    queue: Queue,
-    /// What is next on the socket; away while a thread writes it.
-    chunk: Chunk,
-    /// Bytes of the chunk, and of a payload that its own thread writes, still to be written.
-    in_flight: usize,
     /// Counts the bytes of frames that were queued, and not thrown away since: a position in the
     /// stream.
     accepted: u64,
-    answers: Answers,
-    /// How many of these bytes were dropped behind what is being written: they are passed with it,
-    /// unless control frames that were kept come next.
-    dropped: u64,
-    /// How many were dropped before that, with control frames that are being written now.
-    dropped_before: u64,
-    pub(super) writing: Writing,
+    /// Bytes of the chunk, and of a payload that its own thread writes, still to be written.
+    in_flight: usize,
+    #[cfg(feature = "server")]
+    held: Option<Box<Held>>,
+    queue: Queue,
+    /// What is next on the socket; away while a thread writes it.
+    chunk: Chunk,
     /// The connection ends: nothing more is written.
     ended: bool,
-    pub(super) coalescer: Coalescer,
     /// The connection's owner waits in its own calls for the socket: there is no loop that would go
     /// on writing.
     pub(super) is_driven_by_caller: bool,
-    /// There a thread waits until the socket has room: it goes on writing then, and nobody else.
-    /// So it always learns of what is written. Wakes it.
+    /// What was kept for this connection waits until a message in fragments is finished.
+    pub(super) kept_waits: bool,
+    answers: Answers,
+    pub(super) coalescer: Coalescer,
+    /// How many of the bytes accepted were dropped behind what is being written: they are passed with
+    /// it, unless control frames that were kept come next.
+    dropped: u64,
+    /// How many were dropped before that, with control frames that are being written now.
+    dropped_before: u64,
+    /// Where no loop goes on writing, a thread waits until the socket has room: it goes on then, and
+    /// nobody else. So it always learns of what is written. Wakes it.
     awaits_room: Option<Arc<SocketWaker>>,
     /// Threads that wait for an answer over this connection. What they wait for goes with it.
     pub(super) awaited_pongs: AwaitedPongs,
-    pub(super) fragmented: Fragmented,
-    /// What was kept for this connection waits until that message is finished.
-    pub(super) kept_waits: bool,
-    #[cfg(feature = "server")]
-    held: Option<Box<Held>>,
 }
 
 /// What was queued for many connections while this one has a message in fragments.

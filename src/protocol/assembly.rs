@@ -270,12 +270,9 @@ impl Assembly {
             end -= self.utf8.unfinished().len();
         }
         let len = self.message.and_then(|message| message.len);
-        match self.next_piece(end - start, last)? {
-            Some(kind) => {
-                batch.set_message_len(len);
-                batch.push_assembled(kind, start..end);
-            }
-            None => self.arena.truncate(start),
+        if let Some(kind) = self.next_piece(end - start, last)? {
+            batch.set_message_len(len);
+            batch.push_assembled(kind, start..end);
         }
         self.close_when_full(batch);
         Ok(())

@@ -57,3 +57,40 @@ impl Common {
         frame::header_len(self.payload_len, Role::Server) + self.payload_len
     }
 }
+
+/// Whole frames of small messages, one after the other, that other queues have too. As large as
+/// what else a queue has an entry for, so that no connection has a list of its own allocated for
+/// them.
+#[derive(Debug, Default)]
+pub(super) struct Run([Option<Arc<Vec<u8>>>; Run::MAX]);
+
+impl Run {
+    /// How many frames. In a model few are to go every way.
+    pub(super) const MAX: usize = if cfg!(all(test, websocket_model)) { 1 } else { 6 };
+
+    pub(super) fn new(frame: &Arc<Vec<u8>>) -> Self {
+        let mut run = Run::default();
+        run.push(frame);
+        run
+    }
+
+    /// Adds a frame. Returns whether there was room.
+    pub(super) fn push(&mut self, frame: &Arc<Vec<u8>>) -> bool {
+        match self.0.iter_mut().find(|place| place.is_none()) {
+            Some(place) => *place = Some(Arc::clone(frame)),
+            None => return false,
+        }
+        true
+    }
+
+    pub(super) fn frames(&self) -> impl Iterator<Item = &Arc<Vec<u8>>> {
+        self.0.iter().map_while(Option::as_ref)
+    }
+
+    /// Drops the first one. Returns its length, and whether it was the last.
+    pub(super) fn drop_first(&mut self) -> (usize, bool) {
+        let first = self.0[0].take();
+        self.0.rotate_left(1);
+        (first.map_or(0, |frame| frame.len()), self.0[0].is_none())
+    }
+}

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 #[cfg(feature = "server")]
-use super::common::{Common, Form};
+use super::common::{Common, Form, Run};
 use super::frame::{self, Head, Mask};
 use crate::role::Role;
 
@@ -134,32 +134,38 @@ impl Piece {
     }
 }
 
-/// How many frames a queue has in common with others, one after the other: what comes behind them is
+/// How many entries of frames in common with others a queue has at most: what comes behind them is
 /// copied. A list of many small ones would take more memory than the frames do, which is what is
-/// bounded, and more time where a lock may be held.
+/// bounded, and more time where a lock may be held. In a model few frames are to go every way.
 #[cfg(feature = "server")]
-const MAX_IN_COMMON: usize = 128;
+const MAX_RUNS: usize = if cfg!(all(test, websocket_model)) { 2 } else { 20 };
+
+/// How many it has room for as soon as it has one: mostly enough for a turn of the loop.
+#[cfg(feature = "server")]
+const FIRST_RUNS: usize = 2;
 
 /// How many bytes of answers to pings wait at most, but for one.
 const MAX_PONGS: usize = 4 << 10;
 
+/// In this order in memory: what is looked at for each message of a broadcast comes first.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Queue<S> {
-    supplies: S,
+    /// Bytes in `entries` and `last`, frame headers included.
+    waiting: usize,
     entries: VecDeque<Entry>,
     /// Whole frames that come after them.
     last: Piece,
-    /// Answers to pings, whole frames, and the latest ping of the keepalive, not yet on their way.
-    pongs: Vec<u8>,
-    ping: Option<Box<[u8]>>,
     /// The Close frame's payload; it goes out when nothing else is left, and nothing after it (RFC
     /// 6455 §5.5.1).
     close: Option<Box<Bytes>>,
     closed: bool,
     /// The front entry is the rest of a frame that has begun to go out.
     mid_frame: bool,
-    /// Bytes in `entries` and `last`, frame headers included.
-    waiting: usize,
+    supplies: S,
+    /// Answers to pings, whole frames, and the latest ping of the keepalive, not yet on their way.
+    pongs: Vec<u8>,
+    ping: Option<Box<[u8]>>,
 }
 
 impl<S: Supplies + Default> Default for Queue<S> {
@@ -174,7 +180,7 @@ enum Entry {
     Frames(Piece),
     /// Whole frames, a message each, that other queues have too: copied on their way out.
     #[cfg(feature = "server")]
-    Common(Vec<std::sync::Arc<Vec<u8>>>),
+    Common(Run),
     /// One frame whose payload is copied, and masked, on its way out. `header` is set until it has
     /// gone out.
     Large { header: Option<Head>, payload: Bytes, mask: Mask, offset: usize },
@@ -255,18 +261,18 @@ impl<S: Supplies> Queue<S> {
             self.add_last();
         }
         if self.last.bytes.is_empty() {
-            match self.entries.back_mut() {
-                Some(Entry::Common(frames)) if frames.len() < MAX_IN_COMMON => {
-                    return frames.push(frame.clone());
+            let is_in = match self.entries.back_mut() {
+                Some(Entry::Common(run)) => run.push(frame),
+                _ => false,
+            };
+            if is_in {
+                return;
+            }
+            if self.entries.len() < MAX_RUNS {
+                if self.entries.is_empty() {
+                    self.entries.reserve_exact(FIRST_RUNS);
                 }
-                Some(Entry::Common(_)) => {}
-                _ => {
-                    if self.entries.is_empty() {
-                        // Mostly it remains the only one.
-                        self.entries.reserve_exact(1);
-                    }
-                    return self.entries.push_back(Entry::Common(vec![frame.clone()]));
-                }
+                return self.entries.push_back(Entry::Common(Run::new(frame)));
             }
         }
         // It is written with what is there already.
@@ -342,15 +348,11 @@ impl<S: Supplies> Queue<S> {
                     continue;
                 }
                 #[cfg(feature = "server")]
-                Some(Entry::Common(frames)) => {
-                    let mut dropped = 0;
-                    while self.waiting > enough && dropped < frames.len() {
-                        self.waiting -= frames[dropped].len();
-                        dropped += 1;
-                    }
-                    messages += dropped;
-                    frames.drain(..dropped);
-                    if frames.is_empty() {
+                Some(Entry::Common(run)) => {
+                    let (len, was_last) = run.drop_first();
+                    self.waiting -= len;
+                    messages += 1;
+                    if was_last {
                         self.entries.remove(at);
                     }
                     continue;
@@ -381,7 +383,7 @@ impl<S: Supplies> Queue<S> {
         let within = entries.map(|entry| match entry {
             Entry::Frames(piece) => piece.messages,
             #[cfg(feature = "server")]
-            Entry::Common(frames) => frames.len(),
+            Entry::Common(run) => run.frames().count(),
             Entry::Large { .. } => 1,
         });
         within.sum::<usize>() + self.last.messages
@@ -396,7 +398,9 @@ impl<S: Supplies> Queue<S> {
         if !some {
             self.supplies.release(&mut piece.bytes);
             self.supplies.release(&mut self.last.bytes);
-            self.entries = VecDeque::new();
+            if self.entries.capacity() > 0 {
+                self.entries = VecDeque::new();
+            }
         }
         some
     }
@@ -430,14 +434,13 @@ impl<S: Supplies> Queue<S> {
                 self.entries.pop_front();
             }
             #[cfg(feature = "server")]
-            Some(Entry::Common(frames)) => {
-                let mut taken = 0;
-                while taken < frames.len() && (taken == 0 || piece.bytes.len() < S::PIECE) {
-                    piece.append(self.supplies, &frames[taken], 1);
-                    taken += 1;
-                }
-                frames.drain(..taken);
-                if frames.is_empty() {
+            Some(Entry::Common(_)) => {
+                while piece.bytes.len() < S::PIECE
+                    && let Some(Entry::Common(run)) = self.entries.front()
+                {
+                    for frame in run.frames() {
+                        piece.append(self.supplies, frame, 1);
+                    }
                     self.entries.pop_front();
                 }
                 if self.entries.is_empty() && self.last.bytes.len() <= MAX_COPIED {

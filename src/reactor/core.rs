@@ -7,7 +7,8 @@
 //!     └─────────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! What a server sends to many is written right after the poll, before anybody's turn.
+//! What a server sends to many is written right after the poll, before anybody's turn. Who had a turn
+//! and has more to read comes last, and only some of them after each poll.
 //!
 //! [`Core::step`] stops at every call to the program, so that the loop can be handed on while it
 //! runs: see `handoff`. The queue is in here and not on a stack, so whoever gets the core goes on
@@ -35,6 +36,11 @@ const WAKER: Token = Token(usize::MAX);
 /// been seen before deadlines are judged.
 const EVENTS: usize = 256;
 
+/// What part of all who have a turn after a poll may be such as go on reading much, and what part of
+/// these have one: the larger, and at least one. So the others wait a little longer at most; and a
+/// poll takes its time, too, for each that has been sent something meanwhile.
+const GOING_ON_PART: usize = 16;
+
 pub(super) struct Core<D: Driver> {
     poll: Poll,
     events: Events,
@@ -49,6 +55,13 @@ pub(super) struct Core<D: Driver> {
     queue: VecDeque<Token>,
     /// How many at the front have their turn before the next poll.
     turns: usize,
+    /// Who had a turn, read much, and has more to read at once. After each poll
+    /// [a part](GOING_ON_PART) of them have their next turn, behind all others: who sends little does
+    /// not wait for everybody who sends without a pause. Each with its number: who has had a turn
+    /// since has another, or none.
+    going_on: VecDeque<(Token, u8)>,
+    /// The number of the last of them.
+    went_on: u8,
     woken: Woken,
     /// How many calls are on their way.
     calls: usize,
@@ -71,16 +84,30 @@ pub(super) struct Core<D: Driver> {
 /// A driver, and what it has to do.
 struct Slot<D> {
     driver: D,
-    /// It is in the queue.
-    queued: bool,
+    stands: Stands,
     /// A thread wants something of it.
     woken: bool,
     /// It may have something to read.
     readable: bool,
+    /// It read as much as one turn takes.
+    read_much: bool,
+    /// Its deadline has come while it had more to read, which is read first; but only once, for a peer
+    /// that never pauses has deadlines too.
+    read_first: bool,
     /// It waits until a call returns.
     held: bool,
     /// It has waited, and a place is kept for it.
     is_next: bool,
+}
+
+/// Where a driver waits for its turn.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stands {
+    Nowhere,
+    InQueue,
+    /// Among those that go on reading, with this number. A byte, for thousands have it: once in 256
+    /// times one has a turn too early.
+    GoingOn(u8),
 }
 
 /// A call to the program on its way, with all that it needs.
@@ -141,6 +168,8 @@ impl<D: Driver> Core<D> {
             timers: Timers::default(),
             queue: VecDeque::new(),
             turns: 0,
+            going_on: VecDeque::new(),
+            went_on: 0,
             woken: Woken::default(),
             calls: 0,
             held: VecDeque::new(),
@@ -176,9 +205,8 @@ impl<D: Driver> Core<D> {
                     return Some(call);
                 }
             } else if let Some(index) = self.timers.pop_due(self.polled) {
-                if let Some(Some(slot)) = self.slots.get_mut(index) {
-                    slot.driver.on_deadline(self.polled);
-                    self.touched(Token(index));
+                if let Some(call) = self.deadline(Token(index)) {
+                    return Some(call);
                 }
             } else {
                 return None;
@@ -192,7 +220,7 @@ impl<D: Driver> Core<D> {
     fn turn(&mut self, token: Token) -> Option<TakenJob<D>> {
         let place = self.slots.get_mut(token.0)?;
         let slot = place.as_mut()?;
-        slot.queued = false;
+        slot.stands = Stands::Nowhere;
         let is_next = std::mem::take(&mut slot.is_next);
         self.next -= usize::from(is_next);
         // Who comes while others wait comes behind them.
@@ -222,8 +250,9 @@ impl<D: Driver> Core<D> {
         }
         if slot.readable {
             let reader = self.reader.get_or_insert_with(|| Box::new(Reader::new()));
-            reader.taken = 0;
+            reader.begin();
             slot.readable = slot.driver.on_readable(reader, may_call);
+            slot.read_much = reader.has_much;
             self.waiting.on_read(reader.taken);
             self.shrink.on_read(reader.needs_much());
         }
@@ -244,6 +273,17 @@ impl<D: Driver> Core<D> {
         self.calls += 1;
         let reader = if job.needs_reader() { self.reader.take() } else { None };
         Some(TakenJob { token, work: Work::Call(job, reader) })
+    }
+
+    /// Has a driver judge its deadline, when it has read once what came before that.
+    fn deadline(&mut self, token: Token) -> Option<TakenJob<D>> {
+        let slot = self.slots.get_mut(token.0)?.as_mut()?;
+        if slot.readable && !std::mem::replace(&mut slot.read_first, true) {
+            return self.turn(token);
+        }
+        slot.driver.on_deadline(self.polled);
+        self.touched(token);
+        None
     }
 
     /// Keeps the places that are free for the first of those that wait for one, and gives them their
@@ -288,7 +328,7 @@ impl<D: Driver> Core<D> {
             self.shrink.on_wait(self.reader.as_ref().is_some_and(|reader| reader.is_large()));
         let deadline = self.timers.next().into_iter().chain(shrink_at).min();
         let before = deadline.map(|_| now());
-        let timeout = match self.queue.is_empty() {
+        let timeout = match self.queue.is_empty() && self.going_on.is_empty() {
             false => Some(Duration::ZERO),
             true => deadline
                 .zip(before)
@@ -304,6 +344,17 @@ impl<D: Driver> Core<D> {
         if self.shrink.is_due(self.polled) {
             self.reader = None;
         }
+        let mut part = self.queue.len().max(self.going_on.len()).div_ceil(GOING_ON_PART);
+        while part > 0
+            && let Some((token, number)) = self.going_on.pop_front()
+        {
+            if let Some(Some(slot)) = self.slots.get_mut(token.0)
+                && slot.stands == Stands::GoingOn(number)
+            {
+                slot.queue(&mut self.queue, token);
+                part -= 1;
+            }
+        }
         self.turns = self.queue.len();
         Ok(())
     }
@@ -317,7 +368,9 @@ impl<D: Driver> Core<D> {
                 && slot.driver.on_event(event)
             {
                 slot.readable = true;
-                slot.queue(&mut self.queue, event.token());
+                if slot.stands == Stands::Nowhere {
+                    slot.queue(&mut self.queue, event.token());
+                }
             }
         }
         if !rang {
@@ -364,9 +417,11 @@ impl<D: Driver> Core<D> {
         self.busy_poll = self.busy_poll.max(driver.busy_poll());
         let slot = Some(Box::new(Slot {
             driver,
-            queued: false,
+            stands: Stands::Nowhere,
             woken: false,
             readable: false,
+            read_much: false,
+            read_first: false,
             held: false,
             is_next: false,
         }));
@@ -387,10 +442,19 @@ impl<D: Driver> Core<D> {
         slot.readable |= slot.driver.take_wants_read();
         let is_finished = slot.driver.is_finished();
         let waits = slot.held && (!is_finished || slot.driver.ends_with_call());
-        if slot.woken || slot.readable || !waits && (slot.driver.has_job() || is_finished) {
+        if slot.readable && slot.read_much && !slot.woken && !is_finished {
+            if slot.stands == Stands::Nowhere {
+                self.went_on = self.went_on.wrapping_add(1);
+                slot.stands = Stands::GoingOn(self.went_on);
+                self.going_on.push_back((token, self.went_on));
+            }
+        } else if slot.woken || slot.readable || !waits && (slot.driver.has_job() || is_finished) {
             slot.queue(&mut self.queue, token);
         }
         let deadline = if is_finished { None } else { slot.driver.next_deadline() };
+        if deadline.is_none_or(|deadline| deadline > self.polled) {
+            slot.read_first = false;
+        }
         self.timers.set(token.0, deadline);
     }
 
@@ -411,171 +475,14 @@ impl<D: Driver> Core<D> {
 }
 
 impl<D> Slot<D> {
-    /// Gives it a turn, once.
+    /// Gives it a turn, once: also where it goes on reading.
     fn queue(&mut self, queue: &mut VecDeque<Token>, token: Token) {
-        if !self.queued {
-            self.queued = true;
+        if self.stands != Stands::InQueue {
+            self.stands = Stands::InQueue;
             queue.push_back(token);
         }
     }
 }
 
 #[cfg(all(test, not(websocket_model)))]
-mod tests {
-    use super::*;
-
-    /// Asks for one call after another, where one at a time is made.
-    struct Caller {
-        name: char,
-        calls: usize,
-        is_busy: bool,
-    }
-
-    struct Called(char);
-
-    impl Job for Called {
-        type Done = ();
-
-        fn needs_reader(&self) -> bool {
-            false
-        }
-
-        fn run(self, _: Option<&Reader>) {
-            assert_ne!(self.0, '!');
-        }
-    }
-
-    impl Driver for Caller {
-        const MAX_CALLS: usize = 1;
-
-        type Start = (char, usize);
-        type Job = Called;
-
-        fn start((name, calls): (char, usize), _: Place, _: &mio::Registry) -> Self {
-            Caller { name, calls, is_busy: false }
-        }
-
-        fn on_event(&mut self, _: &mio::event::Event) -> bool {
-            false
-        }
-
-        /// It wants nothing any more.
-        fn on_wake(&mut self, _: &mio::Registry) {
-            self.calls = 0;
-        }
-
-        fn on_readable(&mut self, _: &mut Reader, _: bool) -> bool {
-            false
-        }
-
-        fn on_deadline(&mut self, _: Instant) {}
-
-        fn next_deadline(&self) -> Option<Instant> {
-            None
-        }
-
-        fn take_wants_read(&mut self) -> bool {
-            false
-        }
-
-        fn has_job(&self) -> bool {
-            self.calls > 0 && !self.is_busy
-        }
-
-        fn take_job(&mut self) -> Option<Called> {
-            self.is_busy = true;
-            self.calls = self.calls.checked_sub(1)?;
-            Some(Called(self.name))
-        }
-
-        fn done(&mut self, (): ()) {
-            self.is_busy = false;
-        }
-
-        fn busy_poll(&self) -> Duration {
-            Duration::ZERO
-        }
-
-        fn is_finished(&self) -> bool {
-            false
-        }
-
-        fn finish(self) {}
-
-        fn fail(self, _: &Error) {}
-    }
-
-    /// What the next call is about, and the call.
-    fn next(core: &mut Core<Caller>) -> (char, TakenJob<Caller>) {
-        let taken = core.step().or_else(|| {
-            // So that it does not wait.
-            core.mailbox.wake();
-            core.wait().expect("the poll works");
-            core.step()
-        });
-        let taken = taken.expect("somebody has something to call");
-        let Work::Call(Called(name), _) = &taken.work else { panic!("nobody is over") };
-        (*name, taken)
-    }
-
-    fn add(core: &mut Core<Caller>, callers: &[(char, usize)]) {
-        for caller in callers {
-            core.mailbox.add(*caller).expect("it goes on");
-        }
-    }
-
-    #[test]
-    fn who_waits_for_a_place_is_not_overtaken() {
-        let (mut core, mailbox) = Core::<Caller>::new().unwrap();
-        add(&mut core, &[('a', 2), ('b', 1)]);
-        let (name, taken) = next(&mut core);
-        assert_eq!(name, 'a');
-        assert!(core.step().is_none());
-        assert!(core.queue.is_empty(), "it would not sleep");
-        // In the turn in which it returns, another is there already, and has its turn first.
-        add(&mut core, &[('c', 1)]);
-        mailbox.bring_back(taken.run());
-        let mut order = String::new();
-        for _ in 0..3 {
-            let (name, taken) = next(&mut core);
-            order.push(name);
-            core.done(taken.run()).unwrap();
-        }
-        assert_eq!(order, "bca");
-    }
-
-    #[test]
-    fn who_wants_its_place_no_more_leaves_it_to_the_next() {
-        let (mut core, mailbox) = Core::<Caller>::new().unwrap();
-        add(&mut core, &[('a', 1), ('b', 1), ('c', 1)]);
-        let (_, taken) = next(&mut core);
-        assert!(core.step().is_none());
-        core.mailbox.waker.wake(Token(1));
-        core.wait().unwrap();
-        mailbox.bring_back(taken.run());
-        core.wait().unwrap();
-        assert_eq!(next(&mut core).0, 'c');
-    }
-
-    #[test]
-    fn a_call_that_panics_fails_the_loop() {
-        for others in 0..2 {
-            let (core, mailbox) = Core::<Caller>::new().unwrap();
-            mailbox.add(('!', 1)).unwrap();
-            (0..others).for_each(|_| mailbox.add(('a', 1)).unwrap());
-            let failed = super::super::handoff::run(core, &mailbox);
-            assert!(matches!(failed, Err(Error::Panicked(_))), "{failed:?}");
-            // Whoever comes is told.
-            assert!(matches!(mailbox.add(('b', 1)), Err(Error::Panicked(_))));
-        }
-    }
-
-    #[test]
-    fn a_call_that_panics_elsewhere_fails_the_loop_as_it_comes_back() {
-        let (mut core, mailbox) = Core::<Caller>::new().unwrap();
-        add(&mut core, &[('!', 1)]);
-        let (_, taken) = next(&mut core);
-        mailbox.bring_back(taken.run());
-        assert!(matches!(core.wait(), Err(Error::Panicked(_))));
-    }
-}
+mod tests;

@@ -82,13 +82,9 @@ impl<D: Driver> Handoff<D> {
                 Some(call) => {
                     self.lay_down(at_hand.take());
                     let done = call.run();
-                    match self.take_back() {
-                        Ok(core) => at_hand.insert(core).done(done)?,
-                        Err(error) => {
-                            self.mailbox.bring_back(done);
-                            return Err(error);
-                        }
-                    }
+                    // Where the loop has failed meanwhile, nobody wants to know any more.
+                    let core = self.take_back()?;
+                    at_hand.insert(core).done(done)?;
                 }
                 None if core.is_finished() => break,
                 None => core.wait()?,

@@ -1,4 +1,4 @@
-//! A loop and the hand-over of it while a call is slow, in every order in which their threads may
+//! A loop and the hand-off of it while a call is slow, in every order in which their threads may
 //! be scheduled: real but for what the loop drives, and for when time passes.
 //!
 //! A model's threads are the loop's owner, the watchdog, stand-ins, and the test's own. Who waits

@@ -408,9 +408,8 @@ impl Server {
 
     /// Limits the bytes that wait to be sent to one client. Defaults to 1 MiB.
     ///
-    /// What a callback sends to its own client has as much room for itself, and for one message more:
-    /// answers to a client that reads late are not lost, for while more than a sixteenth of that
-    /// waits, no other message of its is handed out.
+    /// What a callback sends to its own client has as much room for itself: [how answers are not
+    /// lost](crate::manual::_25_questions_of_servers#how-do-i-answer-without-losing-anything).
     pub fn max_send_buffer(mut self, bytes: usize) -> Self {
         self.options.live.max_send_buffer = bytes;
         self

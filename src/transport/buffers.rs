@@ -24,8 +24,8 @@ const SMALLEST: usize = 1 << 10;
 /// fits, with what it is grown by.
 const MAX_OWN: usize = 144 << 10;
 
-/// The largest that is kept at all, in bytes: a piece, and what its last frame goes beyond it or
-/// TLS adds.
+/// The largest that is kept at all, in bytes: a piece, and what its last frames go beyond it or TLS
+/// adds.
 const MAX_KEPT: usize = PIECE + PIECE / 2;
 
 /// How much larger the next one is where a buffer turns out to be too small. What a stream has to
@@ -84,9 +84,15 @@ fn grow(buffer: &mut Vec<u8>, needed: usize) {
 }
 
 /// Empties a buffer that is not needed for now: it holds no memory then.
+#[inline]
 pub(crate) fn release(buffer: &mut Vec<u8>) {
+    if buffer.capacity() > 0 {
+        give_back(mem::take(buffer));
+    }
+}
+
+fn give_back(mut buffer: Vec<u8>) {
     buffer.clear();
-    let mut buffer = mem::take(buffer);
     if buffer.capacity() <= MAX_OWN {
         // The smaller of the two goes on; a thread that ends keeps none.
         let last = LAST.try_with(Cell::take).unwrap_or_default();

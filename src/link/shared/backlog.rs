@@ -287,6 +287,56 @@ mod tests {
     }
 
     #[test]
+    fn the_oldest_make_room_for_one_that_fits() {
+        let now = Instant::now();
+        let mut backlog = Backlog::new(6 + 2 * size_of::<Kept>(), SECOND);
+        for text in ["one", "two"] {
+            assert!(backlog.wait(kept(text, now)));
+        }
+        assert_eq!(backlog.make_room("far too long".len() + size_of::<Kept>()), 0);
+        for text in ["a", "b", "c", "d"] {
+            assert_eq!(backlog.make_room(text.len()), 1);
+            assert!(backlog.wait(kept(text, now)));
+        }
+        assert_eq!(backlog.len(), 2);
+        assert_eq!(texts(&backlog.take_all()), ["c", "d"]);
+    }
+
+    /// Who flushes is told that not all was sent.
+    #[test]
+    fn what_comes_out_unsent_is_counted() {
+        let now = Instant::now();
+        let mut backlog = Backlog::new(1000, SECOND);
+        for (text, since) in [("old", now), ("new", now + SECOND), ("newer", now + SECOND)] {
+            assert!(backlog.wait(kept(text, since)));
+        }
+        assert_eq!(texts(&backlog.expire(now + SECOND)), ["old"]);
+        assert_eq!(backlog.given_up(), 1);
+        backlog.hold();
+        backlog.opened_by(thread::current().id());
+        assert_eq!(texts(&backlog.release(now + SECOND)), ["new", "newer"]);
+        backlog.written(1);
+        assert_eq!(backlog.given_up(), 1);
+        assert_eq!(texts(&backlog.take_all()), ["newer"]);
+        assert_eq!((backlog.given_up(), backlog.len()), (2, 0));
+        assert!(backlog.is_empty());
+    }
+
+    #[test]
+    fn what_was_released_or_lost_does_not_hold_up_what_is_sent_later() {
+        let (here, now) = (thread::current().id(), Instant::now());
+        let mut backlog = Backlog::new(1000, SECOND);
+        for ends in [|it: &mut Backlog| _ = it.release_all(Instant::now()), Backlog::lost] {
+            assert!(backlog.wait(kept("kept", now)));
+            backlog.hold();
+            assert!(backlog.holds(here));
+            ends(&mut backlog);
+            assert!(!backlog.holds(here));
+            assert_eq!(backlog.len(), backlog.waiting.len() * 4);
+        }
+    }
+
+    #[test]
     fn what_is_older_than_what_went_before_it_gets_too_old_first() {
         let (now, mut backlog) = (Instant::now(), Backlog::new(1000, SECOND));
         assert!(backlog.wait(kept("order", now)));

@@ -176,9 +176,11 @@ impl Shared {
         // gathers, the loop when the socket has room.
         let nobody_knows = matches!(writer.writing, Writing::Idle) && writer.buffered() == 0;
         writer.queue_common(chosen);
-        writer.wire.pending.store(true, Ordering::Release);
-        if let (true, Some(place)) = (nobody_knows, &guard.place) {
-            place.waker.wake_to_write(self);
+        if nobody_knows {
+            writer.wire.pending.store(true, Ordering::Release);
+            if let Some(place) = &guard.place {
+                place.waker.wake_to_write(self);
+            }
         }
         Queueing::Queued
     }

@@ -28,16 +28,12 @@ const UNREAD_PART: usize = 16;
 /// And how many bytes at most, where the queue is not limited.
 const MAX_UNREAD: usize = 1 << 20;
 
+/// In this order in memory: what every broadcast looks at lies together, and most of what every send
+/// does, for of thousands of connections each cache line takes its time.
 #[derive(Default)]
+#[repr(C)]
 pub(super) struct Inner {
     pub(super) state: State,
-    /// The connection's sending half: there while one is open, its closing included.
-    pub(super) writer: Option<Writer>,
-    /// For `queue_while_disconnected`.
-    pub(super) backlog: Option<Box<Backlog>>,
-    /// `max_send_buffer` and `send_timeout`.
-    pub(super) max_buffer: usize,
-    pub(super) send_timeout: Duration,
     /// What becomes of a message for which there is no room.
     pub(super) policy: SendPolicy,
     /// Closing was asked for, or giving up. Final.
@@ -47,13 +43,8 @@ pub(super) struct Inner {
     /// The loop has something for which there was no room, or messages that wait until what was
     /// answered before is written: it is woken when something was.
     pub(super) wants_room: bool,
-    /// Where the loop is woken for this app, while that runs.
-    pub(super) place: Option<Place>,
-    /// Ends an attempt to connect, while there is one.
-    pub(super) cancel: Option<Cancel>,
-    /// Of the latest connection.
-    pub(super) handshake: Option<Arc<Handshake>>,
-    pub(super) stats: SentCounts,
+    /// `max_send_buffer`.
+    pub(super) max_buffer: usize,
     /// How many threads wait for `progress`.
     pub(super) waiting_threads: usize,
     /// Those of them that wait for room in the queue.
@@ -62,19 +53,32 @@ pub(super) struct Inner {
     pub(super) to_compress: Turns,
     /// Those of them that have a message, and wait until another in fragments is finished.
     pub(super) to_begin: Turns,
+    /// For `queue_while_disconnected`.
+    pub(super) backlog: Option<Box<Backlog>>,
+    /// Where the loop is woken for this app, while that runs.
+    pub(super) place: Option<Place>,
+    pub(super) stats: SentCounts,
+    /// The connection's sending half: there while one is open, its closing included.
+    pub(super) writer: Option<Writer>,
+    pub(super) send_timeout: Duration,
+    /// Ends an attempt to connect, while there is one.
+    pub(super) cancel: Option<Cancel>,
+    /// Of the latest connection.
+    pub(super) handshake: Option<Arc<Handshake>>,
 }
 
 /// Of [`Stats`](crate::link::Stats) what does not come with what is received. Every connection of a
 /// server has these.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
 pub(super) struct SentCounts {
-    pub(super) messages_sent: u64,
     pub(super) messages_dropped: u64,
-    pub(super) bytes_sent: u64,
-    pub(super) wire_bytes_sent: u64,
     pub(super) last_round_trip: Option<Duration>,
     pub(super) pings_sent: u32,
     pub(super) reconnects: u32,
+    pub(super) messages_sent: u64,
+    pub(super) bytes_sent: u64,
+    pub(super) wire_bytes_sent: u64,
 }
 
 /// What is to be queued.

@@ -9,12 +9,11 @@ use std::thread;
 use bytes::Bytes;
 use mio::Token;
 
-use super::inner::Flushed;
+use super::inner::{FlushTarget, Flushed};
 use super::*;
-#[cfg(feature = "server")]
-use crate::link::writer::Fragmented;
-use crate::link::writer::{Chunk, Tail, Wire, Writer, Writing};
+use crate::link::writer::{Chunk, Fragmented, Tail, Wire, Writer, Writing};
 use crate::link::{Gather, LoopWaker, Place, Woken};
+use crate::protocol::send::MAX_COPIED;
 use crate::sync::{Poll, Waker};
 use crate::transport::{Socket, Stream, Transport};
 
@@ -104,6 +103,20 @@ impl Connection {
         woken.tokens
     }
 
+    /// Reads a message of so many bytes, and what was sent behind it, which is nothing.
+    fn read_message(&mut self, len: usize) -> Vec<u8> {
+        let header_len = if self.shared.role == Role::Client { 14 } else { 10 };
+        let mut header = vec![0; header_len];
+        self.peer.read_exact(&mut header).unwrap();
+        let mut message = vec![0; len];
+        self.peer.read_exact(&mut message).unwrap();
+        for (i, byte) in message.iter_mut().enumerate() {
+            *byte ^= header[10..].get(i % 4).unwrap_or(&0);
+        }
+        self.is_read(0);
+        message
+    }
+
     fn is_read(&mut self, bytes: usize) {
         self.peer.read_exact(&mut vec![0; bytes]).unwrap();
         self.peer.set_nonblocking(true).unwrap();
@@ -150,22 +163,52 @@ fn a_stream_that_fills_the_queue_is_written_and_not_refused() {
 
 #[test]
 fn a_thread_writes_a_mebibyte_and_somebody_else_the_rest() {
-    const LARGE: usize = 8 << 20;
-    let mut connection = Connection::new(usize::MAX);
-    let (shared, wire) = (Arc::clone(&connection.shared), Arc::clone(&connection.wire));
-    let reader = std::thread::spawn(move || {
-        connection.is_read(LARGE + 14);
-        connection
-    });
-    shared.send(Outgoing::from(vec![7; LARGE]), Wait::Never).unwrap();
-    // A full socket calls when there is room again, for which there is no loop here.
-    while !reader.is_finished() {
-        shared.on_writable(&wire);
-        std::thread::yield_now();
+    const LARGE: usize = 4 << 20;
+    let bytes: Vec<u8> = (0..LARGE as u32).map(|i| (i.wrapping_mul(i) >> 9) as u8).collect();
+    // What is lent is copied only as far as somebody else writes it; a server's is not masked.
+    for (role, is_lent) in
+        [Role::Client, Role::Server].map(|role| [(role, false), (role, true)]).concat()
+    {
+        let connection = Connection::over(role, Socket::from, usize::MAX, None, false);
+        let (shared, wire) = (Arc::clone(&connection.shared), Arc::clone(&connection.wire));
+        let reader = std::thread::spawn(move || {
+            let mut connection = connection;
+            let message = connection.read_message(LARGE);
+            (connection, message)
+        });
+        let message = match is_lent {
+            false => Outgoing::from(bytes.clone()),
+            true => Outgoing::from(&bytes[..]),
+        };
+        shared.send(message, Wait::Never).unwrap();
+        // A full socket calls when there is room again, for which there is no loop here.
+        while !reader.is_finished() {
+            shared.on_writable(&wire);
+            std::thread::yield_now();
+        }
+        let (connection, message) = reader.join().unwrap();
+        assert!(message == bytes, "{role:?}, lent: {is_lent}");
+        shared.flush(Duration::from_secs(20)).unwrap();
+        assert_eq!(connection.who_rang(), []);
     }
-    let connection = reader.join().unwrap();
-    shared.flush(Duration::from_secs(20)).unwrap();
-    assert_eq!(connection.who_rang(), []);
+}
+
+/// Where no loop does, who sends writes on when there is room.
+#[test]
+fn what_is_lent_goes_out_whole_though_no_loop_writes_it() {
+    const LARGE: usize = 4 << 20;
+    let bytes: Vec<u8> = (0..LARGE as u32).map(|i| (i.wrapping_mul(i) >> 9) as u8).collect();
+    for role in [Role::Client, Role::Server] {
+        let mut connection = Connection::over(role, Socket::from, usize::MAX, None, true);
+        let shared = Arc::clone(&connection.shared);
+        let message = thread::scope(|scope| {
+            let reading = scope.spawn(|| connection.read_message(LARGE));
+            shared.send(Outgoing::from(&bytes[..]), Wait::Default).unwrap();
+            reading.join().unwrap()
+        });
+        assert!(message == bytes, "{role:?}");
+        assert_eq!(shared.buffered(), 0);
+    }
 }
 
 #[cfg(feature = "deflate")]
@@ -199,6 +242,99 @@ fn who_may_not_wait_does_not_wait_for_a_thread_that_compresses() {
     let mut header = [0; 2];
     connection.peer.read_exact(&mut header).unwrap();
     assert!(header[0] & 0x40 != 0 && header[1] & 0x7f < 100, "it is compressed: {header:?}");
+}
+
+/// What compresses may have come back just before, when it was not the next one's turn yet.
+#[cfg(feature = "deflate")]
+#[test]
+fn who_waits_to_compress_no_longer_lets_the_next_one_go() {
+    let connection = Connection::compressing();
+    let (shared, wire) = (Arc::clone(&connection.shared), Arc::clone(&connection.wire));
+    shared.limit(usize::MAX, Duration::from_secs(3600));
+    let mut guard = shared.lock();
+    let lent = guard.writer.as_mut().unwrap().lend_deflater().unwrap();
+    let mut turn = Some(guard.to_compress.join());
+    drop(guard);
+    let next = wait_for_room(&shared, vec![7; 100]);
+    let mut guard = shared.lock();
+    assert!(guard.compressed(lent, &wire));
+    shared.leave_compressing(&mut guard, &mut turn);
+    drop(guard);
+    let sent = next.recv_timeout(Duration::from_secs(20)).expect("it waits no longer");
+    assert_eq!(sent, Ok(()));
+}
+
+/// Also before those who come when what compresses is back, and nobody has heard of that yet.
+#[cfg(feature = "deflate")]
+#[test]
+fn who_waits_to_compress_goes_before_who_comes_later() {
+    at_last(|_| {
+        let mut connection = Connection::compressing();
+        let (shared, wire) = (Arc::clone(&connection.shared), Arc::clone(&connection.wire));
+        shared.limit(usize::MAX, Duration::from_secs(3600));
+        let lent = shared.lock().writer.as_mut().unwrap().lend_deflater().unwrap();
+        let waiting = wait_for_room(&shared, vec![7; 100]);
+        assert!(shared.lock().compressed(lent, &wire));
+        let message = Outgoing::from(&[7; 100][..]);
+        shared.send(message, Wait::UpTo(Duration::from_millis(1))).unwrap();
+        let sent = waiting.recv_timeout(Duration::from_secs(20)).expect("it waits no longer");
+        assert_eq!(sent, Ok(()));
+        let mut header = [0; 2];
+        connection.peer.read_exact(&mut header).unwrap();
+        header[0] & 0x40 == 0
+    });
+}
+
+/// Whatever comes of what it sends.
+#[cfg(feature = "deflate")]
+#[test]
+fn who_has_waited_to_compress_leaves_its_turn_to_the_next_one() {
+    let connection = Connection::compressing();
+    let shared = &connection.shared;
+    shared.set_policy(SendPolicy::Fail);
+    let lent = shared.lock().writer.as_mut().unwrap().lend_deflater().unwrap();
+    let waiting = wait_for_room(shared, vec![7; 100]);
+    let mut guard = shared.lock();
+    guard.writer.as_mut().unwrap().writing = Writing::Full;
+    queue(&mut guard, Head::BINARY, 1000);
+    guard.max_buffer = guard.buffered();
+    let limit = guard.max_buffer;
+    shared.notify(&guard);
+    drop(guard);
+    let sent = waiting.recv_timeout(Duration::from_secs(20)).expect("it waits no longer");
+    assert_eq!(sent, Err(full(limit)));
+    assert!(shared.lock().to_compress.is_next(None));
+    drop(lent);
+}
+
+/// Though the socket is full, and nothing is written.
+#[cfg(feature = "deflate")]
+#[test]
+fn who_waits_to_compress_hears_that_another_thread_has() {
+    let connection = Connection::compressing();
+    let shared = &connection.shared;
+    shared.limit(usize::MAX, Duration::from_secs(3600));
+    shared.lock().writer.as_mut().unwrap().writing = Writing::Full;
+    let noise: Vec<u8> = (0..8_u32 << 20).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect();
+    let is_compressing = || !shared.lock().writer.as_ref().unwrap().has_deflater();
+    at_last(|_| {
+        thread::scope(|scope| {
+            let first = scope.spawn(|| shared.send(Outgoing::from(&noise[..]), Wait::Default));
+            while !is_compressing() && !first.is_finished() {
+                thread::yield_now();
+            }
+            let (theirs, (tell, told)) = (Arc::clone(shared), mpsc::channel());
+            thread::spawn(move || tell.send(theirs.send((&[7; 100][..]).into(), Wait::Default)));
+            let mut waited = false;
+            while !first.is_finished() {
+                waited |= shared.lock().waiting_threads > 0;
+                thread::yield_now();
+            }
+            let sent = told.recv_timeout(Duration::from_secs(20)).expect("it waits no longer");
+            assert_eq!((sent, first.join().unwrap()), (Ok(()), Ok(())));
+            waited
+        })
+    });
 }
 
 /// A large message, too, though there would be room for small ones again and again. Who finds room
@@ -303,6 +439,186 @@ fn who_waits_for_the_socket_hears_of_the_end_of_the_connection() {
     }
 }
 
+/// Sends, on a thread of its own, what has to wait for room. Returns where the result comes.
+fn wait_for_room(shared: &Arc<Shared>, message: Vec<u8>) -> mpsc::Receiver<Result<(), SendError>> {
+    let (theirs, (tell, told)) = (Arc::clone(shared), mpsc::channel());
+    thread::spawn(move || tell.send(theirs.send((&message[..]).into(), Wait::Default)));
+    while shared.lock().waiting_threads == 0 {
+        assert!(told.try_recv().is_err(), "it did not wait");
+        thread::yield_now();
+    }
+    told
+}
+
+/// Also while another thread writes, who tells only when it has.
+#[test]
+fn who_waits_for_room_hears_that_the_connection_closes() {
+    let closes: [fn(&Arc<Shared>); 2] =
+        [|shared| shared.close(1000, "").unwrap(), |shared| _ = shared.finish(Bytes::new())];
+    for close in closes {
+        let connection = Connection::new(usize::MAX);
+        let shared = &connection.shared;
+        fill_the_socket(shared);
+        shared.limit(shared.buffered(), Duration::from_secs(3600));
+        let waiting = wait_for_room(shared, vec![7; 1000]);
+        shared.lock().writer.as_mut().unwrap().writing =
+            Writing::Active { again: false, was_full: true };
+        close(shared);
+        let sent = waiting.recv_timeout(Duration::from_secs(20)).expect("it waits no longer");
+        assert_eq!(sent, Err(SendError::NotConnected { message: None }));
+    }
+}
+
+/// Room is made again and again, and never enough for the one that waits.
+#[test]
+fn who_finds_room_goes_before_who_waits_by_no_more_than_the_limit() {
+    const LIMIT: usize = 100_000;
+    let connection = Connection::new(usize::MAX);
+    let shared = &connection.shared;
+    fill_the_socket(shared);
+    let limit = shared.buffered() + LIMIT;
+    shared.limit(limit, Duration::from_secs(3600));
+    let waiting = wait_for_room(shared, vec![7; LIMIT]);
+    let needed = shared.frame_len(1000);
+    let goes_by = |_: &usize| {
+        let mut guard = shared.lock();
+        if !guard.has_room(needed) {
+            guard.writer.as_mut().unwrap().drop_oldest(LIMIT / 2);
+        }
+        drop(guard);
+        shared.send(Outgoing::from(&[7; 1000][..]), Wait::Never).is_ok()
+    };
+    let most = limit / needed;
+    assert_eq!((0..2 * most).take_while(goes_by).count(), most);
+    shared.disconnected(State::Closed);
+    let sent = waiting.recv_timeout(Duration::from_secs(20)).expect("it waits no longer");
+    assert_eq!(sent, Err(SendError::NotConnected { message: None }));
+}
+
+/// For room, or to begin; and where the message is kept for the next connection instead.
+#[test]
+fn who_has_waited_in_vain_is_in_nobodys_way() {
+    let (soon, long) = (Duration::from_millis(1), Duration::from_secs(3600));
+    for fragments in [false, true] {
+        let connection = Connection::new(usize::MAX);
+        let shared = &connection.shared;
+        let way = fragments.then(|| shared.begin_fragments().unwrap());
+        if !fragments {
+            fill_the_socket(shared);
+            shared.limit(shared.buffered(), long);
+        }
+        let in_nobodys_way = || {
+            let guard = shared.lock();
+            guard.for_room.is_next(None) && guard.to_begin.is_next(None)
+        };
+        let late = match fragments {
+            true => SendError::Busy { message: None, after: soon },
+            false => SendError::Timeout { message: None, after: soon },
+        };
+        let sent = shared.send(Outgoing::from(&[7; 1000][..]), Wait::UpTo(soon));
+        assert_eq!(sent, Err(late));
+        assert!(in_nobodys_way(), "in fragments: {fragments}");
+        shared.keep(1 << 20, long);
+        let waiting = wait_for_room(shared, vec![7; 1000]);
+        shared.disconnected(State::Waiting);
+        let sent = waiting.recv_timeout(Duration::from_secs(20)).expect("it waits no longer");
+        assert_eq!(sent, Ok(()));
+        assert!(in_nobodys_way(), "in fragments: {fragments}, kept");
+        drop(way);
+    }
+}
+
+/// Whatever it waited for: nobody else may tell the others.
+#[test]
+fn who_waits_no_longer_lets_the_next_one_go() {
+    let connection = Connection::new(usize::MAX);
+    let shared = &connection.shared;
+    fill_the_socket(shared);
+    (0..3).for_each(|_| shared.send(Outgoing::from(&[8; 1000][..]), Wait::Never).unwrap());
+    shared.limit(shared.buffered(), Duration::from_secs(3600));
+    let mut turn = Some(shared.lock().for_room.join());
+    let next = wait_for_room(shared, vec![7; 1000]);
+    let mut guard = shared.lock();
+    guard.writer.as_mut().unwrap().drop_oldest(2000);
+    shared.leave_room(&mut guard, &mut turn);
+    drop(guard);
+    assert_eq!(next.recv_timeout(Duration::from_secs(20)).expect("it waits no longer"), Ok(()));
+}
+
+/// Though nothing is written then.
+#[test]
+fn who_waits_for_the_end_of_a_message_in_fragments_hears_that_there_is_none() {
+    let connection = Connection::new(usize::MAX);
+    let shared = &connection.shared;
+    shared.limit(usize::MAX, Duration::from_secs(3600));
+    let way = shared.begin_fragments().unwrap();
+    let next = wait_for_room(shared, vec![7; 1000]);
+    shared.cancel_fragments(way);
+    assert_eq!(next.recv_timeout(Duration::from_secs(20)).expect("it waits no longer"), Ok(()));
+}
+
+/// Also where the message is over, and nobody has heard of that yet.
+#[test]
+fn who_waits_for_the_end_of_a_message_in_fragments_goes_before_who_comes_later() {
+    let connection = Connection::new(usize::MAX);
+    let shared = &connection.shared;
+    let soon = Duration::from_millis(1);
+    at_last(|_| {
+        shared.limit(usize::MAX, Duration::from_secs(3600));
+        let way = shared.begin_fragments().unwrap();
+        let next = wait_for_room(shared, vec![7; 1000]);
+        shared.lock().writer.as_mut().unwrap().fragmented = Fragmented::No;
+        let sent = shared.send(Outgoing::from(&[7; 100][..]), Wait::UpTo(soon));
+        shared.notify(&shared.lock());
+        assert_eq!(next.recv_timeout(Duration::from_secs(20)).expect("it waits no longer"), Ok(()));
+        drop(way);
+        sent == Err(SendError::Busy { message: None, after: soon })
+    });
+}
+
+#[test]
+fn a_fragment_that_has_waited_for_room_lets_the_next_one_go() {
+    let mut connection = Connection::new(usize::MAX);
+    let (shared, wire) = (Arc::clone(&connection.shared), Arc::clone(&connection.wire));
+    fill_the_socket(&shared);
+    shared.limit(shared.buffered() + shared.frame_len(FRAGMENT), Duration::from_secs(3600));
+    let way = shared.begin_fragments().unwrap();
+    let payload = vec![7; FRAGMENT];
+    let part = Part { head: Head::BINARY.unfinished(), payload: &payload, written: FRAGMENT };
+    shared.send_fragment(&way.wire, &part, &mut false).unwrap();
+    connection.peer.set_nonblocking(true).unwrap();
+    thread::scope(|scope| {
+        let second = scope.spawn(|| shared.send_fragment(&way.wire, &part, &mut false));
+        while shared.lock().waiting_threads == 0 {
+            assert!(!second.is_finished(), "it did not wait");
+            thread::yield_now();
+        }
+        let mut buffer = vec![0; 1 << 20];
+        while !second.is_finished() {
+            shared.on_writable(&wire);
+            _ = connection.peer.read(&mut buffer);
+        }
+        second.join().unwrap().unwrap();
+    });
+    assert!(shared.lock().for_room.is_next(None));
+}
+
+/// That takes time, in which nobody is to wait for the lock.
+#[test]
+fn a_large_message_that_is_copied_does_not_go_at_once() {
+    let connection = Connection::new(usize::MAX);
+    let bytes = vec![7; MAX_COPIED + 1];
+    let goes_at_once = |message: &Outgoing<'_>| {
+        connection.shared.lock().goes_at_once(message, bytes.len() + 14, Wait::Default, false)
+    };
+    // Where it is written from where it lies, or has its memory to itself, nothing is copied.
+    assert!(goes_at_once(&Outgoing::from(&bytes[..])));
+    fill_the_socket(&connection.shared);
+    assert!(!goes_at_once(&Outgoing::from(&bytes[..])));
+    assert!(goes_at_once(&Outgoing::from(bytes.clone())));
+    assert!(goes_at_once(&Outgoing::from(&bytes[1..])));
+}
+
 /// Begins a message in fragments, on a thread of its own, for which there is no room. Returns when
 /// that thread waits.
 fn wait_to_begin(shared: &Arc<Shared>) -> thread::JoinHandle<Result<Way, SendError>> {
@@ -369,25 +685,58 @@ fn a_message_in_fragments_waits_for_room_whatever_the_policy() {
 #[cfg(feature = "server")]
 #[test]
 fn a_close_that_is_sent_instead_of_what_waits_goes_first() {
-    let mut connection = Connection::new(usize::MAX);
-    let (shared, wire) = (Arc::clone(&connection.shared), Arc::clone(&connection.wire));
-    fill_the_socket(&shared);
-    (0..3).for_each(|_| shared.send(Outgoing::from(vec![8; 1000]), Wait::Never).unwrap());
-    assert!(shared.close_instead(1013));
-    connection.peer.set_nonblocking(true).unwrap();
-    let (mut read, mut buffer, mut order) = (Vec::new(), vec![0; 1 << 20], Vec::new());
-    let close = 1013_u16.to_be_bytes()[0];
-    while order.last() != Some(&close) {
-        shared.on_writable(&wire);
-        let some = connection.peer.read(&mut buffer).unwrap_or(0);
-        read.extend_from_slice(&buffer[..some]);
-        while let Some((first, len)) = first_frame(&read) {
-            order.push(first);
-            read.drain(..len);
-        }
+    fn payload() -> Bytes {
+        Bytes::copy_from_slice(&1013_u16.to_be_bytes())
     }
-    order.dedup();
-    assert_eq!(order, [7, close]);
+    let closes: [fn(&Arc<Shared>); 2] = [
+        |shared| assert!(shared.close_instead(1013)),
+        |shared| assert!(!shared.finish(payload()), "we have not closed"),
+    ];
+    for close_it in closes {
+        let mut connection = Connection::new(usize::MAX);
+        let (shared, wire) = (Arc::clone(&connection.shared), Arc::clone(&connection.wire));
+        fill_the_socket(&shared);
+        (0..3).for_each(|_| shared.send(Outgoing::from(vec![8; 1000]), Wait::Never).unwrap());
+        close_it(&shared);
+        assert!(!shared.close_instead(1000), "it is closing");
+        connection.peer.set_nonblocking(true).unwrap();
+        let (mut read, mut buffer, mut order) = (Vec::new(), vec![0; 1 << 20], Vec::new());
+        let close = payload()[0];
+        while order.last() != Some(&close) {
+            shared.on_writable(&wire);
+            let some = connection.peer.read(&mut buffer).unwrap_or(0);
+            read.extend_from_slice(&buffer[..some]);
+            while let Some((first, len)) = first_frame(&read) {
+                order.push(first);
+                read.drain(..len);
+            }
+        }
+        order.dedup();
+        assert_eq!(order, [7, close]);
+    }
+}
+
+/// What is dropped for a message is enough for it, where there is enough.
+#[test]
+fn a_message_finds_room_among_those_that_may_be_dropped_and_a_ping_only_where_there_is_some() {
+    const LIMIT: usize = 100_000;
+    let connection = Connection::new(usize::MAX);
+    let shared = &connection.shared;
+    fill_the_socket(shared);
+    shared.lock().writer.as_mut().unwrap().drop_oldest(usize::MAX);
+    let has_begun = shared.buffered();
+    shared.limit(has_begun + LIMIT, Duration::from_secs(20));
+    shared.set_policy(SendPolicy::DropOldest);
+    for len in [1000; 99].into_iter().chain([LIMIT / 2]) {
+        shared.send(Outgoing::from(vec![8; len]), Wait::Default).unwrap();
+        assert!(shared.buffered() <= has_begun + LIMIT);
+    }
+    // It takes all the room that there is, and more.
+    shared.limit(has_begun, Duration::from_secs(20));
+    shared.send(Outgoing::from(vec![8; LIMIT]), Wait::Default).unwrap();
+    assert_eq!(shared.buffered(), has_begun + shared.frame_len(LIMIT));
+    assert_eq!(shared.control(Head::PING, b""), Err(full(has_begun)));
+    assert_eq!(shared.buffered(), has_begun);
 }
 
 /// A stream of the program's own, which asks its app for something as it is dropped.
@@ -456,20 +805,28 @@ fn a_stream_of_the_programs_own_is_neither_shut_down_nor_dropped_under_the_lock(
     }
 }
 
+/// Queues a frame that no thread writes. Returns what a flush would wait for then.
+fn queue(guard: &mut Lock<'_>, head: Head, len: usize) -> FlushTarget {
+    let payload = vec![7; len];
+    guard.writer.as_mut().unwrap().queue(head, &Payload::Borrowed(&payload), None, 0, false);
+    guard.flush_target()
+}
+
+/// All of the chunk was written. Returns whether there is another.
+fn goes_on(guard: &mut Lock<'_>, chunk: &mut Chunk) -> bool {
+    let (written, mut tail) = (chunk.left().len(), Tail::NONE);
+    guard.writer.as_mut().unwrap().advance(chunk, &mut tail, Ok(written), &mut 0).is_none()
+}
+
+fn are_flushed<const N: usize>(guard: &Lock<'_>, targets: [&FlushTarget; N]) -> [bool; N] {
+    targets.map(|target| matches!(guard.flushed(target), Flushed::Yes))
+}
+
 /// It stood between messages that were dropped.
 #[test]
 fn flush_waits_for_a_ping_behind_what_was_dropped() {
     let connection = Connection::new(usize::MAX);
     let mut guard = connection.shared.lock();
-    let queue = |guard: &mut Lock<'_>, head, len| {
-        let payload = vec![7; len];
-        guard.writer.as_mut().unwrap().queue(head, &Payload::Borrowed(&payload), None, 0, false);
-        guard.flush_target()
-    };
-    let goes_on = |guard: &mut Lock<'_>, chunk: &mut Chunk, written| {
-        let (writer, mut tail) = (guard.writer.as_mut().unwrap(), Tail::NONE);
-        writer.advance(chunk, &mut tail, Ok(written), &mut 0).is_none()
-    };
     queue(&mut guard, Head::BINARY, 10);
     let (_wire, mut chunk) = guard.writer.as_mut().unwrap().begin().unwrap();
     let before = queue(&mut guard, Head::BINARY, 1000);
@@ -477,16 +834,26 @@ fn flush_waits_for_a_ping_behind_what_was_dropped() {
     let behind = queue(&mut guard, Head::BINARY, 1000);
     assert_eq!(guard.writer.as_mut().unwrap().drop_oldest(2000), 2);
     let last = queue(&mut guard, Head::BINARY, 20);
-    let are_flushed = |guard: &Lock<'_>| {
-        [&before, &ping, &behind, &last].map(|it| matches!(guard.flushed(it), Flushed::Yes))
-    };
-    let first = chunk.left().len();
-    assert!(goes_on(&mut guard, &mut chunk, first));
-    assert_eq!(are_flushed(&guard), [false; 4]);
+    let targets = [&before, &ping, &behind, &last];
+    assert!(goes_on(&mut guard, &mut chunk));
+    assert_eq!(are_flushed(&guard, targets), [false; 4]);
     // The ping is the first of the piece that is next, and the last message is in it too.
-    let rest = chunk.left().len();
-    assert!(!goes_on(&mut guard, &mut chunk, rest));
-    assert_eq!(are_flushed(&guard), [true; 4]);
+    assert!(!goes_on(&mut guard, &mut chunk));
+    assert_eq!(are_flushed(&guard, targets), [true; 4]);
+}
+
+#[test]
+fn flush_does_not_wait_for_the_message_behind_what_was_dropped() {
+    let connection = Connection::new(usize::MAX);
+    let mut guard = connection.shared.lock();
+    queue(&mut guard, Head::BINARY, 10);
+    let (_wire, mut chunk) = guard.writer.as_mut().unwrap().begin().unwrap();
+    let dropped = queue(&mut guard, Head::BINARY, 1000);
+    assert_eq!(guard.writer.as_mut().unwrap().drop_oldest(1000), 1);
+    let last = queue(&mut guard, Head::BINARY, 20);
+    assert_eq!(are_flushed(&guard, [&dropped, &last]), [false; 2]);
+    assert!(goes_on(&mut guard, &mut chunk));
+    assert_eq!(are_flushed(&guard, [&dropped, &last]), [true, false]);
 }
 
 #[test]
@@ -810,6 +1177,9 @@ fn answers_that_wait_are_seen_to_whoever_is_to_write_them() {
         connection.answer(64 << 10).unwrap();
         assert!(connection.shared.has_unread());
         assert!(connection.shared.await_reading());
+        // Once it closes they may never be read.
+        connection.shared.close(1000, "").unwrap();
+        assert!(!connection.shared.await_reading());
     }
     // Nobody will read these.
     for writing in [Writing::Failed(None), Writing::WaitsForPeer] {

@@ -151,8 +151,8 @@ fn of_many_small_ones_most_are_copied() {
     (0..100_000).for_each(|_| queue.push_common(&shared));
     queue.push_common(&common("2"));
     let Form::Frame(frame) = shared.form() else { panic!("it is small") };
-    assert_eq!(std::sync::Arc::strong_count(frame), 1 + MAX_IN_COMMON);
-    assert_eq!((queue.entries.len(), queue.len()), (1, 100_001 * 3));
+    assert_eq!(std::sync::Arc::strong_count(frame), 1 + MAX_RUNS * Run::MAX);
+    assert_eq!((queue.entries.len(), queue.len()), (MAX_RUNS, 100_001 * 3));
     let mut sent = vec![(2, b"1".to_vec()); 100_000];
     sent.push((2, b"2".to_vec()));
     assert!(drain(&mut queue) == sent);
@@ -166,7 +166,11 @@ fn much_that_many_have_goes_out_in_pieces() {
     payloads.iter().for_each(|payload| queue.push_common(&common(payload.clone())));
     queue.push(BINARY, b"own");
     while queue.next_masked(&mut piece) {
-        assert!(piece.bytes.len() < PIECE + 2 * MAX_COPIED + 10, "{}", piece.bytes.len());
+        assert!(
+            piece.bytes.len() < PIECE + (Run::MAX + 1) * (MAX_COPIED + 10),
+            "{}",
+            piece.bytes.len()
+        );
         wire.extend_from_slice(&piece.bytes);
     }
     let mut sent: Vec<_> = payloads.into_iter().map(|payload| (2, payload)).collect();
