@@ -55,6 +55,8 @@ pub struct Close {
     /// The number of the attempt that comes next, counted from 1 since the last lasting connection;
     /// 0 when none comes.
     pub attempt: u32,
+    /// Whether there was a connection to close, or to lose: nothing but the text differs.
+    pub(crate) had_connection: bool,
 }
 
 /// Who began to close.
@@ -99,6 +101,11 @@ impl Close {
         Close { code, reason: reason.into(), clean, ..Close::without_frame(by) }
     }
 
+    /// There is no connection that could have ended.
+    pub(crate) fn without_connection(by: ClosedBy) -> Self {
+        Close { had_connection: false, ..Close::without_frame(by) }
+    }
+
     /// No Close frame was received.
     pub(crate) fn without_frame(by: ClosedBy) -> Self {
         Close {
@@ -108,10 +115,20 @@ impl Close {
             by,
             reconnect_in: None,
             attempt: 0,
+            had_connection: true,
         }
     }
 }
 
+/// Shows code and reason, who closed it, or whether it was lost or never connected, and when the next
+/// attempt is.
+///
+/// ```
+/// use websocket_app::{Close, ClosedBy};
+///
+/// let lost = Close::new(1006, "", ClosedBy::Lost);
+/// assert_eq!(lost.to_string(), "1006, connection lost");
+/// ```
 impl fmt::Display for Close {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.code)?;
@@ -119,6 +136,8 @@ impl fmt::Display for Close {
             write!(f, " {:?}", self.reason)?;
         }
         f.write_str(match (self.by, self.clean) {
+            (ClosedBy::Us, _) if !self.had_connection => ", closed by us, not connected",
+            (ClosedBy::Lost, _) if !self.had_connection => ", not connected",
             (ClosedBy::Us, true) => ", closed by us",
             (ClosedBy::Us, false) => ", closed by us, without an answer",
             (ClosedBy::Peer, true) => ", closed by the peer",

@@ -3,8 +3,6 @@
 //! [`Sender`] that any thread may clone and use, over TLS too. A server in the same style is in the
 //! module `server`, which the feature of that name brings.
 //!
-//! All of it is explained in [the manual], from [a first client](manual::_01_echo) on.
-//!
 //! # Quick start
 //!
 //! ```no_run
@@ -23,15 +21,11 @@
 //! method whose documentation ends with what it defaults to. [`new`](WebSocketApp::new) never fails:
 //! a URL or option that is wrong is the error of the run, before any socket is opened.
 //!
-//! There are five ways to run:
-//!
-//! | | where callbacks run | returns |
-//! |---|---|---|
-//! | [`run_forever`](WebSocketApp::run_forever) | on the caller's thread | when the run is over |
-//! | [`spawn`](WebSocketApp::spawn) | on a thread of its own | at once, with an [`AppHandle`] |
-//! | [`events`](WebSocketApp::events) | there are none: [`Event`]s come through a channel, for crossbeam's `select!` | at once, with a [`Sender`] and the channel |
-//! | [`EventLoop::add`] | on the loop's thread, which may have many apps | at once, with an [`AppHandle`] |
-//! | [`WebSocket::connect`] | there are none: [`recv`](WebSocket::recv) waits for a message | when connected |
+//! It runs in one of five ways, and [which thread does what](manual::_05_threads) depends on that:
+//! [`run_forever`](WebSocketApp::run_forever) on the caller's thread,
+//! [`spawn`](WebSocketApp::spawn) on one of its own, [`EventLoop::add`] on one with other apps,
+//! [`events`](WebSocketApp::events) with a channel for crossbeam's `select!` instead of callbacks,
+//! and [`WebSocket::connect`] without either.
 //!
 //! A callback returns nothing or a `Result`. Where it uses `?`, the closure needs to be told the
 //! error type:
@@ -79,24 +73,10 @@
 //!
 //! # The manual
 //!
-//! | | |
-//! |---|---|
-//! | [Tutorial](manual::_01_echo) | a first client, a bot that survives, a chat with its page |
-//! | [Promises](manual::_04_promises) | what callbacks may rely on, and in which order they come |
-//! | [Threads](manual::_05_threads) | which there are, and what a slow callback costs |
-//! | [Sending](manual::_06_sending) | when it waits, what it drops, why nothing need be batched by hand |
-//! | [Connecting](manual::_07_connecting) | addresses, redirects, cookies, resolvers and sockets of one's own, the deadline |
-//! | [Reconnecting](manual::_08_reconnecting) | when, whether, and what may be lost |
-//! | [Closing](manual::_09_closing) | codes, peers that vanish, the end of a program |
-//! | [TLS](manual::_10_tls), [proxies](manual::_11_proxies) | whom to trust, and what to go through |
-//! | [Memory](manual::_12_memory), [security](manual::_13_security) | what bounds it, what is safe by default |
-//! | [Errors](manual::_14_errors) | whose fault, and what is worth trying again |
-//! | [Logging](manual::_15_logging) | every target and level, and what is never logged |
-//! | [Performance](manual::_16_performance) | figures beside others', and how to repeat them |
-//! | [Defaults](manual::_17_defaults), [features](manual::_18_features) | all of them, with the reasons |
-//! | Coming from | [websocket-client](manual::_19_from_python), [Python's servers](manual::_20_from_python_servers), [tungstenite](manual::_21_from_tungstenite), [OkHttp](manual::_22_from_okhttp), [IXWebSocket](manual::_23_from_ixwebsocket) |
-//! | Questions | about [clients](manual::_24_questions), about [servers](manual::_25_questions_of_servers) |
-//! | [How it works](manual::_26_how_it_works) | with the [decisions](manual::_27_decisions), and what are [no goals](manual::_28_non_goals) |
+//! [It][the manual] has all the rest, in an order in which it can be read. Ways in: the
+//! [tutorial](manual::_01_echo); [what callbacks may rely on](manual::_04_promises); [every
+//! default](manual::_17_defaults); [coming from elsewhere](manual#coming-from-elsewhere), name by
+//! name; [questions](manual::_24_questions) with answers; [how it works](manual::_26_how_it_works).
 //!
 //! [RFC 6455]: https://www.rfc-editor.org/rfc/rfc6455
 //! [the manual]: manual

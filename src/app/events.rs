@@ -199,7 +199,7 @@ pub(super) fn run(app: WebSocketApp<Callbacks>, options: EventOptions) -> Events
             // There is no thread that could wait for room, so there must be some.
             let (channel, receiver) = bounded(capacity.max(2));
             let _ = channel.send(Event::Error(error.clone()));
-            let _ = channel.send(Event::Close(Close::without_frame(ClosedBy::Lost)));
+            let _ = channel.send(Event::Close(Close::without_connection(ClosedBy::Lost)));
             let (giver, result) = promise();
             giver.give(Err(error));
             Events { receiver, app: AppHandle::new(sender, result) }

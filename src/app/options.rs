@@ -166,13 +166,13 @@ impl<H: Handler> WebSocketApp<H> {
     /// a port 80, 443 for `https://`, 1080 for SOCKS. A URL that is wrong is the error of the run,
     /// a proxy's refusal [`Error::Proxy`](crate::Error::Proxy).
     ///
-    /// Defaults to what the environment says when the run begins, as curl reads it: `ws_proxy` or
-    /// else `http_proxy` for `ws://`, `wss_proxy` or else `https_proxy` for `wss://`, or else
-    /// `all_proxy`; each in capitals where it is not set so (but `HTTP_PROXY` not where
-    /// `REQUEST_METHOD` is set: to a CGI program it comes from the request). None for hosts in
-    /// `no_proxy`: names, which stand for all names below them too, addresses and networks
-    /// (`10.0.0.0/8`), with `:port` if for one port only, separated by commas; `*` for all. See
-    /// [`no_proxy`](Self::no_proxy), and [the manual](crate::manual::_11_proxies).
+    /// Defaults to what the environment says when the run begins: `ws_proxy` or else `http_proxy`
+    /// for `ws://`, `wss_proxy` or else `https_proxy` for `wss://`, or else `all_proxy`; each in
+    /// capitals where it is not set so (but `HTTP_PROXY` not where `REQUEST_METHOD` is set: to a
+    /// CGI program it comes from the request). None for hosts in `no_proxy`: names, which stand for
+    /// all names below them too, addresses and networks (`10.0.0.0/8`), with `:port` if for one
+    /// port only, separated by commas; `*` for all. See [`no_proxy`](Self::no_proxy), and [the
+    /// manual](crate::manual::_11_proxies).
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
         self.config.proxy = crate::config::ProxyChoice::Url(url.into());
         self

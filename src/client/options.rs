@@ -111,10 +111,10 @@ impl WebSocketBuilder {
     }
 
     /// Goes through this proxy, whatever the environment says. Defaults to what the environment
-    /// says when the run begins, as curl reads it: `ws_proxy` or else `http_proxy` for `ws://`,
-    /// `wss_proxy` or else `https_proxy` for `wss://`, or else `all_proxy`; each in capitals where
-    /// it is not set so (but `HTTP_PROXY` not where `REQUEST_METHOD` is set: to a CGI program it
-    /// comes from the request). See [`WebSocketApp::proxy`](crate::WebSocketApp::proxy).
+    /// says when the run begins: `ws_proxy` or else `http_proxy` for `ws://`, `wss_proxy` or else
+    /// `https_proxy` for `wss://`, or else `all_proxy`; each in capitals where it is not set so
+    /// (but `HTTP_PROXY` not where `REQUEST_METHOD` is set: to a CGI program it comes from the
+    /// request). See [`WebSocketApp::proxy`](crate::WebSocketApp::proxy).
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
         self.config.proxy = crate::config::ProxyChoice::Url(url.into());
         self

@@ -50,7 +50,7 @@ impl Session {
     pub(super) fn dial(&mut self) {
         let cancel = Cancel::new();
         if !self.conversation.shared.connecting(&cancel) {
-            self.over(None, Close::without_frame(ClosedBy::Us));
+            self.over(None, Close::without_connection(ClosedBy::Us));
             return;
         }
         let target = self.plan.target();
@@ -155,7 +155,7 @@ impl Session {
                 self.conversation.calls.push(Call::Error(error));
                 self.phase = SessionPhase::Waiting { until: after(Instant::now(), retry.delay) };
             }
-            None => self.over(Some(error), Close::without_frame(ClosedBy::Lost)),
+            None => self.over(Some(error), Close::without_connection(ClosedBy::Lost)),
         }
     }
 

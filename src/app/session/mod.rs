@@ -154,7 +154,7 @@ impl Driver for Session {
         let requests = self.conversation.shared.take_requests();
         match &mut self.phase {
             SessionPhase::Connecting(_) | SessionPhase::Waiting { .. } if requests.close => {
-                self.over(None, Close::without_frame(ClosedBy::Us));
+                self.over(None, Close::without_connection(ClosedBy::Us));
             }
             SessionPhase::Waiting { until } if requests.reconnect => {
                 *until = Instant::now();
@@ -268,7 +268,7 @@ impl Driver for Session {
             self.stop_ticks();
             // The callback was `on_close` or `on_error` of a connection that is gone.
             if matches!(self.phase, SessionPhase::Connecting(_) | SessionPhase::Waiting { .. }) {
-                self.over(None, Close::without_frame(ClosedBy::Us));
+                self.over(None, Close::without_connection(ClosedBy::Us));
             }
         }
     }
