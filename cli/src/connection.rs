@@ -1,9 +1,10 @@
 //! [`ConnectionArgs`]: the options of everything that connects, and what they make of an app.
 
+use std::env::{self, VarError};
+use std::fs;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use std::{env, fs};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -67,7 +68,7 @@ pub(crate) struct ConnectionArgs {
     location: bool,
 
     /// How many redirects to follow
-    #[arg(long, value_name = "NUMBER", default_value_t = 10)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 10, requires = "location")]
     max_redirects: u32,
 
     /// Offer to compress messages (permessage-deflate)
@@ -84,7 +85,7 @@ pub(crate) struct ConnectionArgs {
 
     /// Give up waiting for the answer to a Close frame after so many seconds
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
-    close_timeout: Duration,
+    pub(crate) close_timeout: Duration,
 
     /// Ping the server this often, or not at all: forever
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds_or_forever)]
@@ -170,15 +171,34 @@ enum TlsLibrary {
     Rustls,
 }
 
+/// The options, with what stands in the files that they name: some can be read only once.
+pub(crate) struct Connection<'a> {
+    args: &'a ConnectionArgs,
+    headers: Vec<(String, String)>,
+    tls: TlsConfig,
+}
+
+impl Connection<'_> {
+    /// Returns the headers that the user gave, wherever, login included.
+    pub(crate) fn headers(&self) -> &[(String, String)] {
+        &self.headers
+    }
+
+    /// Sets what the options say.
+    pub(crate) fn apply<H: Handler>(&self, app: WebSocketApp<H>) -> WebSocketApp<H> {
+        let headers = self.headers.iter().cloned();
+        let app = headers.fold(app, |app, (name, value)| app.header(name, value));
+        self.args.apply(app).tls(self.tls.clone())
+    }
+}
+
 impl ConnectionArgs {
-    /// Sets what the options say. Reads the files that they name.
-    pub(crate) fn apply<H: Handler>(
-        &self,
-        mut app: WebSocketApp<H>,
-    ) -> Result<WebSocketApp<H>, Failure> {
-        for (name, value) in self.headers()? {
-            app = app.header(name, value);
-        }
+    /// Reads the files that the options name.
+    pub(crate) fn read(&self) -> Result<Connection<'_>, Failure> {
+        Ok(Connection { args: self, headers: self.headers()?, tls: self.tls.config()? })
+    }
+
+    fn apply<H: Handler>(&self, mut app: WebSocketApp<H>) -> WebSocketApp<H> {
         if !self.cookies.is_empty() {
             app = app.cookie(self.cookies.join("; "));
         }
@@ -200,8 +220,7 @@ impl ConnectionArgs {
         if let Some(address) = self.bind {
             app = app.socket_options(SocketOptions::new().bind_address(address));
         }
-        Ok(app
-            .keep_cookies(self.keep_cookies)
+        app.keep_cookies(self.keep_cookies)
             .subprotocols(self.subprotocols.clone())
             .max_redirects(if self.location { self.max_redirects } else { 0 })
             .connect_timeout(self.connect_timeout)
@@ -212,11 +231,9 @@ impl ConnectionArgs {
             .max_message_size(self.max_message_size)
             // How long a peer may take to read is up to it; whether it lives, the pings tell.
             .send_timeout(FOREVER)
-            .tls(self.tls.config()?))
     }
 
-    /// Returns the headers that the user gave, wherever, login included.
-    pub(crate) fn headers(&self) -> Result<Vec<(String, String)>, Failure> {
+    fn headers(&self) -> Result<Vec<(String, String)>, Failure> {
         let mut headers = Vec::new();
         for header in &self.headers {
             match header.strip_prefix('@') {
@@ -224,7 +241,7 @@ impl ConnectionArgs {
                 None => headers.push(header_of(header, "--header")?),
             }
         }
-        if let Ok(lines) = env::var(HEADERS_VARIABLE) {
+        if let Some(lines) = variable(HEADERS_VARIABLE)? {
             read_headers(&lines, HEADERS_VARIABLE, &mut headers)?;
         }
         let auth = match &self.auth {
@@ -232,7 +249,7 @@ impl ConnectionArgs {
                 Some(file) => read_text("--auth", file)?,
                 None => auth.clone(),
             }),
-            None => env::var(AUTH_VARIABLE).ok(),
+            None => variable(AUTH_VARIABLE)?,
         };
         if let Some(auth) = auth {
             let login = BASE64_STANDARD.encode(auth.trim_end_matches(['\r', '\n']));
@@ -288,6 +305,16 @@ impl TlsArgs {
             }
             (None, _) => Ok(tls),
         }
+    }
+}
+
+/// Returns what a variable of the environment holds, where there is one.
+fn variable(name: &str) -> Result<Option<String>, Failure> {
+    match env::var(name) {
+        Ok(value) => Ok(Some(value)),
+        Err(VarError::NotPresent) => Ok(None),
+        // What it is may be a credential.
+        Err(VarError::NotUnicode(_)) => Err(Failure::usage(format!("{name}: is not UTF-8"))),
     }
 }
 

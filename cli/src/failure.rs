@@ -38,6 +38,13 @@ impl Failure {
         self
     }
 
+    /// Adds what went wrong besides.
+    pub(crate) fn and(mut self, other: Failure) -> Self {
+        self.advice.push(other.what);
+        self.advice.extend(other.advice);
+        self
+    }
+
     /// What ended the run of a connection to this URL, or kept it from beginning.
     pub(crate) fn of(error: &Error, url: &str) -> Self {
         let what = match error {
@@ -132,7 +139,7 @@ fn advice_for(error: &Error) -> Option<&'static str> {
             _ => return None,
         },
         Error::Timeout { phase: Phase::Open, .. } => {
-            "--ping-interval and --ping-timeout say when a silent server counts as gone"
+            "--ping-interval, --ping-timeout and --idle-timeout say when a silent server counts as gone"
         }
         Error::Timeout { .. } => "--connect-timeout SECONDS waits longer",
         Error::Limit(LimitError::MessageSize { .. }) => {

@@ -11,7 +11,8 @@ struct LogLines {
     trace: bool,
 }
 
-/// Shows warnings always, what happens with `verbose`, and every frame with `trace`.
+/// Shows what happens with `verbose`, and every frame with `trace`; without either nothing, for what matters the
+/// commands say themselves.
 pub(crate) fn show(verbose: bool, trace: bool) {
     let filter = match (trace, verbose) {
         (true, _) => LevelFilter::Trace,

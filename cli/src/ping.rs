@@ -43,7 +43,7 @@ pub(crate) fn run(args: &PingArgs) -> Result<Status, Failure> {
     log_lines::show(args.verbose, false);
     let failed = |error: &Error| Failure::of(error, &args.url);
     let began = Instant::now();
-    let app = args.connection.apply(WebSocketApp::new(&args.url))?;
+    let app = args.connection.read()?.apply(WebSocketApp::new(&args.url));
     let (interrupt, interrupts) = bounded(1);
     let (ws, closer) = (app.sender(), app.sender());
     signals::on_interrupt(move || {
@@ -62,7 +62,7 @@ pub(crate) fn run(args: &PingArgs) -> Result<Status, Failure> {
     let peer = peer.map_or_else(|| shown_url(&args.url), |address| address.to_string());
     let connected = format!("connected to {peer} in {:.3} ms", millis(began.elapsed()));
     let mut is_read = say(&connected)?;
-    let mut times = Vec::new();
+    let mut times = Times::default();
     let mut sent = 0;
     let mut interrupted = false;
     while is_read && !interrupted && (args.count == 0 || sent < args.count) {
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &PingArgs) -> Result<Status, Failure> {
         match ws.ping_wait(args.timeout) {
             Ok(time) => {
                 is_read = say(&format!("pong from {peer}: number {sent}, {:.3} ms", millis(time)))?;
-                times.push(time);
+                times.add(time);
             }
             Err(SendError::NotInTime { .. } | SendError::Timeout { .. }) => {
                 is_read =
@@ -94,7 +94,7 @@ pub(crate) fn run(args: &PingArgs) -> Result<Status, Failure> {
         // Nobody reads it any more, as `head` does when it has seen enough.
         _ if !is_read => Ok(Status::Done),
         Err(error) => Err(failed(&error)),
-        Ok(close) => match (Failure::of_close(&close, &args.url), sent - times.len() as u64) {
+        Ok(close) => match (Failure::of_close(&close, &args.url), sent - times.count) {
             (Some(failure), _) => Err(failure),
             (None, 0) => Ok(Status::Done),
             (None, missing) => Err(Failure::new(
@@ -114,15 +114,32 @@ fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-fn summary(sent: u64, times: &[Duration]) -> String {
-    let mut summary = format!("{sent} pings, {} pongs", times.len());
-    if let (Some(min), Some(max)) = (times.iter().min(), times.iter().max()) {
-        let mean = times.iter().sum::<Duration>() / times.len() as u32;
+/// The answers so far.
+#[derive(Default)]
+struct Times {
+    count: u64,
+    least: Duration,
+    most: Duration,
+    all: Duration,
+}
+
+impl Times {
+    fn add(&mut self, time: Duration) {
+        self.least = if self.count == 0 { time } else { self.least.min(time) };
+        self.most = self.most.max(time);
+        self.all += time;
+        self.count += 1;
+    }
+}
+
+fn summary(sent: u64, times: &Times) -> String {
+    let mut summary = format!("{sent} pings, {} pongs", times.count);
+    if times.count > 0 {
         summary += &format!(
             "; min {:.3} ms, mean {:.3} ms, max {:.3} ms",
-            millis(*min),
-            millis(mean),
-            millis(*max)
+            millis(times.least),
+            millis(times.all) / times.count as f64,
+            millis(times.most)
         );
     }
     summary

@@ -20,8 +20,8 @@ const APART: Duration = Duration::from_secs(1);
 /// Ctrl-C's number.
 const INTERRUPT: u8 = 2;
 
-/// The number of the first that came.
-static FIRST: AtomicU8 = AtomicU8::new(INTERRUPT);
+/// The number of the first that came; 0 where none has.
+static FIRST: AtomicU8 = AtomicU8::new(0);
 
 /// What is done in any case before an end that is not in order.
 static LAST: Mutex<Option<Box<dyn FnMut() + Send>>> = Mutex::new(None);
@@ -47,9 +47,18 @@ pub(crate) fn before_the_end(last: impl FnMut() + Send + 'static) {
     *LAST.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(last));
 }
 
+/// Returns whether one of them has come.
+pub(crate) fn is_interrupted() -> bool {
+    FIRST.load(Ordering::Relaxed) != 0
+}
+
 /// Returns the exit status of who was interrupted, as shells have it.
 pub(crate) fn exit_status() -> u8 {
-    128 + FIRST.load(Ordering::Relaxed)
+    match FIRST.load(Ordering::Relaxed) {
+        // Ctrl-C was a key that the line editor read.
+        0 => 128 + INTERRUPT,
+        first => 128 + first,
+    }
 }
 
 /// Ends the process in a while, where it has not ended by then.

@@ -52,12 +52,13 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Outcome, Failure> {
 
     // Connect.
     let message = Arc::new(vec![b'x'; args.size]);
+    let connection = args.connection.read()?;
     let mut apps = Vec::new();
     let mut probers = Vec::new();
     for (_, (event_loop, measures)) in (0..args.connections).zip(loops.iter().cycle()) {
         let prober = Prober::new(Arc::clone(&message), args.binary, Arc::clone(measures));
         probers.push(prober.lane());
-        let app = args.connection.apply(WebSocketApp::with_handler(&args.url, prober))?;
+        let app = connection.apply(WebSocketApp::with_handler(&args.url, prober));
         // All that is under way at a time, and as much again for the frames' heads.
         let room = (args.size + 64).saturating_mul(args.in_flight as usize).saturating_mul(2);
         apps.push(event_loop.add(app.max_send_buffer(room.max(16 << 20))).map_err(system)?);
@@ -83,7 +84,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Outcome, Failure> {
     };
     if sum(|m| m.opened.load(Ordering::Relaxed)) == 0 {
         progress.clear();
-        close(loops, interrupted);
+        close(loops, &apps, interrupted);
         let unopened = failure(apps).filter(|_| !interrupted);
         return Err(unopened.unwrap_or_else(|| Failure::new(Status::Interrupted, "interrupted")));
     }
@@ -125,7 +126,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Outcome, Failure> {
     }
     progress.clear();
     let lost = sum(|m| m.lost.load(Ordering::Relaxed));
-    close(loops, interrupted);
+    close(loops, &apps, interrupted);
     let failure = failure(apps);
     let (latency, connect) = merged(&all);
     Ok(Outcome {
@@ -147,11 +148,13 @@ const TICK: Duration = Duration::from_millis(200);
 /// How often it is asked whether the last replies are there.
 const DRAIN_TICK: Duration = Duration::from_millis(10);
 
-fn close(loops: Vec<(EventLoop, Arc<Measures>)>, interrupted: bool) {
-    let patience = if interrupted { CLOSE_AT_ONCE } else { CLOSE };
+fn close(loops: Vec<(EventLoop, Arc<Measures>)>, apps: &[AppHandle], interrupted: bool) {
+    let until = Instant::now() + if interrupted { CLOSE_AT_ONCE } else { CLOSE };
+    // All servers at the same time.
+    apps.iter().for_each(AppHandle::close);
     for (event_loop, _) in loops {
         // What does not close in time is cut off.
-        let _ = event_loop.close_all(patience);
+        let _ = event_loop.close_all(until.saturating_duration_since(Instant::now()));
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
+use std::mem;
 use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,6 +19,8 @@ pub(crate) struct Recorder {
     file: File,
     /// Where the next thing goes, over what closes the brackets.
     end: u64,
+    /// The file is ours from its beginning.
+    begun: bool,
     /// Whether an entry is open, since when.
     entry: Option<Instant>,
     /// Whether a message stands in it.
@@ -66,34 +69,51 @@ const HARMLESS: [&str; 10] = [
 ];
 
 impl Recorder {
-    /// Makes the file, which nobody but the user may read: there may be secrets in messages.
-    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+    /// Opens the file, or makes it, and leaves it as it is.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
+        options.write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(path)?;
-        // One that was there may have been open to others.
-        #[cfg(unix)]
-        if file.metadata()?.is_file() {
-            file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-        }
-        let mut recorder = Recorder {
-            file,
+        Ok(Recorder {
+            file: options.open(path)?,
             end: 0,
+            begun: false,
             entry: None,
             has_message: false,
             buffer: Vec::new(),
             closing: Vec::new(),
             failed: false,
-        };
-        recorder.buffer.extend_from_slice(BEGINNING.as_bytes());
-        recorder.write()?;
-        Ok(recorder)
+        })
+    }
+
+    /// Begins, where that has not been done: takes the place of what is in the file, which nobody but the user
+    /// may read then: there may be secrets in messages. Where that cannot be done the file stays as it is.
+    pub(crate) fn begin(&mut self) -> io::Result<()> {
+        if mem::replace(&mut self.begun, true) {
+            return Ok(());
+        }
+        if let Err(error) = self.make_ours() {
+            self.failed = true;
+            return Err(error);
+        }
+        self.buffer.extend_from_slice(BEGINNING.as_bytes());
+        self.write()
+    }
+
+    /// Keeps others from reading the file, and then empties it.
+    fn make_ours(&self) -> io::Result<()> {
+        if !self.file.metadata()?.is_file() {
+            return Ok(());
+        }
+        #[cfg(unix)]
+        self.file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+        self.file.set_len(0)
     }
 
     /// Begins an entry.
     pub(crate) fn opened(&mut self, opened: &Opened<'_>) -> io::Result<()> {
+        self.begin()?;
         if let Some(since) = self.entry.take() {
             self.buffer.extend_from_slice(end_of_entry(since).as_bytes());
             self.buffer.push(b',');
@@ -121,7 +141,7 @@ impl Recorder {
             Message::Text(text) => (1, json!(text)),
             Message::Binary(data) => (2, json!(BASE64_STANDARD.encode(data))),
         };
-        let comma = if std::mem::replace(&mut self.has_message, true) { "," } else { "" };
+        let comma = if mem::replace(&mut self.has_message, true) { "," } else { "" };
         write!(
             self.buffer,
             "{comma}\n{{\"type\":\"{direction}\",\"time\":{now:.6},\"opcode\":{opcode},\"data\":{data}}}"

@@ -1,7 +1,7 @@
 //! Says what the client of a recording said.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender as Channel, unbounded};
 use websocket_app::{
@@ -11,10 +11,13 @@ use websocket_app::{
 use super::said::Said;
 use super::script::{Script, Stage};
 use crate::connection::ConnectionArgs;
-use crate::failure::Failure;
+use crate::failure::{Failure, shown_url};
 use crate::signals;
 use crate::status::Status;
 use crate::threads;
+
+/// How much longer than the peer may take to close a connection may be there.
+const NOTICING: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(
     url: &str,
@@ -24,7 +27,7 @@ pub(crate) fn run(
     let said = Arc::new(script.said_by(false));
     let (tell, happenings) = unbounded();
     let listener = Listener { said: Arc::clone(&said), tell: tell.clone() };
-    let app = connection.apply(WebSocketApp::with_handler(url, listener))?;
+    let app = connection.read()?.apply(WebSocketApp::with_handler(url, listener));
     let sender = app.sender();
     signals::on_interrupt({
         let tell = tell.clone();
@@ -67,17 +70,37 @@ pub(crate) fn run(
         }
     }
     app.close();
+    let mut until = Instant::now() + connection.close_timeout + NOTICING;
+    let mut aborted = false;
     while !over {
-        match happenings.recv() {
+        match happenings.recv_deadline(until) {
             Ok(Happening::Interrupt) => return Ok(Status::Interrupted),
-            happening => over = matches!(happening, Ok(Happening::Over) | Err(_)),
+            Ok(Happening::Over) => over = true,
+            Ok(_) => {}
+            Err(_) if aborted => return Err(still_there(url, played)),
+            Err(_) => {
+                app.sender().abort();
+                aborted = true;
+                until = Instant::now() + NOTICING;
+            }
         }
     }
     match (played, app.join()) {
         // What is wrong with the connection is why.
-        (_, Err(error)) => Err(Failure::of(&error, url)),
+        (Err(failure), Err(error)) => Err(Failure::of(&error, url).and(failure)),
+        (Ok(()), Err(error)) => Err(Failure::of(&error, url)),
         (Err(failure), Ok(_)) => Err(failure),
         (Ok(()), Ok(_)) => Ok(Status::Done),
+    }
+}
+
+/// Says that a connection does not end.
+fn still_there(url: &str, played: Result<(), Failure>) -> Failure {
+    let what = format!("{}: the connection did not end", shown_url(url));
+    let failure = Failure::new(Status::TimedOut, what);
+    match played {
+        Err(why) => failure.and(why),
+        Ok(()) => failure,
     }
 }
 

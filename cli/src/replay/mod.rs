@@ -43,7 +43,7 @@ pub(crate) struct ReplayArgs {
 
     /// Take the time that it took, so many times as fast; without this each message goes as soon as
     /// those before it have come
-    #[arg(long, value_name = "FACTOR", num_args = 0..=1, default_missing_value = "1")]
+    #[arg(long, value_name = "FACTOR", num_args = 0..=1, default_missing_value = "1", value_parser = factor)]
     speed: Option<f64>,
 
     /// Wait for each message of the other side so long
@@ -62,6 +62,11 @@ pub(crate) struct ReplayArgs {
     connection: ConnectionArgs,
 }
 
+fn factor(text: &str) -> Result<f64, String> {
+    let factor = text.parse().ok().filter(|factor: &f64| factor.is_finite() && *factor > 0.0);
+    factor.ok_or_else(|| format!("`{text}` is no factor: 0.5 and 10 are"))
+}
+
 /// Says which option is for a client, where the recording is played as the server.
 pub(crate) fn conflict(matches: &ArgMatches) -> Option<String> {
     let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
@@ -77,7 +82,7 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<Status, Failure> {
     log_lines::show(args.verbose, false);
     let script = Script {
         messages: messages(args)?,
-        speed: args.speed.filter(|speed| *speed > 0.0),
+        speed: args.speed,
         wait: args.wait,
         compares: !args.any_answer,
     };

@@ -40,15 +40,15 @@ pub(crate) struct ServeArgs {
     pub(crate) directory: Option<PathBuf>,
 
     /// Lines are binary messages
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with_all = ["echo", "broadcast"])]
     binary: bool,
 
     /// Separate messages by a zero byte instead of a line's end
-    #[arg(short = '0', long)]
+    #[arg(short = '0', long, conflicts_with_all = ["echo", "broadcast"])]
     null: bool,
 
     /// A JSON object in each line, as with `wsapp URL --json-lines`
-    #[arg(long, conflicts_with_all = ["binary", "null"])]
+    #[arg(long, conflicts_with_all = ["binary", "null", "echo", "broadcast"])]
     json_lines: bool,
 
     /// The certificate for wss:// (PEM, with --key)
@@ -93,9 +93,9 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "NUMBER", default_value_t = 10_000)]
     pub(crate) max_connections: usize,
 
-    /// What becomes of a client that reads too slowly for --broadcast
-    #[arg(long, value_name = "WHAT", default_value = "close")]
-    slow_clients: Slow,
+    /// What becomes of a client that reads too slowly for what goes to all; by default it is closed
+    #[arg(long, value_name = "WHAT", conflicts_with_all = ["echo", "execute"])]
+    slow_clients: Option<Slow>,
 
     /// Ping each client this often, or not at all: forever
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds_or_forever)]
@@ -134,6 +134,31 @@ impl ServeArgs {
         }
     }
 
+    /// Returns whether somebody sits at it: lines go to all clients.
+    pub(crate) fn is_console(&self) -> bool {
+        !(self.echo || self.broadcast || self.execute.is_some() || self.directory.is_some())
+    }
+
+    /// Refuses what does nothing where there are only files; what else excludes what stands with the options.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        let for_lines = self.is_console() || self.execute.is_some();
+        let for_all = self.is_console() || self.broadcast;
+        let useless = [
+            ("--binary", self.binary && !for_lines, "lines"),
+            ("--null", self.null && !for_lines, "lines"),
+            ("--json-lines", self.json_lines && !for_lines, "lines"),
+            ("--slow-clients", self.slow_clients.is_some() && !for_all, "messages to all clients"),
+        ];
+        match useless.into_iter().find(|(_, is_useless, _)| *is_useless) {
+            Some((option, _, what)) => {
+                let without =
+                    format!("{option} is of no use with --dir alone: there are no {what}");
+                Err(Failure::usage(without))
+            }
+            None => Ok(()),
+        }
+    }
+
     pub(crate) fn scheme(&self) -> &'static str {
         if self.cert.is_some() { "wss" } else { "ws" }
     }
@@ -159,8 +184,8 @@ impl ServeArgs {
             server = server.compression(Deflate::default());
         }
         let slow = match self.slow_clients {
-            Slow::Close => SlowClients::Close,
-            Slow::Skip => SlowClients::Skip,
+            Some(Slow::Skip) => SlowClients::Skip,
+            Some(Slow::Close) | None => SlowClients::Close,
         };
         Ok(server
             .subprotocols(self.subprotocols.clone())

@@ -31,6 +31,7 @@ const SHUTDOWN: Duration = Duration::from_secs(1);
 const LAST_LINES: Duration = Duration::from_millis(200);
 
 pub(crate) fn run(args: &ServeArgs) -> Result<Status, Failure> {
+    args.check()?;
     log_lines::show(args.verbose, args.trace);
     let mut server = args.apply(Server::new(&args.address).send_timeout(FOREVER))?;
     if let Some(directory) = &args.directory {
@@ -38,8 +39,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<Status, Failure> {
         server = server.on_request(move |request| files.answer(request));
     }
     let verbose = args.verbose;
-    let console =
-        !(args.echo || args.broadcast || args.execute.is_some() || args.directory.is_some());
+    let console = args.is_console();
     let sessions = Arc::new(execute::Sessions::new(
         args.execute.clone(),
         args.format(),

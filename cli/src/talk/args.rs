@@ -67,8 +67,8 @@ pub(crate) struct TalkArgs {
     #[arg(long)]
     stream: bool,
 
-    /// Connect again when the connection is lost, or cannot be made: after so many seconds, or by
-    /// default after one, then two, up to 30
+    /// Connect again when the connection is lost or cannot be made, and when the server has closed it, in
+    /// order too: after so many seconds, or by default after one, then two, up to 30
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "1", value_parser = seconds)]
     pub(crate) reconnect: Option<Duration>,
 
@@ -88,7 +88,7 @@ pub(crate) struct TalkArgs {
     #[arg(long)]
     pub(crate) timings: bool,
 
-    /// Show pings and pongs that come
+    /// Show pings and pongs that come; of those that nobody reads in time only how many
     #[arg(short = 'P', long)]
     pub(crate) show_ping_pong: bool,
 
@@ -117,11 +117,11 @@ pub(crate) struct TalkArgs {
 
     /// Record the conversation as a HAR file, which browsers' tools open and `wsapp replay` plays;
     /// without credentials: headers' values, the URL's user and query
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", group = "recording")]
     pub(crate) record: Option<PathBuf>,
 
     /// Record credentials too
-    #[arg(long)]
+    #[arg(long, requires = "recording")]
     pub(crate) record_credentials: bool,
 
     /// Keep what is typed in this file; by default in wsapp/history of the user's state directory
@@ -143,6 +143,7 @@ pub(crate) struct TalkArgs {
 #[derive(Args, Debug)]
 pub(crate) struct RecordArgs {
     /// The HAR file to write
+    #[arg(group = "recording")]
     file: PathBuf,
 
     #[command(flatten)]

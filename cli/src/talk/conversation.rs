@@ -1,18 +1,22 @@
 //! The main thread of a conversation: waits for what happens, says when it is over, and how it
 //! ended.
 
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
+use std::mem;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender as Channel, unbounded};
 use regex_lite::Regex;
-use websocket_app::{AppHandle, Close, ClosedBy, Error, Reconnect, WebSocketApp};
+use websocket_app::{Close, ClosedBy, Error, Reconnect, Sender, WebSocketApp};
 
 use super::TalkArgs;
+use super::controls::Controls;
+use super::ending::{Came, Ending, judge};
 use super::feed::{Feed, InputEnd};
-use super::files::{Incoming, Outgoing};
+use super::files::{self, Incoming, Outgoing};
+use super::input::Awaited;
 use super::listener::{Expected, Listener, To, Unsent};
 use super::output::{self, Writer};
 use super::progress::Progress;
@@ -33,8 +37,8 @@ pub(crate) enum Happening {
     Enough,
     /// What `-x` says could not be sent, or a file not be written.
     Failed(Failure),
-    /// A ping or a pong.
-    Control(String, Vec<u8>),
+    /// A ping or a pong, as it is shown.
+    Control(String),
     Error(Error),
     Close(Close, Came),
     InputEnd(InputEnd),
@@ -44,14 +48,6 @@ pub(crate) enum Happening {
     Interrupt,
     /// Nothing more is told: the run has ended, and where that is the first word of it, before its time.
     Over,
-}
-
-/// What has come, and gone, by the end of a connection.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Came {
-    /// Whether what was expected has come, where anything was.
-    pub(crate) met: Option<bool>,
-    pub(crate) unsent: Unsent,
 }
 
 /// How long the peer has to answer the Close frame once the user wants to leave.
@@ -94,18 +90,19 @@ pub(crate) fn hold(args: &TalkArgs) -> Result<Status, Failure> {
     let expected = Expected::new(args.count, patterns(&args.expect)?);
     let outgoing = args.send_file.as_deref().map(Outgoing::open).transpose()?;
     let incoming = args.receive_file.as_deref().map(Incoming::create).transpose()?;
-    // What was recorded before is there until nothing is wrong with the options.
+    let connection = args.connection.read()?;
     let tape = match &args.record {
-        Some(file) => Tape::create(
+        Some(file) => Tape::open(
             file,
             &url,
-            args.connection.headers()?,
+            connection.headers().to_owned(),
             args.record_credentials,
             tell.clone(),
         )?,
         None => Tape::none(),
     };
     let progress = Arc::new(Progress::new(began));
+    let controls = Controls::default();
     let listener = Listener {
         to,
         file: incoming,
@@ -116,10 +113,11 @@ pub(crate) fn hold(args: &TalkArgs) -> Result<Status, Failure> {
         execute: args.execute.clone(),
         expected,
         show_ping_pong: args.show_ping_pong,
+        controls: controls.clone(),
         timings: args.timings.then_some(began),
         unsent: Unsent::default(),
     };
-    let mut app = args.connection.apply(WebSocketApp::with_handler(&url, listener))?;
+    let mut app = connection.apply(WebSocketApp::with_handler(&url, listener));
     app = app.max_send_buffer(QUEUE);
     if let Some(reconnect) = reconnect(args) {
         app = app.reconnect(reconnect);
@@ -134,10 +132,12 @@ pub(crate) fn hold(args: &TalkArgs) -> Result<Status, Failure> {
         move || drop(tell.send(Happening::Interrupt))
     })?;
     let app = app.spawn().map_err(|error| Failure::of(&error, &url))?;
+    // What was recorded before is there until nothing is wrong with the options.
+    tape.begin();
     let mut conversation = Conversation {
         args,
         url,
-        app: &app,
+        sender: app.sender(),
         tell,
         outgoing,
         writer: &writer,
@@ -145,49 +145,45 @@ pub(crate) fn hold(args: &TalkArgs) -> Result<Status, Failure> {
         modes: Modes::remember(),
         tape: tape.clone(),
         progress,
+        controls,
         began,
         opened: false,
+        input: None,
         input_over: None,
-        input_failure: None,
+        ending: None,
+        closing: false,
         leaving: None,
         aborted: false,
         given_up: false,
-        ending: None,
         error: None,
-        ended: false,
-        broken: None,
+        ended: None,
+        recording_failed: false,
     };
     let last = conversation.follow(&happenings);
     conversation.leave_terminal();
-    let patience = conversation.patience();
-    let Conversation { url, ending, input_failure, broken, given_up, .. } = conversation;
-    let ending = match (ending, input_failure) {
-        (None | Some(Ending::Done), Some(failure)) => Some(Ending::Failed(failure)),
-        (ending, _) => ending,
-    };
-    let ending = match (writer.finish(patience), ending) {
-        (false, None | Some(Ending::Done | Ending::Enough)) => Some(Ending::TimedOut),
-        (_, ending) => ending,
-    };
-    // A writer that failed at the very end has said so by now.
-    let failed_late = happenings.try_iter().find_map(|happening| match happening {
-        Happening::OutputFailed(error) => Some(Ending::OutputFailed(error)),
-        _ => None,
-    });
-    let ending = match ending {
-        None | Some(Ending::Done | Ending::Enough) => failed_late.or(ending),
-        ending => ending,
-    };
+    if !writer.finish(conversation.patience()) {
+        conversation.note(Ending::TimedOut);
+    }
     // A callback that waits for who reads what it writes goes on as long as the process.
-    let run = if given_up { Err(Error::Cancelled) } else { app.join() };
-    let judged = judge(args, &url, (ending, broken), last, run);
-    match (judged, tape.failure()) {
-        (Ok(Status::Done), Some(failure)) => Err(failure),
-        (judged, failure) => {
-            // The status is that of the conversation, which is wrong too.
-            failure.iter().for_each(Failure::print);
-            judged
+    let run = if conversation.given_up { Err(Error::Cancelled) } else { app.join() };
+    happenings.try_iter().for_each(|happening| conversation.take_late(happening));
+    if signals::is_interrupted() {
+        conversation.note(Ending::Interrupt);
+    }
+    if conversation.screen.is_some() {
+        // Whoever has typed since may have ended a line.
+        conversation.modes.restore();
+    }
+    let recording = tape.failure();
+    recording.iter().filter(|_| !conversation.recording_failed).for_each(Failure::print);
+    let Conversation { url, ending, ended, .. } = conversation;
+    let judged = judge(args, &url, ending, ended, last, run);
+    match recording {
+        Some(failure) => {
+            // The status of what is wrong otherwise is the conversation's.
+            judged.map(|status| if status == Status::Done { failure.status } else { status })
         }
+        None => judged,
     }
 }
 
@@ -213,7 +209,7 @@ fn reconnect(args: &TalkArgs) -> Option<Reconnect> {
 struct Conversation<'a> {
     args: &'a TalkArgs,
     url: String,
-    app: &'a AppHandle,
+    sender: Sender,
     tell: Channel<Happening>,
     writer: &'a Writer,
     /// A file to be sent once it is open.
@@ -223,41 +219,29 @@ struct Conversation<'a> {
     modes: Modes,
     tape: Tape,
     progress: Arc<Progress>,
+    controls: Controls,
     began: Instant,
     opened: bool,
+    /// Whether input is waited for, where any is read.
+    input: Option<Awaited>,
     /// Since when there is nothing more to send.
     input_over: Option<Instant>,
-    /// Why, where that is not its end.
-    input_failure: Option<Failure>,
+    /// What it ends with, where that is not the connection's own end.
+    ending: Option<Ending>,
+    /// We have asked for its end.
+    closing: bool,
     /// Until when the peer may answer the Close frame.
     leaving: Option<Instant>,
     /// The connection has been dropped, since it did not end in time.
     aborted: bool,
     /// Nor is its end waited for any more.
     given_up: bool,
-    /// Why we end it, where that is not the connection's own end.
-    ending: Option<Ending>,
     /// What was wrong last with a connection.
     error: Option<Error>,
-    /// Whether a connection has ended after which there is to be another.
-    ended: bool,
-    /// What was wrong with its end, if anything was.
-    broken: Option<Failure>,
-}
-
-/// Why a conversation ends before the connection does.
-#[derive(Debug)]
-enum Ending {
-    /// There is nothing more to wait for.
-    Done,
-    /// There was as much as was asked for.
-    Enough,
-    Interrupt,
-    TimedOut,
-    OutputFailed(io::Error),
-    Failed(Failure),
-    /// The connection ended before all was sent: with what.
-    Unsent(String),
+    /// How a connection has ended after which there is to be another.
+    ended: Option<Result<(), Failure>>,
+    /// It has been said why the recording is not whole.
+    recording_failed: bool,
 }
 
 impl Conversation<'_> {
@@ -290,13 +274,21 @@ impl Conversation<'_> {
     /// Where the peer ended it, waits for a moment for the input to notice: a file whose next line has
     /// nowhere to go is to be told of, one who has not typed a line is not waited for.
     fn look_for_the_unsent(&mut self, happenings: &Receiver<Happening>) {
-        let reads = self.opened && self.input_over.is_none() && self.screen.is_none();
-        let until = Instant::now() + NOTICING;
-        while reads && self.ending.is_none() {
+        let Some(awaited) = self.input.clone() else { return };
+        let mut until = Instant::now() + NOTICING;
+        while self.input_over.is_none() && self.ending.is_none() {
             match happenings.recv_deadline(until) {
-                Ok(Happening::Open | Happening::Reconnect | Happening::Control(..)) => {}
+                Ok(Happening::Open | Happening::Reconnect | Happening::Control(_)) => {}
                 Ok(happening) => self.take(happening),
-                Err(_) => return,
+                Err(_) if awaited.is_so() || self.time_left().is_zero() => {
+                    // Unlike a line, a file has begun, and its end has not been read.
+                    if let Some(file) = &self.args.send_file {
+                        self.note(Ending::Unsent(files::name_of(file)));
+                    }
+                    return;
+                }
+                // What it has in hand is to be told of.
+                Err(_) => until = Instant::now() + NOTICING,
             }
         }
     }
@@ -317,11 +309,10 @@ impl Conversation<'_> {
                 self.notice(&format!("connected again to {}", shown_url(&self.url)));
             }
             Happening::Enough => self.close(Ending::Enough),
-            Happening::Failed(failure) => self.fail(Ending::Failed(failure)),
-            Happening::Control(kind, payload) => {
-                let mut line = format!("{kind} ");
-                escape::push_bytes(&mut line, &payload);
-                self.notice(line.trim_end());
+            Happening::Failed(failure) => self.close(Ending::Failed(failure)),
+            Happening::Control(line) => {
+                self.notice(&line);
+                self.controls.shown().iter().for_each(|more| self.notice(more));
             }
             // The last is what the run ends with.
             Happening::Error(error) => {
@@ -334,11 +325,11 @@ impl Conversation<'_> {
             Happening::Close(close, _) => {
                 self.notice(&format!("closed: {close}"));
                 let error = self.error.take().filter(|_| close.by == ClosedBy::Lost);
-                self.broken = match error {
+                let failure = match error {
                     Some(error) => Some(Failure::of(&error, &self.url)),
                     None => Failure::of_close(&close, &self.url),
                 };
-                self.ended = true;
+                self.ended = Some(failure.map_or(Ok(()), Err));
                 self.give_up_the_unsent();
             }
             Happening::InputEnd(InputEnd::Sent) => self.input_over = Some(Instant::now()),
@@ -347,34 +338,48 @@ impl Conversation<'_> {
             }
             // What was sent before it may be answered still.
             Happening::InputEnd(InputEnd::Failed(failure)) => {
-                self.input_failure = Some(failure);
+                self.note(Ending::InputFailed(failure));
                 self.input_over = Some(Instant::now());
             }
             Happening::InputEnd(InputEnd::Unsent(what)) => {
-                self.ending.get_or_insert(Ending::Unsent(what));
+                self.note(Ending::Unsent(what));
                 self.give_up_the_unsent();
             }
             Happening::OutputFailed(error) => {
-                self.fail(Ending::OutputFailed(error));
+                self.close(Ending::OutputFailed(error));
                 self.leaving = Some(Instant::now() + PATIENCE);
             }
             // The conversation is worth more.
-            Happening::RecordingFailed(failure) => self.notice(&failure.to_string()),
+            Happening::RecordingFailed(failure) => {
+                self.recording_failed = true;
+                self.notice(&failure.to_string());
+            }
             // Its last callback has said so.
             Happening::Over => {}
             Happening::Interrupt => {
                 self.close(Ending::Interrupt);
-                // Also of what was ending anyway.
-                self.ending = Some(Ending::Interrupt);
                 self.leaving = Some(Instant::now() + PATIENCE);
             }
         }
     }
 
+    /// Takes what is told when the run is over.
+    fn take_late(&mut self, happening: Happening) {
+        match happening {
+            Happening::OutputFailed(error) => self.note(Ending::OutputFailed(error)),
+            Happening::Interrupt => self.note(Ending::Interrupt),
+            Happening::RecordingFailed(failure) => {
+                self.recording_failed = true;
+                failure.print();
+            }
+            _ => {}
+        }
+    }
+
     /// What belonged to a connection that has ended cannot be sent on another.
     fn give_up_the_unsent(&self) {
-        if self.ended && matches!(self.ending, Some(Ending::Unsent(_))) {
-            self.app.close();
+        if self.ended.is_some() && matches!(self.ending, Some(Ending::Unsent(_))) {
+            self.sender.close();
         }
     }
 
@@ -385,7 +390,7 @@ impl Conversation<'_> {
                 "connected to {url}; Ctrl-D closes, /help shows what else there is"
             ));
             let editor = Editor {
-                sender: self.app.sender(),
+                sender: self.sender.clone(),
                 happenings: self.tell.clone(),
                 screen: screen.clone(),
                 modes: self.modes.clone(),
@@ -396,20 +401,23 @@ impl Conversation<'_> {
             };
             // However it ends, also not in order.
             let modes = self.modes.clone();
-            signals::before_the_end(move || modes.restore());
+            signals::before_the_end(move || {
+                modes.restore();
+            });
             return editor.start();
         }
         if let Some(file) = self.outgoing.take() {
-            file.start(self.app.sender(), !self.args.text, self.tell.clone())?;
+            let awaited = self.input.insert(Awaited::default());
+            file.start(self.sender.clone(), !self.args.text, awaited, self.tell.clone())?;
         } else if self.args.reads_stdin() {
             let feed = Feed {
-                sender: self.app.sender(),
+                sender: self.sender.clone(),
                 happenings: self.tell.clone(),
                 format: self.args.format(),
                 tape: self.tape.clone(),
                 reconnects: self.args.reconnect.is_some(),
             };
-            feed.start(io::stdin())?;
+            feed.start(self.input.insert(Awaited::default()).watch(io::stdin()))?;
         } else {
             self.input_over = Some(Instant::now());
         }
@@ -433,18 +441,22 @@ impl Conversation<'_> {
 
     /// Returns how long whoever reads the messages may take to read those that have come.
     fn patience(&self) -> Duration {
-        let until = self.args.timeout.map(|timeout| self.began + timeout);
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
         match self.ending {
-            Some(Ending::Interrupt | Ending::TimedOut) => PATIENCE,
-            _ => left.unwrap_or(FOREVER),
+            Some(Ending::Interrupt) => PATIENCE,
+            _ => self.time_left().max(PATIENCE),
         }
+    }
+
+    /// Returns how long it may take until --timeout.
+    fn time_left(&self) -> Duration {
+        let left = self.args.timeout.map(|timeout| timeout.saturating_sub(self.began.elapsed()));
+        left.unwrap_or(FOREVER)
     }
 
     /// Returns when something is to be done if nothing happens until then.
     fn deadline(&self) -> Option<Instant> {
         let timeout = self.args.timeout.map(|timeout| self.began + timeout);
-        let quiet = self.quiet_until().filter(|_| self.ending.is_none());
+        let quiet = self.quiet_until().filter(|_| !self.closing);
         let timeout = timeout.filter(|_| self.leaving.is_none());
         [timeout, quiet, self.leaving].into_iter().flatten().min()
     }
@@ -454,12 +466,14 @@ impl Conversation<'_> {
         let wait = self.args.wait(self.screen.is_some());
         let over = self.input_over?;
         let since = over.max(self.progress.last());
-        match self.input_failure {
+        match self.ending {
             // Whoever waits for ever is to hear of it, and where messages come all the time too.
-            Some(_) => Some((since + wait.min(PATIENCE)).min(over + ANSWERING)),
+            Some(Ending::InputFailed(_)) => {
+                Some((since + wait.min(PATIENCE)).min(over + ANSWERING))
+            }
             // At once, also where a message is just being written out, as one always is in a stream.
-            None if wait.is_zero() => Some(over),
-            None => (wait != FOREVER).then(|| since + wait),
+            _ if wait.is_zero() => Some(over),
+            _ => (wait != FOREVER).then(|| since + wait),
         }
     }
 
@@ -469,7 +483,7 @@ impl Conversation<'_> {
             // A callback may be waiting for who reads standard output.
             self.writer.give_up();
             self.screen.iter().for_each(Screen::give_up);
-            self.app.sender().abort();
+            self.sender.abort();
             self.given_up = self.aborted;
             self.aborted = true;
             // It has no deadline any more, unless a callback waits for who reads what it writes.
@@ -477,19 +491,20 @@ impl Conversation<'_> {
         } else if self.leaving.is_none()
             && self.args.timeout.is_some_and(|timeout| self.began + timeout <= now)
         {
-            self.close(Ending::TimedOut);
+            // What is ending has ended in time, as far as it is up to us.
+            match (self.closing, self.opened) {
+                (true, _) => self.note(Ending::CutOff),
+                (false, true) => self.close(Ending::TimedOut),
+                (false, false) => self.close(Ending::NotConnected),
+            }
             self.leaving = Some(now + PATIENCE);
         } else if self.quiet_until().is_some_and(|until| until <= now) {
             self.close(Ending::Done);
         }
     }
 
-    /// Ends it for what we could not do, also where it was ending in order.
-    fn fail(&mut self, ending: Ending) {
-        match self.ending {
-            Some(Ending::Done | Ending::Enough) => self.ending = Some(ending),
-            _ => self.close(ending),
-        }
+    fn note(&mut self, ending: Ending) {
+        ending.note(&mut self.ending);
     }
 
     fn close(&mut self, ending: Ending) {
@@ -497,13 +512,13 @@ impl Conversation<'_> {
     }
 
     fn close_with(&mut self, ending: Ending, code: u16, reason: &str) {
-        if self.ending.is_some() {
+        self.note(ending);
+        if mem::replace(&mut self.closing, true) {
             return;
         }
-        self.ending = Some(ending);
-        if let Err(error) = self.app.sender().close_with(code, reason) {
-            self.ending = Some(Ending::Failed(Failure::usage(error.to_string())));
-            self.app.close();
+        if let Err(error) = self.sender.close_with(code, reason) {
+            self.note(Ending::Failed(Failure::usage(error.to_string())));
+            self.sender.close();
         }
     }
 
@@ -519,84 +534,5 @@ impl Conversation<'_> {
             Some(screen) => screen.notice(text),
             None => drop(writeln!(io::stderr(), "wsapp: {}", escape::lines(text))),
         }
-    }
-}
-
-/// Says how it ended: what the user did comes first, then what we could not do, then what was asked
-/// for, then what the connection says.
-fn judge(
-    args: &TalkArgs,
-    url: &str,
-    (ending, broken): (Option<Ending>, Option<Failure>),
-    last: Option<Came>,
-    run: Result<Close, Error>,
-) -> Result<Status, Failure> {
-    let unmet = last.is_some_and(|came| came.met == Some(false));
-    match &ending {
-        Some(Ending::Interrupt) => return Ok(Status::Interrupted),
-        // Nobody reads it any more, as `head` does when it has seen enough.
-        Some(Ending::OutputFailed(error)) if error.kind() == ErrorKind::BrokenPipe => {
-            return Ok(Status::Done);
-        }
-        Some(Ending::OutputFailed(error)) => {
-            return Err(Failure::io("standard output cannot be written", error));
-        }
-        Some(Ending::Failed(failure)) => return Err(failure.clone()),
-        // It is what is expected that is not there in time.
-        Some(Ending::TimedOut) if !unmet || args.receive_file.is_some() => {
-            let what = format!("{}: not over within --timeout", shown_url(url));
-            return Err(Failure::new(Status::TimedOut, what));
-        }
-        _ => {}
-    }
-    let queued = last.map(|came| came.unsent).unwrap_or_default();
-    let unsent = what_was_not_sent(ending.as_ref(), queued);
-    let lost = |failure: Failure| match &unsent {
-        Some(what) => failure.advice(what),
-        None => failure,
-    };
-    let close = match run {
-        Ok(close) => close,
-        Err(error) => return Err(lost(Failure::of(&error, url))),
-    };
-    if let (true, Some(file)) = (unmet, &args.receive_file) {
-        return Err(Incoming::missing(file).advice(format!("closed: {close}")));
-    }
-    if unmet {
-        let what =
-            format!("{}: no message for --expect {}", shown_url(url), args.expect.join(", "));
-        return Err(Failure::new(Status::NotAsExpected, format!("{what}; closed: {close}")));
-    }
-    if let Some(failure) = Failure::of_close(&close, url) {
-        return Err(lost(failure));
-    }
-    if let (Some(Ending::Unsent(_)), Some(failure)) = (&ending, broken) {
-        return Err(lost(failure));
-    }
-    match unsent {
-        Some(what) => {
-            let failure = Failure::new(Status::Other, what);
-            Err(failure.advice(format!("{} has closed the connection: {close}", shown_url(url))))
-        }
-        None => Ok(Status::Done),
-    }
-}
-
-/// Says what has not been sent, where anything has not.
-fn what_was_not_sent(ending: Option<&Ending>, queued: Unsent) -> Option<String> {
-    let Unsent { messages, bytes } = queued;
-    let queued = match messages {
-        0 => None,
-        1 => Some(format!("a message of {bytes} bytes was queued and not sent")),
-        _ => Some(format!("{messages} messages of {bytes} bytes were queued and not sent")),
-    };
-    match (ending, queued) {
-        // It was not waited for.
-        (Some(Ending::Enough), _) => None,
-        (Some(Ending::Unsent(what)), None) => Some(format!("{what} was not sent")),
-        (Some(Ending::Unsent(what)), Some(queued)) => {
-            Some(format!("{what} was not sent; before it {queued}"))
-        }
-        (_, queued) => queued,
     }
 }

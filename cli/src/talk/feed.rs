@@ -69,8 +69,8 @@ impl Feed {
             let sent = match self.format.read(piece) {
                 Ok(Said::Text(text)) => self.send_message(Message::Text(&text)),
                 Ok(Said::Binary(data)) => self.send_message(Message::Binary(&data)),
-                Ok(Said::Ping(payload)) => self.send(|| self.sender.ping(&payload)),
-                Ok(Said::Pong(payload)) => self.send(|| self.sender.pong(&payload)),
+                Ok(Said::Ping(payload)) => self.send_control(|| self.sender.ping(&payload)),
+                Ok(Said::Pong(payload)) => self.send_control(|| self.sender.pong(&payload)),
                 Ok(Said::Close(code, reason)) => {
                     self.flush();
                     return InputEnd::Close(code, reason);
@@ -94,6 +94,16 @@ impl Feed {
 
     fn send_message(&self, message: Message<'_>) -> Result<(), SendError> {
         self.send(|| self.tape.send(&self.sender, message))
+    }
+
+    /// Sends a ping or a pong, which would overtake what waits for the next connection.
+    fn send_control(&self, send: impl Fn() -> Result<(), SendError>) -> Result<(), SendError> {
+        self.send(|| {
+            if self.reconnects {
+                self.flush();
+            }
+            send()
+        })
     }
 
     /// Sends, waiting for the peer to read, and for the next connection where there will be one.

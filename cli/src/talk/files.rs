@@ -13,6 +13,7 @@ use websocket_app::{Fragment, MessageKind, SendError, Sender};
 
 use super::conversation::Happening;
 use super::feed::InputEnd;
+use super::input::Awaited;
 use crate::escape;
 use crate::failure::Failure;
 use crate::seconds::FOREVER;
@@ -32,14 +33,10 @@ pub(crate) struct Outgoing {
 impl Outgoing {
     /// Opens it; `-` is standard input.
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+        let name = name_of(path);
         if path == Path::new("-") {
-            return Ok(Outgoing {
-                name: "standard input".into(),
-                from: Box::new(io::stdin()),
-                length: None,
-            });
+            return Ok(Outgoing { name, from: Box::new(io::stdin()), length: None });
         }
-        let name = path.display().to_string();
         let failed = |error| Failure::io(&format!("--send-file {name}"), &error);
         let file = File::open(path).map_err(failed)?;
         let meta = file.metadata().map_err(failed)?;
@@ -56,8 +53,10 @@ impl Outgoing {
         mut self,
         sender: Sender,
         binary: bool,
+        awaited: &Awaited,
         happenings: Channel<Happening>,
     ) -> Result<(), Failure> {
+        self.from = Box::new(awaited.watch(self.from));
         let thread = threads::spawn(move || {
             let kind = if binary { MessageKind::Binary } else { MessageKind::Text };
             let end = self.send(&sender, kind).map_or_else(|end| end, |()| InputEnd::Sent);
@@ -103,6 +102,14 @@ impl Outgoing {
         bar.end();
         Ok(())
     }
+}
+
+/// Returns what a file that is sent is called in what is said.
+pub(crate) fn name_of(path: &Path) -> String {
+    if path == Path::new("-") {
+        return "standard input".into();
+    }
+    path.display().to_string()
 }
 
 /// A message on its way into a file.

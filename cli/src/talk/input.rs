@@ -1,11 +1,43 @@
-//! [`Pieces`]: bytes cut into what becomes a message each.
+//! [`Pieces`]: bytes cut into what becomes a message each; and whether somebody waits for them.
 
 use std::io::{self, BufRead, BufReader, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::format::Format;
 
 /// As much as a pipe holds.
 const CHUNK: usize = 64 << 10;
+
+/// An input, and whether it is being waited for; otherwise what was read last is in hand. Clones of the sign mean
+/// the same.
+pub(crate) struct Watched<R> {
+    from: R,
+    awaited: Awaited,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Awaited(Arc<AtomicBool>);
+
+impl Awaited {
+    pub(crate) fn watch<R>(&self, from: R) -> Watched<R> {
+        Watched { from, awaited: self.clone() }
+    }
+
+    /// Returns whether nothing is in hand.
+    pub(crate) fn is_so(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl<R: Read> Read for Watched<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.awaited.0.store(true, Ordering::Release);
+        let read = self.from.read(buffer);
+        self.awaited.0.store(false, Ordering::Release);
+        read
+    }
+}
 
 pub(crate) struct Pieces<R> {
     from: BufReader<R>,

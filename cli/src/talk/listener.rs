@@ -8,7 +8,9 @@ use crossbeam_channel::Sender as Channel;
 use regex_lite::Regex;
 use websocket_app::{CallbackError, Close, Error, Fragment, Handler, Message, SendError, Sender};
 
-use super::conversation::{Came, Happening};
+use super::controls::Controls;
+use super::conversation::Happening;
+use super::ending::Came;
 use super::files::Incoming;
 use super::format::Format;
 use super::json_line;
@@ -16,6 +18,7 @@ use super::output::Output;
 use super::progress::Progress;
 use super::tape::Tape;
 use super::terminal::{Screen, text_of};
+use crate::escape;
 use crate::failure::Failure;
 
 pub(crate) struct Listener {
@@ -30,6 +33,8 @@ pub(crate) struct Listener {
     pub(crate) execute: Vec<String>,
     pub(crate) expected: Expected,
     pub(crate) show_ping_pong: bool,
+    /// Those of them that are on their way.
+    pub(crate) controls: Controls,
     /// From when times count, where they are shown.
     pub(crate) timings: Option<Instant>,
     pub(crate) unsent: Unsent,
@@ -126,10 +131,22 @@ impl Listener {
                 To::Bytes(output, Format::JsonLines) | To::Shown(output, Format::JsonLines) => {
                     output.put(|to| json_line::write_control(kind, payload, at, to));
                 }
-                _ => self.tell(Happening::Control(kind.into(), payload.into())),
+                To::Screen(screen, _) => screen.control(&line_of(kind, payload)),
+                _ if self.controls.may_go() => {
+                    self.tell(Happening::Control(line_of(kind, payload)));
+                }
+                _ => {}
             }
         }
     }
+}
+
+/// Returns how a ping or a pong is shown.
+fn line_of(kind: &str, payload: &[u8]) -> String {
+    let mut line = format!("{kind} ");
+    escape::push_bytes(&mut line, payload);
+    line.truncate(line.trim_end().len());
+    line
 }
 
 /// Where the system has no thread for it, a run ends without a call.

@@ -10,7 +10,9 @@
 //! ```
 
 mod args;
+mod controls;
 mod conversation;
+mod ending;
 mod feed;
 mod files;
 mod format;

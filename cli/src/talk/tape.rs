@@ -42,14 +42,15 @@ impl Tape {
         Tape { recording: None }
     }
 
-    pub(crate) fn create(
+    /// Opens the file, and leaves it as it is.
+    pub(crate) fn open(
         path: &Path,
         url: &str,
         headers: Vec<(String, String)>,
         credentials: bool,
         happenings: Channel<Happening>,
     ) -> Result<Self, Failure> {
-        let recorder = Recorder::create(path)
+        let recorder = Recorder::open(path)
             .map_err(|error| Failure::io(&format!("--record {}", path.display()), &error))?;
         let recording = Recording {
             recorder: Mutex::new(recorder),
@@ -65,6 +66,11 @@ impl Tape {
 
     pub(crate) fn is_on(&self) -> bool {
         self.recording.is_some()
+    }
+
+    /// Takes the place of what was recorded before.
+    pub(crate) fn begin(&self) {
+        self.write(|recorder, _| recorder.begin());
     }
 
     pub(crate) fn opened(&self, ws: &Sender) {

@@ -7,12 +7,25 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use crate::peers::{Peer, patience, recording, says, serve};
-use crate::process::{PATIENCE, Running, command, start, start_unread};
+use crate::process::{PATIENCE, Running, Unread, command};
 use crate::temporary::temporary;
 
 /// Longer than it takes on a machine that does other things too, and shorter than anything that it may
 /// have waited for instead.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(10);
+
+/// What waits for the answer to a Close frame waits far longer than that.
+const PATIENT: [&str; 2] = ["--close-timeout", "1000"];
+
+/// Starts a client.
+fn start(args: &[&str]) -> Running {
+    crate::process::start(&[args, &PATIENT].concat())
+}
+
+/// The same, whose standard output nobody reads but by hand.
+fn start_unread(args: &[&str]) -> Unread {
+    crate::process::start_unread(command(&[args, &PATIENT].concat()))
+}
 
 /// Interrupts it, and waits for its end.
 #[track_caller]
@@ -113,13 +126,44 @@ fn while_a_file_goes_to_standard_output_that_nobody_reads() {
             });
         })
     });
-    let mut running = start_unread(command(&[&peer.url(), "--receive-file", "-"]));
+    let mut running = start_unread(&[&peer.url(), "--receive-file", "-"]);
     running.stdout().read_exact(&mut [0]).unwrap();
     wait_until_stuck(&peer);
     let began = Instant::now();
     running.signal("INT");
     assert_eq!(running.wait(), Some(130));
     assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn while_the_last_lines_are_written_to_who_is_interrupted_too() {
+    let peer = serve(|server| {
+        server.max_send_buffer(1 << 30).on_open(|client| {
+            for _ in 0..5 {
+                client.send("x".repeat(99_999))?;
+            }
+            client.close_with(1000, "")
+        })
+    });
+    let mut running = start_unread(&[&peer.url(), "--no-stdin"]);
+    running.stdout().read_exact(&mut [0]).unwrap();
+    wait_until(|| peer.handle().stats().opened == 1 && peer.handle().clients().is_empty());
+    let threads = running.threads();
+    running.signal("INT");
+    // It has come: there is the thread that ends it in a while.
+    wait_until(|| running.threads() > threads);
+    assert_eq!(running.wait_without_reader(), Some(130));
+}
+
+#[track_caller]
+#[cfg(target_os = "linux")]
+fn wait_until(is_so: impl Fn() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < until);
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 #[test]
@@ -165,8 +209,10 @@ fn in_replay_as_either_side() {
         interrupt(running);
         while peer.received.try_recv().is_ok() {}
     }
-    let running = start(&["replay", &file, "--as-server", "127.0.0.1:0", "--wait", "1000"]);
-    let client = start(&[&running.address(), "-x", "x", "--wait", "forever"]);
+    let running =
+        crate::process::start(&["replay", &file, "--as-server", "127.0.0.1:0", "--wait", "1000"]);
+    let client = start(&[&running.address(), "-x", "x", "--wait", "forever", "--verbose"]);
+    client.says("connected to");
     interrupt(running);
     let _ = client.wait();
 }
@@ -177,7 +223,7 @@ fn in_serve_with_clients_in_each_of_its_ways() {
     fs::create_dir_all(&directory).unwrap();
     for args in [&["--echo"][..], &["--broadcast"], &["--exec", "cat"], &["--dir", &directory], &[]]
     {
-        let running = start(&[&["serve", "127.0.0.1:0"], args].concat());
+        let running = crate::process::start(&[&["serve", "127.0.0.1:0"], args].concat());
         let url = running.address();
         let mut client = start(&[&url, "-x", "x", "--stdin"]);
         if !matches!(args, [] | ["--dir", _]) {
@@ -210,7 +256,7 @@ fn in_serve_while_nobody_reads_what_clients_say() {
 fn in_a_stream_that_nobody_reads() {
     let peer = flood();
     for format in ["--null", "--stream", "--json-lines"] {
-        let mut running = start_unread(command(&[&peer.url(), "--no-stdin", format]));
+        let mut running = start_unread(&[&peer.url(), "--no-stdin", format]);
         running.stdout().read_exact(&mut [0]).unwrap();
         wait_until_stuck(&peer);
         running.signal("INT");

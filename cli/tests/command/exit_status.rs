@@ -34,6 +34,13 @@ fn status_0_closed_in_order_by_the_peer() {
 }
 
 #[test]
+fn status_0_all_that_was_asked_for_came_from_a_server_that_does_not_close() {
+    let url = format!("ws://{}/", says(b"\x81\x05hello"));
+    let args = [&*url, "--no-stdin", "-n", "1", "--timeout", "5", "--close-timeout", "1000"];
+    run(&args, "").with(0).wrote("hello\n");
+}
+
+#[test]
 fn status_1_text_that_is_not_utf_8() {
     run(&[&echo().url()], b"fine\n\xff\n").with(1).wrote("fine\n").said(&[
         "standard input, message 2",
@@ -91,6 +98,13 @@ fn status_3_nobody_listens() {
     let peer = echo();
     let url = peer.url().replace("//", "//user:secret@") + "?token=secret";
     run(&[&url, "-x", "hi", "-n", "1"], "").with(0).wrote("hi\n");
+}
+
+#[test]
+fn status_3_a_name_that_is_not_found() {
+    // Longer than a name may be, so that nobody is asked for it.
+    let url = format!("ws://{}/", "a".repeat(64));
+    run(&[&url], "").with(3).said(&[&url, "looking up", "--proxy"]);
 }
 
 #[test]
@@ -181,6 +195,12 @@ fn status_7_no_answer_to_the_upgrade() {
 }
 
 #[test]
+fn status_7_no_message_for_so_long() {
+    let peer = echo();
+    start(&[&peer.url(), "--idle-timeout", "0.2"]).wait().with(7).said(&["--idle-timeout"]);
+}
+
+#[test]
 fn status_7_the_whole_takes_too_long() {
     let peer = echo();
     let running = start(&[&peer.url(), "--timeout", "0.2"]);
@@ -188,6 +208,17 @@ fn status_7_the_whole_takes_too_long() {
     let file = temporary("late");
     let running = start(&[&peer.url(), "--receive-file", &file, "--timeout", "0.2"]);
     running.wait().with(7).said(&["--timeout"]);
+}
+
+#[test]
+fn status_7_not_connected_in_time_whatever_is_expected() {
+    // The system accepts the connection, and nobody reads the request.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    for more in [&[][..], &["--expect", "x"], &["-x", "x"], &["--reconnect=0.05"]] {
+        let args = [&[&*url, "--timeout", "0.2"], more].concat();
+        start(&args).wait().with(7).said(&[&url, "not connected within --timeout"]);
+    }
 }
 
 #[test]
@@ -248,8 +279,8 @@ fn status_9_what_is_expected_does_not_come() {
         .with(0);
     run(&[&url, "-x", "b", "-x", "a", "--expect", "a", "--expect", "b", "--wait", "0.1"], "")
         .with(9);
-    // It is what is expected that is not there in time.
-    run(&[&url, "--no-stdin", "--expect", "x", "--timeout", "0.1"], "").with(9);
+    // It is what is expected that is not there in time, which is enough to connect.
+    run(&[&url, "--no-stdin", "--expect", "x", "--timeout", "5"], "").with(9);
 }
 
 #[test]

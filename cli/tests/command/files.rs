@@ -10,6 +10,7 @@ use websocket_app::MessageKind;
 
 use crate::peers::{echo, patience, recording, serve};
 use crate::process::{run, start};
+use crate::screen::Screen;
 use crate::temporary::temporary;
 
 /// Far more than a process that keeps it may have.
@@ -54,6 +55,38 @@ fn echo_of_any_size() -> crate::peers::Peer {
     serve(|server| {
         server.max_message_size(1 << 30).max_send_buffer(1 << 30).on_message(|c, m| c.send(m))
     })
+}
+
+#[test]
+fn a_bar_shows_on_a_terminal_how_far_a_file_is() {
+    const LENGTH: usize = 3_000_000;
+    let Some(screen) = Screen::open() else { return };
+    let sends = serve(|server| {
+        server.max_send_buffer(1 << 30).on_open(|client| client.send(pattern(LENGTH)))
+    });
+    let (tell, told) = channel();
+    let reads = serve(|server| {
+        server.max_message_size(1 << 30).on_message(move |_, message| {
+            tell.send(message.into_owned().into_bytes()).unwrap();
+        })
+    });
+    screen.keep_all();
+    let program = env!("CARGO_BIN_EXE_wsapp");
+    screen.run_shell(&format!(
+        "{program} {} --receive-file back && {program} {} --send-file back --wait 0",
+        sends.url(),
+        reads.url()
+    ));
+    assert!(told.recv_timeout(patience()).unwrap() == pattern(LENGTH));
+    let shown = screen.kept_until("exit status 0");
+    let full = format!("│{}│ 100 % of 3.0 MB", "█".repeat(30));
+    for what in ["received back ", "sent back "] {
+        let bars: Vec<&str> = shown.split(what).skip(1).collect();
+        let last = bars.last().unwrap();
+        assert!(last.starts_with(&full), "{what}: {last:?}");
+        // Before that it was less.
+        assert!(bars.len() > 1 && !bars[0].starts_with(&full), "{what}: {bars:?}");
+    }
 }
 
 #[test]
@@ -220,6 +253,30 @@ fn a_file_whose_connection_is_lost_or_closed_ends_it_with_the_reason() {
             let ended = start(&args).wait().with(status).said(&["unsent was not sent"]);
             assert_eq!(ended.stderr.contains("enough"), code.is_some(), "{ended:?}");
         }
+    }
+}
+
+#[test]
+fn a_file_whose_end_is_still_awaited_when_the_server_closes_is_told_of() {
+    // As much as may be kept until there is more of it.
+    const KEPT: usize = 64 << 10;
+    for (code, status) in [(1000, 1), (4000, 8)] {
+        let (tell, told) = channel();
+        let peer = serve(|server| {
+            server.on_fragment(move |_, fragment| {
+                // Once there is enough nobody counts.
+                let _ = tell.send(fragment.data.as_bytes().len());
+            })
+        });
+        let mut running = start(&[&peer.url(), "--send-file", "-"]);
+        running.write(pattern(8 * KEPT));
+        let mut received = 0;
+        while received < 7 * KEPT {
+            received += told.recv_timeout(patience()).unwrap();
+        }
+        peer.handle().clients()[0].close_with(code, "enough").unwrap();
+        // Its standard input stays open.
+        running.wait().with(status).said(&["standard input was not sent", "enough"]);
     }
 }
 

@@ -12,6 +12,9 @@ use websocket_app::OwnedMessage;
 use crate::peers::{echo, near, patience, recording, serve};
 use crate::process::{run, start};
 
+/// How many characters take longer than the end of a connection.
+const LONG: usize = 8 << 20;
+
 #[test]
 fn replies_that_come_after_the_end_are_received() {
     // It answers when it knows that our input is over.
@@ -47,6 +50,19 @@ fn with_wait_0_it_closes_at_once_and_what_was_sent_arrives() {
     for i in 0..1000 {
         assert_eq!(peer.message(), i.to_string());
     }
+}
+
+#[test]
+fn a_message_that_is_being_read_when_the_server_closes_is_told_of() {
+    let peer = recording(|server| server, |_, _| {});
+    let mut running = start(&[&peer.url(), "--json-lines"]);
+    running.write("{\"type\":\"text\",\"data\":\"first\"}\n");
+    assert_eq!(peer.message(), "first");
+    // What takes a while to be read.
+    let text = "\\u00e9".repeat(LONG);
+    running.write(format!("{{\"type\":\"text\",\"data\":\"{text}\"}}\n"));
+    peer.handle().clients()[0].close_with(1000, "").unwrap();
+    running.wait().with(1).said(&["message 2 of standard input was not sent"]);
 }
 
 #[test]
@@ -187,6 +203,47 @@ fn lines_that_are_queued_when_the_server_ends_it_are_told_of() {
         }
         peer.join().unwrap();
     }
+}
+
+#[test]
+#[cfg(unix)]
+fn what_a_server_does_not_read_is_told_of_as_that() {
+    let text = "x".repeat(100_000);
+    for (more, status, words) in [
+        (&["--close-timeout", "0.2"][..], 1, "has not read that in time"),
+        (&["--close-timeout", "1000", "--timeout", "3"], 7, "not over within --timeout"),
+    ] {
+        let (end, ended) = channel::<()>();
+        let (url, peer, _socket) = near(move |stream| {
+            ended.recv_timeout(patience()).unwrap();
+            drop(stream);
+        });
+        let args = [&[&*url, "--wait", "0"], more, &["-x", &text].repeat(10)[..]].concat();
+        let ended = run(&args, "").with(status).said(&[words, "queued and not sent"]);
+        // It was we who closed it.
+        assert!(!ended.stderr.contains("has closed"), "{}", ended.stderr);
+        end.send(()).unwrap();
+        peer.join().unwrap();
+    }
+}
+
+#[test]
+fn a_server_that_closes_in_order_is_connected_to_again_too() {
+    let peer = serve(|server| {
+        server.on_open(|client| {
+            client.send("tick").unwrap();
+            client.close_with(1000, "").unwrap();
+        })
+    });
+    run(&[&peer.url(), "--no-stdin", "--reconnect=0.05", "-n", "3"], "")
+        .with(0)
+        .wrote("tick\ntick\ntick\n")
+        .said(&["closed: 1000", "connected again"]);
+    // As is said where it is asked for.
+    let help = String::from_utf8(run(&["--help"], "").with(0).stdout).unwrap();
+    let (_, about) = help.split_once("--reconnect").unwrap();
+    let (about, _) = about.split_once("--max-attempts").unwrap();
+    assert!(about.contains("when the server has closed it"), "{about}");
 }
 
 #[test]

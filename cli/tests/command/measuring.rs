@@ -80,6 +80,14 @@ fn bench_and_ping_end_as_the_server_does() {
 }
 
 #[test]
+fn bench_waits_for_all_servers_that_do_not_close_together() {
+    let url = format!("ws://{}/", crate::peers::says_nothing_more());
+    // Five seconds each would be 40.
+    let running = crate::process::start(&["bench", &url, "-c", "8", "-t", "8", "-d", "0.1"]);
+    running.wait_within(std::time::Duration::from_secs(30)).with(7);
+}
+
+#[test]
 fn nobody_who_reads_is_no_failure() {
     let peer = echo();
     let url = peer.url();
@@ -245,6 +253,21 @@ fn ping_says_how_far_away_a_server_is() {
     for word in ["connected to 127.0.0.1:", "number 3", "3 pings, 3 pongs", "mean"] {
         assert!(text.contains(word), "{word}: {text}");
     }
+    // The same in each of its numbers, within what is rounded.
+    let before =
+        |line: &str| -> Option<f64> { line.strip_suffix(" ms")?.rsplit(' ').next()?.parse().ok() };
+    let times: Vec<f64> =
+        text.lines().filter(|line| line.starts_with("pong")).filter_map(before).collect();
+    assert_eq!(times.len(), 3, "{text}");
+    let summary = text.lines().last().unwrap();
+    let found: Vec<f64> = summary.split([';', ',']).skip(2).filter_map(before).collect();
+    let least = times.iter().copied().fold(f64::MAX, f64::min);
+    let most = times.iter().copied().fold(0.0, f64::max);
+    let mean = times.iter().sum::<f64>() / 3.0;
+    for (found, expected) in found.iter().zip([least, mean, most]) {
+        assert!((found - expected).abs() < 0.0011, "{text}");
+    }
+    assert_eq!(found.len(), 3, "{text}");
 }
 
 #[test]

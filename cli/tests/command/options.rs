@@ -1,12 +1,12 @@
 //! What options become on the wire: a peer that writes down the request and the frames that follow.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
 use crate::peers::{echo_tls, head, says, serve, shake_hands, socket};
-use crate::process::{PATIENCE, run};
+use crate::process::{PATIENCE, run, start};
 use crate::temporary::temporary;
 
 /// A frame: its first byte, and its payload.
@@ -75,6 +75,18 @@ fn they_are_in_the_request() {
 }
 
 #[test]
+fn a_login_is_read_from_its_file() {
+    let file = temporary("login");
+    std::fs::write(&file, "user:pass\n").unwrap();
+    let there = request(&["--auth", &format!("@{file}")]);
+    let line = "authorization: basic dxnlcjpwyxnz";
+    assert!(there.lines().any(|it| it == line), "{line} is not in {there}");
+    let peer = crate::peers::echo();
+    run(&[&peer.url(), "--auth", "@/nowhere"], "").with(2).said(&["--auth", "/nowhere"]);
+    assert_eq!(peer.handle().stats().opened, 0);
+}
+
+#[test]
 fn they_are_in_the_frames() {
     let close =
         |code: u16, reason: &str| (0x88, [&code.to_be_bytes()[..], reason.as_bytes()].concat());
@@ -101,14 +113,127 @@ fn a_ping_without_an_answer_ends_it_after_its_time() {
     run(&[&url, "--no-stdin", "--ping-interval", "0.05", "--ping-timeout", "0.1"], "").with(7);
 }
 
+/// How many pings come, far more than are kept for who does not read them, or are answered before anybody is told.
+const PINGS: usize = 300_000;
+
+/// Pings so often, and hears of it when all of that has come.
+fn pinging() -> (crate::peers::Peer, Receiver<()>) {
+    let (tell, told) = channel();
+    let peer = serve(|server| {
+        server
+            .on_open(|client| {
+                let client = client.clone();
+                thread::spawn(move || {
+                    for _ in 0..PINGS {
+                        client.sender().ping("x".repeat(100)).unwrap();
+                    }
+                    client.sender().ping("last").unwrap();
+                });
+            })
+            .on_pong(move |_, payload| {
+                if payload == b"last" {
+                    tell.send(()).unwrap();
+                }
+            })
+    });
+    (peer, told)
+}
+
+/// Looks whether each of the pings is shown or counted, and many are counted.
+#[track_caller]
+fn assert_that_many_are_counted(shown: &str) {
+    let lines = shown.matches("ping ").count();
+    let counted = shown.split("… and ").skip(1);
+    let counted = counted.map(|more| more.split(' ').next().unwrap().parse::<usize>().unwrap());
+    assert_eq!(lines + counted.sum::<usize>(), PINGS + 1);
+    assert!(lines < PINGS / 2, "{lines} lines");
+}
+
+#[test]
+fn pings_that_nobody_reads_are_counted() {
+    let (peer, told) = pinging();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let mut command = crate::process::command(&[&peer.url(), "--no-stdin", "-P"]);
+    let mut child = command.stderr(writer).spawn().unwrap();
+    drop(command);
+    told.recv_timeout(PATIENCE).unwrap();
+    let reading = thread::spawn(move || {
+        let mut shown = String::new();
+        reader.read_to_string(&mut shown).unwrap();
+        shown
+    });
+    peer.handle().clients()[0].close_with(1000, "").unwrap();
+    assert_that_many_are_counted(&reading.join().unwrap());
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn pings_that_a_terminal_does_not_take_are_counted() {
+    use std::process::{Command, Stdio};
+
+    let (peer, told) = pinging();
+    let line = format!("{} {} -P", env!("CARGO_BIN_EXE_wsapp"), peer.url());
+    // A terminal that writes into a pipe, and ends with its input.
+    let mut script =
+        crate::process::prepared(Command::new("script"), &["-qec", &line, "/dev/null"]);
+    let mut child = script.stdin(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+    let mut shown = child.stdout.take().unwrap();
+    told.recv_timeout(PATIENCE).unwrap();
+    let reading = thread::spawn(move || {
+        let mut all = Vec::new();
+        shown.read_to_end(&mut all).unwrap();
+        String::from_utf8_lossy(&all).into_owned()
+    });
+    peer.handle().clients()[0].close_with(1000, "").unwrap();
+    assert_that_many_are_counted(&reading.join().unwrap());
+    assert!(child.wait().unwrap().success());
+}
+
+/// Passes on what goes to this port and comes back, once, and tells how many bytes that is each way.
+fn relay(port: u16) -> (String, Receiver<[u64; 2]>) {
+    let (tell, told) = channel();
+    let address = socket(move |client| {
+        let server = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let pass = |mut from: TcpStream, mut to: TcpStream| {
+            thread::spawn(move || {
+                let passed = std::io::copy(&mut from, &mut to).unwrap();
+                // It may be closed already.
+                let _ = to.shutdown(Shutdown::Write);
+                passed
+            })
+        };
+        let there = pass(client.try_clone().unwrap(), server.try_clone().unwrap());
+        let back = pass(server, client);
+        tell.send([there.join().unwrap(), back.join().unwrap()]).unwrap();
+    });
+    (format!("ws://localhost:{}/", address.port()), told)
+}
+
 #[test]
 fn compression_is_agreed_on_and_messages_come_as_they_are() {
-    let peer = serve(|server| {
-        server.compression(websocket_app::Deflate::default()).on_message(|client, m| client.send(m))
-    });
+    let echo =
+        |server: websocket_app::server::Server| server.on_message(|client, m| client.send(m));
+    let willing = serve(|server| echo(server.compression(websocket_app::Deflate::default())));
+    let unwilling = serve(echo);
     let line = "again and again ".repeat(1000) + "\n";
-    let ended = run(&[&peer.url(), "--compress", "--trace"], &line).with(0).wrote(&line);
-    assert!(ended.stderr.contains("permessage-deflate"), "{ended:?}");
+    for (peer, options, is_short) in [
+        (&willing, &["--compress"][..], true),
+        (&willing, &[], false),
+        (&unwilling, &["--compress"], false),
+    ] {
+        let (url, told) = relay(peer.port());
+        let mut running = start(&[&[&*url], options].concat());
+        // What is said before the first callback has returned is not compressed.
+        running.write("first\n");
+        assert_eq!(running.line(), "first");
+        running.write(&line);
+        running.stdin = None;
+        running.wait().with(0).wrote("first\n".to_owned() + &line);
+        for bytes in told.recv_timeout(PATIENCE).unwrap() {
+            assert_eq!(bytes < line.len() as u64 / 4, is_short, "{options:?}: {bytes} bytes");
+        }
+    }
 }
 
 #[test]
@@ -145,6 +270,50 @@ fn redirects_are_followed_so_often() {
 }
 
 #[test]
+fn options_that_would_do_nothing_are_refused() {
+    const URL: &str = "ws://localhost:1/";
+    for (args, words) in [
+        (&[URL, "--record-credentials"][..], &["--record"][..]),
+        (&["record", "a.har", URL, "--record", "b.har"], &["--record"]),
+        (&[URL, "--max-redirects", "3"], &["--location"]),
+        (&["ping", URL, "--max-redirects", "3"], &["--location"]),
+        (&["serve", "--echo", "--slow-clients", "skip"], &["--slow-clients", "--echo"]),
+        (&["serve", "--exec", "cat", "--slow-clients", "skip"], &["--slow-clients", "--exec"]),
+        (&["serve", "--dir", ".", "--slow-clients", "skip"], &["--slow-clients", "--dir"]),
+        (&["serve", "--echo", "-b"], &["--binary", "--echo"]),
+        (&["serve", "--echo", "-0"], &["--null", "--echo"]),
+        (&["serve", "--echo", "--json-lines"], &["--json-lines", "--echo"]),
+        (&["serve", "--broadcast", "-b"], &["--binary", "--broadcast"]),
+        (&["serve", "--broadcast", "-0"], &["--null", "--broadcast"]),
+        (&["serve", "--broadcast", "--json-lines"], &["--json-lines", "--broadcast"]),
+        (&["serve", "--dir", ".", "-b"], &["--binary", "--dir"]),
+        (&["replay", "a.har", URL, "--speed=0"], &["--speed", "no factor"]),
+        (&["replay", "a.har", URL, "--speed=-1"], &["--speed", "no factor"]),
+        (&["replay", "a.har", URL, "--speed=NaN"], &["--speed", "no factor"]),
+        (&["replay", "a.har", URL, "--speed=inf"], &["--speed", "no factor"]),
+    ] {
+        let running = start(args);
+        // One that is not refused may be a server, and go on.
+        running.wait_within(PATIENCE / 6).with(2).said(words);
+    }
+    // Where it does something it is taken.
+    let file = temporary("credentials.har");
+    run(&["record", &file, URL, "--record-credentials"], "").with(3);
+    run(&[URL, "--record", &file, "--record-credentials"], "").with(3);
+    for args in [
+        &["--broadcast", "--slow-clients", "skip"][..],
+        &["--slow-clients", "close", "--json-lines"],
+        &["--dir", ".", "--broadcast", "--slow-clients", "skip"],
+        &["--dir", ".", "--exec", "cat", "--null"],
+    ] {
+        let running = start(&[&["serve", "127.0.0.1:0"], args].concat());
+        running.address();
+        running.signal("INT");
+        running.wait().with(130);
+    }
+}
+
+#[test]
 #[cfg(unix)]
 fn what_is_wrong_with_the_arguments_is_said_whatever_they_are() {
     use std::ffi::OsStr;
@@ -155,6 +324,29 @@ fn what_is_wrong_with_the_arguments_is_said_whatever_they_are() {
     crate::process::start_command(wrong).wait().with(2);
     let ended = run(&["ws://localhost/", "--timeout=ws://user:s3cret@host/"], "").with(2);
     assert!(!ended.stderr.contains("s3cret") && ended.stderr.contains("host"), "{ended:?}");
+}
+
+#[test]
+#[cfg(unix)]
+fn variables_that_are_not_utf_8_are_refused_and_not_shown() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let peer = crate::peers::echo();
+    let url = peer.url();
+    for args in [&[&*url, "-x", "x"][..], &["ping", &url, "-c", "1"]] {
+        for (variable, value) in
+            [("WSAPP_AUTH", &b"user:s3cret\xe9"[..]), ("WSAPP_HEADERS", b"X-Key: s3cret\xe9")]
+        {
+            let mut command = crate::process::command(args);
+            command.env(variable, OsStr::from_bytes(value));
+            let ended = crate::process::start_command(command).wait().with(2);
+            let ended = ended.said(&[variable, "not UTF-8"]);
+            assert!(!ended.stderr.contains("s3cret"), "{}", ended.stderr);
+        }
+    }
+    // Nobody was told anything without them.
+    assert_eq!(peer.handle().stats().opened, 0);
 }
 
 #[test]

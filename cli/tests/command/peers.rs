@@ -112,6 +112,23 @@ pub(crate) fn says(bytes: &'static [u8]) -> SocketAddr {
     })
 }
 
+/// Accepts connections, shakes hands as a server does, by way of one, and then reads and says nothing.
+pub(crate) fn says_nothing_more() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            thread::spawn(move || {
+                let mut stream = stream.unwrap();
+                stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                shake_hands(&mut stream);
+                let _ = stream.read_to_end(&mut Vec::new());
+            });
+        }
+    });
+    address
+}
+
 /// Shakes hands as a server does, by way of one.
 pub(crate) fn shake_hands(stream: &mut (impl Read + Write)) {
     let server = serve(|server| server);

@@ -222,15 +222,23 @@ impl Running {
 
     /// Waits for its end: longer where it goes on writing, but not for ever.
     #[track_caller]
-    pub(crate) fn wait(mut self) -> Ended {
-        let mut end = self.ended.recv_timeout(PATIENCE);
+    pub(crate) fn wait(self) -> Ended {
+        self.wait_within(PATIENCE)
+    }
+
+    /// The same, where it has less time.
+    #[track_caller]
+    pub(crate) fn wait_within(mut self, patience: Duration) -> Ended {
+        let mut end = self.ended.recv_timeout(patience);
         for _ in 1..5 {
             if end == Err(RecvTimeoutError::Timeout) && self.written.try_iter().count() > 0 {
-                end = self.ended.recv_timeout(PATIENCE);
+                end = self.ended.recv_timeout(patience);
             }
         }
         let in_time = end == Err(RecvTimeoutError::Disconnected);
+        let mut threads = String::new();
         if !in_time {
+            threads = what_threads_do(self.id());
             self.child.kill().unwrap();
         }
         let status = self.child.wait().unwrap().code();
@@ -238,9 +246,20 @@ impl Running {
         let stderr = self.stderr.take().map(|thread| thread.join().unwrap()).unwrap_or_default();
         let stderr = String::from_utf8_lossy(&stderr).into_owned();
         let ended = Ended { status, stdout, stderr };
-        assert!(in_time, "it does not end: {ended:?}");
+        assert!(in_time, "it does not end within {patience:?}: {ended:?}\n{threads}");
         ended
     }
+}
+
+/// Returns what each thread of a process is called and waits for, as far as the system says so.
+fn what_threads_do(process: u32) -> String {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task"));
+    let threads = threads.into_iter().flatten().flatten().map(|thread| {
+        let read = |name| std::fs::read_to_string(thread.path().join(name)).unwrap_or_default();
+        let state = ["comm", "wchan", "syscall", "stat"].map(read);
+        state.map(|text| text.trim().to_owned()).join(" | ")
+    });
+    threads.collect::<Vec<_>>().join("\n")
 }
 
 /// Runs it to its end with this standard input.
@@ -292,20 +311,39 @@ impl Unread {
         signal(self.child.id(), name);
     }
 
+    /// How many threads of the command itself there are.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn threads(&self) -> usize {
+        what_threads_do(self.child.id()).lines().filter(|line| line.starts_with("wsapp ")).count()
+    }
+
     /// Waits for its end, and returns its exit status.
     #[track_caller]
     pub(crate) fn wait(mut self) -> Option<i32> {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code();
-            }
-            if Instant::now() >= until {
-                self.child.kill().unwrap();
-                panic!("it does not end");
-            }
-            // Nothing tells of it while its standard output is open on our side.
-            thread::sleep(Duration::from_millis(10));
+        wait_for(&mut self.child)
+    }
+
+    /// The same, with nobody who might read it any more.
+    #[track_caller]
+    pub(crate) fn wait_without_reader(self) -> Option<i32> {
+        let Unread { mut child, stdout } = self;
+        drop(stdout);
+        wait_for(&mut child)
+    }
+}
+
+#[track_caller]
+fn wait_for(child: &mut Child) -> Option<i32> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
         }
+        if Instant::now() >= until {
+            child.kill().unwrap();
+            panic!("it does not end");
+        }
+        // Nothing tells of it while its standard output is open on our side.
+        thread::sleep(Duration::from_millis(10));
     }
 }

@@ -4,11 +4,14 @@ use std::fs;
 #[cfg(unix)]
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use websocket_app::OwnedMessage;
 
 use crate::peers::{echo, recording, serve};
 use crate::process::{PATIENCE, run, start, start_command};
+#[cfg(unix)]
+use crate::temporary::temporary_socket;
 use crate::temporary::{Temporary, temporary};
 
 /// Text and binary messages that are hard to write down, as lines of JSON.
@@ -80,6 +83,42 @@ fn json_lines_that_ping_wait_for_a_server_that_is_away() {
     running.stdin = None;
     running.wait().with(0);
     assert_eq!(told.recv_timeout(crate::process::PATIENCE).unwrap(), b"hi");
+}
+
+#[test]
+fn json_lines_that_ping_stay_behind_the_messages_before() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let pinged = tell.clone();
+    let peer = serve(|server| {
+        server.on_ping(move |_, payload| drop(pinged.send(payload.to_vec()))).on_message(
+            move |client, message| match message.as_text() {
+                Some("go") => client.abort(),
+                _ => drop(tell.send(message.as_bytes().to_vec())),
+            },
+        )
+    });
+    // What -x says goes out in the callback that a new connection begins with.
+    let mut args = vec!["--json-lines", "--reconnect=0.05", "--stdin"];
+    args.extend(std::iter::repeat_n(["-x", "again"], 50).flatten());
+    let url = peer.url();
+    let mut running = start(&[&[&*url], &args[..]].concat());
+    let next = || told.recv_timeout(PATIENCE).unwrap();
+    for _ in 0..3 {
+        (0..50).for_each(|_| assert_eq!(next(), b"again"));
+        running.write("{\"type\":\"text\",\"data\":\"go\"}\n");
+        running.says("closed");
+        running.write("{\"type\":\"text\",\"data\":\"a\"}\n{\"type\":\"text\",\"data\":\"b\"}\n");
+        running.write("{\"type\":\"ping\",\"data\":\"aGk=\"}\n");
+        // Its place among those of -x is up to the library.
+        let mut came: Vec<_> = (0..53).map(|_| next()).collect();
+        came.retain(|message| message != b"again");
+        assert_eq!(came, [&b"a"[..], b"b", b"hi"]);
+        // There is nothing more to come of this connection: 50 are there already.
+        running.write("{\"type\":\"text\",\"data\":\"go\"}\n");
+        running.says("closed");
+    }
+    running.signal("INT");
+    running.wait().with(130);
 }
 
 #[test]
@@ -183,8 +222,8 @@ fn write_timed(name: &str, messages: &[(&str, f64)]) -> Temporary {
 
 #[test]
 fn a_recorded_pause_is_none_of_the_time_to_wait() {
-    let file = write_timed("pause.har", &[("send", 0.0), ("receive", 1.0)]);
-    let both = [&*file, "--speed", "--wait", "0.4"];
+    let file = write_timed("pause.har", &[("send", 0.0), ("receive", 14.0)]);
+    let both = [&*file, "--speed=2", "--wait", "6"];
     let server = crate::process::command(
         &[&["replay"], &both[..], &["--as-server", "127.0.0.1:0", "--once"]].concat(),
     );
@@ -207,6 +246,14 @@ fn a_side_that_ends_during_a_pause_is_told_of_at_once() {
 }
 
 #[test]
+fn a_connection_that_is_lost_is_told_of_with_how_far_it_had_come() {
+    let file = write_timed("lost.har", &[("send", 0.0), ("send", 1000.0)]);
+    let peer = recording(|server| server, |client, _| client.abort());
+    let ended = run(&["replay", &file, &peer.url(), "--speed"], "");
+    ended.with(3).said(&["lost", "message 2 of 2", "the end of the connection"]);
+}
+
+#[test]
 #[cfg(unix)]
 fn a_side_that_does_not_read_is_told_of() {
     // More than is queued for a peer, and less.
@@ -216,9 +263,10 @@ fn a_side_that_does_not_read_is_told_of() {
         let (url, peer, _socket) = crate::peers::near(move |_stream| {
             let _ = ended.recv();
         });
-        run(&["replay", &file, &url, "--wait", "0.3", "--close-timeout", "0.2"], "")
-            .with(9)
-            .said(&["was not read in time"]);
+        let running =
+            start(&["replay", &file, &url, "--wait", "0.3", "--close-timeout", "0.2", "--verbose"]);
+        // Long before its pings would tell.
+        running.wait_within(Duration::from_secs(20)).with(9).said(&["was not read in time"]);
         drop(end);
         peer.join().unwrap();
     }
@@ -228,12 +276,49 @@ fn a_side_that_does_not_read_is_told_of() {
 fn what_was_recorded_stays_where_an_option_is_wrong() {
     let file = temporary("kept.har");
     fs::write(&file, "old").unwrap();
-    let url = format!("ws://{}/", crate::peers::nobody());
-    for wrong in [["--expect", "("], ["--send-file", "/nowhere"], ["--receive-file", "/nowhere/x"]]
-    {
+    let url = format!("wss://{}/", crate::peers::nobody());
+    for wrong in [
+        ["--expect", "("],
+        ["--send-file", "/nowhere"],
+        ["--receive-file", "/nowhere/x"],
+        ["--header", "no colon"],
+        ["--header", "not one: \n"],
+        ["--pin", "none"],
+        ["--cert", "/nowhere"],
+        ["--ca", "/nowhere"],
+    ] {
         let ended = run(&[&["record", &file, &url], &wrong[..]].concat(), "");
-        assert!(matches!(ended.status, Some(1 | 2)), "{ended:?}");
+        assert!(matches!(ended.status, Some(1 | 2)), "{wrong:?}: {ended:?}");
         assert_eq!(fs::read(&file).unwrap(), b"old", "{wrong:?}");
+    }
+    run(&["record", &file, "http//nothing"], "").with(2);
+    assert_eq!(fs::read(&file).unwrap(), b"old");
+    run(&["record", &file, &url], "").with(3);
+    assert_ne!(fs::read(&file).unwrap(), b"old");
+}
+
+/// What is behind a file's name may be a pipe.
+#[test]
+#[cfg(unix)]
+fn headers_are_read_once() {
+    let peer = serve(|server| {
+        server.on_request(|request| match request.headers().get("x-mine") {
+            Some("yes") => websocket_app::server::Answer::accept(),
+            _ => websocket_app::server::Answer::refuse(401),
+        })
+    });
+    let (fifo, file) = (temporary("fifo"), temporary("once.har"));
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let url = peer.url();
+    let header = format!("@{fifo}");
+    for args in [
+        &[&*url, "--record", &file, "-x", "x", "--wait", "0"][..],
+        &["bench", &url, "-c", "2", "-d", "0.01"],
+    ] {
+        let running = start(&[args, &["--header", &header]].concat());
+        fs::write(&fifo, "X-Mine: yes\n").unwrap();
+        let ended = running.wait_within(PATIENCE / 3);
+        assert!(matches!(ended.status, Some(0 | 7)), "{ended:?}");
     }
 }
 
@@ -427,6 +512,49 @@ fn nobody_else_may_read_a_recording() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_file_that_others_could_go_on_reading_is_told_of_and_not_written() {
+    // What the system lets one write to, and not chmod: the name of the process itself.
+    let peer = echo();
+    let mut running = start(&[&peer.url(), "--record", "/proc/self/comm"]);
+    running.write("hello\n");
+    assert_eq!(running.line(), "hello");
+    assert_eq!(fs::read_to_string(format!("/proc/{}/comm", running.id())).unwrap(), "wsapp\n");
+    running.stdin = None;
+    running.wait().with(1).said(&["/proc/self/comm cannot be written", "not permitted"]);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_file_of_somebody_else_stays_as_it_is() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::process::CommandExt;
+
+    let place = temporary_socket();
+    let folder = Path::new(&*place).parent().unwrap();
+    let file = format!("{}/old.har", folder.display());
+    fs::write(&file, "old").unwrap();
+    fs::set_permissions(&file, PermissionsExt::from_mode(0o666)).unwrap();
+    fs::set_permissions(folder, PermissionsExt::from_mode(0o755)).unwrap();
+    let as_somebody_else = |args: &[&str]| {
+        let mut command = crate::process::command(args);
+        command.uid(65_534).gid(65_534);
+        command
+    };
+    let is_root = fs::metadata(&file).unwrap().uid() == 0;
+    // Where it was built may be for nobody else.
+    if !is_root || as_somebody_else(&["--version"]).output().is_err() {
+        return println!("skipped: it cannot be run as somebody else");
+    }
+    let peer = echo();
+    let url = peer.url();
+    let args = [&*url, "--record", &file, "-x", "hello", "-n", "1"];
+    let ended = start_command(as_somebody_else(&args)).wait();
+    ended.with(1).wrote("hello\n").said(&[&file, "not permitted"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "old");
+}
+
+#[test]
 #[cfg(unix)]
 fn a_recording_that_does_not_fit_is_whole_up_to_there_and_told_of() {
     let file = temporary("full.har");
@@ -445,6 +573,7 @@ fn a_recording_that_does_not_fit_is_whole_up_to_there_and_told_of() {
     running.write(&lines);
     running.stdin = None;
     let ended = running.wait().with(1).wrote(&lines);
+    assert_eq!(ended.stderr.matches("File too large").count(), 1, "{ended:?}");
     let _ = ended.said(&[&file, "File too large", "it is whole, and ends before that"]);
     let recorded = messages(&file);
     assert!((5..50).contains(&recorded.len()), "{} messages", recorded.len());
@@ -465,12 +594,15 @@ fn a_recording_that_does_not_fit_is_whole_up_to_there_and_told_of() {
         let mut running = start_command(shell);
         running.write(&lines);
         running.says("File too large");
+        // It is known to the server, too.
+        running.line();
         match ends {
             true => peer.handle().clients()[0].close_with(4001, "bye").unwrap(),
             false => running.signal("INT"),
         }
         let ended = running.wait().said(&[&file, "File too large"]);
         assert_eq!(ended.stderr.contains("bye"), ends, "{ended:?}");
+        assert_eq!(ended.stderr.matches("File too large").count(), 1, "{ended:?}");
         statuses.push(ended.status);
     }
     assert_eq!(statuses, [Some(8), Some(130)]);

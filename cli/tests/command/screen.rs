@@ -65,8 +65,15 @@ impl Screen {
 
     pub(crate) fn run_shell(&self, line: &str) {
         // The shell's own line is gone from the screen before it runs.
-        self.type_text(&format!("clear; {line}; echo \"exit status $?\""));
+        self.type_text(&format!("clear; {line}; printf '\\nexit status %s\\n' \"$?\""));
         self.press(&["Enter"]);
+    }
+
+    /// Returns in which mode it is, as `stty` says that.
+    pub(crate) fn modes(&self) -> String {
+        let terminal = self.tmux(&["display-message", "-p", "#{pane_tty}"]).unwrap();
+        let stty = Command::new("stty").args(["-a", "-F", terminal.trim()]).output().unwrap();
+        String::from_utf8_lossy(&stty.stdout).into_owned()
     }
 
     /// Has everything that is written to it from here on kept in a file.

@@ -159,6 +159,124 @@ fn a_signal_that_ends_it_leaves_the_terminal_as_before() {
 }
 
 #[test]
+fn ctrl_z_leaves_the_terminal_as_before_and_fg_comes_back_to_the_line() {
+    let Some(screen) = Screen::open() else { return };
+    let peer = recording(|server| server, |_, _| {});
+    screen.run_shell(&format!("stty -a > before; {} {}", env!("CARGO_BIN_EXE_wsapp"), peer.url()));
+    screen.wait_for_last(">");
+    for typed in ["half", " of", " it"] {
+        screen.type_text(typed);
+        screen.wait_until(|shown| shown.ends_with(typed), typed);
+        screen.press(&["C-z"]);
+        screen.wait_for_last("$");
+        screen.enter("clear; stty -a | cmp - before; echo \"compared $?\"");
+        screen.wait_for("compared 0");
+        screen.enter("fg");
+        screen.wait_until(|shown| shown.ends_with(typed), typed);
+        say(&peer, typed);
+        screen.wait_for(&format!("< {typed}"));
+        screen.wait_until(|shown| shown.ends_with(typed), typed);
+    }
+    screen.press(&["Enter"]);
+    assert_eq!(peer.message(), "half of it");
+    screen.wait_for_last(">");
+    screen.press(&["C-d"]);
+    screen.wait_for_last("$");
+    screen.enter("clear; stty -a | cmp - before; echo \"compared $?\"");
+    screen.wait_for("compared 0");
+}
+
+/// Nobody could have it go on.
+#[test]
+#[cfg(target_os = "linux")]
+fn ctrl_z_stops_nothing_where_there_is_no_shell() {
+    let Some(screen) = Screen::open() else { return };
+    let peer = echo();
+    let wsapp = env!("CARGO_BIN_EXE_wsapp");
+    // In a session of its own, whose terminal this is.
+    screen.run_shell(&format!("script -qec '{wsapp} {}' /dev/null", peer.url()));
+    screen.wait_for_last(">");
+    screen.press(&["C-z"]);
+    screen.enter("hello");
+    screen.wait_for("< hello");
+    screen.wait_for_last(">");
+    screen.press(&["C-d"]);
+    screen.wait_for("exit status 0");
+}
+
+#[test]
+fn a_second_ctrl_c_that_is_typed_ends_it_at_once_with_the_terminal_as_before() {
+    let Some(screen) = Screen::open() else { return };
+    // It does not answer the Close frame, for which a second is waited after the first.
+    let url = format!("ws://{}/", crate::peers::says_nothing_more());
+    let quick = (0..20).any(|_| {
+        screen.run_shell(&format!(
+            "stty -a > before; {} {url}; echo \"wsapp $?\"; stty -a | cmp - before",
+            env!("CARGO_BIN_EXE_wsapp"),
+        ));
+        screen.wait_for_last(">");
+        let began = std::time::Instant::now();
+        screen.press(&["C-c"]);
+        screen.press(&["C-c"]);
+        // Maybe behind the line that was being typed.
+        screen.wait_until(|shown| shown.contains("wsapp 130"), "its end");
+        let quick = began.elapsed() < Duration::from_secs(1);
+        screen.wait_until(|shown| shown.contains("exit status 0"), "the terminal as before");
+        quick
+    });
+    assert!(quick);
+}
+
+/// The number of the system call `write`.
+#[cfg(target_os = "linux")]
+const WRITE: u32 = if cfg!(target_arch = "x86_64") { 1 } else { 64 };
+
+/// How many threads a process has.
+#[cfg(target_os = "linux")]
+fn threads_of(process: &str) -> usize {
+    std::fs::read_dir(format!("/proc/{process}/task")).map_or(0, Iterator::count)
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_line_that_ends_when_all_is_over_leaves_the_terminal_as_before() {
+    let Some(screen) = Screen::open() else { return };
+    let peer = recording(|server| server, |_, _| {});
+    let (fifo, pid) = (crate::temporary::temporary("fifo"), crate::temporary::temporary("pid"));
+    // Nobody reads what it says of its end, which so takes a while.
+    screen.run_shell(&format!(
+        "stty -a > before; mkfifo {fifo}; exec 3<> {fifo}; head -c 65536 /dev/zero >&3; \
+         sh -c 'echo $$ > {pid}; exec {} {} 2>&3'; echo \"wsapp $?\"; stty -a | cmp - before",
+        env!("CARGO_BIN_EXE_wsapp"),
+        peer.url()
+    ));
+    screen.wait_for_last(">");
+    screen.type_text("half");
+    screen.wait_for_last("> half");
+    let process = std::fs::read_to_string(&pid).unwrap();
+    let process = process.trim();
+    peer.handle().clients()[0].close_with(4001, "token expired").unwrap();
+    let wait_until = |is_so: &dyn Fn() -> bool| {
+        let until = std::time::Instant::now() + PATIENCE;
+        while !is_so() {
+            assert!(std::time::Instant::now() < until);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    // Its first thread writes.
+    let call = || std::fs::read_to_string(format!("/proc/{process}/syscall")).unwrap_or_default();
+    wait_until(&|| call().starts_with(&format!("{} 0x2 ", WRITE)));
+    let before = threads_of(process);
+    screen.press(&["Enter"]);
+    // The thread that reads lines has ended.
+    wait_until(&|| threads_of(process) < before);
+    let _ = std::fs::File::open(&fifo)
+        .and_then(|mut file| std::io::Read::read_exact(&mut file, &mut vec![0; 65536]));
+    screen.wait_for("wsapp 8");
+    screen.wait_for("exit status 0");
+}
+
+#[test]
 fn as_json_lines_what_comes_is_json() {
     let Some(screen) = Screen::open() else { return };
     let peer = echo();
@@ -257,6 +375,23 @@ fn messages_keep_their_order_while_lines_are_entered() {
     let lost = (0..count).filter(|number| !shown.contains(number)).count();
     assert_eq!(wrong, None, "{lost} of {count} are lost");
     assert_eq!(shown.len() as u64, count);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn keys_behind_a_line_are_neither_taken_nor_shown_by_the_terminal() {
+    let Some(screen) = Screen::open() else { return };
+    let peer = recording(|server| server, |_, _| {});
+    screen.run(&format!("{} --wait forever", peer.url()));
+    screen.wait_for_last(">");
+    assert!(screen.modes().contains("-iexten"));
+    screen.press(&["C-d"]);
+    // The line has ended, and no other follows: it is as between two.
+    screen.wait_until(|_| !screen.modes().contains("-iexten"), "the end of the line");
+    let modes = screen.modes();
+    assert!(modes.contains("-icanon") && modes.contains("-echo "), "{modes}");
+    screen.press(&["C-c"]);
+    screen.wait_for("exit status 130");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::io;
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -33,12 +33,17 @@ pub(crate) struct Sessions {
     grace: Duration,
     /// How many commands there may be, those included whose clients have gone.
     most: usize,
-    running: Arc<Mutex<HashMap<u64, Session>>>,
+    state: Arc<Mutex<State>>,
     /// How many callbacks wait for a command to read.
     waiting: Arc<AtomicUsize>,
-    /// The server ends, and says so itself. Read while a command is being started: once this is set, none
-    /// is.
-    ending: Arc<RwLock<bool>>,
+}
+
+/// What is held while a command is started, but for nothing that waits for anybody.
+#[derive(Default)]
+struct State {
+    running: HashMap<u64, Session>,
+    /// The server ends, and says so itself: none is started any more.
+    ending: bool,
 }
 
 #[derive(Clone)]
@@ -63,33 +68,32 @@ impl Sessions {
             format,
             grace,
             most: clients.saturating_mul(2),
-            running: Arc::default(),
+            state: Arc::default(),
             waiting: Arc::default(),
-            ending: Arc::default(),
         }
     }
 
     /// Starts the command for a client.
     pub(crate) fn open(&self, client: &Client) {
         let Some(command) = &self.command else { return };
-        let ending = self.ending.read().unwrap_or_else(PoisonError::into_inner);
-        if *ending {
+        let mut state = lock(&self.state);
+        if state.ending {
             return;
         }
-        let (problem, code, reason) = if lock(&self.running).len() >= self.most {
+        let (problem, code, reason) = if state.running.len() >= self.most {
             let problem = format!("{} run already, many of clients that have gone", self.most);
             (problem, 1013, "too many commands run")
         } else {
             match self.start(command, client) {
                 Ok(session) => {
-                    lock(&self.running).insert(client.id(), session);
+                    state.running.insert(client.id(), session);
                     return;
                 }
                 Err(error) => (error.to_string(), 1011, "the command cannot be run"),
             }
         };
         // Standard error may be one that nobody reads.
-        drop(ending);
+        drop(state);
         // The reason is short enough.
         let _ = client.close_with(code, reason);
         tell(&format!("--exec {command}: {problem}"));
@@ -124,12 +128,12 @@ impl Sessions {
         // Who closes its input may still have something to say.
         thread::Builder::new().spawn(move || input.write_to(stdin))?;
         let (client, format, process) = (client.clone(), self.format, Arc::clone(&session.process));
-        let ending = Arc::clone(&self.ending);
+        let state = Arc::clone(&self.state);
         thread::Builder::new().spawn(move || {
             speak(&client, format, stdout);
             // It has closed its output: it ends, or has ended; or its client has gone.
             let _ = match process.wait() {
-                _ if *ending.read().unwrap_or_else(PoisonError::into_inner) => Ok(()),
+                _ if lock(&state).ending => Ok(()),
                 true => client.close_with(1000, ""),
                 false => client.close_with(1011, "the command failed"),
             };
@@ -140,7 +144,7 @@ impl Sessions {
     /// Gives a client's message to its command. Waits while that reads slowly, as long as it reads at
     /// all.
     pub(crate) fn say(&self, client: &Client, message: Message<'_>) {
-        let Some(session) = lock(&self.running).get(&client.id()).cloned() else { return };
+        let Some(session) = self.session(client.id()) else { return };
         let mut bytes = Vec::new();
         self.format.write(message, None, &mut bytes);
         if session.input.put(bytes) == Taken::Never {
@@ -149,40 +153,45 @@ impl Sessions {
         }
     }
 
+    fn session(&self, client: u64) -> Option<Session> {
+        lock(&self.state).running.get(&client).cloned()
+    }
+
     /// Ends the command of a client that has gone: its input ends. Many do then; who only writes
     /// notices with its next line, which nobody takes; the others are made to.
     pub(crate) fn close(&self, client: &Client) {
         let id = client.id();
-        let Some(session) = lock(&self.running).get(&id).cloned() else { return };
+        let Some(session) = self.session(id) else { return };
         session.input.end();
-        let (running, grace) = (Arc::clone(&self.running), self.grace);
+        let (state, grace) = (Arc::clone(&self.state), self.grace);
         let process = Arc::clone(&session.process);
         let ending = thread::Builder::new().spawn(move || {
             session.process.end(grace, grace);
-            lock(&running).remove(&id);
+            lock(&state).running.remove(&id);
         });
         if ending.is_err() {
             // There is nobody who could wait for it.
             process.kill();
-            lock(&self.running).remove(&id);
+            lock(&self.state).running.remove(&id);
         }
     }
 
     /// Starts no more, and lets go of all callbacks that wait for a command.
     pub(crate) fn interrupt(&self) {
-        *self.ending.write().unwrap_or_else(PoisonError::into_inner) = true;
-        lock(&self.running).values().for_each(|session| session.input.abandon());
+        let mut state = lock(&self.state);
+        state.ending = true;
+        state.running.values().for_each(|session| session.input.abandon());
     }
 
     /// Brings about the end of all at once.
     pub(crate) fn kill(&self) {
         self.interrupt();
-        lock(&self.running).values().for_each(|session| session.process.kill());
+        lock(&self.state).running.values().for_each(|session| session.process.kill());
     }
 
     /// Ends all that are left, and waits for that. Meanwhile they may be killed.
     pub(crate) fn end(&self) {
-        let running: Vec<Session> = lock(&self.running).values().cloned().collect();
+        let running: Vec<Session> = lock(&self.state).running.values().cloned().collect();
         let ending = running.into_iter().filter_map(|session| {
             session.input.abandon();
             let process = Arc::clone(&session.process);

@@ -52,7 +52,8 @@ impl Editor {
         let colours = if self.colours { ColorMode::Enabled } else { ColorMode::Disabled };
         let config = Config::builder().history_ignore_space(true).auto_add_history(false);
         let config = config.max_history_size(history::LINES).map_err(failed)?;
-        let config = config.color_mode(colours).build();
+        // Ctrl-C is a signal as everywhere, and Ctrl-Z, which the editor would stop the process for in the mode of ours.
+        let config = config.color_mode(colours).enable_signals(true).build();
         let mut lines = Lines::with_config(config).map_err(failed)?;
         lines.set_helper(Some(Completion::new(self.screen.clone())));
         let history = self.history.as_ref().and_then(|chosen| history::file(chosen.as_deref()));
@@ -67,9 +68,12 @@ impl Editor {
             prompt = "> ";
             // Elsewhere it is the terminal that edits lines.
             self.modes.keep_keys();
+            #[cfg(unix)]
+            super::stopping::start(self.modes.clone(), self.screen.clone())?;
         }
         let (typed, to_do) = unbounded();
         let (screen, happenings) = (self.screen.clone(), self.happenings.clone());
+        let modes = self.modes.clone();
         threads::spawn(move || {
             let end = self.act_on_all(&to_do);
             // Once the main thread is gone nobody wants to know.
@@ -80,6 +84,10 @@ impl Editor {
             // From here on what comes goes to the terminal itself.
             drop(lines);
             screen.end_lines();
+            if screen.is_over() {
+                // The line ended after that, and its mode with it.
+                modes.restore();
+            }
         })?;
         Ok(())
     }
@@ -216,6 +224,7 @@ fn read(
                 // Nobody acts on it any more: it is over.
                 typed.send(Ok(line)).is_err() || closes
             }
+            // Where Ctrl-C is a key.
             (Err(ReadlineError::Interrupted), _) => {
                 let _ = happenings.send(Happening::Interrupt);
                 true

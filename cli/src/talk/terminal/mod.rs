@@ -7,6 +7,8 @@ mod editor;
 mod history;
 mod modes;
 mod screen;
+#[cfg(unix)]
+mod stopping;
 
 pub(crate) use editor::Editor;
 pub(crate) use modes::Modes;

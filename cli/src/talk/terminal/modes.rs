@@ -43,15 +43,18 @@ impl Modes {
         }
     }
 
-    /// Waits for nobody who would have to read the terminal.
+    /// Puts it back, and returns what it was like until now. Waits for nobody who would have to read the
+    /// terminal.
     #[cfg(unix)]
-    pub(crate) fn restore(&self) {
+    pub(crate) fn restore(&self) -> Self {
         use nix::sys::termios::{SetArg, tcsetattr};
 
+        let now = Modes::remember();
         if let Some(termios) = &self.termios {
             // A terminal that is gone needs no more.
             let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, termios);
         }
+        now
     }
 
     #[cfg(not(unix))]
@@ -63,5 +66,7 @@ impl Modes {
     pub(crate) fn keep_keys(&self) {}
 
     #[cfg(not(unix))]
-    pub(crate) fn restore(&self) {}
+    pub(crate) fn restore(&self) -> Self {
+        Modes {}
+    }
 }

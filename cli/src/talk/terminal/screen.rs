@@ -9,7 +9,9 @@
 //! The line editor takes lines when it is ready to, which is while it waits for keys. Only that thread
 //! waits for it, and holds no lock then. What it has taken and not shown when a line ends it shows with the
 //! next; what it is given meanwhile goes to the terminal at once, and would overtake. So it is given lines
-//! only when it has shown those before, and there is a further line to be typed as long as it has not.
+//! only when it has shown those before, and there is a further line to be typed as long as it has not. That, and
+//! what [`Modes`](super::Modes) has to put right between two lines, is the price of a line editor that reads the
+//! terminal itself; one that is given keys would need none of it.
 
 use std::io::{self, Write};
 use std::mem;
@@ -22,6 +24,7 @@ use websocket_app::Message;
 use super::modes;
 use crate::escape;
 use crate::failure::Failure;
+use crate::talk::controls::more;
 use crate::threads;
 
 /// Clones mean the same.
@@ -41,6 +44,8 @@ struct Shared {
 struct State {
     /// What is to be shown.
     waiting: String,
+    /// How many pings and pongs had no room behind that.
+    skipped: u64,
     /// What prints above the line that is being typed, until the thread that prints has it.
     printer: Option<Printer>,
     /// Whether there is a line being typed, or will be.
@@ -72,7 +77,7 @@ const NOTICE: &str = "\u{1b}[2m";
 const PLAIN: &str = "\u{1b}[0m";
 
 /// A line up and down again. The line editor has room for one thing to print: when there is room for this, it
-/// has what was before in hand, and shows it.
+/// has what was before in hand, and shows it. And it paints its line anew.
 const NOTHING: &str = "\u{1b}[A\n";
 
 impl Screen {
@@ -126,6 +131,11 @@ impl Screen {
         self.shared.changed.notify_all();
     }
 
+    /// Returns whether nothing more comes.
+    pub(crate) fn is_over(&self) -> bool {
+        self.shared.lock().over
+    }
+
     /// Returns whether a line is being typed on a terminal that can do more than write.
     pub(crate) fn is_typing(&self) -> bool {
         let state = self.shared.lock();
@@ -146,6 +156,24 @@ impl Screen {
     pub(crate) fn notice(&self, text: &str) {
         let shown = format!("* {}", escape::lines(text).replace('\n', "\n  "));
         self.push(self.shared.lock(), NOTICE, &shown);
+    }
+
+    /// Has the line editor paint its line again.
+    #[cfg(unix)]
+    pub(crate) fn repaint(&self) {
+        self.shared.lock().waiting += NOTHING;
+        self.shared.changed.notify_all();
+    }
+
+    /// Shows a ping or a pong, where there is room. Waits for nobody: elsewhere it is counted.
+    pub(crate) fn control(&self, text: &str) {
+        let mut state = self.shared.lock();
+        if state.waiting.len() < ROOM {
+            drop(state);
+            self.notice(text);
+        } else {
+            state.skipped += 1;
+        }
     }
 
     fn push(&self, mut state: MutexGuard<'_, State>, colour: &str, text: &str) {
@@ -197,7 +225,10 @@ impl Shared {
             while state.waiting.is_empty() && !state.over {
                 state = self.wait(state);
             }
-            let lines = mem::take(&mut state.waiting);
+            let mut lines = mem::take(&mut state.waiting);
+            if let Some(more) = more(mem::take(&mut state.skipped)) {
+                lines += &format!("* {more}\n");
+            }
             printer = state.printer.take().or(printer);
             drop(state);
             self.changed.notify_all();
