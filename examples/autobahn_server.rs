@@ -4,6 +4,8 @@
 //! ```text
 //! cargo run --release --features server --example autobahn_server -- 127.0.0.1:9001 [CERT.pem KEY.pem]
 //! ```
+//!
+//! Used by `tests/autobahn/run --server`.
 
 use std::error::Error;
 

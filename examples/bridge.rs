@@ -5,6 +5,8 @@
 //! cargo run --example bridge                                            # between two servers that it starts itself
 //! cargo run --example bridge -- wss://one.example/ wss://other.example/
 //! ```
+//!
+//! Tested in `tests/integration/examples.rs`, between two scripted peers.
 
 mod local_echo;
 

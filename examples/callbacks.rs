@@ -4,6 +4,8 @@
 //! cargo run --example callbacks                           # with an echo server that it starts itself
 //! cargo run --example callbacks -- wss://echo.example/
 //! ```
+//!
+//! Tested in `tests/integration/examples/alone.rs`.
 
 mod local_echo;
 

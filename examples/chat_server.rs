@@ -5,6 +5,8 @@
 //! cargo run --features server --example chat_server                   # then open http://127.0.0.1:9001/
 //! cargo run --features server --example chat_server -- 0.0.0.0:80     # for everybody
 //! ```
+//!
+//! Tested in `tests/integration/real_clients`: `chat.rs`, and with its page in Chromium `chromium.rs`.
 
 use std::error::Error;
 use std::time::Duration;

@@ -6,6 +6,8 @@
 //! chromium --headless --remote-debugging-port=9222    # says on which URL it listens
 //! cargo run --example chromium -- ws://127.0.0.1:9222/devtools/browser/… 'navigator.userAgent' '6 * 7'
 //! ```
+//!
+//! Tested in `tests/integration/real_clients/chromium.rs`, with Chromium.
 
 use std::collections::HashMap;
 use std::env;

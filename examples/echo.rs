@@ -4,6 +4,8 @@
 //! cargo run --example echo                            # starts an echo server inside itself and talks to it
 //! cargo run --example echo -- wss://echo.example/     # talks to that server
 //! ```
+//!
+//! Tested in `tests/integration/examples/alone.rs`.
 
 mod local_echo;
 

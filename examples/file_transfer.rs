@@ -6,6 +6,8 @@
 //! cargo run --example file_transfer -- FILE
 //! cargo run --example file_transfer -- FILE wss://echo.example/
 //! ```
+//!
+//! Tested in `tests/integration/examples/file_transfer.rs`.
 
 pub(crate) mod local_echo;
 pub(crate) mod progress;

@@ -1,6 +1,6 @@
-//! A GUI's loop, without a GUI: sleeps until something is to be shown, then draws a frame with all
-//! that has come since the last one, and never waits for the network. It is woken up by the app's
-//! thread, and by the one that reads what is typed. To read: `frames`.
+//! A GUI's loop, without a GUI: sleeps until something is to be shown, draws a frame with all that
+//! has come since the last, never waits for the network. The app's thread wakes it up, and the one
+//! that reads what is typed. To read: `frames`. Tested in `tests/integration/examples/frame_loop.rs`.
 //!
 //! ```text
 //! cargo run --example frame_loop                          # with an echo server that it starts itself; type lines

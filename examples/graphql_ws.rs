@@ -7,8 +7,8 @@
 //! TOKEN=… cargo run --example graphql_ws -- wss://api.example/graphql '{ me { name } }'
 //! ```
 //!
-//! A server to try it with is `tests/javascript/graphql.js`; the protocol is described in the
-//! repository of npm's `graphql-ws`, in PROTOCOL.md.
+//! Tested in `tests/integration/examples/graphql_ws.rs`, against npm's `graphql-ws`: a server to try it
+//! with is `tests/javascript/graphql.js`. The protocol is described in that repository's PROTOCOL.md.
 
 use std::collections::BTreeMap;
 use std::env;

@@ -5,6 +5,8 @@
 //! cargo run --features server --example json_rpc                           # with a server that it starts itself
 //! cargo run --features server --example json_rpc -- wss://rpc.example/     # which knows the method "add"
 //! ```
+//!
+//! Tested in `tests/integration/examples/with_server.rs`.
 
 pub(crate) mod local_rpc;
 

@@ -1,6 +1,6 @@
 //! A market-data feed with numbered messages: begins with a snapshot of each symbol, asks for a new
 //! one where a number is missing or the connection was lost, leaves a server whose heartbeats stop.
-//! To read: `Feed`, a `Handler`, which so has its state without locks.
+//! To read: `Feed`, a `Handler`. Tested in `tests/integration/examples/market_feed.rs`.
 //!
 //! ```text
 //! cargo run --features server --example market_feed                               # with a feed of its own that has every trouble

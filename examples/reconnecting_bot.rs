@@ -5,6 +5,8 @@
 //! cargo run --features server --example reconnecting_bot                              # with a ticker of its own that breaks down thrice
 //! cargo run --features server --example reconnecting_bot -- wss://ticker.example/     # until Ctrl-C
 //! ```
+//!
+//! Tested in `tests/integration/examples/with_server.rs`, against a scripted peer too.
 
 pub(crate) mod local_ticker;
 

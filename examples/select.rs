@@ -5,6 +5,8 @@
 //! cargo run --example select                          # with an echo server that it starts itself
 //! cargo run --example select -- wss://echo.example/
 //! ```
+//!
+//! Tested in `tests/integration/examples/alone.rs`.
 
 mod local_echo;
 

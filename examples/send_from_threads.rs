@@ -4,6 +4,8 @@
 //! cargo run --example send_from_threads                           # with an echo server that it starts itself
 //! cargo run --example send_from_threads -- wss://echo.example/
 //! ```
+//!
+//! Tested in `tests/integration/examples/alone.rs`.
 
 mod local_echo;
 

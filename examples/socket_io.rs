@@ -6,8 +6,8 @@
 //! cargo run --example socket_io -- ws://localhost:5000 '["add", 20, 22]'    # then shows what comes, until Ctrl-C
 //! ```
 //!
-//! A server to try it with is `tests/python/socket_io.py`. The protocols are described on
-//! socket.io: Engine.IO 4, whose packets begin with a digit, and in its messages Socket.IO 5.
+//! Tested in `tests/integration/examples/socket_io.rs`, against Flask-SocketIO: a server to try it with is
+//! `tests/python/socket_io.py`. On socket.io are Engine.IO 4, packets with a digit, and in them Socket.IO 5.
 
 use std::env;
 use std::error::Error;

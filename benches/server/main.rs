@@ -21,6 +21,8 @@
 //!   they have stopped reading, and their queues are full before it begins; with `Close` they are
 //!   gone by then. Memory is that of the process; what the system keeps for a socket is not in it.
 //! * `connect`: connect, upgrade, a message there and back, closing handshake. Eight at a time.
+//! * `flood`: how long one connection waits for its answer beside others who send as fast as the server
+//!   reads.
 //! * `threads`: an echo with a callback that takes 20 µs, on one and on two threads. With two
 //!   processors, one of which the load has, there is less than twice as much to win.
 //! * `idle`: what a connection takes while nothing happens, at first and after it has had a
@@ -50,6 +52,7 @@ mod child;
 mod compare;
 mod connect;
 mod echo;
+mod flood;
 mod idle;
 mod load;
 #[path = "../connection/processors.rs"]
@@ -78,6 +81,7 @@ fn main() {
     echo::run(&bench, &apart);
     broadcast::run(&bench, &apart);
     connect::run(&bench, &apart);
+    flood::run(&bench, &apart);
     idle::run(&bench, &apart);
     #[cfg(feature = "rustls")]
     tls::run(&bench, &apart);

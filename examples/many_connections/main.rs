@@ -6,6 +6,8 @@
 //! cargo run --release --example many_connections -- 500
 //! ```
 //!
+//! Tested in `tests/integration/examples/alone.rs`.
+//!
 //! The server is a process of its own, so that only the client is measured: this program starts
 //! itself a second time. The limit of open files is raised as far as the system allows. Memory and
 //! wake-ups are read from /proc, which is Linux's.

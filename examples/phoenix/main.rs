@@ -7,8 +7,8 @@
 //! cargo run --example phoenix -- ws://localhost:4000/socket/websocket room:lobby new_msg '{"body":"hello"}'
 //! ```
 //!
-//! A message is `[join_ref, ref, topic, event, payload]`. Tested against a scripted peer that keeps to
-//! Phoenix's documentation, "Writing a Channels Client", and not against Phoenix itself.
+//! Tested in `tests/integration/examples/phoenix.rs`, against a scripted peer that keeps to Phoenix's
+//! "Writing a Channels Client", and not Phoenix itself, which comes from Elixir's registry hex.pm alone.
 
 pub(crate) mod topics;
 

@@ -1,6 +1,6 @@
 //! STOMP 1.2 over a WebSocket, as RabbitMQ, ActiveMQ and Spring speak it: subscribes on each
 //! connection, sends and learns by a receipt that it was taken, beats its heart and leaves a broker
-//! whose heart stops. To read: `Stomp::on_message`.
+//! whose heart stops. To read: `Stomp::on_message`. Tested in `tests/integration/examples/stomp.rs`.
 //!
 //! ```text
 //! cargo run --example stomp -- ws://localhost:15674/ws /queue/work            # shows what comes, until Ctrl-C
@@ -8,7 +8,7 @@
 //! LOGIN=guest PASSCODE=guest cargo run …
 //! ```
 //!
-//! A broker to try it with is `tests/javascript/stomp.js`. The protocol is on stomp.github.io.
+//! To try it with: RabbitMQ with its rabbitmq_web_stomp; `tests/javascript/stomp.js`. See stomp.github.io.
 
 pub(crate) mod frame;
 
