@@ -179,7 +179,15 @@ impl Ledger {
     pub(super) fn all_was_sent(&self, last: u64) {
         let mut book = self.book();
         if book.down.last != last {
-            let what = format!("down: {} is the last of {last} that has arrived", book.down.last);
+            let over = book.connections.iter().rposition(|one| one.sent_down == Some(last));
+            let ends = over.map(|i| &book.connections[i].ends);
+            let what = format!(
+                "down: {} is the last of {last} that has arrived, which went over connection {:?} of {}, \
+                 which ended with {ends:?}",
+                book.down.last,
+                over.map(|i| i + 1),
+                book.connections.len()
+            );
             book.failures.push(what);
         }
     }
@@ -207,6 +215,11 @@ impl Ledger {
     /// The last number that the server has got.
     pub(super) fn last_up(&self) -> u64 {
         self.book().up.last
+    }
+
+    /// The last number that the client has got.
+    pub(super) fn last_down(&self) -> u64 {
+        self.book().down.last
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {

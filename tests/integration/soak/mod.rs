@@ -66,6 +66,11 @@ trait Other: Sync {
     /// Nothing goes wrong from when this returns.
     fn behave(&self);
 
+    /// Returns whether something that it has sent by itself since then has arrived at each app.
+    fn is_heard(&self) -> bool {
+        true
+    }
+
     /// Everything has been sent: ends the apps' connections.
     fn end_all(&self, clients: Vec<Client>) {
         clients.into_iter().for_each(Client::close);
@@ -142,7 +147,9 @@ fn run<O: Other>(
         // all that is missing.
         other.behave();
         let marks: Vec<u64> = clients.iter().map(Client::sent).collect();
-        wait(|| clients.iter().zip(&marks).all(|(client, mark)| client.arrived() > *mark));
+        let are_heard =
+            || clients.iter().zip(&marks).all(|(client, mark)| client.arrived() > *mark);
+        wait(|| are_heard() && other.is_heard());
         is_over.store(true, Ordering::SeqCst);
         warm
     });

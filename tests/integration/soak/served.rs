@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -48,6 +48,8 @@ struct Shared {
     chance: Mutex<StdRng>,
     counts: Mutex<BTreeMap<String, u64>>,
     behaves: AtomicBool,
+    /// What had been sent to each app when nothing went wrong any more.
+    marks: OnceLock<Vec<u64>>,
     opened: AtomicU64,
     closed: AtomicU64,
 }
@@ -70,6 +72,7 @@ impl Served {
             chance: Mutex::new(StdRng::seed_from_u64(seed)),
             counts: Mutex::default(),
             behaves: AtomicBool::new(false),
+            marks: OnceLock::new(),
             opened: AtomicU64::new(0),
             closed: AtomicU64::new(0),
         });
@@ -157,6 +160,14 @@ impl Other for Served {
     fn behave(&self) {
         self.shared.behaves.store(true, Ordering::SeqCst);
         self.proxies.iter().for_each(Proxy::behave);
+        let marks = (0..APPS).map(|app| self.shared.app(app).sent).collect();
+        self.shared.marks.set(marks).unwrap();
+    }
+
+    /// What was sent last before that may have been in flight where a connection was cut.
+    fn is_heard(&self) -> bool {
+        let marks = self.shared.marks.get().into_iter().flatten();
+        self.shared.ledgers.iter().zip(marks).all(|(ledger, mark)| ledger.last_down() > *mark)
     }
 
     /// Half of them close, the server closes the others.
