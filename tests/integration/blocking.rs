@@ -17,6 +17,37 @@ use crate::watchdog::{Gate, Task, wait_until, within};
 use websocket_app::ClosedBy::{Peer as ByPeer, Us};
 
 #[test]
+fn options_say_what_is_asked_for_and_how_long_the_peer_may_be_idle() {
+    let idle = Duration::from_millis(50);
+    let peer = Peer::start(|listener| {
+        let mut client = listener.accept();
+        let request = client.read_request();
+        for (name, value) in [
+            ("X-Room", "7"),
+            ("Origin", "https://page.example"),
+            ("Cookie", "session=abc"),
+            ("Sec-WebSocket-Protocol", "v2, v1"),
+        ] {
+            assert_eq!(request.header(name), Some(value));
+        }
+        let answer = client.acceptance("Sec-WebSocket-Protocol: v2\r\n");
+        client.write(answer);
+        client.stay_silent();
+    });
+    let builder = WebSocket::builder(peer.url())
+        .header("X-Room", "7")
+        .origin("https://page.example")
+        .cookie("session=abc")
+        .subprotocols(["v2", "v1"])
+        .idle_timeout(idle);
+    within("the client", move || {
+        let mut ws = builder.connect().unwrap();
+        assert_eq!(ws.handshake().subprotocol(), Some("v2"));
+        assert_eq!(Failure::from(ws.recv().unwrap_err()), Failure::Timeout(Phase::Open, idle));
+    });
+}
+
+#[test]
 fn talks_and_closes() {
     talks(Peer::start(talks_back));
 }

@@ -1,4 +1,4 @@
-//! The examples that are more than a few lines, against scripted peers.
+//! The examples, run: by themselves, against scripted peers, and against other people's servers.
 
 use websocket_app::ClosedBy::{Peer as ByPeer, Us};
 use websocket_app::Phase;
@@ -8,6 +8,7 @@ use crate::frame::Frame;
 use crate::peer::Peer;
 use crate::watchdog::{Gate, within};
 
+mod alone;
 #[allow(dead_code)]
 #[path = "../../examples/bridge.rs"]
 mod bridge;
@@ -17,6 +18,8 @@ mod graphql_ws;
 #[cfg(feature = "server")]
 mod market_feed;
 mod phoenix;
+#[cfg(target_os = "linux")]
+mod rabbitmq;
 /// What other people's servers are started by.
 mod served;
 mod socket_io;

@@ -32,6 +32,15 @@ impl Program {
     /// needs into the folder and says how to run it; a relative path to a program is looked up
     /// where systems keep them. `None` where it is not installed.
     pub(crate) fn start(name: &str, command: impl Fn(&Path, u16) -> Command) -> Option<Program> {
+        Program::start_within(PATIENCE, name, command)
+    }
+
+    /// Does the same with one that takes its time to start.
+    pub(crate) fn start_within(
+        limit: Duration,
+        name: &str,
+        command: impl Fn(&Path, u16) -> Command,
+    ) -> Option<Program> {
         // What is free now may be taken by the time the program asks for it.
         for _ in 0..5 {
             let port = free_port();
@@ -49,7 +58,7 @@ impl Program {
                 }
                 Err(error) => panic!("{name}: {error}"),
             };
-            if program.comes_up() {
+            if program.comes_up(limit) {
                 return Some(program);
             }
         }
@@ -60,8 +69,8 @@ impl Program {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
-    fn comes_up(&mut self) -> bool {
-        let deadline = Instant::now() + PATIENCE;
+    fn comes_up(&mut self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
         while TcpStream::connect(self.addr()).is_err() {
             if self.process.try_wait().unwrap().is_some() {
                 println!("it has ended: {}", self.log());
@@ -69,7 +78,7 @@ impl Program {
             }
             assert!(
                 Instant::now() < deadline,
-                "it does not listen within {PATIENCE:?}: {}",
+                "it does not listen within {limit:?}: {}",
                 self.log()
             );
             thread::sleep(Duration::from_millis(1));

@@ -1,11 +1,13 @@
 //! `queue_while_disconnected`: what is sent while there is no connection goes over the next one, in
 //! order.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use websocket_app::{
-    ClosedBy, Error, EventLoop, OwnedMessage, Phase, Reconnect, SendError, State, WebSocketApp,
+    ClosedBy, Error, EventLoop, MessageKind, OwnedMessage, Phase, Reconnect, SendError, State,
+    WebSocketApp,
 };
 
 use crate::failure::{Failure, clean, lost, unanswered};
@@ -77,6 +79,7 @@ fn what_was_not_wholly_written_to_the_lost_connection_goes_over_the_next_before_
         let mut second = listener.open();
         second.expect(Frame::binary(vec![7; LARGE]));
         second.expect_text("behind it");
+        second.expect_text("written");
         second.expect_text("sent while there was no connection");
         second.close(1000, "");
     });
@@ -92,6 +95,9 @@ fn what_was_not_wholly_written_to_the_lost_connection_goes_over_the_next_before_
     app.sender.flush(crate::watchdog::PATIENCE).unwrap();
     app.sender.send(vec![7; LARGE]).unwrap();
     app.sender.send("behind it").unwrap();
+    let mut writer = app.sender.message_writer(MessageKind::Text).unwrap();
+    writer.write_all(b"written").unwrap();
+    writer.finish().unwrap();
     assert!(app.sender.buffered_amount() > 0, "the kernel does not take all of it");
     begun.open();
     // By then there may be another.
@@ -253,6 +259,26 @@ fn what_gets_too_old_is_reported_with_the_message() {
         }
         assert_eq!(app.sender.buffered_amount(), 0);
     }
+    app.sender.close();
+    app.expect_close(unanswered());
+    app.end_in_order();
+}
+
+#[test]
+fn flush_does_not_wait_any_longer_for_what_has_got_too_old() {
+    let silent = FullBacklog::new();
+    let app = WebSocketApp::new(silent.url()).connect_timeout(HOUR);
+    let app = run(app.queue_while_disconnected(ROOM, Duration::from_millis(50)));
+    let is_told = |_| {
+        app.sender.send("too old").unwrap();
+        let ws = app.sender.clone();
+        let flushed = Task::start("a flush", move || ws.flush(HOUR)).join();
+        expect_expired(&app, "too old", Duration::from_millis(50));
+        // It may have begun when the message was gone already.
+        assert!(matches!(flushed, Ok(()) | Err(SendError::NotConnected { message: None })));
+        flushed.is_err()
+    };
+    assert!((0..100).any(is_told));
     app.sender.close();
     app.expect_close(unanswered());
     app.end_in_order();

@@ -245,6 +245,45 @@ fn what_is_written_in_pieces_is_compressed_as_a_stream() {
     }
 }
 
+/// However much, or little, compressing gives at once: what does not shrink even grows.
+#[test]
+fn what_is_written_goes_out_in_fragments_two_at_least_and_none_too_long() {
+    const FRAGMENT: usize = 32 << 10;
+    let noise = |len: usize| -> Vec<u8> {
+        let mut number = 12345_u64;
+        let mut next = || {
+            number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (number >> 40) as u8
+        };
+        (0..len).map(|_| next()).collect()
+    };
+    let messages = [noise(2 * FRAGMENT), vec![0; FRAGMENT + 1], noise(5 * FRAGMENT - 1)];
+    let to_expect = messages.clone();
+    let peer = Peer::start(move |listener| {
+        let (mut client, mut zlib) = open(listener, PLAIN);
+        for message in to_expect {
+            let mut whole = client.read_frame();
+            assert!(!whole.fin, "there is another");
+            while !whole.fin {
+                let next = client.read_frame();
+                assert!(next.payload.len() <= FRAGMENT && next.opcode == CONTINUATION);
+                whole.payload.extend(next.payload);
+                whole.fin = next.fin;
+            }
+            assert!(zlib.inflate(&whole) == message);
+        }
+        client.answer_close();
+    });
+    let app = run(compressing(&peer));
+    app.expect_open();
+    for message in messages {
+        let mut writer = app.sender.message_writer(MessageKind::Binary).unwrap();
+        writer.write_all(&message).unwrap();
+        writer.finish().unwrap();
+    }
+    close(app);
+}
+
 #[test]
 fn what_is_written_and_flushed_can_be_inflated_then() {
     let seen = Gate::new();

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use websocket_app::ClosedBy;
+use websocket_app::{ClosedBy, Phase, WebSocketApp};
 
-use crate::failure::{Ending, clean};
+use crate::failure::{Ending, Failure, clean};
 use crate::frame::{CLOSE, Frame};
-use crate::peer::Peer;
+use crate::peer::{Peer, RefusedPort};
 use crate::recorder::Call;
 use crate::running::run;
 use crate::watchdog::Gate;
@@ -33,6 +33,36 @@ fn the_peers_code_and_reason_are_told_and_the_code_is_answered() {
         app.expect_close(clean(ClosedBy::Peer, code, reason));
         app.end_in_order();
     }
+}
+
+/// What is shown tells a connection that was lost from one that never was.
+#[test]
+fn the_text_says_whether_there_was_a_connection() {
+    let nobody = RefusedPort::new();
+    let app = run(WebSocketApp::new(nobody.url()));
+    app.expect_failure(Failure::Network(Phase::Connect));
+    assert_eq!(app.close().to_string(), "1006, not connected");
+    app.end_given_up();
+
+    let app = WebSocketApp::new(nobody.url());
+    app.sender().close();
+    let app = run(app);
+    assert_eq!(app.close().to_string(), "1006, closed by us, not connected");
+    app.end_in_order();
+
+    let peer = Peer::start(|listener| listener.open().reset());
+    let app = run(peer.app());
+    app.expect_open();
+    app.expect_failure(Failure::Network(Phase::Open));
+    assert_eq!(app.close().to_string(), "1006, connection lost");
+    app.end_given_up();
+
+    let peer = Peer::start(|listener| drop(listener.open().read_frame()));
+    let app = run(peer.app());
+    app.expect_open();
+    app.sender.close();
+    assert_eq!(app.close().to_string(), "1006, closed by us, without an answer");
+    app.end_in_order();
 }
 
 #[test]

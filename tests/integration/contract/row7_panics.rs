@@ -71,6 +71,30 @@ fn in_a_timer() {
     is_panicked(app);
 }
 
+/// An error that `on_error` has been told of is over by then.
+#[test]
+fn in_on_message_after_an_error_in_the_one_before_that_came_with_it() {
+    let peer = Peer::start(|listener| {
+        let mut client = listener.open();
+        client.write([Frame::text("first").encode(), Frame::text("second").encode()].concat());
+        client.expect_close_code();
+    });
+    let app = run_with(peer.app(), |_, call| {
+        if *call == Call::text("first") {
+            Err("no good")?;
+        }
+        assert!(*call != Call::text("second"), "as it should");
+        Ok(())
+    });
+    app.expect_open();
+    app.expect_text("first");
+    app.expect_failure(Failure::Callback("on_message".into(), "no good".into()));
+    app.expect_text("second");
+    app.expect_failure(Failure::Panicked("as it should".into()));
+    app.expect_close(unanswered());
+    assert_eq!(app.end(), Err(Failure::Panicked("as it should".into())));
+}
+
 #[test]
 fn in_on_error_while_open() {
     let peer = Peer::start(sees_1011_after(None));

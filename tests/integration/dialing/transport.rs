@@ -311,6 +311,115 @@ fn an_end_or_an_error_right_behind_the_last_bytes_is_seen_at_once() {
     }
 }
 
+/// A stream whose other end is known to be gone only to who writes: nothing comes, not even an end.
+struct FailsToWrite {
+    tcp: TcpStream,
+    fails: Arc<AtomicBool>,
+}
+
+impl Transport for FailsToWrite {
+    fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        (&self.tcp).read(buf)
+    }
+
+    fn write(&self, buf: &[u8]) -> io::Result<usize> {
+        match self.fails.load(Ordering::SeqCst) {
+            true => Err(io::Error::other("the tunnel has fallen in")),
+            false => (&self.tcp).write(buf),
+        }
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.tcp.shutdown(how)
+    }
+}
+
+impl AsFd for FailsToWrite {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.tcp.as_fd()
+    }
+}
+
+#[test]
+fn an_error_in_writing_ends_the_connection_where_nothing_comes() {
+    let peer = Peer::start(|listener| listener.open().stay_silent());
+    let fails = Arc::<AtomicBool>::default();
+    let socket = FailsToWrite { tcp: non_blocking(&peer), fails: Arc::clone(&fails) };
+    let app = WebSocketApp::new(NOWHERE).ping_interval(None).socket(socket).on_open(move |ws| {
+        fails.store(true, Ordering::SeqCst);
+        ws.send("hello")
+    });
+    let error = within("run_forever", || app.run_forever()).unwrap_err();
+    assert!(matches!(error, Error::Network { phase: Phase::Open, .. }), "{error:?}");
+    assert!(error.to_string().contains("the tunnel has fallen in"), "{error}");
+}
+
+/// One that shows another descriptor once the server has answered.
+#[cfg(target_os = "linux")]
+struct Unpollable {
+    tcp: TcpStream,
+    shown: std::os::fd::OwnedFd,
+    is_open: AtomicBool,
+}
+
+#[cfg(target_os = "linux")]
+impl Transport for Unpollable {
+    fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = (&self.tcp).read(buf)?;
+        self.is_open.fetch_or(buf[..n].ends_with(b"\r\n\r\n"), Ordering::SeqCst);
+        Ok(n)
+    }
+
+    fn write(&self, buf: &[u8]) -> io::Result<usize> {
+        (&self.tcp).write(buf)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.tcp.shutdown(how)
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl AsFd for Unpollable {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self.is_open.load(Ordering::SeqCst) {
+            true => self.shown.as_fd(),
+            false => self.tcp.as_fd(),
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn one_that_gets_no_place_in_the_event_loop_is_a_failed_attempt() {
+    let peer = Peer::start(|listener| {
+        listener.open().stay_silent();
+        echo(listener);
+    });
+    let (addr, calls) = (peer.addr(), AtomicU32::new(0));
+    let app = WebSocketApp::new(NOWHERE).connector(move |_, _, _| {
+        let tcp = TcpStream::connect(addr)?;
+        tcp.set_nonblocking(true)?;
+        let shown = match calls.fetch_add(1, Ordering::SeqCst) {
+            // One that cannot be waited for.
+            0 => std::os::fd::OwnedFd::from(std::fs::File::open(std::env::current_exe()?)?),
+            _ => tcp.try_clone()?.into(),
+        };
+        Ok(Unpollable { tcp, shown, is_open: AtomicBool::new(false) })
+    });
+    let soon = Duration::from_millis(1);
+    let app = run(app.reconnect(Reconnect::fixed(soon)));
+    let Failure::Attempt(1, Some(_), why) = app.failure() else { panic!("an attempt failed") };
+    let Failure::Other(why) = *why else { panic!("{why:?}") };
+    assert!(why.contains("a place in the event loop"), "{why}");
+    app.expect_open();
+    app.sender.send("hello").unwrap();
+    app.expect_text("hello");
+    app.sender.close();
+    app.close();
+    app.end_in_order();
+}
+
 /// Whoever else makes errors without an operating system's code, TLS for one.
 #[test]
 fn its_own_error_is_the_networks_and_worth_another_attempt() {

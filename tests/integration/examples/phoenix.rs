@@ -1,5 +1,6 @@
 //! `phoenix`, against a scripted peer that keeps to Phoenix's documentation, "Writing a Channels
-//! Client": there is no Phoenix here.
+//! Client". Phoenix itself comes from Elixir's own registry (hex.pm) alone: no package of Debian's,
+//! npm's or PyPI's has a server of it.
 
 use std::time::Duration;
 

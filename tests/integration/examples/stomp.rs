@@ -1,5 +1,6 @@
-//! `stomp`, against npm's `stomp-broker-js`: `tests/javascript/stomp.js`. That knows STOMP 1.1, so what
-//! 1.2 has more, and what becomes of hearts, is a scripted peer's.
+//! `stomp`, against RabbitMQ, and npm's `stomp-broker-js`, which knows STOMP 1.1:
+//! `tests/javascript/stomp.js`. What becomes of hearts, and what no broker says on demand, is a
+//! scripted peer's.
 
 use std::time::Duration;
 
@@ -28,9 +29,18 @@ struct Running {
 }
 
 fn run(url: &str, destinations: &[&str], beat: Duration) -> Running {
+    run_as(("a:user", "secret"), url, destinations, beat)
+}
+
+fn run_as(
+    (user, password): (&str, &str),
+    url: &str,
+    destinations: &[&str],
+    beat: Duration,
+) -> Running {
     let (give, heard) = unbounded();
     let destinations = destinations.iter().map(|&destination| destination.to_owned()).collect();
-    let login = Some(("a:user".to_owned(), "secret".to_owned()));
+    let login = Some((user.to_owned(), password.to_owned()));
     let stomp = Stomp::new(login, destinations, beat, move |_ws, frame| {
         let headers = frame.headers.iter().map(|(name, value)| (&**name, &**value));
         Ok(give.send(Stanza::new(&frame.command, headers, &frame.body))?)
@@ -104,6 +114,61 @@ fn after_a_loss_it_subscribes_again() {
         }
         other.close();
         one.close();
+    });
+}
+
+/// All of it with one RabbitMQ, which takes seconds to start.
+#[cfg(target_os = "linux")]
+#[test]
+fn rabbitmq_speaks_stomp_1_2_with_it() {
+    let Some(broker) = super::rabbitmq::start() else { return };
+    let url = format!("ws://{}/ws", broker.addr());
+    within("the clients", move || {
+        let run = |destinations: &[&str]| {
+            let running = run_as(("guest", "guest"), &url, destinations, NEVER);
+            let connected = running.next("CONNECTED");
+            assert_eq!(connected.header("version"), "1.2");
+            assert_eq!(connected.header("heart-beat"), "3600000,3600000");
+            running
+        };
+        // A queue keeps what nobody has asked for yet; a topic does not.
+        let other = run(&[]);
+        for destination in ["/queue/work", "/topic/two"] {
+            other.send(destination, "early");
+        }
+        let one = run(&["/queue/work", "/topic/two"]);
+        assert_eq!(one.next("MESSAGE").body, "early");
+        one.send("/topic/nobodys", "");
+        for (destination, id) in [("/topic/two", "1"), ("/queue/work", "0")] {
+            for body in ["a task", "", "é€😀: {\"a\": 1}", "two\nlines\n", &"x".repeat(100_000)]
+            {
+                other.send(destination, body);
+                let message = one.next("MESSAGE");
+                assert_eq!(message.body, body);
+                assert_eq!(message.header("destination"), destination);
+                assert_eq!(message.header("subscription"), id);
+            }
+        }
+
+        // What has to be escaped goes there and back.
+        let odd = [("destination", "/topic/two"), ("a:b", "1\n2\\3\r4:5")];
+        other.ws.send(Stanza::new("SEND", odd, "").encode()).unwrap();
+        assert_eq!(one.next("MESSAGE").header("a:b"), "1\n2\\3\r4:5");
+
+        // On the next connection it subscribes again.
+        one.ws.reconnect();
+        one.next("CONNECTED");
+        one.send("/topic/nobodys", "");
+        other.send("/topic/two", "again");
+        assert_eq!(one.next("MESSAGE").body, "again");
+        other.close();
+        one.close();
+
+        // Whom it does not know it tells so, and closes.
+        let stranger = run_as(("guest", "wrong"), &url, &[], NEVER);
+        assert_eq!(stranger.next("ERROR").header("message"), "Bad CONNECT");
+        stranger.ws.close();
+        stranger.app.join().unwrap();
     });
 }
 

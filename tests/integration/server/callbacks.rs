@@ -1,15 +1,17 @@
 //! What a callback does to its own connection: it closes it, fails, panics, waits for the server.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, mpsc};
+use std::time::Duration;
 
 use websocket_app::server::{Answer, Client, ServerHandle};
-use websocket_app::{CallbackError, ClosedBy, Error};
+use websocket_app::{CallbackError, ClosedBy, Error, OwnedMessage, SendError};
 
 use super::serving::{STYLES, Serving, Style, echoes, serve, serve_as, serve_fragments};
 use super::visitor::{Visitor, request};
 use crate::failure::{Failure, clean, unanswered};
 use crate::frame::Frame;
 use crate::recorder::{Call, Recorder};
+use crate::watchdog::PATIENCE;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Callback {
@@ -317,6 +319,37 @@ fn a_callback_may_use_everything() {
     visitor.send(Frame::close(1000, ""));
     visitor.expect_end();
     calls.expect_close(clean(ClosedBy::Us, 1000, ""));
+    serving.end();
+}
+
+#[test]
+fn flush_says_whether_what_was_sent_is_in_the_hands_of_the_operating_system() {
+    // More than its buffers hold.
+    const LARGE: usize = 16 << 20;
+    let (tell, told) = mpsc::channel();
+    let serving = serve(
+        |server| server,
+        move |client, call| {
+            if let Call::Message(OwnedMessage::Text(text)) = call {
+                client.send(vec![7; if text == "much" { LARGE } else { 1 }])?;
+                tell.send(client.flush(Duration::ZERO))?;
+            }
+            Ok(())
+        },
+    );
+    let (mut visitor, calls) = serving.open();
+    for (text, len, flushed) in [
+        ("much", LARGE, Err(SendError::Unwritten { after: Duration::ZERO })),
+        ("little", 1, Ok(())),
+    ] {
+        visitor.text(text);
+        calls.expect_text(text);
+        assert_eq!(told.recv_timeout(PATIENCE).unwrap(), flushed);
+        assert_eq!(visitor.read_frame().payload.len(), len);
+    }
+    visitor.close(1000, "");
+    calls.expect_close(clean(ClosedBy::Peer, 1000, ""));
+    calls.finish();
     serving.end();
 }
 

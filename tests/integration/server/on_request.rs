@@ -97,6 +97,8 @@ fn it_sees_all_that_was_asked_for_and_so_do_callbacks() {
 
 #[test]
 fn it_accepts_refuses_or_answers_as_http() {
+    // More than the operating system takes at once.
+    const BIG: usize = 16 << 20;
     for style in STYLES {
         let decide = |request: &Request| match request.path() {
             "/chat" if request.cookie("session").is_some() => {
@@ -107,7 +109,7 @@ fn it_accepts_refuses_or_answers_as_http() {
             }
             "/moved" => Answer::refuse(302).header("Location", "/chat"),
             "/health" => Answer::http(200, "text/plain", "ok\n"),
-            "/big" => Answer::http(200, "text/html", "x".repeat(3 << 20)),
+            "/big" => Answer::http(200, "text/html", "x".repeat(BIG)),
             _ => Answer::refuse(404),
         };
         let serving = serve_as(style, |server| server.on_request(decide), echoes);
@@ -132,9 +134,8 @@ fn it_accepts_refuses_or_answers_as_http() {
         let page = Visitor::connect(serving.addr()).ask(plain);
         assert_eq!((page.status, &*page.body), (200, "ok\n"));
         assert_eq!(page.header("Content-Type"), Some("text/plain"));
-        // More than the operating system takes at once.
         let big = ask(&serving, "/big");
-        assert_eq!((big.status, big.body.len()), (200, 3 << 20));
+        assert_eq!((big.status, big.body.len()), (200, BIG));
         assert_eq!(serving.handle().stats().refused, 5);
         serving.end();
     }

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use websocket_app::{ClosedBy, ProtocolError};
+use websocket_app::{ClosedBy, Phase, ProtocolError, Reconnect, State};
 
 use super::{WORK, Work, is_alive};
-use crate::failure::{Failure, clean, unanswered};
+use crate::failure::{Failure, clean, lost, unanswered};
 use crate::frame::Frame;
 use crate::peer::Peer;
 use crate::recorder::Call;
 use crate::running::{Running, run_with};
+use crate::watchdog::{Gate, wait_until};
 
 #[test]
 fn an_error_that_comes_late_goes_to_on_error_right_after_and_the_connection_goes_on() {
@@ -127,6 +128,105 @@ fn a_violation_that_is_told_late_is_the_only_error() {
     app.expect_failure(Failure::Protocol(ProtocolError::ReservedBits));
     app.expect_close(unanswered());
     app.end_given_up();
+}
+
+/// A message that is no text is only found when it is its turn. What came behind it is not handed
+/// out. It is an error also where it is the next connection that we have closed.
+#[test]
+fn bad_text_of_a_connection_that_has_gone_is_told_before_its_end_and_costs_the_next_nothing() {
+    for closes in [false, true] {
+        let (work, has_come) = (Work::default(), Gate::new());
+        let (for_peer, came) = (work.clone(), has_come.clone());
+        let peer = Peer::start(move |listener| {
+            let mut first = listener.open();
+            for_peer.begin(&mut first);
+            first.send(Frame::text(b"\xff"));
+            is_alive(&mut first, "alive");
+            first.send(Frame::text("never handed out"));
+            first.end_stream();
+            first.stay_silent();
+            let mut second = listener.open();
+            second.send(Frame::text("the second's first"));
+            is_alive(&mut second, "alive");
+            came.open();
+            if closes { second.answer_close() } else { second.close(1000, "") }
+        });
+        let soon = Reconnect::fixed(Duration::from_millis(1)).max_attempts(2);
+        let app = run_with(peer.app().reconnect(soon), work.hook());
+        app.expect_open();
+        app.expect_text(WORK);
+        has_come.wait();
+        if closes {
+            app.sender.close();
+        }
+        wait_until("it is over", || app.sender.state() == State::Closed);
+        work.may_end.open();
+        app.expect_failure(Failure::Network(Phase::Open));
+        app.expect_failure(Failure::Protocol(ProtocolError::InvalidUtf8));
+        app.expect_close_for_now(lost());
+        app.expect_reconnect();
+        app.expect_text("the second's first");
+        app.expect(Call::Ping("alive".into()));
+        let by = if closes { ClosedBy::Us } else { ClosedBy::Peer };
+        app.expect_close(clean(by, 1000, ""));
+        app.end_in_order();
+    }
+}
+
+/// Though the connection was closed in order by then, and is gone.
+#[test]
+fn bad_text_that_is_found_when_all_is_over_is_the_result() {
+    let work = Work::default();
+    let for_peer = work.clone();
+    let peer = Peer::start(move |listener| {
+        let mut client = listener.open();
+        client.write([Frame::text(WORK).encode(), Frame::text(*b"\xff").encode()].concat());
+        for_peer.begun.wait();
+        client.close(1000, "");
+    });
+    let app = run_with(peer.app(), work.hook());
+    app.expect_open();
+    app.expect_text(WORK);
+    wait_until("it is over", || app.sender.state() == State::Closed);
+    work.may_end.open();
+    app.expect_failure(Failure::Protocol(ProtocolError::InvalidUtf8));
+    app.expect_close(clean(ClosedBy::Peer, 1000, ""));
+    assert_eq!(app.end(), Err(Failure::Protocol(ProtocolError::InvalidUtf8)));
+}
+
+/// Nor is it an error of one that we have closed.
+#[test]
+fn bad_text_of_the_last_connection_is_told_unless_we_have_closed_it() {
+    for closes in [false, true] {
+        let (work, has_come) = (Work::default(), Gate::new());
+        let (for_peer, came) = (work.clone(), has_come.clone());
+        let peer = Peer::start(move |listener| {
+            let mut client = listener.open();
+            for_peer.begin(&mut client);
+            client.send(Frame::text(b"\xff"));
+            is_alive(&mut client, "alive");
+            came.open();
+            if closes { client.answer_close() } else { client.hang_up() }
+        });
+        let app = run_with(peer.app(), work.hook());
+        app.expect_open();
+        app.expect_text(WORK);
+        has_come.wait();
+        if closes {
+            app.sender.close();
+        }
+        wait_until("it is over", || app.sender.state() == State::Closed);
+        work.may_end.open();
+        if closes {
+            app.expect_close(clean(ClosedBy::Us, 1000, ""));
+            app.end_in_order();
+        } else {
+            app.expect_failure(Failure::Network(Phase::Open));
+            app.expect_failure(Failure::Protocol(ProtocolError::InvalidUtf8));
+            app.expect_close(lost());
+            assert_eq!(app.end(), Err(Failure::Network(Phase::Open)));
+        }
+    }
 }
 
 /// What the messages before a violation are answered with goes before the Close frame that tells of

@@ -2,17 +2,44 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use websocket_app::{ClosedBy, EventLoop};
+use websocket_app::{ClosedBy, EventLoop, Phase};
 
 use super::{WORK, Work, is_alive};
-use crate::failure::clean;
+use crate::failure::{Failure, clean, lost};
 use crate::frame::Frame;
 use crate::many::{Added, add, add_with, echo_peer, join};
 use crate::peer::Peer;
 use crate::recorder::Call;
 use crate::running::{run_in_fragments, run_with};
 use crate::watchdog::{PATIENCE, wait_until};
+
+/// Reading is paused while much waits, and the keepalive with it, and goes on after that.
+#[test]
+fn a_peer_that_falls_silent_after_reading_was_paused_is_dead() {
+    const INTERVAL: Duration = Duration::from_millis(50);
+    // More than is read at once.
+    const MESSAGES: usize = 40;
+    const LEN: usize = 100_000;
+    let work = Work::lasting(6 * INTERVAL);
+    let for_peer = work.clone();
+    let peer = Peer::start(move |listener| {
+        let mut client = listener.open();
+        for_peer.begin(&mut client);
+        for_peer.may_end.open();
+        (0..MESSAGES).for_each(|_| client.send(Frame::binary([7; LEN])));
+        client.stay_silent();
+    });
+    let app = peer.app().max_receive_buffer(4000).ping_interval(INTERVAL).ping_timeout(INTERVAL);
+    let app = run_with(app, work.hook());
+    app.expect_open();
+    app.expect_text(WORK);
+    (0..MESSAGES).for_each(|_| app.expect_binary(&[7; LEN]));
+    app.expect_failure(Failure::Timeout(Phase::Open, INTERVAL));
+    app.expect_close(lost());
+    app.end_given_up();
+}
 
 #[test]
 fn messages_pings_and_pongs_wait_in_the_order_of_the_wire() {
