@@ -1,24 +1,29 @@
 #!/usr/bin/env python3
-"""Draws the charts of this folder, for light and for dark pages, from the JSON beside them.
+"""Draws the charts of this folder, for light and for dark pages, from the JSON beside them, and colours its pictures.
 
     docs/figures/draw.py             all of them
     docs/figures/draw.py --check     only whether they are what it would draw
 
-NAME.json is what the instruments that measure libraries side by side write with `--json`: a list of what was measured, with
-`work` and `lib`, and `size` where the same work has several. NAME.txt is the footnote: machine, date, what else is to be
-known. Of them NAME-light.svg and NAME-dark.svg are made, for the names in CHARTS whose JSON is there.
+NAME.json is a list of what was measured, with `work`, `lib` and `value`, and `size` where the same work has several; where
+they are known, `low` and `high` of the rounds, and `state` for a mark of the legend's. NAME.txt is the footnote: machine,
+date, what else is to be known. Of them are made, for the names in CHARTS whose JSON is there, NAME.svg for the manual, and
+for those in README NAME-light.svg and NAME-dark.svg.
+
+The PICTURES are drawn by hand, but for their style, which is put into them. What the manual shows is a part of its pages, where
+the theme that the reader has chosen decides about light and dark.
 """
 
 import json
 import pathlib
+import re
 import sys
 from xml.sax.saxutils import escape
 
 HERE = pathlib.Path(__file__).parent
 
 THEMES = {
-    "light": {"text": "#1f2328", "faint": "#59636e", "ours": "#0969da", "other": "#b7c0c9", "floor": "#bc4c00"},
-    "dark": {"text": "#f0f6fc", "faint": "#9198a1", "ours": "#4493f8", "other": "#4d5560", "floor": "#f0883e"},
+    "light": {"page": "#ffffff", "text": "#1f2328", "faint": "#59636e", "ours": "#0969da", "other": "#b7c0c9", "floor": "#bc4c00"},
+    "dark": {"page": "#0d1117", "text": "#f0f6fc", "faint": "#9198a1", "ours": "#4493f8", "other": "#4d5560", "floor": "#f0883e"},
 }
 
 # name of a chart: (its title, its panels in order, as work: (what it is, unit, whether less is better))
@@ -41,11 +46,32 @@ SERVERS = {
     "bs": ("the same, beside 10 that never read", "deliveries/s", False),
     "idle": ("idle connection", "bytes each", True),
 }
+# Whom each chart shows in any case, beside ours; of the others it shows the best of a panel. None: everybody.
 CHARTS = {
-    "clients": ("Clients, one connection", CLIENTS),
-    "clients-tls": ("Clients over TLS, one connection", CLIENTS),
-    "servers": ("Servers, on one processor", SERVERS),
+    "clients": ("Clients, one connection", CLIENTS, ["tungstenite"]),
+    "servers": ("Servers, on one processor", SERVERS, None),
 }
+
+# What the README shows, where what shows it knows the reader's theme.
+README = ["clients"]
+
+PICTURES = ["app-life", "message-path"]
+# What is drawn in which colours: its fill and its stroke, in light and in dark.
+INKS = {
+    ".page": (("#ffffff", None), ("#0d1117", None)),
+    "text": (("#1f2328", None), ("#f0f6fc", None)),
+    ".small": (("#59636e", None), ("#b7bdc8", None)),
+    ".box": (("#ffffff", "#818b98"), ("#0d1117", "#656c76")),
+    ".loop": (("#ddf4ff", "#54aeff"), ("#051d4d", "#388bfd")),
+    ".any": (("#dafbe1", "#4ac26b"), ("#04260f", "#2ea043")),
+    ".flusher": (("#fbefff", "#c297ff"), ("#271052", "#a371f7")),
+    ".lock": (("#fff1e5", "#fb8f44"), ("#3d1300", "#db6d28")),
+    ".way": (("none", "#1f2328"), ("none", "#f0f6fc")),
+    ".tip": (("#1f2328", None), ("#f0f6fc", None)),
+}
+# Where a drawing is dark: in a page of rustdoc's by its theme; elsewhere, or where that is not known, as the system is.
+DARK_THEME = "[data-theme=dark] .{}", "[data-theme=ayu] .{}"
+DARK_SYSTEM = ":root:not([data-theme]) .{}", ".{}:root"
 
 WIDTH = 840
 GAP = 22
@@ -69,6 +95,14 @@ class Panel:
         self.best = min(counting) if less else max(counting)
         self.most = max([r.get("high", r["value"]) for r in self.bars] + [self.floor or 0])
 
+    def show(self, always):
+        """Leaves out who is neither ours, nor one of these, nor the best of the others."""
+        if always is None:
+            return
+        named = [r for r in self.bars if is_ours(r) or r["lib"] in always]
+        others = [r for r in self.bars if r not in named][:1]
+        self.bars = [r for r in self.bars if r in named + others]
+
     def height(self):
         return 2 * ROW + 4 + ROW * len(self.bars + self.failed)
 
@@ -77,23 +111,60 @@ def main():
     check, wrong = sys.argv[1:] == ["--check"], []
     if sys.argv[1:] and not check:
         sys.exit(__doc__)
-    for name, (title, works) in CHARTS.items():
+    for name, (title, works, always) in CHARTS.items():
         source = HERE / f"{name}.json"
         if not source.exists():
             continue
-        panels = read(json.loads(source.read_text()), works)
+        panels = read(json.loads(source.read_text()), works, always)
         note = (HERE / f"{name}.txt").read_text().split("\n\n")
-        for theme, colours in THEMES.items():
-            target, drawn = HERE / f"{name}-{theme}.svg", draw(title, panels, note, colours)
+        styles = {name: style_of_both()}
+        if name in README:
+            styles |= {f"{name}-{theme}": style_of_chart(colours, "") for theme, colours in THEMES.items()}
+        for file, style in styles.items():
+            target, drawn = HERE / f"{file}.svg", draw(title, panels, note, style)
             if check and (not target.exists() or target.read_text() != drawn):
                 wrong.append(target.name)
             elif not check:
                 target.write_text(drawn)
+    for name in PICTURES:
+        target = HERE / f"{name}.svg"
+        drawn = re.sub(r"<style>.*?</style>", f"<style>\n{style_of_pictures()}</style>", target.read_text(), flags=re.S)
+        if check and target.read_text() != drawn:
+            wrong.append(target.name)
+        elif not check:
+            target.write_text(drawn)
+        if "\n\n" in drawn:
+            sys.exit(f"{target.name} has an empty line, which would end it in a page of the manual")
     if wrong:
-        sys.exit(f"not what docs/figures/draw.py draws of the JSON: {', '.join(wrong)}")
+        sys.exit(f"not what docs/figures/draw.py draws: {', '.join(wrong)}")
 
 
-def read(results, works):
+def style_of_pictures():
+    def inks(tone, wheres):
+        for kind, tones in INKS.items():
+            fill, stroke = tones[tone]
+            ink = "; ".join(f"{what}: {colour}" for what, colour in (("fill", fill), ("stroke", stroke)) if colour)
+            yield f"{', '.join(f'{where} {kind}' for where in wheres)} {{ {ink} }}"
+
+    lines = [
+        ".picture { max-width: 100%; height: auto }",
+        ".picture text { font: 13px system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif }",
+        ".picture .small { font-size: 12px }",
+        ".picture .name { font-weight: 600 }",
+        ".picture .title { font-size: 16px; font-weight: 600 }",
+        ".picture .mid { text-anchor: middle }",
+        ".picture .way { stroke-width: 1.5; marker-end: url(#tip) }",
+        ".picture .maybe { stroke-dasharray: 5 4 }",
+        *inks(0, [".picture"]),
+        *inks(1, [where.format("picture") for where in DARK_THEME]),
+        "@media (prefers-color-scheme: dark) {",
+        *(f"  {line}" for line in inks(1, [where.format("picture") for where in DARK_SYSTEM])),
+        "}",
+    ]
+    return "".join(f"    {line}\n" for line in lines) + "  "
+
+
+def read(results, works, always):
     """Gives a panel for each work and size, in the order of `works`."""
     panels = []
     for work, (title, unit, less) in works.items():
@@ -102,11 +173,13 @@ def read(results, works):
         # One that failed in some rounds has a figure of the others too.
         here = [r for r in here if "value" in r or (r["lib"], r.get("size", 0)) not in done]
         for size in sorted({size for _, size in done}):
-            panels.append(Panel(title.format(bytes_of(size)), unit, less, [r for r in here if r.get("size", 0) == size]))
+            panel = Panel(title.format(bytes_of(size)), unit, less, [r for r in here if r.get("size", 0) == size])
+            panel.show(always)
+            panels.append(panel)
     return panels
 
 
-def draw(title, panels, note, colours):
+def draw(title, panels, note, style):
     longest = max(len(shown(bar["lib"])) for panel in panels for bar in panel.bars)
     columns = 3 if longest <= 17 else 2
     width = (WIDTH - GAP * (columns - 1)) / columns
@@ -123,22 +196,52 @@ def draw(title, panels, note, colours):
         y += ROW
         body.append(f'<text class="f" x="0" y="{y}">{escape(line)}</text>')
     height = y + 8
-    style = (
-        f"text{{font:{FONT}px system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif;fill:{colours['text']}}}"
-        f".t{{font-size:16px;font-weight:600}}.h{{font-weight:600}}.f{{fill:{colours['faint']}}}.n{{text-anchor:end}}"
-        f".u{{font-weight:600;fill:{colours['ours']}}}.b{{fill:{colours['other']}}}.o{{fill:{colours['ours']}}}"
-        f".e{{fill:none;stroke:{colours['other']}}}.r{{stroke:{colours['floor']};stroke-width:1.5;stroke-dasharray:3 2}}"
-        f".w{{stroke:{colours['faint']}}}"
-    )
+    # In a page of the manual with room around it, on a ground of its own.
+    edge = 10 if ".chart" in style else 0
+    kind = ' class="chart"' if edge else ""
+    size = f'viewBox="{-edge} {-edge} {WIDTH + 2 * edge} {height + 2 * edge}" width="{WIDTH + 2 * edge}" height="{height + 2 * edge}"'
+    ground = f'<rect class="g" x="{-edge}" y="{-edge}" width="100%" height="100%"/>'
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img">',
+            f'<svg{kind} xmlns="http://www.w3.org/2000/svg" {size} role="img">',
             f"<title>{escape(title)}</title>",
             f"<style>{style}</style>",
+            *([ground] if edge else []),
             f'<text class="t" x="0" y="18">{escape(title)}</text>',
             *body,
             "</svg>\n",
         ]
+    )
+
+
+def style_of_chart(colours, where):
+    rules = {
+        "text": f"font:{FONT}px system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif;fill:{colours['text']}",
+        ".t": "font-size:16px;font-weight:600",
+        ".h": "font-weight:600",
+        ".f": f"fill:{colours['faint']}",
+        ".n": "text-anchor:end",
+        ".u": f"font-weight:600;fill:{colours['ours']}",
+        ".b": f"fill:{colours['other']}",
+        ".o": f"fill:{colours['ours']}",
+        ".e": f"fill:none;stroke:{colours['other']}",
+        ".r": f"stroke:{colours['floor']};stroke-width:1.5;stroke-dasharray:3 2",
+        ".w": f"stroke:{colours['faint']}",
+        ".g": f"fill:{colours['page']}",
+    }
+    if not where:
+        del rules[".g"]
+    return "".join(f"{where}{what}{{{rule}}}" for what, rule in rules.items())
+
+
+def style_of_both():
+    def dark(wheres):
+        return "".join(style_of_chart(THEMES["dark"], where.format("chart") + " ") for where in wheres)
+
+    light = style_of_chart(THEMES["light"], ".chart ")
+    return (
+        f".chart{{max-width:100%;height:auto}}{light}{dark(DARK_THEME)}"
+        f"@media (prefers-color-scheme: dark){{{dark(DARK_SYSTEM)}}}"
     )
 
 

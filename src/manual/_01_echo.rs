@@ -6,8 +6,9 @@
 //! cargo add websocket-app
 //! ```
 //!
-//! On Debian `apt-get install pkg-config libssl-dev` comes first; [features](super::_18_features)
-//! has ways without OpenSSL. [The words](#the-words) of the protocol are explained below.
+//! From a clone of the repository it is `cargo add --path` and where that is. On Debian `apt-get
+//! install pkg-config libssl-dev` comes first; [features](super::_18_features) has ways without
+//! OpenSSL. [The words](#the-words) of the protocol are explained below.
 //!
 //! In `src/main.rs`:
 //!
@@ -51,7 +52,7 @@
 //!
 //! ```text
 //! error: connecting to 127.0.0.1:9001: Connection refused (os error 111): is it running, and is its port the right one?
-//! closed: 1006, connection lost
+//! closed: 1006, not connected
 //! ```
 //!
 //! `main` returns the error too, and Rust prints that a second time, in the form of `Debug`:
@@ -119,6 +120,11 @@
 //! | masking | clients scramble their bytes, so that a proxy in between cannot mistake them for HTTP |
 //! | `Origin` | the header with which a browser says which site's page opens the WebSocket |
 //! | subprotocol | the name of the language that the messages are in, where the two agree on one |
+//! | back-pressure | who sends more than the other takes has to wait, or is told so, instead of filling memory |
+//! | loop, poll | a loop is a thread that serves many connections: it asks the operating system which of them has something for it, its poll, does that, and asks again |
+//! | loopback | the network within one machine: `127.0.0.1`, `localhost` |
+//! | reverse proxy | a server in front of yours, such as nginx, that hands it what comes from outside. A proxy without that word is in front of clients |
+//! | PAC file | a script by which browsers choose their proxy |
 //!
 //! ---
 //!

@@ -42,8 +42,8 @@
 //! # Line by line
 //!
 //! * **[`reconnect`](crate::WebSocketApp::reconnect).** After a loss the next attempt is up to one
-//!   second away, then up to two, four and so on, up to sixty: a random part of that is waited, so
-//!   that a thousand clients of one server do not come back at the same moment.
+//!   second away, then up to two, four and so on, up to sixty. A random part of that is waited: a
+//!   thousand clients of one server are not to come back at the same moment.
 //!   [`fixed`](crate::Reconnect::fixed) waits the same each time. Only a connection that held for 60
 //!   s ([`reset_after`](crate::Reconnect::reset_after)) begins the count anew: after a shorter one
 //!   the attempts are counted on, and the waits go on growing.

@@ -14,20 +14,9 @@
 //!
 //! # An app's life, as its callbacks see it
 //!
-//! ```text
-//!  run ──► connecting ──────────────────► open ───────────────────► on_close ──► the run is over
-//!              │                            on_open, on_reconnect       │
-//!              │ it failed: on_error        on_message, on_fragment     │ lost, or closed by the peer,
-//!              │                            on_ping, on_pong, every     │ and `reconnect` says so
-//!              ▼                            on_error of a callback      │ (reconnect_in: Some)
-//!          waiting for the next attempt ◄───────────────────────────────┘
-//!              │
-//!              └──► connecting again
-//! ```
+#![doc = include_str!("../../docs/figures/app-life.svg")]
 //!
-//! `close()`, a panic in a callback, or an error that does not get better leads from any of these
-//! to the last `on_close`. The states of [`Sender::state`] have the same names: [`State`]. As a
-//! picture this is `docs/figures/app-life.svg` in the repository.
+//! The states are those of [`Sender::state`]: [`State`].
 //!
 //! # Of a server's clients
 //!

@@ -14,11 +14,13 @@
 //! that `close()` ends that too. A process makes 64 attempts at a time; the others wait for their
 //! turn.
 //!
-//! Beside these the process has two threads at most, whatever the number of apps:
-//! `websocket-watchdog` notices callbacks that take long, and sleeps while none runs;
-//! `websocket-flusher` writes the end of streams of small messages, and what callbacks have sent
-//! that then take their time; it is there while there are such, and a few seconds longer. An idle
-//! connection wakes up for its timers alone: nothing is polled for.
+//! Beside these, and those that [stand in for slow callbacks](#slow-callbacks)
+//! (`websocket-stand-in`) or ask a resolver or connector (`websocket-ask`), the process has two
+//! threads at most, whatever the number of apps. The `websocket-watchdog` notices callbacks that
+//! take long, and sleeps while none runs. The `websocket-flusher` writes the end of a stream of
+//! small messages, and what a callback has sent that then takes its time; it is there while there
+//! are such, and a few seconds longer. An idle connection wakes up for its timers alone: nothing is
+//! looked for again and again.
 //!
 //! # Senders
 //!
@@ -52,17 +54,11 @@
 //! # Slow callbacks
 //!
 //! A callback may sleep, wait for a database, or compute for a minute. The watchdog looks every 20
-//! ms; once it has found a callback busy twice, another thread takes over reading for the loop:
-//! pings are answered within 100 ms, the keepalive goes on, a Close frame is answered, and other
-//! apps on the same [`EventLoop`] are served, callbacks included. The busy app's own next callback
+//! ms, and once it has found a callback busy twice, another thread takes over reading for the loop.
+//! That answers pings within 100 ms, goes on with the keepalive, answers a Close frame, and serves
+//! other apps on the same [`EventLoop`], their callbacks included. The busy app's own next callback
 //! waits until the first has returned, since [they never run at the same
 //! time](super::_04_promises). When it returns, its thread goes on where the stand-in is.
-//!
-//! ```text
-//!  owner     ─ poll ─ read ─┐ callback ............................... ┌ read ─ poll ─
-//!  loop                     └ laid down ┐                        ┌ back ┘
-//!  stand-in                             └ poll ─ read ─ poll ────┘
-//! ```
 //!
 //! Meanwhile messages wait in memory, up to
 //! [`max_receive_buffer`](crate::WebSocketApp::max_receive_buffer) (16 MiB); then reading pauses,
@@ -74,9 +70,9 @@
 //! A server has up to 64 callbacks of one of its threads at a time; those of more clients wait,
 //! while reading goes on.
 //!
-//! What is the program's own but no callback has no stand-in: the closures of
-//! [`retry_if`](crate::Reconnect::retry_if), a logger, and what a ready-made `rustls::ServerConfig`
-//! calls. They should not block.
+//! Some code of the program's runs on the loop's thread without being a callback, and nobody stands
+//! in for it: the closure of [`retry_if`](crate::Reconnect::retry_if), a logger, and what a ready-made
+//! `rustls::ServerConfig` calls. It should not block.
 //!
 //! # Waiting within a callback
 //!

@@ -7,8 +7,8 @@
 //! of the server's says that it has read it.
 //!
 //! A lone message is written by the thread that sends it, at once, in one system call. Each is one
-//! frame, however long; a large one is masked and written 1 MiB at a time. What the socket has no
-//! room for is written by the thread that reads.
+//! frame, however long; a large one is masked ([RFC 6455 §5.3]) and written 1 MiB at a time. What
+//! the socket has no room for is written by the thread that reads.
 //!
 //! # Back-pressure
 //!
@@ -22,10 +22,11 @@
 //! | `send_timeout(message, d)` | for `d` | [`SendError::Timeout`] |
 //! | `try_send`; any send within a callback of this app, or of another on its loop | not for the peer; up to 10 ms for a thread that is just writing | [`SendError::QueueFull`] |
 //!
-//! Threads that wait get room in the order in which they came, whatever each has to send. What
-//! finds room when it comes goes before them, in all by as much as the queue may hold; then it
-//! waits behind them, or is `QueueFull` where it must not wait, until the first of them had its
-//! turn. [`buffered_amount`](crate::Sender::buffered_amount) tells how many bytes wait.
+//! Threads that wait get room in the order in which they came, whatever each has to send. While
+//! they wait, later sends that find room may still go first: as many bytes, in all, as the queue
+//! may hold. After that, later sends wait behind them too, or are `QueueFull` where they must not
+//! wait, until the first of them has had its turn.
+//! [`buffered_amount`](crate::Sender::buffered_amount) tells how many bytes wait.
 //!
 //! With another [`send_policy`](crate::WebSocketApp::send_policy) `send` does not wait:
 //!
@@ -37,27 +38,27 @@
 //!
 //! # In a callback
 //!
-//! A callback of the app runs on the thread that would make room, or stands in its way, so its
+//! A callback of the app runs on the thread that would make room, or keeps it from doing so: its
 //! sends never wait for the peer. Where it sends more than the queue holds, it gets `QueueFull` and
 //! may go on later, from [`every`](crate::WebSocketApp::every) or from a thread. A server's
-//! callbacks wait for none of its clients either. To its own client a callback's sends have room for
-//! themselves, for which nobody waits, and the next message of one that does not read is
-//! [handed out later](super::_25_questions_of_servers#how-do-i-answer-without-losing-anything).
+//! callbacks wait for none of its clients either: [how answers are not
+//! lost](super::_25_questions_of_servers#how-do-i-answer-without-losing-anything).
 //!
 //! A callback waits for apps on *other* loops as an ordinary thread does, so that a bridge between
-//! two servers loses nothing: each app of `run_forever`, `spawn` and `events` has a loop of its
-//! own, each [`EventLoop`] is one, and a [`WebSocket`] has none. Its own app is called back no
+//! two servers loses nothing. (Each app of `run_forever`, `spawn` and `events` has a loop of its own,
+//! each [`EventLoop`] is one, and a [`WebSocket`] has none.) Its own app is called back no
 //! further meanwhile; the connections of its loop live on, for another thread stands in, one for
 //! each callback that waits. Of two apps whose callbacks send to each other, where neither peer
-//! reads, both wait until their time is over, and no longer. What is begun by `run_forever` within
-//! a callback never waits.
+//! reads, both wait until their time is over, and no longer. Where a callback itself calls
+//! `run_forever`, sends in the callbacks of that app never wait: what they waited for could be of the
+//! loop around it.
 //!
 //! # Batching
 //!
 //! There is nothing to do. Where a thread sends one message after the other with little more than a
-//! microsecond between them, from the ninth on they are only appended, and written together: by the
-//! sender when a piece is full, and by a thread that the process has for it, `websocket-flusher`,
-//! when the stream pauses. Its system calls make the batches; nothing waits for a timer. Where
+//! microsecond between them, from the ninth on they are only appended, and written together. The
+//! sender writes when a piece is full; a thread that the process has for it, `websocket-flusher`,
+//! writes when the stream pauses. Its system calls make the batches; nothing waits for a timer. Where
 //! messages come together often, what callbacks answer to them goes out together too: with the
 //! answer to the last, or after some 50 µs; where the callback takes its time, within some
 //! milliseconds. So a stream of 64 bytes is some hundred times as fast as with a system call each
@@ -68,14 +69,14 @@
 //!
 //! A message that is not in memory is written into what
 //! [`message_writer`](crate::Sender::message_writer) returns, an `io::Write`, and goes out in
-//! fragments of 32 KiB (RFC 6455 §5.4). Control frames go between them, no other message does:
+//! fragments of 32 KiB ([RFC 6455 §5.4]). Control frames go between them, no other message does:
 //! sends wait for its end as for room, and then are [`SendError::Busy`]. To receive one, there are
 //! [`on_fragment`](crate::WebSocketApp::on_fragment), with which nothing is put together, and in
 //! the blocking style [`recv_reader`](crate::WebSocket::recv_reader).
 //!
 //! # Compression
 //!
-//! [`compression`](crate::WebSocketApp::compression) offers permessage-deflate (RFC 7692); messages
+//! [`compression`](crate::WebSocketApp::compression) offers permessage-deflate ([RFC 7692]); messages
 //! from 1 KiB on are compressed where the server agrees. It costs processor time and, with the
 //! defaults, some 370 KiB for a connection that sends and 47 KiB for one that receives ([`Deflate`]
 //! says how to have less). It is off unless asked for, also since a compressed length tells about
@@ -108,6 +109,9 @@
 //!
 //! Next: [Connecting](super::_07_connecting). All pages: [the manual](super).
 //!
+//! [RFC 6455 §5.3]: https://www.rfc-editor.org/rfc/rfc6455#section-5.3
+//! [RFC 6455 §5.4]: https://www.rfc-editor.org/rfc/rfc6455#section-5.4
+//! [RFC 7692]: https://www.rfc-editor.org/rfc/rfc7692
 //! [`Deflate`]: crate::Deflate
 //! [`EventLoop`]: crate::EventLoop
 //! [`Message`]: crate::Message

@@ -3,27 +3,22 @@
 //!
 //! A URL is `ws://`, `wss://`, or that of a Unix socket: `ws+unix:/path/to.sock:/uri` (`wss+unix:`
 //! with TLS), where the server is asked for `localhost`. `user:password@` becomes Basic
-//! authorization. A fragment (`#…`) is an error ([RFC 6455 §3]).
+//! authorization ([RFC 7617]). A fragment (`#…`) is an error ([RFC 6455 §3]).
 //!
-//! ```text
-//!  URL, options ─ checked, before any socket
-//!    look up ─► TCP, every address ─► proxy ─► TLS ─► upgrade ─► open
-//!    └──────────── one deadline, connect_timeout, and close() ends it ─┘
-//!    ▲                                                   │
-//!    └──── from the beginning, elsewhere: a redirect ────┘
-//! ```
+//! URL and options are checked before any socket is opened. Then come, with one deadline over all of
+//! it ([`connect_timeout`](crate::WebSocketApp::connect_timeout)), and ended at once by `close()`:
 //!
 //! * **Looking up** is done by the operating system, or by
 //!   [`resolver`](crate::WebSocketApp::resolver).
 //! * **TCP.** A host with several addresses is tried at all of them, IPv6 and IPv4 in turns, each a
-//!   quarter of a second after the one before, until one connects (RFC 8305). The error names those
+//!   quarter of a second after the one before, until one connects ([RFC 8305]). The error names those
 //!   that were tried.
 //! * **A proxy**, where one is named: [Proxies](super::_11_proxies).
 //! * **TLS** for `wss://`: [TLS](super::_10_tls).
-//! * **The upgrade** (RFC 6455 §4.1). Another status than 101 is [`Error::Rejected`], with the
+//! * **The upgrade** ([RFC 6455 §4.1]). Another status than 101 is [`Error::Rejected`], with the
 //!   status, the headers and up to 64 KiB of the body. Redirects are followed where
-//!   [`max_redirects`](crate::WebSocketApp::max_redirects) says so, never from `wss://` to `ws://`,
-//!   and another origin gets no credentials.
+//!   [`max_redirects`](crate::WebSocketApp::max_redirects) says so, from the beginning within the same
+//!   deadline; never from `wss://` to `ws://`, and another origin gets no credentials.
 //!
 //! | to | there is |
 //! |---|---|
@@ -39,13 +34,13 @@
 //!
 //! # What limits it
 //!
-//! Whatever it is at, it ends with [`connect_timeout`](crate::WebSocketApp::connect_timeout) (10 s:
-//! a server that is up answers within one), and `close()` ends it at once; the error names the
-//! [`Phase`] that took too long. A blocking `connect` is ended by its [`Canceller`]. A resolver or
-//! connector that hangs is left alone, on a thread of its own; with eight of an app's left so, its
-//! next attempt fails without asking, until one of them returns. What has no limit of ours are the
-//! closures of `url_with`, `headers_with` and `subprotocols_with`, before that time begins: give
-//! what they ask a limit.
+//! An attempt ends with [`connect_timeout`](crate::WebSocketApp::connect_timeout), in whatever phase
+//! it is (10 s: a server that is up answers within one), and the error names the [`Phase`] that took
+//! too long. `close()` ends it at once; for a blocking `connect` that is its [`Canceller`]'s to do.
+//! A resolver or connector that hangs is left to itself, on a thread of its own. Where eight of an
+//! app's hang so, its next attempt fails without asking, until one of them returns. The closures of
+//! `url_with`, `headers_with` and `subprotocols_with` run before that time begins, and nothing here
+//! limits them: give what they ask a limit.
 //!
 //! A process makes 64 attempts at a time, each on a thread of its own; the others wait for their
 //! turn, first come, first served, and their time counts from then. [`EventLoop::max_connecting`]
@@ -59,6 +54,9 @@
 //! manual](super).
 //!
 //! [RFC 6455 §3]: https://www.rfc-editor.org/rfc/rfc6455#section-3
+//! [RFC 6455 §4.1]: https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//! [RFC 7617]: https://www.rfc-editor.org/rfc/rfc7617
+//! [RFC 8305]: https://www.rfc-editor.org/rfc/rfc8305
 //! [`Canceller`]: crate::Canceller
 //! [`Error::Rejected`]: crate::Error::Rejected
 //! [`EventLoop::max_connecting`]: crate::EventLoop::max_connecting

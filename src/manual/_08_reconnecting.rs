@@ -50,12 +50,12 @@
 //! | TLS: a certificate, a name or a version that is wrong | TLS: a handshake that was cut off |
 //! | HTTP status 4xx | 408, 425 and 429; every other status |
 //! | a proxy that wants a password or forbids the server | a proxy that cannot reach it now |
-//! | a panic in a callback, `close()` | a Close frame from the peer, whatever its code; a peer that breaks the protocol |
+//! | a panic in a callback, `close()` | a Close frame from the peer, whatever its code; a peer that breaks the protocol or exceeds a limit |
 //!
 //! So a server that closes with "you are banned" is asked again, for ever. In production end at the
-//! codes that will not get better: 1002, 1003, 1007 to 1010, of which one of the two programs is the
-//! cause ([what they mean](super::_09_closing#codes)), and those of the server's own, from 4000 on,
-//! that it describes as final.
+//! codes that will not get better. Those are 1002, 1003 and 1007 to 1010, of which one of the two
+//! programs is the cause ([what they mean](super::_09_closing#codes)), and of the server's own codes,
+//! from 4000 on, those that it describes as final.
 //!
 //! Where a token expires and the server answers 401,
 //! [`headers_with`](crate::WebSocketApp::headers_with) alone does not help: the example at

@@ -9,7 +9,7 @@
 //! When the peer begins, its Close frame is answered by itself.
 //!
 //! `on_close` comes within [`close_timeout`](crate::WebSocketApp::close_timeout) (10 s), however
-//! dead the peer is. It is the server that ends TCP (§7.1.1): where it does not, a client does so a
+//! dead the peer is. It is the server that ends TCP ([§7.1.1]): where it does not, a client does so a
 //! second after the Close frames, and `on_close` comes that much later.
 //!
 //! # What `Close` tells
@@ -19,12 +19,13 @@
 //! | [`code`](crate::Close::code) | that of the peer's Close frame; 1005 where it had none, 1006 where no Close frame came |
 //! | [`reason`](crate::Close::reason) | the peer's words, often empty |
 //! | [`clean`](crate::Close::clean) | whether a Close frame went each way |
-//! | [`by`](crate::Close::by) | who began: `Us`, with `close()` or because the peer did something wrong; `Peer`; or `Lost`, nobody: also where it never connected |
+//! | [`by`](crate::Close::by) | who began: `Us`, with `close()` or because the peer did something wrong; `Peer`; or `Lost`, nobody. Where there was no connection it is `Us` or `Lost`, and what is shown says "not connected" |
 //! | [`reconnect_in`](crate::Close::reconnect_in), [`attempt`](crate::Close::attempt) | when the next attempt is, and its number |
 //!
-//! After a failure of the peer's (1002, 1007, 1008, 1009) or of a callback's (1011) we send that code
-//! and do not wait for an answer: here `on_close` has 1006 by `Us`, and what was wrong is in
-//! `on_error`. An answer of ours that could not be sent is one that found the peer gone.
+//! After a failure of the peer's (1002, 1007, 1008, 1009) or of a callback's (1011) we send that
+//! code and do not wait for an answer: here `on_close` has 1006 by `Us`, and what was wrong is in
+//! `on_error`. A `Close` printed with `our answer was not sent` means that the peer was gone before
+//! it could be.
 //!
 //! # Codes
 //!
@@ -40,14 +41,15 @@
 //! | 1008 | you broke a rule of mine | for more fragments than `max_fragments` | ask who runs the server which rule |
 //! | 1009 | your message is too long for me | for one beyond the receiver's [`max_message_size`](crate::WebSocketApp::max_message_size): 64 MiB for a client, 1 MiB for a server | send it in parts, or raise the *receiver's* limit |
 //! | 1010 | I need an extension that you lack | never | |
-//! | 1011 | something in me failed | after a panic in a callback, or where a `message_writer` was dropped | look at the log of the side that sent it |
+//! | 1011 | something in me failed | after a panic in a callback, or where a `message_writer` was dropped; by a server that cannot go on | look at the log of the side that sent it |
 //! | 1012 | I restart | never | connect again |
 //! | 1013 | try again later | by a server, to a client that reads too slowly | connect again after a while, and read faster |
+//! | 1014 | I am a gateway, and the server behind me gave no good answer | never | connect again after a while |
 //! | 3000–4999 | what the two programs agree on; 3000–3999 are registered ones | | |
 //!
-//! 1000–1003, 1007–1014 and 3000–4999 may be sent, with a reason of up to 123 bytes (§5.5, §7.4);
-//! anything else is [`SendError::InvalidControl`], and nothing is closed. [`close_code`] has names
-//! for them.
+//! 1000–1003, 1007–1014 and 3000–4999 may be sent, with a reason of up to 123 bytes ([§5.5],
+//! [§7.4]); anything else is [`SendError::InvalidControl`], and nothing is closed. [`close_code`]
+//! has names for those of the table up to 1013.
 //!
 //! # What is no error
 //!
@@ -61,10 +63,10 @@
 //! A cable that is pulled out sends no packet. So the library sends a ping every
 //! [`ping_interval`](crate::WebSocketApp::ping_interval) (30 s), and gives the connection up
 //! [`ping_timeout`](crate::WebSocketApp::ping_timeout) (10 s) later unless *any* byte came in
-//! since: a slow download is no dead peer. This is what the manual calls the keepalive; it is on by
-//! default. (That of [`SocketOptions`] is TCP's own, and rarely needed beside it.) A server that
-//! answers pings and says nothing else is given up by
-//! [`idle_timeout`](crate::WebSocketApp::idle_timeout), where that is set.
+//! since, or went out where none could before: a slow download is no dead peer, nor a slow upload.
+//! This is what the manual calls the keepalive; it is on by default. (That of [`SocketOptions`] is
+//! TCP's own, and rarely needed beside it.) A server that answers pings and says nothing else is
+//! given up by [`idle_timeout`](crate::WebSocketApp::idle_timeout), where that is set.
 //! [`ping_wait`](crate::Sender::ping_wait) asks now.
 //!
 //! # What is on its way
@@ -97,3 +99,6 @@
 //! [`SocketOptions`]: crate::SocketOptions
 //! [`WebSocket`]: crate::WebSocket
 //! [`close_code`]: crate::close_code
+//! [§5.5]: https://www.rfc-editor.org/rfc/rfc6455#section-5.5
+//! [§7.1.1]: https://www.rfc-editor.org/rfc/rfc6455#section-7.1.1
+//! [§7.4]: https://www.rfc-editor.org/rfc/rfc6455#section-7.4

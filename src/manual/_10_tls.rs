@@ -88,10 +88,10 @@
 //! # A server's
 //!
 //! `server::ServerTls` takes the certificate with its chain and its key from PEM files or PKCS#12,
-//! asks clients for certificates where it is told to (rustls), and is replaced while the server
-//! runs by `ServerHandle::replace_tls`, which reads the files again: what a renewed certificate
-//! needs. Clients resume their sessions, except where they are asked for certificates. With
-//! native-tls on OpenSSL a server speaks TLS 1.2 only: for 1.3 choose rustls.
+//! and asks clients for certificates where it is told to (rustls). While the server runs,
+//! `ServerHandle::replace_tls` reads the files again, for a certificate that was renewed. Clients
+//! resume their sessions, except where they are asked for certificates. With native-tls on OpenSSL
+//! a server speaks TLS 1.2 only: for 1.3 choose rustls.
 //!
 //! ---
 //!

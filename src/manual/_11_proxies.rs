@@ -1,20 +1,20 @@
 //! Which proxy a connection goes through, what it gets to know, and what its refusals mean.
 //!
 //! A connection goes through the proxy that [`proxy`](crate::WebSocketApp::proxy) names, or else
-//! through the one that the environment names when the run begins, as curl reads it;
+//! through the one that [the environment](#from-the-environment) names when the run begins;
 //! [`no_proxy`](crate::WebSocketApp::no_proxy) ignores the environment.
 //!
 //! | URL of the proxy | how | who looks the server up | port without one |
 //! |---|---|---|---|
-//! | `http://` or none | CONNECT (RFC 9110 §9.3.6), for `ws://` too | the proxy | 80 |
+//! | `http://` or none | CONNECT ([RFC 9110 §9.3.6]), for `ws://` too | the proxy | 80 |
 //! | `https://` | the same within TLS, secured by [`proxy_tls`](crate::WebSocketApp::proxy_tls) | the proxy | 443 |
 //! | `socks4://` | an IPv4 address | we | 1080 |
 //! | `socks4a://` | a name | the proxy | 1080 |
-//! | `socks5://` (RFC 1928) | addresses, IPv6 and IPv4 in turns | we | 1080 |
+//! | `socks5://` ([RFC 1928]) | addresses, IPv6 and IPv4 in turns | we | 1080 |
 //! | `socks5h://` | a name | the proxy | 1080 |
 //!
 //! `user:password@` before the host is what the proxy gets: Basic with HTTP, user and password with
-//! SOCKS 5 (RFC 1929).
+//! SOCKS 5 ([RFC 1929]).
 //!
 //! ```no_run
 //! use websocket_app::{Error, WebSocket};
@@ -41,6 +41,9 @@
 //! `no_proxy`: names, which stand for all names below them too, addresses and networks
 //! (`10.0.0.0/8`), with `:port` if for one port only, separated by commas; `*` for all.
 //!
+//! These are curl's rules, but for the port of an HTTP proxy that is named without one (80 here,
+//! 1080 with curl), for `HTTP_PROXY`, which curl never looks at, and for `:port` in `no_proxy`.
+//!
 //! Unix sockets, connectors and sockets of your own have no proxy.
 //!
 //! # What it gets to know
@@ -64,6 +67,9 @@
 //!
 //! Next: [Memory](super::_12_memory). All pages: [the manual](super).
 //!
+//! [RFC 1928]: https://www.rfc-editor.org/rfc/rfc1928
+//! [RFC 1929]: https://www.rfc-editor.org/rfc/rfc1929
+//! [RFC 9110 §9.3.6]: https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6
 //! [`Error::Network`]: crate::Error::Network
 //! [`Error::Proxy`]: crate::Error::Proxy
 //! [`Error::Timeout`]: crate::Error::Timeout

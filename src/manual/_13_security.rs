@@ -5,14 +5,14 @@
 //!
 //! * Certificates are checked ([TLS](super::_10_tls)); what switches that off has `danger` in its
 //!   name, and no redirect takes it along.
-//! * Masking keys are unpredictable ([RFC 6455] §5.3, §10.3), from a generator seeded by the
+//! * Masking keys are unpredictable ([RFC 6455] [§5.3], [§10.3]), from a generator seeded by the
 //!   operating system.
 //! * A redirect is not followed unless asked for, never from `wss://` to `ws://`, and another
 //!   origin gets no credentials.
 //! * What a server sends is bounded: messages, fragments, heads, bodies, cookies
 //!   ([Memory](super::_12_memory)).
-//! * Text is checked to be UTF-8 before a callback sees it (§8.1); reserved bits, opcodes and codes
-//!   are refused (§5.2, §7.4).
+//! * Text is checked to be UTF-8 before a callback sees it ([§8.1]); reserved bits, opcodes and codes
+//!   are refused ([§5.2], [§7.4]).
 //! * No credential is in the log or in an error: no `Authorization`, no cookie, no user info, no
 //!   query of a URL; where a server's refusal repeats one, that is left out
 //!   ([Logging](super::_15_logging)). What messages say is logged at level trace only.
@@ -22,14 +22,14 @@
 //!
 //! * It listens where it is told to and nowhere else.
 //! * Pages of other sites are refused: where there is an `Origin`, it has to be the `Host` that was
-//!   asked for (§10.2). WebSockets know no CORS, so without this check any page could use its
+//!   asked for ([§10.2]). WebSockets know no CORS, so without this check any page could use its
 //!   visitor's cookies. `allow_origins` lists others.
 //! * On a loopback address only names of this machine are answered, so that no page can come in by
 //!   a name whose DNS leads here (DNS rebinding). `allow_hosts` adds names.
 //! * Handshakes have 10 s, heads 16 KiB, connections a number (10,000), messages 1 MiB, queues 1
 //!   MiB for each client. A client that does not read is closed, or misses what has no room; no
 //!   callback and no broadcast waits for it.
-//! * Frames of clients must be masked (§5.1), keys must have 16 bytes, and requests that are wrong
+//! * Frames of clients must be masked ([§5.1]), keys must have 16 bytes, and requests that are wrong
 //!   get a status and one line that says why.
 //!
 //! # What the program has to see to
@@ -70,3 +70,10 @@
 //! Next: [Errors](super::_14_errors). All pages: [the manual](super).
 //!
 //! [RFC 6455]: https://www.rfc-editor.org/rfc/rfc6455
+//! [§10.2]: https://www.rfc-editor.org/rfc/rfc6455#section-10.2
+//! [§10.3]: https://www.rfc-editor.org/rfc/rfc6455#section-10.3
+//! [§5.1]: https://www.rfc-editor.org/rfc/rfc6455#section-5.1
+//! [§5.2]: https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+//! [§5.3]: https://www.rfc-editor.org/rfc/rfc6455#section-5.3
+//! [§7.4]: https://www.rfc-editor.org/rfc/rfc6455#section-7.4
+//! [§8.1]: https://www.rfc-editor.org/rfc/rfc6455#section-8.1

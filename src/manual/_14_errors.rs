@@ -9,7 +9,7 @@
 //! | the proxy's | [`Proxy`](crate::Error::Proxy), with its status | unless it wants a password or forbids the server |
 //! | the server's | [`Tls`](crate::Error::Tls), [`Rejected`](crate::Error::Rejected), [`Upgrade`](crate::Error::Upgrade), [`Protocol`](crate::Error::Protocol) | seldom; a [`Rejection`] has status and headers |
 //! | any of these, while reconnecting | [`Attempt`](crate::Error::Attempt), with the number and the delay | it is being tried, unless its `retry_in` is `None`: then it is what the run ends with, and `source` is why |
-//! | our limits' | [`Limit`](crate::Error::Limit) | no: raise the limit |
+//! | our limits' | [`Limit`](crate::Error::Limit) | seldom: raise the limit. With `reconnect` it is tried all the same, unless [`retry_if`](crate::Reconnect::retry_if) says no |
 //! | your callbacks' | [`Callback`](crate::Error::Callback), [`Panicked`](crate::Error::Panicked) | that is yours to say |
 //! | the machine's | [`System`](crate::Error::System) | when it has threads and files to spare |
 //!

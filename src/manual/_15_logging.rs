@@ -6,24 +6,53 @@
 //! `env_logger::init();`. Then `RUST_LOG=websocket_app=debug cargo run` tells how connections come
 //! and go, and `RUST_LOG=websocket_app::wire=trace` what goes over them.
 //!
-//! | target | level | what |
-//! |---|---|---|
-//! | `websocket_app` | error | an error for which no `on_error` is set; what a callback ended the run with; a panic of what callbacks or a transport hold, as it is dropped |
-//! | `websocket_app` | warn | `reconnect()` of a blocking connection or of a server's client, which does nothing; how many messages were not sent, where `on_error` could not be handed them since it had failed, or the app never ran |
-//! | `websocket_app` | debug | how each run ended |
-//! | `websocket_app::connect` | warn | the operating system did not do what it should, or a key log cannot be written; never the peer's doing |
-//! | `websocket_app::connect` | debug | the phases of connecting: addresses, attempts, the proxy, the server's status |
-//! | `websocket_app::connection` | debug | the peer's Close frame, without a reason that repeats a credential; what it did instead of answering ours |
-//! | `websocket_app::event_loop` | error | why an event loop ended before its time |
-//! | `websocket_app::event_loop` | warn | the operating system did not do what it should: no thread to stand in for a slow callback, a loop that could not be woken at once |
-//! | `websocket_app::event_loop` | debug | a slow callback, for which another thread stands in |
-//! | `websocket_app::server` | error | what `on_request` or a handler did that cannot be answered for |
-//! | `websocket_app::server` | warn | accepting pauses, TLS with a client cannot be begun, a client has no place in the event loop, or a client and the server have no subprotocol in common |
-//! | `websocket_app::server` | debug | who comes, who is refused and why; errors of clients for which no `on_error` is set; shutdown |
-//! | `websocket_app::wire` | trace | the opening handshake, and that with an HTTP proxy, line by line: of headers all names, and the values of those that hold no credentials; every frame: opcode, FIN and RSV bits, length, the first 64 bytes of its payload, compressed as it may be |
+//! Each line, with `…` for what differs; it begins with the peer where there is one:
 //!
-//! A test compares the table with the source. Targets and levels are part of the interface; the
-//! words are not.
+//! | target | level | line | when, or what |
+//! |---|---|---|---|
+//! | `websocket_app` | error | `…` | an error for which no `on_error` is set |
+//! | `websocket_app` | error | `… ends: …` | what a callback ended the run, or a client's connection, with: an `Err` or a panic |
+//! | `websocket_app` | error | `what a callback holds panicked while it was dropped` | |
+//! | `websocket_app` | error | `a transport panicked while it was dropped` | a [`Transport`](crate::Transport) of the program's own |
+//! | `websocket_app` | warn | `reconnect() of a blocking WebSocket, and of a server's client, does nothing: connect again, and drop this one` | |
+//! | `websocket_app` | warn | `…: messages not sent, and no on_error to hand them to: …` | how many; `on_error` had failed before |
+//! | `websocket_app` | warn | `messages not sent, and no run that could hand them back: …` | how many; the app never ran |
+//! | `websocket_app` | debug | `…: over: …` | how a run ended |
+//! | `websocket_app::connect` | warn | `a connect could not be woken to be cancelled, it ends by its deadline: …` | the operating system did not do what it should |
+//! | `websocket_app::connect` | warn | `the key log cannot be written: …` | |
+//! | `websocket_app::connect` | debug | `connecting to …` | the URL, without what may be secret |
+//! | `websocket_app::connect` | debug | `… has the addresses …` | |
+//! | `websocket_app::connect` | debug | `…: trying …`<br>`… at …: …`<br>`…: connected by TCP to …` | an address; why it failed |
+//! | `websocket_app::connect` | debug | `trying …` | a Unix socket |
+//! | `websocket_app::connect` | debug | `…: going through the proxy …`<br>`…, by …: …` | why the proxy did not reach an address, of several |
+//! | `websocket_app::connect` | debug | `…: connected` | by TCP or a Unix socket, through the proxy if there is one |
+//! | `websocket_app::connect` | debug | `some of the operating system's roots cannot be read: …` | rustls |
+//! | `websocket_app::connect` | debug | `… answered with status …` | the server, or a proxy |
+//! | `websocket_app::connect` | debug | `…: redirected to …` | |
+//! | `websocket_app::connect` | debug | `…: open` | |
+//! | `websocket_app::connection` | debug | `…: received Close … …`<br>`…: received Close …, whose reason repeats a credential` | the peer's Close frame: code and reason |
+//! | `websocket_app::connection` | debug | `…: instead of an answer to Close: …` | what the peer did instead |
+//! | `websocket_app::event_loop` | error | `the event loop ends: …` | before its time, and why |
+//! | `websocket_app::event_loop` | warn | `no thread to stand in for a slow callback: …` | the operating system gives none |
+//! | `websocket_app::event_loop` | warn | `the event loop could not be woken at once: …` | the operating system did not do what it should |
+//! | `websocket_app::event_loop` | debug | `a callback is slow: another thread stands in` | |
+//! | `websocket_app::server` | error | `…: on_request: …`<br>``…: on_request chose the subprotocol `…`, which the client does not offer`` | a panic, or an answer that cannot be given: the client gets 500 |
+//! | `websocket_app::server` | error | `what a callback holds panicked while it was dropped`<br>`what a handler holds panicked while it was dropped` | |
+//! | `websocket_app::server` | warn | `accepting pauses, again and again: …` | there are no file descriptors left, say |
+//! | `websocket_app::server` | warn | `…` | TLS with a client cannot be begun |
+//! | `websocket_app::server` | warn | `…: no place in the event loop: …` | for a client |
+//! | `websocket_app::server` | warn | `…: no subprotocol in common: some browsers fail such a connection` | |
+//! | `websocket_app::server` | debug | `…: refused: …` | before its request: too many connections, or the server accepts none |
+//! | `websocket_app::server` | debug | `…` | a TLS handshake that failed |
+//! | `websocket_app::server` | debug | `…: lost before its request: …`<br>`…: lost before its answer: …` | |
+//! | `websocket_app::server` | debug | `…: refused with status …: …`<br>`…: answered by on_request with status …` | |
+//! | `websocket_app::server` | debug | `…: open` | |
+//! | `websocket_app::server` | debug | `client …: …` | an error of this client, where no `on_error` is set |
+//! | `websocket_app::server` | debug | `the server shuts down` | |
+//! | `websocket_app::wire` | trace | `…: … …` | the peer, `sent` or `received`, and what: [below](#the-wire) |
+//!
+//! A test compares the table with the source, line by line. Targets and levels are part of the
+//! interface; the words are not, and may change with any version.
 //!
 //! # What is never logged
 //!
@@ -47,10 +76,10 @@
 //!
 //! # A logger that sends
 //!
-//! A logger may send over the app whose line it writes: on a thread that runs apps, or is in a
-//! blocking client's `recv`, and in a line of `websocket_app::wire`, that never waits, as in their
-//! callbacks. Do not send the lines of `websocket_app::wire` over the app that they are about: each
-//! would be followed by another.
+//! A logger may send over the app whose line it writes. Such a send never waits, as in a callback,
+//! where the thread runs apps or is in a blocking client's `recv`, or where the line is of
+//! `websocket_app::wire`. Do not send the lines of `websocket_app::wire` over the app that they are
+//! about: each would be followed by another.
 //!
 //! ---
 //!

@@ -76,7 +76,7 @@
 //! | `danger_accept_invalid_certs` | false | |
 //! | `danger_accept_invalid_hostnames` | false | |
 //! | `pin` | none | any trusted certificate will do |
-//! | `min_version` | TLSv1.2 | those before it are retired (RFC 8996) |
+//! | `min_version` | TLSv1.2 | those before it are retired ([RFC 8996]) |
 //! | `bundled_roots` | false | an operating system takes roots back that prove bad, and a program does not |
 //! | `key_log_file` | none | who has it can read what was said |
 //! | `backend` | native-tls where it is there | else rustls; rustls for what only it has |
@@ -159,5 +159,6 @@
 //! Next: [Features and systems](super::_18_features). All pages: [the manual](super).
 //!
 //! [RFC 6455 §5.5]: https://www.rfc-editor.org/rfc/rfc6455#section-5.5
+//! [RFC 8996]: https://www.rfc-editor.org/rfc/rfc8996
 //! [`WebSocket`]: crate::WebSocket
 //! [`WebSocketApp`]: crate::WebSocketApp

@@ -8,7 +8,7 @@
 //! | `rustls-webpki-roots` | no | Mozilla's roots within the program, for [`TlsConfig::bundled_roots`] | roots as old as the build |
 //! | `cookies` | no | [`keep_cookies`](crate::WebSocketApp::keep_cookies): cookies that the server sets go back to it with later connections | ten more dependencies |
 //! | `server` | no | the module `server` | httparse, which is in the tree anyway |
-//! | `deflate` | yes | compression of messages ([`Deflate`], RFC 7692), for apps that ask for it | zlib in Rust, two crates |
+//! | `deflate` | yes | compression of messages ([`Deflate`], [RFC 7692]), for apps that ask for it | zlib in Rust, two crates |
 //!
 //! Both TLS libraries may be compiled in: [TLS](super::_10_tls#which-library) says which is used.
 //! Without a feature, a `wss://` URL, `.compression(…)` or `.keep_cookies(true)` is an
@@ -34,6 +34,7 @@
 //! Next: [Coming from Python: websocket-client](super::_19_from_python). All pages: [the
 //! manual](super).
 //!
+//! [RFC 7692]: https://www.rfc-editor.org/rfc/rfc7692
 //! [`Deflate`]: crate::Deflate
 //! [`Error::Invalid`]: crate::Error::Invalid
 //! [`TlsConfig::backend`]: crate::TlsConfig::backend

@@ -1,9 +1,14 @@
 //! Every name of PyPI's `websocket-client` 1.9, and what to write here; "no" comes with the reason.
 //!
-//! What differs in behaviour: a Close frame from the peer is not an error; there are timeouts and a
-//! keepalive without asking ([Defaults](super::_17_defaults)); no `Origin` header is sent unless
-//! you set one; `user:password@` in the URL becomes Basic authentication; a message is text or
-//! binary by its type, not by an opcode. And with `reconnect`:
+//! What differs in behaviour:
+//!
+//! * A Close frame from the peer is not an error.
+//! * There are timeouts and a keepalive without asking ([Defaults](super::_17_defaults)).
+//! * No `Origin` header is sent unless you set one.
+//! * `user:password@` in the URL becomes Basic authentication.
+//! * A message is text or binary by its type, not by an opcode.
+//!
+//! And with `reconnect`:
 //!
 //! * Python tries again whatever went wrong. Here what cannot get better by itself ends the run: a
 //!   401, 403 or 404, a certificate that is not trusted ([Whether](super::_08_reconnecting#whether)
@@ -62,16 +67,16 @@
 //! | – `do_handshake_on_connect`, `suppress_ragged_eofs` | no: always so |
 //! | `ping_interval`, `ping_timeout` | `.ping_interval(d)`, `.ping_timeout(d)`; on by default, any byte counts as life; for 0, which is off, `.ping_interval(None)` |
 //! | `ping_payload` | no: the app's own pings are its own; `ws.ping(payload)` sends yours |
-//! | `http_proxy_host`, `http_proxy_port`, `proxy_type` | `.proxy("http://host:port")`: `http`, `https`, `socks4`, `socks4a`, `socks5`, `socks5h`; without it `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy` of the environment, as curl reads them |
+//! | `http_proxy_host`, `http_proxy_port`, `proxy_type` | `.proxy("http://host:port")`: `http`, `https`, `socks4`, `socks4a`, `socks5`, `socks5h`; without it `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy` of [the environment](super::_11_proxies#from-the-environment) |
 //! | `http_proxy_auth` | `.proxy("http://user:password@host:port")` |
 //! | `http_proxy_timeout` | `.connect_timeout(d)`, which has the proxy in it |
 //! | `http_no_proxy` | no: an app has one URL, so it needs no list; `.no_proxy()` ignores the environment |
-//! | `skip_utf8_validation` | no: text is a `&str` and so always valid; bad text fails as it arrives (RFC 6455 §8.1) |
+//! | `skip_utf8_validation` | no: text is a `&str` and so always valid; bad text fails as it arrives ([RFC 6455 §8.1]) |
 //! | `host` | `.host(value)` |
 //! | `origin` | `.origin(value)` |
 //! | `connection` (of `create_connection`) | no: the handshake sets it itself, as it does `Sec-WebSocket-Key` and `Sec-WebSocket-Version` |
 //! | `suppress_origin` | none is sent unless you set one |
-//! | `suppress_host` | no: HTTP demands it (RFC 6455 §4.1) |
+//! | `suppress_host` | no: HTTP demands it ([RFC 6455 §4.1]) |
 //! | `dispatcher` (rel, asyncio …) | no: the app has its own thread; `EventLoop` has one for many apps; `.events(capacity)` feeds a loop of your own |
 //! | `reconnect=5` | `.reconnect(Reconnect::fixed(Duration::from_secs(5)))`, or `Reconnect::exponential(first, max)`; for 0 leave it out; what differs is said above |
 //! | a thread that sends something every few seconds | `.every(period, \|ws\| …)`; or a thread with `app.sender()`, which is at its end when `ws.state()` is `State::Closed` |
@@ -127,6 +132,7 @@
 //! | `enableTrace(True)` | any logger of the `log` facade: with `env_logger`, `RUST_LOG=websocket_app::wire=trace` for the handshake and every frame, `RUST_LOG=websocket_app=debug` for the rest |
 //! | `isEnabledForTrace` and the like, `dump` | the `log` crate's own |
 //! | `setdefaulttimeout`, `getdefaulttimeout`, `set_reconnect` | no: nothing is global; see the options above |
+//! | `frame_buffer`, `continuous_frame`, `recv_line`, `sock_opt` and what else is not documented | no: its insides |
 //! | `STATUS_NORMAL` and the like | `close_code::NORMAL` and the like |
 //! | `WebSocketException` | `Error` and `SendError` |
 //! | `WebSocketConnectionClosedException` | `on_close`; `Error::Closed`, `Error::Network`; `SendError::NotConnected` |
@@ -138,11 +144,15 @@
 //! | `ValueError` for a bad URL | `Error::Invalid` |
 //! | `wsdump` | the command `wsapp`, in a package of its own, `cli` in the repository |
 //!
-//! What websocket-client does not have: Unix sockets by URL, `ws+unix:/path/to.sock:/uri`; the
-//! address to connect from, `SocketOptions::bind_address`; a resolver of your own,
-//! `.resolver(|host, port, _| …)`; compression, `.compression(Deflate::default())`; messages kept
-//! while there is no connection, `.queue_while_disconnected(bytes, max_age)`; old messages dropped
-//! for the latest where the server reads too slowly, `.send_policy(SendPolicy::DropOldest)`.
+//! What websocket-client does not have:
+//!
+//! * Unix sockets by URL: `ws+unix:/path/to.sock:/uri`
+//! * the address to connect from: `SocketOptions::bind_address`
+//! * a resolver of your own: `.resolver(|host, port, _| …)`
+//! * compression: `.compression(Deflate::default())`
+//! * messages kept while there is no connection: `.queue_while_disconnected(bytes, max_age)`
+//! * old messages dropped for the latest where the server reads too slowly:
+//!   `.send_policy(SendPolicy::DropOldest)`
 //!
 //! ---
 //!
@@ -150,3 +160,5 @@
 //! manual](super).
 //!
 //! [RFC 6455 §10.3]: https://www.rfc-editor.org/rfc/rfc6455#section-10.3
+//! [RFC 6455 §4.1]: https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//! [RFC 6455 §8.1]: https://www.rfc-editor.org/rfc/rfc6455#section-8.1

@@ -1,13 +1,17 @@
 //! What to write for every documented name of PyPI's `websocket-server` 0.6 and of
 //! `websockets.sync.server`.
 //!
-//! What differs in behaviour: pages of other sites are refused unless
-//! [`allow_origins`](crate::server::Server::allow_origins) lists them; a client that does not read
-//! is closed, and holds nobody up; there is a keepalive, and a limit on connections, handshakes and
-//! messages, without asking ([Defaults](super::_17_defaults#server)); a message is text or binary
-//! by its type. `websocket-server` drops a client that sends binary; here `on_message` gets it:
-//! `message.as_text().ok_or("only text")?`, or `client.close_with(1003, "only text")` to do
-//! likewise. In `on_close` the client is no longer among [`ServerHandle::clients`].
+//! What differs in behaviour:
+//!
+//! * Pages of other sites are refused unless
+//!   [`allow_origins`](crate::server::Server::allow_origins) lists them.
+//! * A client that does not read is closed, and holds nobody up.
+//! * There is a keepalive, and a limit on connections, handshakes and messages, without asking
+//!   ([Defaults](super::_17_defaults#server)).
+//! * A message is text or binary by its type. `websocket-server` drops a client that sends binary;
+//!   here `on_message` gets it: `message.as_text().ok_or("only text")?`, or
+//!   `client.close_with(1003, "only text")` to do likewise.
+//! * In `on_close` the client is no longer among [`ServerHandle::clients`].
 //!
 //! # `websocket-server`
 //!
@@ -44,14 +48,24 @@
 //! | `origins=` | [`Server::allow_origins`]; without it the server's own only, not any |
 //! | `subprotocols=`, `select_subprotocol=` | [`Server::subprotocols`], [`Answer::subprotocol`] |
 //! | `compression=` | [`Server::compression`]; off unless asked for |
+//! | `extensions=` | no: that is the only one in use |
 //! | `process_request=`, `process_response=`, `basic_auth` | [`Server::on_request`] |
 //! | `open_timeout=`, `close_timeout=` | [`Server::handshake_timeout`], [`Server::close_timeout`] |
 //! | `ping_interval=`, `ping_timeout=` | [`Server::ping_interval`], [`Server::ping_timeout`] |
 //! | `max_size=`, `max_queue=` | [`Server::max_message_size`], [`Server::max_receive_buffer`], in bytes |
+//! | `server_header=` | none is sent; [`Answer::header`] |
+//! | `logger=`, the attribute `logger` | the target `websocket_app::server` of the program's logger |
+//! | `create_connection=` | no: a [`Handler`] has what a subclass would |
+//! | other arguments, for `socket.create_server` | [`Server::with_listener`] |
 //! | `serve_forever()`, `shutdown()` | [`Server::run_forever`], [`ServerHandle::shutdown`] |
+//! | `fileno()` | no: the socket is the server's |
+//! | the end of `handler`, which closes | [`Client::close`] |
 //! | `for message in connection`, `recv()`, `recv_streaming()` | [`Server::on_message`], [`Server::on_fragment`] |
 //! | `send()`, `close()`, `ping()`, `pong()` | [`Client::send`], [`Client::close_with`], [`Sender::ping`](crate::Sender::ping) and [`Sender::pong`](crate::Sender::pong) of [`Client::sender`] |
-//! | `request`, `subprotocol`, `remote_address`, `local_address` | [`Client::request`], [`Request::subprotocol`], [`Request::peer_addr`], [`Request::local_addr`] |
+//! | `send()` of an iterable, in fragments | `message_writer` of [`Client::sender`] |
+//! | `respond(status, text)` | [`Answer::refuse`] with [`Answer::body`] |
+//! | `id`, `state` | [`Client::id`], [`Client::state`](crate::server::Client::state) |
+//! | `request`, `response`, `subprotocol`, `remote_address`, `local_address` | [`Client::request`], `Sender::handshake` of [`Client::sender`], [`Request::subprotocol`], [`Request::peer_addr`], [`Request::local_addr`] |
 //! | `latency` | `last_round_trip` of [`Client::stats`] |
 //! | `close_code`, `close_reason` | the [`Close`](crate::Close) of [`Server::on_close`] |
 //! | `broadcast(connections, message)` | [`ServerHandle::broadcast`], [`ServerHandle::publish`] |
@@ -60,9 +74,13 @@
 //!
 //! Next: [Coming from tungstenite](super::_21_from_tungstenite). All pages: [the manual](super).
 //!
+//! [`Answer::body`]: crate::server::Answer::body
+//! [`Answer::header`]: crate::server::Answer::header
+//! [`Answer::refuse`]: crate::server::Answer::refuse
 //! [`Answer::subprotocol`]: crate::server::Answer::subprotocol
 //! [`Client`]: crate::server::Client
 //! [`Client::abort`]: crate::server::Client::abort
+//! [`Client::close`]: crate::server::Client::close
 //! [`Client::close_with`]: crate::server::Client::close_with
 //! [`Client::id`]: crate::server::Client::id
 //! [`Client::request`]: crate::server::Client::request

@@ -1,19 +1,20 @@
 //! What to write for each name of tungstenite 0.30, and why a program may want to.
 //!
 //! tungstenite is a protocol over any stream: it reads and writes when it is asked to, and leaves
-//! connecting, threads, timers and deadlines to the program. This crate, which reads frame headers and
-//! makes handshakes with parts of tungstenite's, has those. Stay with tungstenite where you need the protocol
-//! alone, for instance over a stream that is no socket and cannot be waited for.
+//! connecting, threads, timers and deadlines to the program. This crate, which reads frame headers
+//! and makes handshakes with parts of tungstenite's, has those. Stay with tungstenite where you
+//! need the protocol alone, for instance over a stream that is no socket and cannot be waited for.
 //!
 //! What differs in behaviour:
 //!
 //! * One thread reads while others send: tungstenite's `WebSocket` has one owner, for both.
 //! * A close in order is no error: `Error::ConnectionClosed` and `AlreadyClosed` have no
 //!   counterpart in callbacks, and `recv` gives [`Error::Closed`] with the code.
-//! * Pings are answered at once, not with the next read or write; pings of our own go out by
-//!   themselves.
-//! * Connecting, sending and closing have deadlines, and all addresses are tried at the same time,
-//!   not one after the other.
+//! * With callbacks, pings are answered at once, not with the next read or write, and pings of our
+//!   own go out by themselves. With [`WebSocket`] both happen while a thread is in
+//!   [`recv`](crate::WebSocket::recv), and only then.
+//! * Connecting, sending and closing have deadlines, and a host's next address is tried a quarter
+//!   of a second after the one before, without waiting for that to fail.
 //! * Redirects are not followed unless asked for; `connect` there follows three.
 //! * A `wss://` URL works without choosing a feature.
 //! * Compression is there, if asked for.
@@ -21,7 +22,7 @@
 //!   tungstenite's peers take frames of up to 16 MiB unless told otherwise:
 //!   [`message_writer`](crate::Sender::message_writer) for longer ones.
 //! * A callback of a server never waits for its client, as a loop of `read` and `send` does: [How do I
-//!   answer without losing anything?](super::_25_questions_of_servers)
+//!   answer without losing anything?](super::_25_questions_of_servers#how-do-i-answer-without-losing-anything)
 //!
 //! # A client's loop
 //!
@@ -74,6 +75,7 @@
 //! | the `Response` beside it | [`WebSocket::handshake`] |
 //! | `connect_with_config(request, config, redirects)` | [`WebSocket::builder`]`(url)…`, [`max_redirects`](crate::WebSocketApp::max_redirects) |
 //! | `ClientRequestBuilder::with_header`, `with_sub_protocol` | [`header`](crate::WebSocketApp::header), [`subprotocols`](crate::WebSocketApp::subprotocols) |
+//! | `IntoClientRequest`, a `Request` of the crate `http` | a URL as text, with [`header`](crate::WebSocketApp::header) and its like |
 //! | `client(request, stream)`, `client_tls` | [`socket`](crate::WebSocketApp::socket), [`connector`](crate::WebSocketApp::connector), [`Socket::from_stream`] |
 //! | `Connector::NativeTls`, `Connector::Rustls` | `TlsConfig::native_tls`, `TlsConfig::rustls` |
 //! | `read()` | [`recv`](crate::WebSocket::recv), or `on_message` |
@@ -91,7 +93,11 @@
 //! | `close(None)`, which sends no code | [`close`](crate::WebSocket::close), which sends 1000 |
 //! | `can_read()`, `can_write()` | [`Sender::state`] |
 //! | `get_ref()`, `get_mut()`, `into_inner()` | no: the socket is the connection's; [`socket_options`](crate::WebSocketApp::socket_options) |
+//! | `MaybeTlsStream`, `NoDelay` | the same; [`SocketOptions::nodelay`](crate::SocketOptions::nodelay) |
+//! | `HandshakeError::Interrupted` | no: a non-blocking handshake is the library's own affair |
 //! | `from_raw_socket`, `from_partially_read` | no: an opening handshake is made |
+//! | `set_config`, `get_config` | no: limits are set before the run |
+//! | `WebSocketContext`, `FrameSocket`, `ReadBuffer` | no: they are the protocol alone, tungstenite's own field |
 //!
 //! # `WebSocketConfig`
 //!
@@ -112,7 +118,8 @@
 //! | `Error::Capacity` | [`Error::Limit`] |
 //! | `Error::Protocol`, `Error::Utf8` | [`Error::Protocol`] |
 //! | `Error::WriteBufferFull(message)` | [`SendError::QueueFull`], which hands the message back |
-//! | `Error::Url` | [`Error::Invalid`] |
+//! | `Error::Url`, `Error::HttpFormat` | [`Error::Invalid`] |
+//! | `Error::AttackAttempt` | [`Error::Upgrade`]: a head that is too long |
 //! | `Error::Http(response)` | [`Error::Rejected`] |
 //! | `Error::ConnectionClosed`, `Error::AlreadyClosed` | [`Error::Closed`], [`SendError::NotConnected`] |
 //!
@@ -122,6 +129,7 @@
 //! |---|---|
 //! | `TcpListener`, a thread for each, `accept(stream)` | `Server::new(address)`, `Server::with_listener(listener)`: no thread for each, nor a handshake of one stream |
 //! | `accept_hdr(stream, callback)` | `Server::on_request` |
+//! | `accept_with_config` | `Server::max_message_size` and its like |
 //! | a loop of `read` and `send` | `Server::on_message`, `Client::send`, which never waits there: see above |
 //! | a list of clients behind a `Mutex` | `ServerHandle::clients`, `broadcast`, `publish` |
 //!
@@ -140,6 +148,7 @@
 //! [`Error::Protocol`]: crate::Error::Protocol
 //! [`Error::Rejected`]: crate::Error::Rejected
 //! [`Error::Tls`]: crate::Error::Tls
+//! [`Error::Upgrade`]: crate::Error::Upgrade
 //! [`Message`]: crate::Message
 //! [`OwnedMessage`]: crate::OwnedMessage
 //! [`Phase`]: crate::Phase
@@ -153,6 +162,7 @@
 //! [`Sender::send`]: crate::Sender::send
 //! [`Sender::state`]: crate::Sender::state
 //! [`Socket::from_stream`]: crate::Socket::from_stream
+//! [`WebSocket`]: crate::WebSocket
 //! [`WebSocket::builder`]: crate::WebSocket::builder
 //! [`WebSocket::connect`]: crate::WebSocket::connect
 //! [`WebSocket::handshake`]: crate::WebSocket::handshake

@@ -27,7 +27,7 @@
 //! | `setPingInterval(seconds)` | [`ping_interval`](crate::WebSocketApp::ping_interval), on by default |
 //! | `setPingMessage` | no: the keepalive's pings are its own; [`Sender::ping`] sends yours, [`every`](crate::WebSocketApp::every) is a clock |
 //! | `enablePong`, `disablePong` | no: pings are answered ([RFC 6455 §5.5.2]) |
-//! | `setPerMessageDeflateOptions`, `disablePerMessageDeflate` | [`compression`](crate::WebSocketApp::compression) with [`Deflate`]; without it none |
+//! | `setPerMessageDeflateOptions`, `enablePerMessageDeflate`, `disablePerMessageDeflate` | [`compression`](crate::WebSocketApp::compression) with [`Deflate`]; without it none |
 //! | `enableAutomaticReconnection` | [`reconnect`](crate::WebSocketApp::reconnect) |
 //! | `setMinWaitBetweenReconnectionRetries`, `setMax…` | [`Reconnect::exponential`]`(min, max)` |
 //! | `setOnMessageCallback`, by `msg->type`: | |
@@ -38,15 +38,18 @@
 //! | – `Error`, `errorInfo.reason`, `http_status`, `retries`, `wait_time` | `on_error`: [`Error`]; [`Error::Rejected`] has the status, [`Error::Attempt`] the number and the time |
 //! | – `Close`, `closeInfo.code`, `reason`, `remote` | `on_close`: [`Close::code`], [`Close::reason`], [`Close::by`] |
 //! | `start()` | [`spawn`](crate::WebSocketApp::spawn) |
-//! | `run()` | [`run_forever`](crate::WebSocketApp::run_forever) |
+//! | `connect(seconds)`, then `run()` | [`run_forever`](crate::WebSocketApp::run_forever); without callbacks [`WebSocket::connect`](crate::WebSocket::connect) |
 //! | `stop()` | [`Sender::close`], then [`AppHandle::join`] |
 //! | `close(code, reason)` | [`Sender::close_with`] |
 //! | `send(text)`, `sendText`, `sendUtf8Text`, `sendBinary` | [`Sender::send`], text or binary by its type |
 //! | `WebSocketSendInfo::success` | the `Result`; `wireSize`: [`Stats::wire_bytes_sent`] |
 //! | the progress callback of `send` | [`message_writer`](crate::Sender::message_writer): you write, piece by piece |
 //! | `bufferedAmount()` | [`Sender::buffered_amount`] |
-//! | `getReadyState()` | [`Sender::state`] |
-//! | `setTrafficTrackerCallback` | [`Sender::stats`] |
+//! | `ping(text)` | [`Sender::ping`] |
+//! | `getReadyState()`, `readyStateToString` | [`Sender::state`]; a [`State`](crate::State) can be shown |
+//! | `setTrafficTrackerCallback`, `resetTrafficTrackerCallback` | [`Sender::stats`] |
+//! | `getUrl()` | [`Sender::handshake`] has the URL that was reached |
+//! | `getSubProtocols`, `getPingInterval`, `isAutomaticReconnectionEnabled` and the like | no: the program knows what it has set |
 //! | `setAutoThreadName` | no: threads are named `websocket-…` |
 //! | `ix::initNetSystem()` | no need |
 //!
@@ -60,6 +63,7 @@
 //! | `connectionState->getId()`, `getRemoteIp()` | `Client::id`, `Request::peer_addr` |
 //! | `openInfo.uri`, `openInfo.headers` | `Request::path`, `Request::headers` |
 //! | `webSocket.send(…)` | `Client::send` |
+//! | `getHost()`, `getPort()` | `ServerHandle::local_addr` |
 //! | `server.getClients()` | `ServerHandle::clients` |
 //! | `makeBroadcastServer()` | `on_message` with `ServerHandle::broadcast` |
 //! | `setTLSOptions` | `Server::tls` |

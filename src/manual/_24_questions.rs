@@ -55,6 +55,19 @@
 //! [`every`](crate::WebSocketApp::every) sends what they want to hear. Others close each connection
 //! after a day: [`reconnect`](crate::WebSocketApp::reconnect).
 //!
+//! # Why does it close with 1009?
+//!
+//! A message was too long for who was to read it:
+//!
+//! | which way | what this side sees | what helps |
+//! |---|---|---|
+//! | the server sent it | `on_error`: [`LimitError::MessageSize`]; `on_close`: 1006, closed by us | [`max_message_size`](crate::WebSocketApp::max_message_size) of this client, 64 MiB; or [`on_fragment`](crate::WebSocketApp::on_fragment) or [`recv_reader`](crate::WebSocket::recv_reader), for which it does not count |
+//! | this client sent it | `on_close`: 1009 by the peer, and no `on_error` | the *server's* limit: [here](super::_25_questions_of_servers#why-does-it-close-with-1009) `Server::max_message_size`, 1 MiB; elsewhere `max_size`, `maxPayload` or the like. Or several messages |
+//!
+//! [`message_writer`](crate::Sender::message_writer) does not help there: its fragments are one
+//! message all the same. It does where a *frame* is too long, 16 MiB with tungstenite. No message is
+//! too long for `max_send_buffer`, with nothing else waiting.
+//!
 //! # Why is it 403, or 400, or 200 instead of 101?
 //!
 //! [`Error::Rejected`] has the status, the headers and the body, in which servers often say why.
@@ -168,6 +181,7 @@
 //! manual](super).
 //!
 //! [`Error::Rejected`]: crate::Error::Rejected
+//! [`LimitError::MessageSize`]: crate::LimitError::MessageSize
 //! [`EventLoop::close_all`]: crate::EventLoop::close_all
 //! [`Handler`]: crate::Handler
 //! [`Message`]: crate::Message

@@ -95,6 +95,18 @@
 //! machine, as it gets from a proxy that asks for the name by which the world knows it:
 //! [`allow_hosts`](crate::server::Server::allow_hosts) adds that.
 //!
+//! # Why does it close with 1009?
+//!
+//! A message was too long for who was to read it:
+//!
+//! | which way | what the server sees | what helps |
+//! |---|---|---|
+//! | a client sent it | `on_error`: [`LimitError::MessageSize`]; `on_close`: 1006, closed by us. The client sees 1009 | [`max_message_size`](crate::server::Server::max_message_size), 1 MiB, also after inflating; or [`on_fragment`](crate::server::Server::on_fragment), for which it does not count. 1008 is for [`max_fragments`](crate::server::Server::max_fragments) |
+//! | the server sent it | `on_close`: 1009 by the peer | the *client's* limit: with this library [`max_message_size`](crate::WebSocketApp::max_message_size), 64 MiB. Or several messages |
+//!
+//! Without an `on_error` the log has it, `websocket_app::server` at level debug. What a server sends
+//! or answers is limited by `max_send_buffer` only where something else waits already.
+//!
 //! # Why does a browser fail a connection that other clients have?
 //!
 //! Its page asks for a subprotocol, `new WebSocket(url, 'name')`, and the server does not choose it,
@@ -153,17 +165,19 @@
 //! Send from the callback. Of what callbacks send to their own client,
 //! [`max_send_buffer`](crate::server::Server::max_send_buffer), 1 MiB, may wait, and one message
 //! more, however long; what others send to it takes none of that room. While more than a sixteenth
-//! of it waits, since the client sends faster than it reads, no other message of its is handed out:
-//! they wait, in order, up to [`max_receive_buffer`](crate::server::Server::max_receive_buffer); then
-//! it is not read any more, and TCP slows it down. So an answer is lost only where one message is
-//! answered with several, of more than some 1 MiB in all: then the send is
-//! [`SendError::QueueFull`]. No thread waits. What a callback sends to *another* client is
-//! `QueueFull` once that one has 1 MiB waiting, and for the program to look at.
+//! of it waits, because the client reads more slowly than it sends, no other message of its is
+//! handed out. They wait, in order, up to
+//! [`max_receive_buffer`](crate::server::Server::max_receive_buffer). Then nothing more is read
+//! from it, and TCP slows it down. So an answer is lost only where one message is answered with
+//! several, of more than some 1 MiB in all: then the send is [`SendError::QueueFull`]. No thread
+//! waits. What a callback sends to *another* client is `QueueFull` once that one has 1 MiB waiting,
+//! and for the program to look at.
 //!
 //! # What about a client that does not read?
 //!
 //! It costs some memory, and no callback's nor broadcast's time: what waits for it is at most its
-//! queue of 1 MiB, 1 MiB and one message of answers, and 1 MiB of what it has sent itself.
+//! queue of 1 MiB, [its answers](#how-do-i-answer-without-losing-anything), and 1 MiB of what it has
+//! sent itself.
 //! [`slow_clients`](crate::server::Server::slow_clients) says what becomes of it when a broadcast
 //! finds that full: closed with 1013, left out, or given the latest of each topic once there is
 //! room. A thread of yours that sends to one client waits for it, up to
@@ -171,9 +185,10 @@
 //!
 //! # What about a client that is gone without a word?
 //!
-//! It is given up 10 s after a ping that brought no byte, so within 40 s, and has its `on_close`. So
-//! is one that reads nothing of what it is answered, from when its messages fill
-//! [`max_receive_buffer`](crate::server::Server::max_receive_buffer) on.
+//! It is given up 10 s after a ping that brought no byte, so within 40 s, and has its `on_close`. A
+//! client that sends and never reads is given up likewise, though it is alive: once its messages
+//! fill [`max_receive_buffer`](crate::server::Server::max_receive_buffer), nothing is read from it
+//! and it takes nothing, so no byte moves either way.
 //!
 //! # How do I close a client that says nothing?
 //!
@@ -222,6 +237,7 @@
 //! [`Client`]: crate::server::Client
 //! [`Client::request`]: crate::server::Client::request
 //! [`Client::server`]: crate::server::Client::server
+//! [`LimitError::MessageSize`]: crate::LimitError::MessageSize
 //! [`SendError::NotConnected`]: crate::SendError::NotConnected
 //! [`SendError::QueueFull`]: crate::SendError::QueueFull
 //! [`Server::with_handlers`]: crate::server::Server::with_handlers

@@ -13,7 +13,7 @@
 //! | Deadlines and keepalive on by default | what hangs for ever is the bug that users of every such library report | a server that never answers pings needs `ping_interval(None)` |
 //! | Any byte counts as life | a pong waits behind a large message on a slow line | a peer whose program hangs but whose library answers is alive: `idle_timeout` |
 //! | Reconnecting off by default | a program that ends says so; one that comes back unasked hides faults, and doubles orders | one line |
-//! | Full jitter | a thousand clients of one server must not come back at once | the first attempt may come at once, or late |
+//! | The time to the next attempt is random, from nothing to the back-off's ("full jitter") | a thousand clients of one server must not come back at once | the first attempt may come at once, or late |
 //! | 4xx and bad certificates are not tried again | they do not get better, and servers lock such clients out | `retry_if` where a 401 is renewed |
 //! | Nothing is kept while there is no connection | an order that arrives late can do harm | one line |
 //! | Borrowed messages | most need no copy and no allocation | `into_owned` to keep one |
@@ -25,7 +25,7 @@
 //! | `#![forbid(unsafe_code)]` | what it reads comes from strangers | |
 //! | A server on the same links and loops | one protocol, one set of tests, for both sides | behind a feature, so that clients do not build it |
 //! | Origins are checked by default | a page of any site may open a WebSocket with its visitor's cookies ([RFC 6455 §10.2]) | one line for who serves several sites |
-//! | A server hands out no message of a client while much of what it was answered waits for it to read | what is answered is not lost, memory is bounded, and no thread waits | an app has no such thing: a feed is to be heard whether or not what is sent gets through |
+//! | A server hands out no message of a client that [reads its answers late](super::_25_questions_of_servers#how-do-i-answer-without-losing-anything) | what is answered is not lost, memory is bounded, and no thread waits | an app has no such thing: a feed is to be heard whether or not what is sent gets through |
 //! | A client that does not read is closed by default | what it would have is a feed with a hole in it, unseen | `slow_clients` |
 //! | No option for what can be found out | buffer sizes and batches fit themselves to what happens | |
 //!

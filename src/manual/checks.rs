@@ -319,40 +319,59 @@ fn methods(source: &str) -> Vec<(&str, String)> {
     found
 }
 
+/// A line of the log: its target, its level, and its words with `…` for what differs.
+type Line = (String, String, String);
+
 #[test]
-fn every_log_target_and_level_is_in_the_table_and_in_the_code() {
-    let said: BTreeSet<(String, String)> = rows(LOGGING, None)
-        .into_iter()
-        .map(|row| (row[0].trim_matches('`').to_owned(), row[1].clone()))
-        .collect();
-    let mut files = Vec::new();
-    list(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
-    let mut real = BTreeSet::new();
-    for file in files.iter().filter(|file| !file.ends_with("manual/checks.rs")) {
-        let source = fs::read_to_string(file).unwrap();
-        for (at, _) in source.match_indices("log::") {
-            let Some((level, rest)) = source[at + 5..].split_once("!(") else { continue };
-            if !["error", "warn", "info", "debug", "trace"].contains(&level) {
-                continue;
-            }
-            let target = rest.trim_start().strip_prefix("target:").unwrap_or_else(|| {
-                panic!("{}: log::{level}! without a target", file.display());
-            });
-            let target = target.trim_start().split(',').next().unwrap_or_default().trim();
-            real.insert((resolved(target, file, &source), level.to_owned()));
+fn every_line_of_the_log_is_in_the_table_and_in_the_code() {
+    let mut said = BTreeSet::new();
+    for row in rows(LOGGING, None) {
+        let target = row[0].trim_matches('`');
+        for words in row[2].split("<br>") {
+            let words = words.trim_matches('`').to_owned();
+            assert!(said.insert((target.to_owned(), row[1].clone(), words)), "twice: {row:?}");
         }
     }
-    let of = |a: &BTreeSet<_>, b: &BTreeSet<_>| a.difference(b).cloned().collect::<Vec<_>>();
+    let mut files = Vec::new();
+    list(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    let files = files.iter().filter(|file| !file.ends_with("manual/checks.rs"));
+    let real: BTreeSet<Line> = files.flat_map(|file| logged(file)).collect();
+    let of = |a: &BTreeSet<_>, b: &BTreeSet<_>| a.difference(b).cloned().collect::<Vec<Line>>();
     assert!(
         of(&real, &said).is_empty(),
-        "in the code and not in the table: {:?}",
+        "in the code and not in the table: {:#?}",
         of(&real, &said)
     );
     assert!(
         of(&said, &real).is_empty(),
-        "in the table and not in the code: {:?}",
+        "in the table and not in the code: {:#?}",
         of(&said, &real)
     );
+}
+
+/// What a file logs.
+fn logged(file: &Path) -> Vec<Line> {
+    let source = fs::read_to_string(file).unwrap();
+    let (mut lines, file_name) = (Vec::new(), file.display());
+    for (at, _) in source.match_indices("log::") {
+        let Some((level, rest)) = source[at + 5..].split_once("!(") else { continue };
+        if !["error", "warn", "info", "debug", "trace"].contains(&level) {
+            continue;
+        }
+        let target = rest.trim_start().strip_prefix("target:");
+        let target = target.unwrap_or_else(|| panic!("{file_name}: log::{level}! has no target"));
+        let (target, words) = target.split_once(',').unwrap_or_default();
+        let words = words.trim_start().strip_prefix('"').and_then(|words| words.split_once('"'));
+        let (words, _) = words.unwrap_or_else(|| panic!("{file_name}: log::{level}! has no words"));
+        let mut pieces = words.split('{');
+        let mut plain = pieces.next().unwrap_or_default().to_owned();
+        for piece in pieces {
+            plain.push('…');
+            plain.push_str(piece.split_once('}').expect("what is opened is closed").1);
+        }
+        lines.push((resolved(target.trim(), file, &source), level.to_owned(), plain));
+    }
+    lines
 }
 
 /// What a target is: a string, or a constant of this file or of a module above it.
@@ -403,14 +422,29 @@ fn each_page_leads_to_the_next() {
 }
 
 #[test]
-fn the_readme_is_short_and_leads_to_pages_that_exist() {
-    let readme = include_str!("../../README.md");
-    let words = readme.split_whitespace().count();
+fn the_readme_is_short() {
+    let words = include_str!("../../README.md").split_whitespace().count();
     assert!(words <= 900, "{words} words: the rest is for the manual");
-    let links = readme.split("/manual/").skip(1);
-    let pages: Vec<&str> = links.filter_map(|link| link.split('/').next()).collect();
-    assert!(!pages.is_empty());
-    for page in pages {
-        assert!(INDEX.contains(&format!("pub mod {page};")), "there is no page {page}");
+}
+
+/// Whoever reads these where the repository is finds what they lead to there.
+#[test]
+fn links_to_files_of_the_repository_lead_to_files() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    if !root.join("CONTRIBUTING.md").exists() {
+        // A release has none of the others.
+        return;
+    }
+    for page in ["README.md", "CONTRIBUTING.md", "SECURITY.md", "cli/README.md", "fuzz/README.md"] {
+        let text = fs::read_to_string(root.join(page)).unwrap();
+        let defined = text.lines().filter_map(|line| line.strip_prefix('[')?.split_once("]: "));
+        let inline = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        let quoted =
+            |attribute| text.split(attribute).skip(1).filter_map(|rest| rest.split('"').next());
+        let pictures = quoted(" src=\"").chain(quoted(" srcset=\""));
+        for link in defined.map(|(_, link)| link).chain(inline).chain(pictures) {
+            let file = root.join(page).with_file_name(link.split('#').next().unwrap_or_default());
+            assert!(link.contains("://") || file.exists(), "{page} leads to {link}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The manual, in the order in which it can be read: each page ends with a link to the next.
 //!
-//! The pages are text; the modules have nothing in them. Every example is compiled, the tables of
-//! defaults and of log targets are compared with the code.
+//! The pages are text; the modules have nothing in them. Every example is compiled, and tests compare
+//! the tables of defaults and of log lines with the code.
 //!
 //! # Tutorial
 //!
@@ -27,7 +27,7 @@
 //! | [Security](_13_security) | What is safe by default, what a program has to see to itself, and what the library does not defend against. |
 //! | [Errors](_14_errors) | Which errors there are, sorted by whose fault they are, and what is worth trying again. |
 //! | [Logging](_15_logging) | What is logged, by which target and at which level, what never is, and the trace of what goes over the wire. |
-//! | [Performance](_16_performance) | How fast it is beside others, what the figures do not show, how to repeat them, and what to do for more. |
+//! | [Performance](_16_performance) | How fast it is beside others, what the figures do not show, how to repeat ours, and what to do for more. |
 //!
 //! # To look things up
 //!
@@ -63,11 +63,11 @@
 //!
 //! # Examples
 //!
-//! In the repository `cargo run --example NAME` talks to a server that the example starts itself,
-//! `cargo run --example NAME -- URL` to that URL. Those marked with * are servers too, or have one,
-//! and need `--features server`. Those marked with † are clients of servers that they do not bring
-//! along, of which the head of each file names one. The last ones are tools for testing this crate and need their
-//! arguments.
+//! In the repository `cargo run --example NAME` talks to a server that the example starts itself.
+//! Arguments, mostly the URL of a server of yours, change that: the head of each file says which.
+//! Those marked with * are servers too, or have one, and need `--features server`. Those marked
+//! with † are clients of servers that they do not bring along, of which the head of each file names
+//! one. The last ones are tools for testing this crate and need their arguments.
 //!
 //! | example | shows |
 //! |---|---|
