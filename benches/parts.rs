@@ -21,7 +21,7 @@ mod compare;
 mod deadline;
 #[path = "../src/deflate.rs"]
 mod deflate;
-#[path = "../src/error.rs"]
+#[path = "../src/error/mod.rs"]
 mod error;
 #[path = "../src/headers.rs"]
 mod headers;
