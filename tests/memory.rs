@@ -257,6 +257,47 @@ fn a_blocking_connection_gives_the_memory_of_a_large_message_back_while_it_waits
     server.end();
 }
 
+/// However many there were: names come from clients, often one for each room or order.
+#[cfg(feature = "server")]
+#[test]
+fn a_topic_that_nobody_listens_to_any_more_takes_no_memory() {
+    const TOPICS: usize = 10_000;
+    let _alone = alone();
+    let ((opened, is_open), (closed, is_closed)) = (mpsc::channel(), mpsc::channel());
+    let server = websocket_app::server::Server::new("127.0.0.1:0")
+        .on_open(move |client| opened.send(client.clone()).unwrap())
+        .on_close(move |_, _| closed.send(()).unwrap())
+        .spawn()
+        .unwrap();
+    let url = format!("ws://{}/", server.local_addr().unwrap());
+    let subscribe = |unsubscribe: bool| {
+        let mut ws = WebSocket::connect(&url).unwrap();
+        let client = is_open.recv_timeout(PATIENCE).unwrap();
+        let counted = Region::new(ALLOCATOR);
+        for topic in 0..TOPICS {
+            client.subscribe(topic.to_string());
+            if unsubscribe {
+                client.unsubscribe(topic.to_string());
+            }
+        }
+        let all = held(counted.change());
+        drop(client);
+        ws.close().unwrap();
+        is_closed.recv_timeout(PATIENCE).unwrap();
+        (all, held(counted.change()))
+    };
+    // What the server itself needs for topics is not to count.
+    subscribe(false);
+    let (all, left) = subscribe(false);
+    println!("{all} bytes for {TOPICS} topics, {left} when who listened had gone");
+    assert!(all > TOPICS as isize && left < 10_000, "{left} bytes are left of {all}");
+    let (left, _) = subscribe(true);
+    println!("{left} bytes when nobody listened any more");
+    assert!(left < 10_000, "{left} bytes are left when nobody listens any more");
+    server.abort();
+    server.join().unwrap();
+}
+
 /// What `Deflate`'s documentation says of memory. The first connection's contexts serve the second
 /// where they are not taken over from message to message.
 #[cfg(feature = "deflate")]

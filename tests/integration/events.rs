@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{RecvTimeoutError, never, select, tick};
 use websocket_app::{
-    ClosedBy, Error, Event, EventOptions, Events, Message, OwnedMessage, State, WebSocketApp,
+    ClosedBy, Error, Event, EventOptions, Events, Message, OwnedMessage, Reconnect, State,
+    WebSocketApp,
 };
 
 use crate::failure::{Failure, clean, ending, lost};
@@ -283,6 +284,60 @@ fn every_is_called_again_and_again_while_connected() {
     };
     assert!(beats >= 5);
     assert_eq!(ending(&close), clean(ClosedBy::Peer, 1000, ""));
+    app.end_in_order();
+}
+
+/// For each connection anew, and for none of them while there is none.
+#[test]
+fn every_is_called_on_each_connection_and_not_between_them() {
+    let peer = Peer::start(|listener| {
+        for _ in 0..2 {
+            let mut client = listener.open();
+            (0..2).for_each(|_| client.expect_text("heartbeat"));
+            client.send(Frame::close(1012, ""));
+            client.skip_to_close();
+        }
+        let mut client = listener.open();
+        client.expect_text("heartbeat");
+        client.skip_to_close();
+        client.send(Frame::close(1000, ""));
+    });
+    // Between two connections are many periods.
+    let reconnect = Reconnect::fixed(Duration::from_millis(100));
+    let mut connection = 0;
+    let app = run_with_timer(peer.app().reconnect(reconnect), Duration::from_millis(5), {
+        move |ws, call| {
+            connection += u32::from(matches!(call, Call::Open | Call::Reconnect));
+            if *call == Call::Timer {
+                // The last may come when the peer has closed already.
+                let _closed = ws.send("heartbeat");
+                if connection == 3 {
+                    ws.close();
+                }
+            }
+            Ok(())
+        }
+    });
+    for connection in 0..2 {
+        match connection {
+            0 => app.expect_open(),
+            _ => app.expect_reconnect(),
+        }
+        let mut beats = 0;
+        let close = loop {
+            match app.next() {
+                Call::Timer => beats += 1,
+                Call::Close(close) => break close,
+                call => panic!("{call:?}"),
+            }
+        };
+        assert!(beats >= 2);
+        assert_eq!(ending(&close), clean(ClosedBy::Peer, 1012, ""));
+    }
+    // Nothing is called between.
+    app.expect_reconnect();
+    app.expect(Call::Timer);
+    app.expect_close(clean(ClosedBy::Us, 1000, ""));
     app.end_in_order();
 }
 
