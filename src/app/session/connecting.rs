@@ -166,7 +166,6 @@ impl Session {
         self.conversation.discard_later(remains);
         self.conversation.shared.disconnected(State::Waiting);
         let retry = self.backoff.on_asked();
-        self.stop_ticks();
         self.conversation.calls.push(Call::Close(Close {
             reconnect_in: Some(retry.delay),
             attempt: retry.attempt,
@@ -191,7 +190,6 @@ impl Session {
         };
         let Some(retry) = retry else { return self.over_with(violation, error, close) };
         self.conversation.shared.disconnected(State::Waiting);
-        self.stop_ticks();
         if let Some(error) = error {
             self.conversation.calls.push(Call::Error(error));
         }
@@ -224,7 +222,6 @@ impl Session {
             dialing.cancel.cancel();
         }
         self.conversation.shared.disconnected(State::Closed);
-        self.stop_ticks();
         if let Some(error) = &error {
             self.conversation.tell_error(error.clone());
         }

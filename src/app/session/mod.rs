@@ -64,6 +64,7 @@ pub(crate) struct Session {
 /// The clock of one `every`.
 struct Tick {
     period: Duration,
+    /// While connected: looked at only then, and set anew for each connection.
     next: Option<Instant>,
     /// It is in `calls` already: a slow callback does not make a heap of them.
     called: bool,
@@ -203,7 +204,7 @@ impl Driver for Session {
                 }
                 if self.conversation.shared.state() != State::Open {
                     // One side has begun to close: a heartbeat could not be sent any more.
-                    self.stop_ticks();
+                    self.periodic.iter_mut().for_each(|tick| tick.next = None);
                     return;
                 }
                 for (i, tick) in self.periodic.iter_mut().enumerate() {
@@ -265,7 +266,6 @@ impl Driver for Session {
         self.late_error(returned.late);
         self.log_unsent(returned.unsent);
         if returned.is_end {
-            self.stop_ticks();
             // The callback was `on_close` or `on_error` of a connection that is gone.
             if matches!(self.phase, SessionPhase::Connecting(_) | SessionPhase::Waiting { .. }) {
                 self.over(None, Close::without_connection(ClosedBy::Us));
@@ -352,12 +352,6 @@ impl Session {
         if messages > 0 {
             let peer = self.plan.peer();
             log::warn!(target: "websocket_app", "{peer}: messages not sent, and no on_error to hand them to: {messages}");
-        }
-    }
-
-    fn stop_ticks(&mut self) {
-        for tick in &mut self.periodic {
-            tick.next = None;
         }
     }
 }
