@@ -4,6 +4,9 @@
 
 /// The namespace, its link, and what runs in it.
 mod namespace;
+/// Our own server, and its clients there.
+#[cfg(feature = "server")]
+mod served;
 
 use std::time::{Duration, Instant};
 
@@ -112,6 +115,29 @@ fn a_peer_that_has_forgotten_the_connection_answers_the_ping_with_a_reset() {
     assert_eq!(next(&app), Call::Error(Failure::Network(Phase::Open)));
     attempts_until(&app, || ());
     expect_text(&app, namespace::WELCOME);
+    closes(app);
+}
+
+/// A large message keeps all else waiting, pings and their answers too, for longer than a peer may be
+/// silent: on its way out and on its way back.
+#[test]
+fn a_thin_link_is_no_dead_peer() {
+    const MEGABITS: u32 = 8;
+    /// More than the keepalive has patience for.
+    const SECONDS: usize = 2;
+    let Some((_watchdog, namespace, server)) = setting() else { return };
+    if !namespace.thin_the_link(MEGABITS) {
+        return;
+    }
+    let app = run(impatient(&server));
+    talks(&app);
+    let long = "long ".repeat(SECONDS * (MEGABITS as usize * 1_000_000 / 8) / 5);
+    let began = Instant::now();
+    app.sender.send(long.as_str()).unwrap();
+    let Call::Message(message) = next(&app) else { panic!("it comes back and nothing else") };
+    assert!(message.as_message().as_text() == Some(&long));
+    let took = began.elapsed();
+    assert!(took.as_secs() as usize >= 2 * SECONDS, "the link is not thin: it took {took:?}");
     closes(app);
 }
 
@@ -234,7 +260,7 @@ fn expect_text(app: &Running, text: &str) {
 fn next(app: &Running) -> Call {
     loop {
         match app.next() {
-            Call::Pong(_) => {}
+            Call::Ping(_) | Call::Pong(_) => {}
             call => return call,
         }
     }

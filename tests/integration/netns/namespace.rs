@@ -25,6 +25,10 @@ pub(super) const WELCOME: &str = "welcome";
 /// What a process of this test binary is to be.
 const ROLE: &str = "WEBSOCKET_APP_TEST_ROLE";
 
+/// Where its server is.
+#[cfg(feature = "server")]
+const URL: &str = "WEBSOCKET_APP_TEST_URL";
+
 /// Begins the names of the namespaces; the process's number follows.
 const PREFIX: &str = "wsapp-";
 
@@ -33,6 +37,12 @@ const NETWORK: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
 
 pub(super) fn is_role(role: &str) -> bool {
     env::var(ROLE).is_ok_and(|is| is == role)
+}
+
+/// The server of the clients that this process is to be.
+#[cfg(feature = "server")]
+pub(super) fn url_of_server() -> String {
+    env::var(URL).unwrap()
 }
 
 pub(super) struct Namespace {
@@ -103,8 +113,27 @@ impl Namespace {
         self.ip(&format!("route del blackhole {}/32", self.here));
     }
 
+    /// Lets no more than so many megabits a second through, each way, and holds few of them. Says why
+    /// it cannot, where the kernel cannot.
+    pub(super) fn thin_the_link(&self, megabits: u32) -> bool {
+        let Namespace { name, link, .. } = self;
+        let thin = format!("root tbf rate {megabits}mbit burst 16kbit latency 20ms");
+        let both = [
+            tool("tc", &format!("qdisc add dev {link} {thin}")),
+            tool("tc", &format!("-n {name} qdisc add dev eth0 {thin}")),
+        ];
+        both.into_iter()
+            .all(|made| made.inspect_err(|why| is_skipped("no thin links here", why)).is_ok())
+    }
+
     fn ip(&self, line: &str) {
         ip(&format!("-n {} {line}", self.name)).unwrap();
+    }
+
+    /// Where a server of this process is found, from the namespace.
+    #[cfg(feature = "server")]
+    pub(super) fn url_of_here(&self, port: u16) -> String {
+        format!("ws://{}:{port}/", self.here)
     }
 
     /// A name server for the namespace that never answers.
@@ -169,6 +198,15 @@ impl Namespace {
         server
     }
 
+    /// Starts clients of the server there, which come again whenever they can, until what is returned
+    /// is dropped.
+    #[cfg(feature = "server")]
+    pub(super) fn start_clients(&self, url: &str) -> Clients {
+        let mut command = self.command("netns::served::the_clients_in_the_namespace", "clients");
+        command.env(URL, url).stdin(Stdio::piped()).stdout(Stdio::null());
+        Clients(command.spawn().unwrap())
+    }
+
     fn command(&self, test: &str, role: &str) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name]).arg(env::current_exe().unwrap());
@@ -203,11 +241,16 @@ fn is_skipped(what: &str, why: &str) {
 }
 
 fn ip(line: &str) -> Result<String, String> {
+    tool("ip", line)
+}
+
+/// Runs a tool of iproute2.
+fn tool(name: &str, line: &str) -> Result<String, String> {
     let output =
-        Command::new("ip").args(line.split(' ')).output().map_err(|e| format!("ip: {e}"))?;
+        Command::new(name).args(line.split(' ')).output().map_err(|e| format!("{name}: {e}"))?;
     match output.status.success() {
         true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        false => Err(format!("ip {line}: {}", String::from_utf8_lossy(&output.stderr).trim())),
+        false => Err(format!("{name} {line}: {}", String::from_utf8_lossy(&output.stderr).trim())),
     }
 }
 
@@ -220,6 +263,18 @@ fn remove_leftovers() {
             let _gone = ip(&format!("netns del {name}"));
             let _gone = fs::remove_dir_all(Path::new("/etc/netns").join(name));
         }
+    }
+}
+
+/// The process in the namespace that has clients. It ends with its standard input.
+#[cfg(feature = "server")]
+pub(super) struct Clients(Child);
+
+#[cfg(feature = "server")]
+impl Drop for Clients {
+    fn drop(&mut self) {
+        let _gone_already = self.0.kill();
+        self.0.wait().unwrap();
     }
 }
 
@@ -273,7 +328,7 @@ impl Drop for Server {
 
 /// Welcomes every client and echoes text, until standard input ends.
 pub(super) fn serve() {
-    let clients: Arc<Mutex<Clients>> = Arc::default();
+    let clients: Arc<Mutex<Listening>> = Arc::default();
     let accepted = Arc::clone(&clients);
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
     println!("port {}", listener.local_addr().unwrap().port());
@@ -308,12 +363,12 @@ pub(super) fn serve() {
 
 /// Those that are answered: not those that were left in the middle of a frame.
 #[derive(Default)]
-struct Clients {
+struct Listening {
     listening: BTreeMap<u32, TcpStream>,
     next: u32,
 }
 
-fn talk(mut client: Connection, number: u32, clients: &Mutex<Clients>) -> Option<()> {
+fn talk(mut client: Connection, number: u32, clients: &Mutex<Listening>) -> Option<()> {
     client.try_upgrade().ok()?;
     let mut answer = Some(Frame::text(WELCOME));
     loop {

@@ -19,10 +19,12 @@ use crate::watchdog::{PATIENCE, wait_until};
 #[test]
 fn a_peer_that_falls_silent_after_reading_was_paused_is_dead() {
     const INTERVAL: Duration = Duration::from_millis(50);
+    // Longer than the peer may have to wait for a processor.
+    const TIMEOUT: Duration = Duration::from_millis(500);
     // More than is read at once.
     const MESSAGES: usize = 40;
     const LEN: usize = 100_000;
-    let work = Work::lasting(6 * INTERVAL);
+    let work = Work::lasting(2 * INTERVAL + TIMEOUT);
     let for_peer = work.clone();
     let peer = Peer::start(move |listener| {
         let mut client = listener.open();
@@ -31,12 +33,12 @@ fn a_peer_that_falls_silent_after_reading_was_paused_is_dead() {
         (0..MESSAGES).for_each(|_| client.send(Frame::binary([7; LEN])));
         client.stay_silent();
     });
-    let app = peer.app().max_receive_buffer(4000).ping_interval(INTERVAL).ping_timeout(INTERVAL);
+    let app = peer.app().max_receive_buffer(4000).ping_interval(INTERVAL).ping_timeout(TIMEOUT);
     let app = run_with(app, work.hook());
     app.expect_open();
     app.expect_text(WORK);
     (0..MESSAGES).for_each(|_| app.expect_binary(&[7; LEN]));
-    app.expect_failure(Failure::Timeout(Phase::Open, INTERVAL));
+    app.expect_failure(Failure::Timeout(Phase::Open, TIMEOUT));
     app.expect_close(lost());
     app.end_given_up();
 }
