@@ -383,6 +383,8 @@ fn keys_behind_a_line_are_neither_taken_nor_shown_by_the_terminal() {
     let Some(screen) = Screen::open() else { return };
     let peer = recording(|server| server, |_, _| {});
     screen.run(&format!("{} --wait forever", peer.url()));
+    // Else it would be shown in a line that follows.
+    screen.wait_for("* connected");
     screen.wait_for_last(">");
     assert!(screen.modes().contains("-iexten"));
     screen.press(&["C-d"]);
