@@ -16,6 +16,8 @@ use crate::error::{Error, Rejection};
 use crate::headers::Headers;
 use crate::link::Supplies;
 use crate::protocol::close::close_payload;
+#[cfg(feature = "server")]
+use crate::protocol::common::Common;
 use crate::protocol::frame::{self, Head, MaskingKey};
 use crate::protocol::handshake::Handshake;
 use crate::protocol::send::{Piece, Queue};
@@ -190,6 +192,12 @@ impl Sending {
         payload.len()
     }
 
+    /// Queues a message that a server sends to others too, as it is.
+    #[cfg(feature = "server")]
+    pub fn send_common(&mut self, text: bool, payload: &[u8]) {
+        self.queue.push_common(&Common::new(Head::of(text), Bytes::copy_from_slice(payload)));
+    }
+
     /// Sends a message of which the socket takes the first bytes of the payload only: gives what it
     /// took, header included; the rest is queued. Only when nothing is queued, as in `Shared`.
     pub fn send_begun(
@@ -223,6 +231,11 @@ impl Sending {
 
     pub fn drop_unsent(&mut self) {
         self.queue.drop_unsent();
+    }
+
+    /// Drops the oldest messages, until so many bytes have gone. Returns how many.
+    pub fn drop_oldest(&mut self, bytes: usize) -> usize {
+        self.queue.drop_oldest(bytes)
     }
 
     /// Gives what is to be written next, and how many data messages end in it.

@@ -38,6 +38,13 @@ enum Step {
     Write(u8),
     /// What has not begun to go out is not wanted any more.
     DropUnsent,
+    /// Messages of one client among many.
+    SendCommon {
+        payload: Payload,
+        times: u8,
+    },
+    /// The oldest of what has not begun to go out make room for so many bytes.
+    DropOldest(u16),
 }
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -175,6 +182,7 @@ impl Run {
             | Step::Ping(_)
             | Step::Pong(_)
             | Step::Close { .. }
+            | Step::SendCommon { .. }
                 if self.close.is_some() => {}
             Step::Send { text, payload, how } => {
                 let payload = payload.bytes(*text);
@@ -229,12 +237,52 @@ impl Run {
             Step::DropUnsent if self.compressed => {}
             Step::DropUnsent => {
                 self.sending.drop_unsent();
-                self.messages
-                    .truncate(self.peer.messages + usize::from(!self.peer.rest.is_empty()));
+                self.messages.truncate(self.begun());
+            }
+            Step::SendCommon { payload, times } => {
+                let (payload, mut bytes) = (payload.bytes(false), 0);
+                for _ in 0..=*times {
+                    if bytes > MOST_BYTES {
+                        break;
+                    }
+                    bytes += self.send_common(&payload);
+                }
+                self.check_waiting();
+                return bytes;
+            }
+            Step::DropOldest(_) if self.compressed => {}
+            Step::DropOldest(bytes) => {
+                let dropped = self.sending.drop_oldest((*bytes).into());
+                let begun = self.begun();
+                let len = |(.., len): (bool, Vec<u8>, usize)| self.peer.header_len(len) + len;
+                let lens: Vec<_> = self.messages.drain(begun..begun + dropped).map(len).collect();
+                // No more than it takes, and as many.
+                let all: usize = lens.iter().sum();
+                let enough = usize::from(*bytes);
+                assert!(all >= enough || self.messages.len() == begun, "{all} of {enough} bytes");
+                assert!(lens.last().is_none_or(|last| all - last < enough), "too many: {all}");
             }
         }
         self.check_waiting();
         0
+    }
+
+    /// Counts the messages whose frames have begun to go out.
+    fn begun(&self) -> usize {
+        self.peer.messages + usize::from(self.peer.data_in_rest() > 0)
+    }
+
+    /// Returns how many bytes of payload were added.
+    fn send_common(&mut self, payload: &[u8]) -> usize {
+        #[cfg(feature = "server")]
+        if !self.peer.masked {
+            self.sending.send_common(false, payload);
+            self.messages.push((false, payload.to_vec(), payload.len()));
+            return payload.len();
+        }
+        let on_wire = self.sending.send(false, payload, How::Owned);
+        self.messages.push((false, payload.to_vec(), on_wire));
+        on_wire
     }
 
     /// Takes a piece; `false` when there is none.
