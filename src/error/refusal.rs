@@ -5,7 +5,7 @@ use std::fmt;
 use crate::headers::Headers;
 use crate::redact::{excerpt, shown_url};
 
-/// What a proxy said instead of opening a way to the server: see [`Error::Proxy`].
+/// What a proxy said instead of opening a way to the server: see [`Error::Proxy`](crate::Error::Proxy).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProxyRefusal {
@@ -41,7 +41,7 @@ pub(crate) fn is_temporary(status: u16) -> bool {
     !(400..500).contains(&status) || TEMPORARY.contains(&status)
 }
 
-/// The server's refusal of the upgrade: see [`Error::Rejected`].
+/// The server's refusal of the upgrade: see [`Error::Rejected`](crate::Error::Rejected).
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rejection {

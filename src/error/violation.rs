@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-/// How the peer broke RFC 6455: see [`Error::Protocol`].
+/// How the peer broke RFC 6455: see [`Error::Protocol`](crate::Error::Protocol).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ProtocolError {
@@ -71,7 +71,7 @@ impl fmt::Display for ProtocolError {
 
 impl StdError for ProtocolError {}
 
-/// Which of our limits the peer exceeded: see [`Error::Limit`].
+/// Which of our limits the peer exceeded: see [`Error::Limit`](crate::Error::Limit).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LimitError {
