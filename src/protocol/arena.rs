@@ -45,6 +45,11 @@ impl Arena {
         self.used += read;
     }
 
+    /// Takes back what was added after the arena had this length.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.used = self.used.min(len);
+    }
+
     /// Returns whether it has grown beyond what may be kept for good.
     pub(crate) fn is_large(&self) -> bool {
         self.bytes.len() > MAX_KEPT

@@ -270,9 +270,13 @@ impl Assembly {
             end -= self.utf8.unfinished().len();
         }
         let len = self.message.and_then(|message| message.len);
-        if let Some(kind) = self.next_piece(end - start, last)? {
-            batch.set_message_len(len);
-            batch.push_assembled(kind, start..end);
+        match self.next_piece(end - start, last)? {
+            Some(kind) => {
+                batch.set_message_len(len);
+                batch.push_assembled(kind, start..end);
+            }
+            // What waits of a character waits elsewhere, and would be here again for each fragment.
+            None => self.arena.truncate(start),
         }
         self.close_when_full(batch);
         Ok(())

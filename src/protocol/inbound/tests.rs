@@ -291,6 +291,19 @@ fn bad_text_fails_before_its_frame_is_whole() {
     }
 }
 
+/// A character that is not whole waits with each of them, and only once.
+#[test]
+fn empty_fragments_in_the_middle_of_a_character_take_no_memory() {
+    let mut wire = frame(0x01, b"he\xc3");
+    (0..90).for_each(|_| wire.extend(frame(0x00, b"")));
+    wire.extend(frame(0x80, b"\xa9"));
+    let whole = [Event::Message(true, "he\u{e9}".into())];
+    for size in [all_at_once, one_by_one] {
+        // What is held is looked at with each read.
+        assert_eq!(receive(&wire, true, size), whole);
+    }
+}
+
 #[test]
 fn bad_text_before_a_close_in_one_read_is_what_counts() {
     let wire = [frame(0x81, b"good"), frame(0x81, b"\xff"), frame(0x88, &[3, 232])].concat();
