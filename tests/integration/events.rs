@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{RecvTimeoutError, never, select, tick};
 use websocket_app::{
-    ClosedBy, Error, Event, EventOptions, Events, Message, OwnedMessage, Reconnect, State,
+    Close, ClosedBy, Error, Event, EventOptions, Events, Message, OwnedMessage, Reconnect, State,
     WebSocketApp,
 };
 
@@ -13,7 +13,7 @@ use crate::failure::{Failure, clean, ending, lost};
 use crate::frame::Frame;
 use crate::peer::{Bystander, Peer, RefusedPort};
 use crate::recorder::{Call, only_record, record};
-use crate::running::run_with_timer;
+use crate::running::{Running, run_with_timer};
 use crate::watchdog::{Gate, PATIENCE, within};
 
 #[test]
@@ -274,17 +274,22 @@ fn every_is_called_again_and_again_while_connected() {
         Ok(())
     });
     app.expect_open();
-    let mut beats = 0;
-    let close = loop {
-        match app.next() {
-            Call::Timer => beats += 1,
-            Call::Close(close) => break close,
-            call => panic!("{call:?}"),
-        }
-    };
+    let (beats, close) = beats_until_close(&app);
     assert!(beats >= 5);
     assert_eq!(ending(&close), clean(ClosedBy::Peer, 1000, ""));
     app.end_in_order();
+}
+
+/// Returns how often the timer came before `on_close`.
+fn beats_until_close(app: &Running) -> (usize, Close) {
+    let mut beats = 0;
+    loop {
+        match app.next() {
+            Call::Timer => beats += 1,
+            Call::Close(close) => return (beats, close),
+            call => panic!("{call:?}"),
+        }
+    }
 }
 
 /// For each connection anew, and for none of them while there is none.
@@ -323,14 +328,7 @@ fn every_is_called_on_each_connection_and_not_between_them() {
             0 => app.expect_open(),
             _ => app.expect_reconnect(),
         }
-        let mut beats = 0;
-        let close = loop {
-            match app.next() {
-                Call::Timer => beats += 1,
-                Call::Close(close) => break close,
-                call => panic!("{call:?}"),
-            }
-        };
+        let (beats, close) = beats_until_close(&app);
         assert!(beats >= 2);
         assert_eq!(ending(&close), clean(ClosedBy::Peer, 1012, ""));
     }
