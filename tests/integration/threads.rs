@@ -122,10 +122,12 @@ fn send_one(ws: &Sender, thread: u8, i: u32) {
 
 fn every_size_script(listener: &Listener) {
     let mut client = listener.open();
-    let mut next = [0; SENDERS as usize];
-    while next != [ROUNDS; SENDERS as usize] {
+    let (mut next, mut pings) = ([0; SENDERS as usize], 0);
+    // A ping is the last that each thread sends, and needs a connection as well.
+    while next != [ROUNDS; SENDERS as usize] || pings < u32::from(SENDERS) * ROUNDS / 4 {
         let frame = client.read_frame();
         if frame.opcode == PING {
+            pings += 1;
             continue;
         }
         assert!(frame.fin && frame.opcode == BINARY, "{frame:?}");
